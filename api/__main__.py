@@ -1,0 +1,78 @@
+"""`python -m api`: one API process."""
+
+import asyncio
+import ipaddress
+import signal
+import sys
+
+import structlog
+import uvloop
+from aiohttp import web
+
+from api.app import build_app
+from api.health import STOPPING
+from storage.keys import UnusableKey
+from storage.logs import configure_logs
+from storage.services import NotConfigured, open_services
+from storage.settings import Settings
+
+log = structlog.get_logger()
+
+MAX_HEADER = 16 * 1024
+BACKLOG = 1024
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raises NotConfigured when everybody would be admin on an address that others can reach."""
+    if settings.auth == "off" and not _is_loopback(settings.host):
+        raise NotConfigured(
+            f"TRAILGATE_AUTH=off makes everybody an administrator, so only loopback addresses may be bound, "
+            f"not {settings.host}. Set TRAILGATE_HOST=127.0.0.1 or TRAILGATE_AUTH=required."
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun."""
+    check_exposure(settings)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with open_services(settings, "trailgate api") as services:
+        app = build_app(services)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=settings.shutdown_grace,
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+        )
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+            await site.start()
+            log.info("api.serving", addresses=[list(address[:2]) for address in runner.addresses])
+            await stop.wait()
+            app[STOPPING].begun = True
+        finally:
+            await runner.cleanup()
+
+
+def main() -> None:
+    """Run in this process; a refusal is one line and status 2."""
+    settings = Settings()
+    configure_logs(settings.log_level)
+    try:
+        uvloop.run(serve(settings))
+    except (NotConfigured, UnusableKey, OSError) as error:
+        sys.exit(f"trailgate api: {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The audit on the wire (facts.md 17.1)."""
+
+import json
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from api.facts.schemas.texts import Short
+from api.wire import Instant, WireIn, WireModel
+from domain.audit import V1_NAMES, AuditName
+from domain.errors import Invalid
+from storage.audit.queries import AuditEvent, AuditFilters
+from storage.paging import Cursor, Page, Window
+
+MAX_SIZE = 100
+
+
+class AuditQuery(WireIn):
+    """Which events. Names are taken in either spelling: `ATTESTATION_RECORDED` or `attestation.recorded`."""
+
+    event_type: Short | None = None
+    trail_id: UUID | None = None
+    environment_id: UUID | None = None
+    artifact_sha256: Short | None = None
+    actor: Short | None = None
+    since: Annotated[Instant | None, Field(alias="from", description="Not before, inclusive")] = None
+    until: Annotated[Instant | None, Field(alias="to", description="Not after, inclusive")] = None
+    page: Annotated[int, Field(ge=0)] = 0
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 20
+    sort_desc: bool = True
+    after: Annotated[str | None, Field(max_length=200, description="Cursor out of a Link header")] = None
+
+    def window(self) -> Window:
+        """The page that is asked for."""
+        return Window(self.size, self.page, Cursor.parse(self.after) if self.after else None, self.sort_desc)
+
+    def filters(self) -> AuditFilters:
+        """Raises Invalid for an event type that does not exist."""
+        return AuditFilters(
+            name=_audit_name(self.event_type),
+            trail_id=self.trail_id,
+            environment_id=self.environment_id,
+            digest=self.artifact_sha256,
+            actor=self.actor,
+            since=self.since,
+            until=self.until,
+        )
+
+
+def _audit_name(text: str | None) -> AuditName | None:
+    if text is None:
+        return None
+    name = V1_NAMES.get(text.upper().replace(".", "_").replace("-", "_"))
+    if name is None:
+        raise Invalid.of("eventType", f"must be one of {', '.join(sorted(V1_NAMES))}")
+    return name
+
+
+class AuditEventOut(WireModel):
+    """One audit event. `payload` is JSON text; `hash` is its leaf in the ledger, hex."""
+
+    id: UUID
+    event_type: str
+    environment_id: UUID | None
+    trail_id: UUID | None
+    artifact_sha256: str | None
+    actor: str
+    actor_id: UUID
+    credential_id: UUID | None
+    record_kind: str
+    record_id: UUID
+    record_version: int
+    payload: str
+    occurred_at: Instant
+    region: str
+    request_id: str | None
+    hash: str
+
+    @classmethod
+    def of(cls, event: AuditEvent) -> "AuditEventOut":
+        """In the v1 spelling."""
+        return cls(
+            id=event.id,
+            event_type=AuditName(event.name).v1,
+            environment_id=event.environment_id,
+            trail_id=event.trail_id,
+            artifact_sha256=event.digest,
+            actor=event.actor,
+            actor_id=event.actor_id,
+            credential_id=event.credential_id,
+            record_kind=event.record_kind,
+            record_id=event.record_id,
+            record_version=event.record_version,
+            payload=json.dumps(event.payload, ensure_ascii=False, separators=(",", ":")),
+            occurred_at=event.occurred_at,
+            region=event.region,
+            request_id=event.request_id,
+            hash=event.leaf.hex(),
+        )
+
+
+class AuditPage(WireModel):
+    """The audit's own page object."""
+
+    events: list[AuditEventOut]
+    page: int
+    size: int
+    total_elements: int
+    total_pages: int
+
+    @classmethod
+    def of(cls, page: Page[AuditEvent]) -> "AuditPage":
+        """A page of events."""
+        return cls(
+            events=[AuditEventOut.of(event) for event in page.items],
+            page=page.window.page,
+            size=page.window.size,
+            total_elements=page.total,
+            total_pages=page.pages,
+        )

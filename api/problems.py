@@ -1,0 +1,144 @@
+"""What went wrong, said once for every dialect: any exception becomes a `Problem`, a surface renders the `Problem`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from aiohttp import web
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from domain.errors import (
+    Conflict,
+    FieldError,
+    Forbidden,
+    Gone,
+    Invalid,
+    NotFound,
+    Rejected,
+    Stale,
+    Throttled,
+    TooLarge,
+    TrailgateError,
+    Unauthenticated,
+    Unavailable,
+    UnsupportedMedia,
+    Upstream,
+)
+
+MAX_DETAILS = 20
+MAX_SEGMENTS = 10
+MAX_SEGMENT_LENGTH = 80
+MAX_MESSAGE_LENGTH = 300
+
+OPAQUE_MESSAGE = "The server failed on this request. Name the request id when you report it."
+
+STATUS: Mapping[type[TrailgateError], int] = {
+    Invalid: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Gone: 410,
+    Stale: 412,
+    TooLarge: 413,
+    UnsupportedMedia: 415,
+    Rejected: 422,
+    Throttled: 429,
+    Upstream: 502,
+    Unavailable: 503,
+}
+"""Every outcome of domain/errors.py and its status code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A refusal or failure in no dialect yet: what `Surface.render` turns into the mount's error model.
+
+    `error` is the domain error behind it, if any, for dialects that tell kinds apart (`Conflict.kind`).
+    """
+
+    status: int
+    message: str
+    path: str
+    request_id: str
+    details: tuple[FieldError, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    error: TrailgateError | None = None
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def reason(self) -> str:
+        """The reason phrase of the status (RFC 9110, section 15)."""
+        return HTTPStatus(self.status).phrase
+
+
+def problem_of(error: Exception, path: str, request_id: str) -> Problem | None:
+    """The problem an expected exception stands for, or None for one that nobody planned."""
+    if isinstance(error, TrailgateError) and type(error) in STATUS:
+        details = error.details if isinstance(error, Invalid | Rejected) else ()
+        return Problem(STATUS[type(error)], error.message, path, request_id, details, _retry_header(error), error)
+    if isinstance(error, web.HTTPException) and error.status >= HTTPStatus.BAD_REQUEST:
+        return _router_problem(error, path, request_id)
+    return None
+
+
+def opaque_problem(path: str, request_id: str) -> Problem:
+    """The answer to an exception that nobody planned: no word of it leaves the process."""
+    return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, OPAQUE_MESSAGE, path, request_id)
+
+
+def invalid_input(error: ValidationError, where: str = "") -> Invalid:
+    """A pydantic refusal of the caller's input as `Invalid`, without the input itself: it may hold secrets.
+
+    `where` is put before every field path; at most 20 errors are named.
+    """
+    found = error.errors(include_input=False, include_url=False, include_context=False)
+    details = tuple(_field_error(one, where) for one in found[:MAX_DETAILS])
+    first = details[0]
+    message = f"{first.field}: {first.message}" if first.field else first.message
+    rest = len(found) - 1
+    return Invalid(f"{message} (and {rest} more)" if rest else message, details)
+
+
+def invalid_under(where: str, error: Invalid) -> Invalid:
+    """The same refusal with its field paths moved below `where`, for JSON inside a form field."""
+    if not error.details:
+        return Invalid.of(where, error.message)
+    return invalid_fields(FieldError(dotted((where, one.field)), one.message) for one in error.details)
+
+
+def invalid_fields(details: Iterable[FieldError]) -> Invalid:
+    """Several refused fields as one `Invalid`."""
+    named = tuple(details)[:MAX_DETAILS]
+    return Invalid("; ".join(f"{one.field}: {one.message}" for one in named), named)
+
+
+def dotted(path: Iterable[int | str]) -> str:
+    """A field path as text, such as `tags.0.name`, cut to 10 segments of 80 characters."""
+    segments = [str(segment)[:MAX_SEGMENT_LENGTH] for segment in path]
+    return ".".join(segments[:MAX_SEGMENTS])
+
+
+def _field_error(one: ErrorDetails, where: str) -> FieldError:
+    path = (where, *one["loc"]) if where else one["loc"]
+    message = one["msg"].removeprefix("Value error, ")[:MAX_MESSAGE_LENGTH]
+    return FieldError(dotted(path), message)
+
+
+def _retry_header(error: TrailgateError) -> dict[str, str]:
+    """`Retry-After` in seconds (RFC 9110, section 10.2.3) where the error says when to come back."""
+    return {"Retry-After": str(error.retry_after)} if isinstance(error, Throttled | Unavailable) else {}
+
+
+def _router_problem(error: web.HTTPException, path: str, request_id: str) -> Problem:
+    """The router's own refusals; their default texts ("404: Not Found") say too little."""
+    headers = {}
+    message = error.text if error.text and not error.text.startswith(f"{error.status}: ") else error.reason
+    if isinstance(error, web.HTTPNotFound):
+        message = "Nothing is served at this path"
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        headers["Allow"] = ", ".join(sorted(error.allowed_methods))
+        message = f"{error.method} is not allowed here; allowed: {headers['Allow']}"
+    return Problem(error.status, message, path, request_id, headers=headers)

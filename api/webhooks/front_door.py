@@ -1,0 +1,126 @@
+"""The front door: bounded read, signature over the raw bytes, syntax, one commit, 202 (integrations.md 14)."""
+
+from hashlib import sha256
+from uuid import UUID
+
+import structlog
+from aiohttp import web
+from multidict import CIMultiDictProxy
+
+from api import metrics
+from api.calls import Call
+from api.reading import guard
+from api.webhooks.doors import Doors
+from api.webhooks.schemas import AcceptedOut
+from api.writers import WRITERS
+from domain.errors import Invalid, Unauthenticated
+from integrations import SENDERS
+from integrations.contract import BadDelivery, BadSignature, Delivery, Sender, Verified
+from storage.facts.queries.webhooks import Door
+from storage.inbox.commands import Arrival
+
+log = structlog.get_logger()
+
+DOORS: web.AppKey[Doors] = web.AppKey("doors", Doors)
+
+REFUSED = "This delivery does not prove itself."
+"""The one answer to every failed proof: it tells a stranger nothing about what exists."""
+
+FORM = "application/x-www-form-urlencoded"
+
+
+async def receive_webhook(call: Call, source: str, raw: bytes) -> AcceptedOut:
+    """Take a delivery of a sender configured in the organisation `default`.
+
+    The signature chooses the config. Answered with 202 once the delivery is committed; a copy gets the same receipt.
+    """
+    return await _receive(call, source, None, raw)
+
+
+async def receive_config_webhook(call: Call, source: str, config_id: str, raw: bytes) -> AcceptedOut:
+    """Take a delivery for one webhook config.
+
+    Answered with 202 once the delivery is committed; a copy gets the same receipt.
+    """
+    return await _receive(call, source, _uuid_or_refuse(config_id), raw)
+
+
+async def _receive(call: Call, source: str, config_id: UUID | None, raw: bytes) -> AcceptedOut:
+    sender = SENDERS.get(source.upper())
+    if sender is None:
+        raise Invalid.of("source", f"must be one of {', '.join(SENDERS)}")
+    headers = _headers(call.request.headers)
+    found = await call.request.app[DOORS].find(sender.source, config_id)
+    try:
+        door, verified = _prove(sender, found, headers, raw, call)
+        arrival = _arrival(sender, door, verified, headers, raw)
+    except BadSignature as error:
+        raise _refusal(sender.source, error.reason, call) from error
+    except BadDelivery as error:
+        metrics.REFUSED.labels(sender.source, "content").inc()
+        raise Invalid(error.message) if not error.field else Invalid.of(error.field, error.message) from error
+    receipt = await call.request.app[WRITERS].arrivals.submit(arrival, len(raw))
+    if receipt is None:
+        raise _refusal(sender.source, "config_deleted", call)
+    metrics.ACCEPTED.labels(sender.source, "fresh" if receipt.fresh else "duplicate").inc()
+    event = verified.event or "event"
+    message = f"{event} accepted" if receipt.fresh else f"duplicate of a {event} that was accepted before"
+    return AcceptedOut(delivery_id=verified.delivery_id, message=message, receipt_id=receipt.id)
+
+
+def _prove(
+    sender: Sender, found: tuple[Door, ...], headers: dict[str, str], raw: bytes, call: Call
+) -> tuple[Door, Verified]:
+    """The first config whose secrets fit. Every one is tried, so that time tells nothing about which."""
+    if not found:
+        raise BadSignature("no_config")
+    fitting: tuple[Door, Verified] | None = None
+    reason = ""
+    now = call.services.clock.now()
+    for door in found:
+        try:
+            verified = sender.verify(headers, raw, door.secrets, now)
+        except BadSignature as error:
+            reason = error.reason
+        else:
+            fitting = fitting or (door, verified)
+    if fitting is None:
+        raise BadSignature(reason)
+    return fitting
+
+
+def _arrival(sender: Sender, door: Door, verified: Verified, headers: dict[str, str], raw: bytes) -> Arrival:
+    """Check what is checked before the promise: the syntax of everybody's body, the whole of our own schema."""
+    kept = {name: headers[name] for name in sender.kept_headers if name in headers}
+    if not headers.get("content-type", "").lower().startswith(FORM):
+        guard(raw)
+    if sender.validate_on_accept:
+        sender.parse(Delivery(verified.event, kept, raw))
+    return Arrival(
+        org_id=door.org_id,
+        config_id=door.config_id,
+        source=sender.source,
+        delivery_id=verified.delivery_id,
+        event=verified.event,
+        headers=kept,
+        body=raw,
+        body_sha256=sha256(raw).digest(),
+    )
+
+
+def _refusal(source: str, reason: str, call: Call) -> Unauthenticated:
+    metrics.REFUSED.labels(source, reason).inc()
+    log.info("webhook.refused", source=source, reason=reason, request_id=call.request_id)
+    return Unauthenticated(REFUSED)
+
+
+def _headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
+    """Lower-case names; of a header that came twice the first counts."""
+    return {name.lower(): value for name, value in reversed(list(headers.items()))}
+
+
+def _uuid_or_refuse(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Unauthenticated(REFUSED) from error

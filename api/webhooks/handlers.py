@@ -1,0 +1,101 @@
+"""Webhook configs, their deliveries, and receipts (integrations.md 13)."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+from api.authentication import actor_of, scope_of
+from api.calls import Call, Reply
+from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
+from api.facts.schemas.paging import ListQuery, list_headers
+from api.webhooks.schemas import DeliveryOut, ReceiptOut, ReceiptQuery, RotationIn, WebhookConfigIn, WebhookConfigOut
+from domain.errors import Invalid
+from integrations import SENDERS
+from storage.facts.commands import webhooks as commands
+from storage.facts.queries import webhooks as queries
+from storage.facts.queries.attestations import attestations_of_source
+from storage.inbox.queries import DeliveryRow, get_delivery, list_deliveries
+
+FIRST_LOOK, LAST_LOOK = 0.02, 0.5
+"""Seconds between two looks at a receipt that is waited for, growing from one to the other."""
+
+
+async def create_webhook_config(
+    call: Call, body: WebhookConfigIn, dry_run: DryRun = False
+) -> WebhookConfigOut | Reply[WouldCreate[WebhookConfigOut]]:
+    """Let a sender in.
+
+    Its deliveries go into the flow. Enter the answer's `url` and the same secret at the sender.
+    """
+    source = body.source.upper().replace("-", "_")
+    if source not in SENDERS:
+        raise Invalid.of("source", f"must be one of {', '.join(SENDERS)}")
+    caller, services = call.caller, call.services
+    new = commands.NewWebhookConfig(source, body.flow_id, body.secret)
+    actor = actor_of(call.request, caller, call.request_id)
+    async with services.database.transaction(dry_run=dry_run) as tx:
+        config = await commands.create_webhook_config(tx, scope_of(caller), new, services.envelope, actor)
+    return created(WebhookConfigOut.of(config, services.settings.address), dry_run=dry_run)
+
+
+async def list_webhook_configs(call: Call, query: ListQuery) -> Reply[list[WebhookConfigOut]]:
+    """List the webhook configs, oldest first."""
+    async with call.services.database.read() as reader:
+        page = await queries.list_webhook_configs(reader, scope_of(call.caller), query.window())
+    items = [WebhookConfigOut.of(config, call.services.settings.address) for config in page.items]
+    return Reply(items, headers=list_headers(call.request, page))
+
+
+async def rotate_webhook_secret(call: Call, config_id: UUID, body: RotationIn) -> WebhookConfigOut:
+    """Replace the secret of a config.
+
+    Deliveries signed with the old one are taken until the grace ends.
+    """
+    caller, services = call.caller, call.services
+    actor = actor_of(call.request, caller, call.request_id)
+    new = commands.NewSecret(config_id, body.secret, timedelta(hours=body.grace_hours))
+    async with services.database.transaction() as tx:
+        config = await commands.rotate_webhook_secret(tx, scope_of(caller), new, services.envelope, actor)
+    return WebhookConfigOut.of(config, services.settings.address)
+
+
+async def delete_webhook_config(call: Call, config_id: UUID) -> None:
+    """Let a sender in no longer. What it delivered stays."""
+    caller = call.caller
+    async with call.services.database.transaction() as tx:
+        await commands.delete_webhook_config(
+            tx, scope_of(caller), config_id, actor_of(call.request, caller, call.request_id)
+        )
+
+
+async def list_webhook_deliveries(call: Call, config_id: UUID, query: ListQuery) -> Reply[list[DeliveryOut]]:
+    """List the deliveries of a config, newest first."""
+    scope = scope_of(call.caller)
+    async with call.services.database.read() as reader:
+        await queries.get_webhook_config(reader, scope, config_id)
+        page = await list_deliveries(reader, scope, config_id, query.window(descending=True))
+    return Reply([DeliveryOut.of(row) for row in page.items], headers=list_headers(call.request, page))
+
+
+async def get_receipt(call: Call, receipt_id: UUID, query: ReceiptQuery) -> ReceiptOut:
+    """Read what became of a delivery.
+
+    With `wait` the answer comes when it is settled, or when the time is over, whichever is first.
+    """
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + query.wait
+    pause = FIRST_LOOK
+    while True:
+        receipt = await _receipt(call, receipt_id)
+        if receipt.status != "PENDING" or loop.time() >= deadline:
+            return receipt
+        await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
+        pause = min(pause * 1.5, LAST_LOOK)
+
+
+async def _receipt(call: Call, receipt_id: UUID) -> ReceiptOut:
+    scope = scope_of(call.caller)
+    async with call.services.database.read() as reader:
+        row: DeliveryRow = await get_delivery(reader, scope, receipt_id)
+        recorded = await attestations_of_source(reader, scope, receipt_id) if row.trail_id else []
+    return ReceiptOut(**DeliveryOut.of(row).model_dump(), attestation_ids=list(recorded))

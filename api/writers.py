@@ -1,0 +1,70 @@
+"""The group commits of this process: many requests, one transaction (storage/group_commit.py)."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from domain.facts.attestations import Attestation, NewAttestation
+from storage.facts.commands.attestations import record_attestations
+from storage.facts.queries.webhooks import still_active
+from storage.group_commit import GroupCommit, Limits
+from storage.inbox.commands import Arrival, Receipt, accept
+from storage.schedule.doorbell import Job
+from storage.scope import Scope
+from storage.services import Services
+
+INBOX_BATCH, INBOX_WRITERS = 128, 3
+REPORT_LIMITS = Limits(items=512, weight=64 * 2**20, batch=64, writers=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One attestation of one organisation, as a request hands it over."""
+
+    scope: Scope
+    attestation: NewAttestation
+
+
+@dataclass(frozen=True, slots=True)
+class Writers:
+    """`arrivals` answers None for a config that was deleted a moment ago."""
+
+    arrivals: GroupCommit[Arrival, Receipt | None]
+    reports: GroupCommit[Report, Attestation]
+
+
+WRITERS: web.AppKey[Writers] = web.AppKey("writers", Writers)
+
+
+@asynccontextmanager
+async def open_writers(services: Services) -> AsyncIterator[Writers]:
+    """Start the writers; at the end what waits is written."""
+    settings = services.settings
+
+    async def write_arrivals(arrivals: Sequence[Arrival]) -> Sequence[Receipt | None]:
+        async with services.database.transaction() as tx:
+            active = await still_active(tx, {arrival.config_id for arrival in arrivals})
+            receipts = iter(await accept(tx, [arrival for arrival in arrivals if arrival.config_id in active]))
+            answers = [next(receipts) if arrival.config_id in active else None for arrival in arrivals]
+        services.doorbell.ring(Job.DRAIN)
+        return answers
+
+    async def write_reports(reports: Sequence[Report]) -> Sequence[Attestation]:
+        recorded: dict[int, Attestation] = {}
+        async with services.database.transaction() as tx:
+            for scope in sorted({report.scope for report in reports}, key=lambda scope: scope.org_id):
+                places = [place for place, report in enumerate(reports) if report.scope == scope]
+                made = await record_attestations(tx, scope, [reports[place].attestation for place in places])
+                recorded.update(zip(places, made, strict=True))
+        services.doorbell.ring(Job.SEAL)
+        return [recorded[place] for place in range(len(reports))]
+
+    inbox_limits = Limits(settings.inbox_capacity, settings.inbox_capacity_bytes, INBOX_BATCH, INBOX_WRITERS)
+    writers = Writers(GroupCommit(write_arrivals, inbox_limits), GroupCommit(write_reports, REPORT_LIMITS))
+    try:
+        yield writers
+    finally:
+        await writers.arrivals.close()
+        await writers.reports.close()

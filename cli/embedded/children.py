@@ -1,0 +1,207 @@
+"""Foreground processes of ours: started in a session of their own, watched, ended when we end, stopped step by step.
+
+PostgreSQL, Valkey, the API and the workers are all children of this one kind.
+"""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cli.embedded.account import Account
+from domain.errors import Unavailable
+
+_PR_SET_PDEATHSIG = 1
+_TAIL_BYTES = 4096
+
+
+class Step(NamedTuple):
+    """One rung of a ladder: the signal to send and the seconds to wait for the end before the next rung."""
+
+    signal: signal.Signals
+    patience: float
+
+
+APPLICATION_STOP = (Step(signal.SIGTERM, 10), Step(signal.SIGKILL, 5))
+
+
+class Child:
+    """One foreground process.
+
+    `env` is the whole environment (None: ours). Output goes to the file `log` (None: ours). When our process ends in
+    whatever way, Linux sends the child `death_signal`; other systems do not. The default leaves no draining API behind
+    that would hold the port against the next start. `before_start` runs before every start; `probe` says whether the
+    running process serves yet (None: running is enough) and must do so within `patience` seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str | Path],
+        env: Mapping[str, str] | None = None,
+        *,
+        cwd: Path | None = None,
+        log: Path | None = None,
+        account: Account | None = None,
+        death_signal: signal.Signals = signal.SIGKILL,
+        stopping: Sequence[Step] = APPLICATION_STOP,
+        before_start: Callable[[], None] | None = None,
+        probe: Callable[[], bool] | None = None,
+        patience: float = 60,
+    ) -> None:
+        self.name = name
+        self.stopping = tuple(stopping)
+        self._argv = [os.fspath(word) for word in argv]
+        self._env = env
+        self._cwd = cwd
+        self._log = log
+        self._account = account
+        self._death_signal = death_signal
+        self._before_start = before_start
+        self._probe = probe
+        self._patience = patience
+        self._process: subprocess.Popen[bytes] | None = None
+        self._serves = False
+        self._started_at = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the last start."""
+        return self._process.pid if self._process else None
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the process runs and serves. Once true it is asked no more until the next start."""
+        if not self.alive:
+            return False
+        self._serves = self._serves or self._probe is None or self._probe()
+        return self._serves
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the process has had its patience and does not serve."""
+        return not self._serves and time.monotonic() - self._started_at > self._patience
+
+    def start(self) -> None:
+        """Start the process. From the main thread only: Linux sends the death signal when the starting thread ends.
+
+        Raises Unavailable when the program cannot be executed.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            raise RuntimeError("a child must be started from the main thread")
+        if self._before_start:
+            self._before_start()
+        self._serves = False
+        try:
+            self._process = self._spawn()
+        except OSError as error:
+            raise Unavailable(f"{self.name}: cannot start {self._argv[0]}: {error.strerror}") from error
+        self._started_at = time.monotonic()
+
+    def collect(self) -> int | None:
+        """Take the exit status (minus the signal's number when killed) of an ended process: each one is told once."""
+        if self._process is None:
+            return None
+        status = self._process.poll()
+        if status is not None:
+            self._process = None
+        return status
+
+    def wait(self) -> int:
+        """Wait for the end of a started process and return its exit status."""
+        if self._process is None:
+            raise RuntimeError(f"{self.name} was not started")
+        return self._process.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process has ended."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def stop(self) -> None:
+        """Stop the process by its ladder of signals; nothing happens when it does not run."""
+        stop_together([self])
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of the log file, or the empty string."""
+        if self._log is None or not self._log.exists():
+            return ""
+        with self._log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+
+    def _spawn(self) -> subprocess.Popen[bytes]:
+        output = _open_log(self._log) if self._log else None
+        account = self._account
+        try:
+            return subprocess.Popen(  # noqa: S603 - our own argument lists, no shell
+                self._argv,
+                env=self._env,
+                cwd=self._cwd,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C in the terminal reaches us, and we stop them in order
+                user=account.uid if account else None,
+                group=account.gid if account else None,
+                extra_groups=account.groups if account else None,
+                # After the change of user: a change of credentials clears the death signal.
+                preexec_fn=_arm_death_signal(self._death_signal),  # noqa: PLW1509 - calls the kernel only
+            )
+        finally:
+            if output is not None:
+                os.close(output)
+
+
+def stop_together(children: Sequence[Child]) -> None:
+    """Stop children that share a ladder at the same time, so that their patience is spent once."""
+    for step in children[0].stopping if children else ():
+        for child in children:
+            child.send(step.signal)
+        if wait_until(lambda: not any(child.alive for child in children), step.patience):
+            return
+
+
+def wait_until(condition: Callable[[], bool], patience: float, pause: float = 0.01) -> bool:
+    """Ask every `pause` seconds until the condition holds (True) or `patience` seconds are over (False)."""
+    deadline = time.monotonic() + patience
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(pause)
+    return True
+
+
+def _open_log(path: Path) -> int:
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    if os.geteuid() == 0:  # the folder's owner may be the one who starts us next time
+        owner = path.parent.stat()
+        os.fchown(log, owner.st_uid, owner.st_gid)
+    return log
+
+
+def _arm_death_signal(number: signal.Signals) -> Callable[[], None] | None:
+    """What a new child runs before its program. Everything is resolved here: after the fork only the kernel is safe."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    prctl.argtypes = (ctypes.c_int, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong, ctypes.c_ulong)
+    parent = os.getpid()
+
+    def arm() -> None:
+        prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+        if os.getppid() != parent:  # it died between the fork and the line above: no signal will come
+            os._exit(1)
+
+    return arm

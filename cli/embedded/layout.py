@@ -1,0 +1,144 @@
+"""The folders of the embedded servers: who owns them, who may enter, and where the sockets are."""
+
+import fcntl
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from cli.embedded.account import Account
+from domain.errors import Conflict, Invalid
+
+# sockaddr_un holds 104 bytes on macOS and 108 on Linux; the longest name in the folder is PostgreSQL's lock file.
+_SOCKET_BUDGET = 100
+_LONGEST_SOCKET = ".s.PGSQL.5432.lock"
+# Characters that PostgreSQL's list of directories or a client's list of hosts reads as something else.
+_SEPARATORS = frozenset(',:"\\')
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders under one data directory. `account` owns the servers' ones; None means we do."""
+
+    root: Path
+    account: Account | None
+
+    @property
+    def cluster(self) -> Path:
+        """PostgreSQL's data."""
+        return self.root / "postgres"
+
+    @property
+    def cache(self) -> Path:
+        """Valkey's working directory; nothing in it is worth keeping."""
+        return self.root / "valkey"
+
+    @property
+    def logs(self) -> Path:
+        """One log file per child."""
+        return self.root / "logs"
+
+    @property
+    def binaries(self) -> Path:
+        """Copies of server programs that `account` cannot reach where they are installed."""
+        return self.root / "binaries"
+
+    @property
+    def sockets(self) -> Path:
+        """`run` under the data directory, or a folder of ours in the system's temporary one if that path is no good.
+
+        Too long for a socket's address is no good, and so are characters that separate hosts in a connection URL.
+        """
+        inside = self.root / "run"
+        if _fits(inside):
+            return inside
+        owner = self.account.uid if self.account else os.geteuid()
+        digest = sha256(os.fsencode(self.root)).hexdigest()[:12]
+        for shared in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - `private_folder` checks what is there
+            candidate = Path(shared).resolve() / f"trailgate-{owner}-{digest}"
+            if _fits(candidate) and not (self.account and self.account.barrier(candidate.parent)):
+                return candidate
+        raise Invalid(f"no folder with a path short enough for sockets: {self.root} and the temporary folder are not")
+
+    def create(self) -> None:
+        """Make the folders that are missing. No mode of an existing folder is changed.
+
+        Raises Invalid when the account cannot pass one of the parents, or a folder belongs to somebody else.
+        """
+        if self.account and (barrier := self.account.barrier(self.root)):
+            raise Invalid(
+                f"user {self.account.name}, who runs the servers, cannot pass {barrier}: "
+                f"`chmod o+x` it yourself or choose another data directory"
+            )
+        self.logs.mkdir(mode=0o700, exist_ok=True)
+        for folder in (self.cache, self.sockets):
+            private_folder(folder, self.account)
+
+
+def create_root(root: Path, *, passable: bool) -> None:
+    """Make the data directory and its missing parents: entered by us alone, or `passable` by everybody (not listed).
+
+    Raises Invalid when the file system refuses.
+    """
+    for folder in (*reversed(root.parents), root):
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise Invalid(f"cannot create the data directory {root}: {folder}: {error.strerror}") from error
+        folder.chmod(0o711 if passable else 0o700)
+    if not root.is_dir():
+        raise Invalid(f"the data directory {root} is not a directory")
+
+
+def private_folder(folder: Path, account: Account | None) -> None:
+    """Make a folder that only its owner enters, or check that an existing one is such a folder.
+
+    Raises Invalid for a symbolic link, another owner or a wider mode: in a shared folder somebody may have been first.
+    """
+    owner = account.uid if account else None
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        _refuse_foreign(folder, owner)
+    except OSError as error:
+        raise Invalid(f"cannot create {folder}: {error.strerror}") from error
+    else:
+        if account:
+            os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+
+
+def _refuse_foreign(folder: Path, owner: int | None) -> None:
+    info = folder.lstat()
+    if not stat.S_ISDIR(info.st_mode) or stat.S_IMODE(info.st_mode) & 0o077:
+        raise Invalid(f"{folder} must be a directory of mode 0700")
+    if owner is not None and info.st_uid != owner:
+        raise Invalid(f"{folder} belongs to user {info.st_uid}, the servers run as user {owner}")
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[None]:
+    """Hold the data directory for ourselves; the kernel lets go of it when we end, however we end.
+
+    Raises Conflict when another process holds it.
+    """
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise Conflict(f"another `trailgate up` runs on {root}", "state") from None
+    else:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _fits(folder: Path) -> bool:
+    # Bytes that are not UTF-8 are not printable either: no URL could carry them to asyncpg.
+    path = str(folder / _LONGEST_SOCKET)
+    return len(os.fsencode(path)) <= _SOCKET_BUDGET and path.isprintable() and not _SEPARATORS & set(path)

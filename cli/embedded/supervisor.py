@@ -1,0 +1,127 @@
+"""Keeps a row of children running: starts them in order, replaces the dead, stops them in reverse order.
+
+Plain synchronous code for the main thread, because a child's death signal hangs on the thread that started it.
+"""
+
+import contextlib
+import signal
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from types import FrameType
+
+import structlog
+
+from cli.embedded.children import Child, stop_together
+from domain.errors import Unavailable
+
+TICK = 0.25  # seconds between two looks at running children
+_STARTING_TICK = 0.01  # seconds between two looks while some are not ready
+_MOST_DEATHS = 5
+_WINDOW = 60.0  # seconds in which that many deaths end the attempt
+
+log = structlog.get_logger(__name__)
+
+
+class Supervisor:
+    """Watches children in the order of their dependence: each starts when all before it are ready.
+
+    Neighbours of one name (several workers) are stopped at the same time. Children that already run are taken as
+    they are. Nothing is shared between two supervisors of the same child, but only one may tick at a time.
+    """
+
+    def __init__(self, children: Sequence[Child]) -> None:
+        self._children = tuple(children)
+        self._deaths: defaultdict[Child, deque[float]] = defaultdict(deque)
+        self._stopping = False
+
+    def start(self) -> None:
+        """Start what does not run and return when all are ready.
+
+        Raises Unavailable when one dies five times in a minute or is not ready within its patience.
+        """
+        while not self.tick():
+            time.sleep(_STARTING_TICK)
+
+    def tick(self) -> bool:
+        """Look at every child once: replace the dead, ask the new ones for readiness. True when all are ready.
+
+        Raises Unavailable as `start` does.
+        """
+        return all(self._attend(child) for child in self._children)
+
+    def run(self, on_ready: Callable[[], None] | None = None) -> None:
+        """Start everything, call `on_ready` once, and keep watch until SIGTERM, SIGINT or SIGHUP; then stop in order.
+
+        Raises Unavailable as `start` does, after everything was stopped.
+        """
+        with self._signals_caught():
+            try:
+                self._watch(on_ready)
+            finally:
+                self.stop()
+
+    def stop(self) -> None:
+        """Stop the children in reverse order, each by its own ladder."""
+        for _, neighbours in groupby(reversed(self._children), key=lambda child: child.name):
+            stop_together(list(neighbours))
+
+    def _watch(self, on_ready: Callable[[], None] | None) -> None:
+        announced = False
+        while not self._stopping:
+            if self.tick() and not announced:
+                announced = True
+                if on_ready:
+                    on_ready()
+            time.sleep(TICK if announced else _STARTING_TICK)
+
+    def _attend(self, child: Child) -> bool:
+        status = child.collect()
+        if status is not None:
+            self._record_death(child, status)
+        if not child.alive:
+            if time.monotonic() < self._may_start_at(child):
+                return False
+            child.start()
+        if child.ready:
+            return True
+        if child.overdue:
+            raise Unavailable(_with_tail(f"{child.name} runs but is not ready", child))
+        return False
+
+    def _record_death(self, child: Child, status: int) -> None:
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        now = time.monotonic()
+        deaths = self._deaths[child]
+        deaths.append(now)
+        while deaths[0] < now - _WINDOW:
+            deaths.popleft()
+        log.warning("child died", child=child.name, how=how, deaths_in_a_minute=len(deaths))
+        if len(deaths) >= _MOST_DEATHS:
+            raise Unavailable(_with_tail(f"{child.name} died {len(deaths)} times in a minute, last: {how}", child))
+
+    def _may_start_at(self, child: Child) -> float:
+        # The first death is repaired at once; repeated ones get time, so that a passing cause does not end us.
+        deaths = self._deaths[child]
+        return deaths[-1] + TICK * 2 ** (len(deaths) - 1) if len(deaths) > 1 else 0.0
+
+    @contextlib.contextmanager
+    def _signals_caught(self) -> Iterator[None]:
+        def request_stop(_number: int, _frame: FrameType | None) -> None:
+            self._stopping = True
+
+        caught = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: started by nohup, meant to stay
+            caught.append(signal.SIGHUP)
+        before = {number: signal.signal(number, request_stop) for number in caught}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _with_tail(message: str, child: Child) -> str:
+    tail = child.tail()
+    return f"{message}\n{tail}" if tail else message

@@ -1,0 +1,63 @@
+"""What is audited: the names of events, who did them, and what each one seals (ARCHITECTURE.md 4.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from domain.records import RecordForm
+
+
+class AuditName(StrEnum):
+    """One closed list; dialects map these names to theirs and back."""
+
+    ORGANISATION_CREATED = "organisation.created"
+    PRINCIPAL_CREATED = "principal.created"
+    MEMBERSHIP_CREATED = "membership.created"
+    API_KEY_CREATED = "api_key.created"
+    API_KEY_REVOKED = "api_key.revoked"
+    FLOW_CREATED = "flow.created"
+    TRAIL_CREATED = "trail.created"
+    TRAIL_UPDATED = "trail.updated"
+    ATTESTATION_RECORDED = "attestation.recorded"
+    WEBHOOK_CONFIG_CREATED = "webhook_config.created"
+    WEBHOOK_CONFIG_ROTATED = "webhook_config.rotated"
+    WEBHOOK_CONFIG_DELETED = "webhook_config.deleted"
+    ACCESS_DENIED = "access.denied"
+
+    @property
+    def v1(self) -> str:
+        """The OpenFactstore spelling: `ATTESTATION_RECORDED` (facts.md 17.1, 21)."""
+        return self.value.replace(".", "_").upper()
+
+
+V1_NAMES: Mapping[str, AuditName] = {name.v1: name for name in AuditName}
+"""The way back from `AuditName.v1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does it, through which credential, in which request and region. Ids only: leaves carry no names."""
+
+    principal_id: UUID
+    credential_id: UUID | None = None
+    request_id: str | None = None
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one record.
+
+    `record` is the row after the change, as `form` declares it; `payload` is what the audit page shows of it.
+    """
+
+    name: AuditName
+    actor: Actor
+    form: RecordForm
+    record: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    trail_id: UUID | None = None
+    environment_id: UUID | None = None
+    digest: str | None = None

@@ -1,0 +1,124 @@
+r"""The one byte form of a JSON value, under every hash that Trailgate seals.
+
+The form, for whoever checks a hash in another language:
+
+1. UTF-8, no byte order mark, no blanks between tokens, no line end.
+2. `null`, `true`, `false`.
+3. A number without a fractional part is written as an integer in plain decimal digits, of any size, with `-` if
+   negative and never as `-0`: `1.0` and `1` are both `1`, `1e22` is `10000000000000000000000`. A number that arrived in
+   floating point beyond 2^53 counts as its shortest decimal, below: the double nearest to 1e23 is 1 and 23 zeros.
+4. Any other number is an IEEE 754 double, written with the fewest decimal digits that read back as the same double:
+   in plain notation from 0.0001 upward (`0.0001`, `-2.5`), below that as `d[.d…]e-XX` with an exponent of at least two
+   digits (`1e-05`, `2.5e-300`). NaN and the infinities have no form.
+5. A string is written raw but for `\"` `\\` `\b` `\f` `\n` `\r` `\t` and, for the others below U+0020, `\u00xx` with
+   lower-case digits. No Unicode normalisation. Lone surrogates have no form.
+6. An object's members are sorted by key, by Unicode code point, and no key comes twice; an array keeps its order.
+7. Values that are not JSON become strings first: UUID → lower-case text with hyphens; time →
+   `YYYY-MM-DDTHH:MM:SS.ffffffZ` in UTC, always six digits; bytes → lower-case hex; an enum member → its value.
+
+It differs from RFC 8785 (JCS) in three points. Integers beyond 2^53 keep every digit, where JCS makes them doubles.
+Numbers below 0.0001 and from 1e21 upward are notated as said above (JCS: `0.00001`, `1e-7`, `1e+21`). Keys are sorted
+by code point, where JCS sorts by UTF-16 unit; the orders part only above U+FFFF.
+
+Points 3 and 4 make the form outlive storage: PostgreSQL's jsonb keeps numbers as decimals, so that a float such as 1e22
+comes back as an integer, 1.0 as 1.0, and -0.0 as 0. Whatever was written as JSON and read back has the same form.
+"""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from functools import cache
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+
+_EXACT = 2**53
+_PLAIN = frozenset({str, int, bool, type(None)})  # spared the call: they are most of what is sealed
+_encode = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
+).encode
+
+
+def canonical_json(value: object) -> bytes:
+    """The form described above. Raises ValueError for a value without one, TypeError for a type without one."""
+    return _encode(normalise(value)).encode()
+
+
+def normalise(value: object) -> Json:
+    """The same value in plain JSON types, with one spelling for every number; ready to be stored as jsonb.
+
+    Takes None, bool, int, float, str, list, tuple, dict with text keys, UUID, aware datetime, bytes, and enum members
+    whose value is one of these. Raises ValueError for NaN, infinities and times without a zone; TypeError otherwise.
+    Depth is the caller's business.
+    """
+    kind = type(value)
+    return (_CONVERTERS.get(kind) or _inherited(kind))(value)  # type: ignore[arg-type]  # classes are hashable
+
+
+@cache
+def _inherited(kind: type[Any]) -> Callable[[Any], Json]:
+    """The converter of a subclass: enums, and the UUID that asyncpg brings."""
+    if issubclass(kind, Enum):
+        return _enum
+    for known, convert in _CONVERTERS.items():
+        if issubclass(kind, known):
+            return convert
+    raise TypeError(f"{kind.__name__} has no canonical form")
+
+
+def _float(value: float) -> int | float:
+    if not isfinite(value):
+        raise ValueError(f"{value} has no canonical form")
+    if not value.is_integer():
+        return float(value)
+    return int(value) if -_EXACT <= value <= _EXACT else int(Decimal(float.__repr__(value)))
+
+
+def _array(value: list[Any] | tuple[Any, ...]) -> Json:
+    return [item if type(item) in _PLAIN else normalise(item) for item in value]
+
+
+def _object(value: dict[Any, Any]) -> Json:
+    return {
+        key if type(key) is str else _key(key): item if type(item) in _PLAIN else normalise(item)
+        for key, item in value.items()
+    }
+
+
+def _key(key: object) -> str:
+    if not isinstance(key, str):
+        raise TypeError(f"a key is text, not {type(key).__name__}")
+    return str.__str__(key)
+
+
+def _time(value: datetime) -> str:
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone has no canonical form")
+    try:
+        utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("a time outside the years 1 to 9999 has no canonical form") from error
+    return utc.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+
+
+def _enum(value: Enum) -> Json:
+    return normalise(value.value)
+
+
+_CONVERTERS: dict[type, Callable[[Any], Json]] = {
+    type(None): lambda value: value,
+    bool: bool,
+    int: int,
+    float: _float,
+    str: str.__str__,
+    list: _array,
+    tuple: _array,
+    dict: _object,
+    UUID: str,
+    datetime: _time,
+    bytes: bytes.hex,
+}

@@ -1,0 +1,65 @@
+"""What a flow is, and the rules of its fields (facts.md 4)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from domain.errors import FieldError, Invalid
+
+MAX_TAGS = 50
+MAX_TAG_KEY = 64
+MAX_TAG_VALUE = 256
+
+Visibility = Literal["PUBLIC", "PRIVATE"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewFlow:
+    """A flow as it is asked for. `required_types` are the attestation types that every trail must carry."""
+
+    name: str
+    description: str = ""
+    required_types: Sequence[str] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    requires_approval: bool = False
+    required_approver_roles: Sequence[str] = ()
+    visibility: Visibility = "PRIVATE"
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """A flow with its newest version."""
+
+    id: UUID
+    org_id: UUID
+    name: str
+    version: int
+    description: str
+    required_types: list[str]
+    tags: dict[str, str]
+    requires_approval: bool
+    required_approver_roles: list[str]
+    visibility: Visibility
+    created_at: datetime
+    updated_at: datetime
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Raises Invalid, naming every tag that breaks a rule (facts.md 4.3)."""
+    problems = [problem for key, value in tags.items() if (problem := _tag_problem(key, value))]
+    if len(tags) > MAX_TAGS:
+        problems.insert(0, FieldError("tags", f"at most {MAX_TAGS} tags"))
+    if problems:
+        raise Invalid(f"{problems[0].field}: {problems[0].message}", problems[:20])
+
+
+def _tag_problem(key: str, value: str) -> FieldError | None:
+    if not key.strip():
+        return FieldError("tags", "a tag's key must not be blank")
+    if len(key) > MAX_TAG_KEY:
+        return FieldError("tags", f"a tag's key has at most {MAX_TAG_KEY} characters")
+    if len(value) > MAX_TAG_VALUE:
+        return FieldError(f"tags.{key}", f"a tag's value has at most {MAX_TAG_VALUE} characters")
+    return None

@@ -1,0 +1,44 @@
+"""The declared forms of identity. No e-mail address and no name of a person: what may be erased is never in a leaf."""
+
+from domain.records import VERSION, RecordForm
+
+ORGANISATION = RecordForm(
+    kind="organisation",
+    format=1,
+    columns=("id", "slug", "name", "description", "type", "settings", "version", "created_at"),
+    version_column=VERSION,
+)
+
+PRINCIPAL = RecordForm(
+    kind="principal",
+    format=1,
+    columns=("id", "kind", "version", "created_at", "disabled_at"),
+    version_column=VERSION,
+)
+
+MEMBERSHIP = RecordForm(
+    kind="membership",
+    format=1,
+    columns=("id", "org_id", "principal_id", "role", "version", "created_at"),
+    version_column=VERSION,
+)
+
+API_KEY = RecordForm(
+    kind="api_key",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "principal_id",
+        "name",
+        "sha256",
+        "prefix",
+        "permissions",
+        "scopes",
+        "version",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+    ),
+    version_column=VERSION,
+)

@@ -1,0 +1,119 @@
+"""Who may do what: roles, permissions and the one decision function (ARCHITECTURE.md 4.2)."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+from uuid import UUID
+
+
+class Permission(StrEnum):
+    """Every right there is. A route names exactly one, or stands on the list of exempt routes."""
+
+    FACTS_READ = "facts:read"
+    FACTS_REPORT = "facts:report"
+    FACTS_MANAGE = "facts:manage"
+    ENVIRONMENTS_REPORT = "environments:report"
+    POLICIES_MANAGE = "policies:manage"
+    GATE_EVALUATE = "gate:evaluate"
+    APPROVALS_DECIDE = "approvals:decide"
+    EVIDENCE_READ = "evidence:read"
+    EVIDENCE_WRITE = "evidence:write"
+    AUDIT_READ = "audit:read"
+    LEDGER_READ = "ledger:read"
+    CHANGES_READ = "changes:read"
+    CHANGES_UPDATE = "changes:update"
+    CHANGES_EXECUTE = "changes:execute"
+    SCANS_READ = "scans:read"
+    SCANS_RUN = "scans:run"
+    SCANS_MANAGE = "scans:manage"
+    REPORTS_VIEW = "reports:view"
+    REPORTS_UPLOAD = "reports:upload"
+    REPORTS_MANAGE = "reports:manage"
+    PROVENANCE_READ = "provenance:read"
+    PROVENANCE_WRITE = "provenance:write"
+    PROVENANCE_DELETE = "provenance:delete"
+    IDENTITY_READ = "identity:read"
+    IDENTITY_MANAGE = "identity:manage"
+    INTEGRATIONS_MANAGE = "integrations:manage"
+    ORG_MANAGE = "org:manage"
+    KEYS_OWN = "keys:own"
+    PLATFORM_MANAGE = "platform:manage"
+
+
+P = Permission
+_NAMES = frozenset(p.value for p in P)
+
+_READS = frozenset(p for p in P if p.value.endswith(":read")) | {P.REPORTS_VIEW}
+_VIEWER = _READS - {P.AUDIT_READ, P.IDENTITY_READ, P.EVIDENCE_READ}
+_REPORTER = frozenset(
+    {
+        P.FACTS_READ,
+        P.FACTS_REPORT,
+        P.ENVIRONMENTS_REPORT,
+        P.GATE_EVALUATE,
+        P.EVIDENCE_WRITE,
+        P.SCANS_RUN,
+        P.REPORTS_UPLOAD,
+        P.PROVENANCE_WRITE,
+    }
+)
+_MEMBER = _READS | _REPORTER | {P.FACTS_MANAGE, P.APPROVALS_DECIDE, P.CHANGES_UPDATE, P.CHANGES_EXECUTE, P.KEYS_OWN}
+
+ROLES: dict[str, frozenset[Permission]] = {
+    "admin": frozenset(P) - {P.PLATFORM_MANAGE},
+    "member": _MEMBER,
+    "developer": _READS | {P.REPORTS_UPLOAD},
+    "reporter": _REPORTER,
+    "snapshotter": frozenset({P.FACTS_READ, P.ENVIRONMENTS_REPORT}),
+    "viewer": _VIEWER,
+    "auditor": _VIEWER | {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ},
+    "none": frozenset(),
+}
+"""Role → permissions. `platform:manage` is held by `admin` of the organisation `default` alone: `role_permissions`."""
+
+DEFAULT_ORGANISATION = "default"
+
+
+def role_permissions(role: str, organisation: str) -> frozenset[Permission]:
+    """What a role grants inside the organisation of that slug; an unknown role grants nothing."""
+    granted = ROLES.get(role, frozenset())
+    if role == "admin" and organisation == DEFAULT_ORGANISATION:
+        return granted | {P.PLATFORM_MANAGE}
+    return granted
+
+
+PrincipalKind = Literal["user", "service", "workload", "system"]
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller of a request, whichever credential it showed.
+
+    `permissions` are those of the role already narrowed by the credential: a key never exceeds its owner.
+    `scopes` is None for an unscoped credential, else a set of `kind:id` strings.
+    """
+
+    id: UUID
+    kind: PrincipalKind
+    org_id: UUID
+    org_slug: str
+    role: str
+    permissions: frozenset[Permission]
+    credential_id: UUID | None = None
+    scopes: frozenset[str] | None = None
+
+    def may(self, permission: Permission) -> bool:
+        """Whether this permission is held at all; the scope of the resource is asked by `within`."""
+        return permission in self.permissions
+
+    def within(self, *resources: str) -> bool:
+        """Whether a resource, named by any of its `kind:id` strings, lies within the credential's scopes."""
+        return self.scopes is None or not self.scopes.isdisjoint(resources)
+
+
+def narrowed(granted: frozenset[Permission], key_permissions: Collection[str] | None) -> frozenset[Permission]:
+    """The role's permissions cut down to those of the key; a key without a list keeps its owner's."""
+    if key_permissions is None:
+        return granted
+    return granted & frozenset(Permission(p) for p in key_permissions if p in _NAMES)

@@ -1,0 +1,20 @@
+"""Prove a delivery in our own format: Standard Webhooks 1.0, else an HMAC of the body (integrations.md 14.1)."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from integrations.contract import Verified
+from integrations.deliveries import delivery_id
+from integrations.signatures import check_body_hmac, check_standard_webhook
+
+
+def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime, /) -> Verified:
+    """Check `webhook-signature` when it is there, else `X-Hub-Signature-256`, else `X-Webhook-Signature`.
+
+    A failed Standard Webhooks signature is final: the other headers sign no time. Raises BadSignature, and BadDelivery
+    for a delivery id that cannot be stored.
+    """
+    if "webhook-signature" in headers:
+        return Verified(check_standard_webhook(headers, body, secrets, now), None)
+    check_body_hmac(headers.get("x-hub-signature-256") or headers.get("x-webhook-signature"), body, secrets)
+    return Verified(delivery_id(headers, ("webhook-id", "x-delivery-id"), body, now), None)

@@ -1,0 +1,219 @@
+"""What GitHub's events mean to us (integrations.md 14, GitHub's "Webhook events and payloads")."""
+
+import re
+from collections.abc import Callable, Mapping
+from urllib.parse import parse_qs
+
+from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
+from integrations.deliveries import read
+from integrations.github.payloads import (
+    Account,
+    CheckRunEvent,
+    CheckSuiteEvent,
+    Conclusion,
+    DeploymentStatusEvent,
+    Event,
+    HeadCommit,
+    PullRequestEvent,
+    PushEvent,
+    ReleaseEvent,
+    WorkflowRunEvent,
+)
+
+_BRANCH = "refs/heads/"
+_WHOLE_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+_OUTCOMES: Mapping[Conclusion, tuple[str, str | None]] = {
+    "success": ("succeeded", "PASSED"),
+    "failure": ("failed", "FAILED"),
+    "timed_out": ("failed", "FAILED"),
+    "startup_failure": ("failed", "FAILED"),
+    # A person has yet to act: no verdict on the code, but nothing may pass meanwhile.
+    "action_required": ("action_required", "PENDING"),
+    # Nobody looked at the code, so there is nothing to attest; an earlier result stands.
+    "cancelled": ("cancelled", None),
+    "skipped": ("skipped", None),
+    "neutral": ("neutral", None),
+    "stale": ("stale", None),
+}
+"""How our event ends and which status it attests. A conclusion not listed here is refused, never taken for a pass."""
+
+_DEPLOYMENTS: Mapping[str, tuple[str, str | None]] = {
+    "success": ("succeeded", "PASSED"),
+    "failure": ("failed", "FAILED"),
+    "error": ("failed", "FAILED"),
+}
+
+
+def parse(delivery: Delivery, /) -> Parsed:
+    """Read one event; those we do not know become `github.<event>` with nothing to record.
+
+    A delivery without `X-GitHub-Event` is taken for a workflow run: the original read nothing else, and never the
+    header. Raises BadDelivery naming the field.
+    """
+    event = delivery.event or "workflow_run"
+    reader = _READERS.get(event)
+    return reader(_json(delivery)) if reader else _kept(event)
+
+
+def _json(delivery: Delivery) -> bytes:
+    """The payload, out of its form field if the hook is configured as form-encoded."""
+    if not delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
+        return delivery.body
+    try:
+        form = parse_qs(delivery.body.decode("ascii"), errors="strict", max_num_fields=8)
+    except ValueError:
+        raise BadDelivery("the form cannot be read") from None
+    if "payload" not in form:
+        raise BadDelivery("payload: Field required", "payload")
+    return form["payload"][0].encode()
+
+
+def _workflow_run(body: bytes) -> Parsed:
+    event = read(WorkflowRunEvent, body)
+    run = event.workflow_run
+    sender = _login(event.sender) or _login(run.actor)
+    trail = _trail(
+        event, run.head_sha, sender, branch=run.head_branch, head=run.head_commit, build_url=run.html_url or None
+    )
+    if event.action in ("requested", "in_progress"):
+        return Parsed("build.started", sender, trail, observed_at=run.updated_at)
+    if event.action != "completed":
+        return _kept("workflow_run", sender)
+    ending, status = _outcome("workflow_run", run.conclusion)
+    # Named after the workflow: nameless, the last of several workflows to finish would hide the others' failures.
+    attestation = _attestation("BUILD", status, run.name, _details("workflow", run.name, run.conclusion), run.html_url)
+    return Parsed(f"build.{ending}", sender, trail, attestation, run.updated_at)
+
+
+def _check_suite(body: bytes) -> Parsed:
+    event = read(CheckSuiteEvent, body)
+    suite = event.check_suite
+    sender = _login(event.sender)
+    if event.action != "completed":
+        return _kept("check_suite", sender)
+    ending, status = _outcome("check_suite", suite.conclusion)
+    name = suite.app.slug if suite.app else None
+    trail = _trail(event, suite.head_sha, sender, branch=suite.head_branch, head=suite.head_commit)
+    attestation = _attestation("CHECK_SUITE", status, name, _details("check suite", name, suite.conclusion))
+    return Parsed(f"check_suite.{ending}", sender, trail, attestation, suite.updated_at)
+
+
+def _check_run(body: bytes) -> Parsed:
+    event = read(CheckRunEvent, body)
+    run = event.check_run
+    sender = _login(event.sender)
+    if event.action != "completed":
+        return _kept("check_run", sender)
+    ending, status = _outcome("check_run", run.conclusion)
+    trail = _trail(event, run.head_sha, sender, branch=run.check_suite.head_branch if run.check_suite else None)
+    # A job's check often bears its workflow's name; under one name the job's result would hide the workflow's.
+    name = f"check/{run.name}"
+    attestation = _attestation("CHECK", status, name, _details("check", run.name, run.conclusion), run.html_url)
+    return Parsed(f"check.{ending}", sender, trail, attestation, run.completed_at)
+
+
+def _pull_request(body: bytes) -> Parsed:
+    """No reviewer: GitHub lists here those who were asked for a review, not those who approved (integrations.md 18)."""
+    event = read(PullRequestEvent, body)
+    request = event.pull_request
+    sender = _login(event.sender)
+    author = _login(request.user) or sender
+    trail = _trail(event, request.head.sha, author, branch=request.head.ref, pull_request=str(request.number))
+    return Parsed(f"pull_request.{event.action}", sender, trail, observed_at=request.updated_at)
+
+
+def _push(body: bytes) -> Parsed:
+    """A trail for the tip of a branch. Tags are kept only: their `after` may name the tag instead of a commit."""
+    event = read(PushEvent, body)
+    sender = _login(event.sender)
+    if event.deleted or not event.after.strip("0") or not event.ref.startswith(_BRANCH):
+        return _kept("push", sender)
+    branch = event.ref.removeprefix(_BRANCH)
+    return Parsed("push", sender, _trail(event, event.after, sender, branch=branch, head=event.head_commit))
+
+
+def _deployment_status(body: bytes) -> Parsed:
+    """No branch: the deployment's `ref` may as well be a tag or a commit."""
+    event = read(DeploymentStatusEvent, body)
+    deployed = event.deployment_status
+    sender = _login(event.sender)
+    trail = _trail(event, event.deployment.sha, sender, deployment_actor=_login(deployed.creator) or sender)
+    ending, status = _DEPLOYMENTS.get(deployed.state, (deployed.state, None))
+    details = _details("deployment to", deployed.environment, deployed.state)
+    url = deployed.log_url or deployed.target_url
+    attestation = _attestation("DEPLOYMENT", status, f"deployment/{deployed.environment}", details, url)
+    return Parsed(f"deployment.{ending}", sender, trail, attestation, deployed.updated_at)
+
+
+def _release(body: bytes) -> Parsed:
+    """A trail only if the release names a whole commit: `target_commitish` is most often a branch."""
+    event = read(ReleaseEvent, body)
+    release = event.release
+    sender = _login(event.sender)
+    if event.action != "published":
+        return _kept("release", sender)
+    commit = release.target_commitish.lower()
+    author = _login(release.author) or sender
+    trail = _trail(event, commit, author) if _WHOLE_SHA.fullmatch(commit) else None
+    return Parsed("release.published", sender, trail, observed_at=release.published_at)
+
+
+def _kept(event: str, actor: str | None = None) -> Parsed:
+    return Parsed(f"github.{event}", actor)
+
+
+def _login(account: Account | None) -> str | None:
+    return account.login if account else None
+
+
+def _outcome(event: str, conclusion: Conclusion | None) -> tuple[str, str | None]:
+    if conclusion is None:
+        raise BadDelivery(f"{event}.conclusion: a completed {event} has one", f"{event}.conclusion")
+    return _OUTCOMES[conclusion]
+
+
+def _details(what: str, name: str | None, outcome: str | None) -> str:
+    return f"{what} {name or '(no name)'}: {outcome}"
+
+
+def _trail(
+    event: Event,
+    commit: str,
+    login: str | None,
+    *,
+    branch: str | None = None,
+    head: HeadCommit | None = None,
+    build_url: str | None = None,
+    pull_request: str | None = None,
+    deployment_actor: str | None = None,
+) -> TrailHint:
+    written = head.author if head else None
+    return TrailHint(
+        commit=commit,
+        branch=branch or None,
+        author=(written.name if written else None) or login,
+        author_email=(written.email if written else None) or None,
+        repository=event.repository.full_name if event.repository else None,
+        build_url=build_url,
+        pull_request=pull_request,
+        deployment_actor=deployment_actor,
+    )
+
+
+def _attestation(
+    type_: str, status: str | None, name: str | None, details: str, url: str | None = None
+) -> tuple[AttestationHint, ...]:
+    return (AttestationHint(type_, status, name or None, details, url or None),) if status else ()
+
+
+_READERS: Mapping[str, Callable[[bytes], Parsed]] = {
+    "workflow_run": _workflow_run,
+    "check_suite": _check_suite,
+    "check_run": _check_run,
+    "pull_request": _pull_request,
+    "push": _push,
+    "deployment_status": _deployment_status,
+    "release": _release,
+    "ping": lambda _body: Parsed("ping"),
+}

@@ -1,0 +1,36 @@
+"""Exact totals without counting: deltas written with each fact, folded by a sweep (ARCHITECTURE.md 4.1)."""
+
+from uuid import UUID
+
+from storage.database import Reader, Transaction
+from storage.scope import Scope
+
+_TOTAL = """
+SELECT coalesce((SELECT n FROM counters WHERE org_id = $1 AND kind = $2 AND parent_id = $3), 0)
+     + coalesce((SELECT sum(d) FROM counter_deltas WHERE org_id = $1 AND kind = $2 AND parent_id = $3), 0)
+"""
+
+_FOLD = """
+WITH taken AS (
+  DELETE FROM counter_deltas
+  WHERE id IN (SELECT id FROM counter_deltas ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+  RETURNING org_id, kind, parent_id, d
+), sums AS (
+  SELECT org_id, kind, parent_id, sum(d) AS d, count(*) AS rows FROM taken GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+), folded AS (
+  INSERT INTO counters (org_id, kind, parent_id, n)
+  SELECT org_id, kind, parent_id, d FROM sums
+  ON CONFLICT (org_id, kind, parent_id) DO UPDATE SET n = counters.n + excluded.n
+)
+SELECT coalesce(sum(rows), 0) FROM sums
+"""
+
+
+async def total(reader: Reader, scope: Scope, kind: str, parent_id: UUID) -> int:
+    """How many there are, as of this statement."""
+    return int(await reader.value(_TOTAL, scope.org_id, kind, parent_id))
+
+
+async def fold(tx: Transaction, limit: int) -> int:
+    """Fold up to `limit` deltas into their counters; the answer is how many were folded."""
+    return int(await tx.value(_FOLD, limit))

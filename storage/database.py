@@ -1,0 +1,161 @@
+"""Postgres: one pool per process, and transactions with one time and one id source.
+
+asyncpg runs every statement as text; SQLAlchemy describes the tables and drives the migrations (ADR 0007).
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+import asyncpg
+
+from domain.errors import Unavailable
+from storage.clock import Clock
+from storage.ids import Ids
+
+Row = Mapping[str, Any]
+"""A row by column name: an asyncpg Record, which is such a mapping in all but its type stubs."""
+
+UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError)
+"""What a statement raises while Postgres restarts or is out of reach: nothing is wrong with the statement."""
+
+TRANSIENT = (
+    *UNREACHABLE,
+    TimeoutError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.QueryCanceledError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+)
+"""What may go well the next time: a restart, a full disk, a lock taken in another order."""
+
+
+class Reader:
+    """A connection that reads. Arguments are positional, `$1` and on."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    async def rows(self, sql: str, *args: Any) -> list[Row]:
+        """Every row of the answer."""
+        return cast("list[Row]", await self.connection.fetch(sql, *args))
+
+    async def row(self, sql: str, *args: Any) -> Row | None:
+        """The first row, or None."""
+        return cast("Row | None", await self.connection.fetchrow(sql, *args))
+
+    async def value(self, sql: str, *args: Any) -> Any:
+        """The first column of the first row, or None."""
+        return await self.connection.fetchval(sql, *args)
+
+
+class Transaction(Reader):
+    """A connection inside a transaction. `now` is one time for all that the action writes."""
+
+    def __init__(self, connection: asyncpg.Connection, now: datetime, ids: Ids) -> None:
+        super().__init__(connection)
+        self.now = now
+        self._ids = ids
+
+    def new_id(self) -> UUID:
+        """A fresh UUIDv7."""
+        return self._ids.new()
+
+    async def execute(self, sql: str, *args: Any) -> int:
+        """Run a statement for its effect; the answer is the number of rows it touched."""
+        tag = await self.connection.execute(sql, *args)
+        count = tag.rpartition(" ")[2]
+        return int(count) if count.isdigit() else 0
+
+
+class _RolledBack(Exception):  # noqa: N818 - a signal, not an error
+    """Ends a dry run's transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The pool, with the clock and the id source that its transactions carry."""
+
+    pool: asyncpg.Pool
+    clock: Clock
+    ids: Ids
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Reader]:
+        """A connection outside any transaction: each statement sees what is committed when it starts."""
+        async with self._acquire() as connection:
+            yield Reader(connection)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Reader]:
+        """A connection that sees the database as it was at its first statement, however long it reads."""
+        async with self._acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            yield Reader(connection)
+
+    @asynccontextmanager
+    async def transaction(self, *, dry_run: bool = False) -> AsyncIterator[Transaction]:
+        """All or nothing. A dry run does everything, constraints included, and keeps nothing."""
+        async with self._acquire() as connection:
+            try:
+                async with connection.transaction():
+                    yield Transaction(connection, self.clock.now(), self.ids)
+                    if dry_run:
+                        raise _RolledBack  # noqa: TRY301 - leaving the block is what rolls back
+            except _RolledBack:
+                pass
+
+    @asynccontextmanager
+    async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
+        try:
+            connection = await self.pool.acquire(timeout=10)
+        except (*UNREACHABLE, TimeoutError) as error:
+            raise Unavailable("The database cannot be reached right now; try again shortly.", 2) from error
+        try:
+            yield cast("asyncpg.Connection", connection)
+        finally:
+            await self.pool.release(connection)
+
+
+@asynccontextmanager
+async def open_database(url: str, *, size: int, clock: Clock, ids: Ids, name: str) -> AsyncIterator[Database]:
+    """Open the pool. `url` is a libpq URL; `name` appears as application_name; `size` bounds the connections."""
+    pool = asyncpg.create_pool(
+        dsn=url,
+        min_size=1,
+        max_size=size,
+        init=_prepare_connection,
+        reset=_keep_as_is,
+        max_inactive_connection_lifetime=300,
+        command_timeout=60,
+        server_settings={
+            "application_name": name,
+            "timezone": "UTC",
+            "statement_timeout": "55s",
+            "idle_in_transaction_session_timeout": "60s",
+        },
+    )
+    async with pool:
+        yield Database(pool, clock, ids)
+
+
+async def _prepare_connection(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=_jsonb, decoder=json.loads, schema="pg_catalog")
+
+
+def _jsonb(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+async def _keep_as_is(_: asyncpg.Connection) -> None:
+    """No reset: locks and settings of ours end with their transaction, so the round trip can be spared."""
+
+
+def columns_of(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
+    """Rows turned into the columns that `unnest` takes; `width` keeps an empty batch well-formed."""
+    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

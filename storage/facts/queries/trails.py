@@ -1,0 +1,75 @@
+"""Reading trails."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from domain.errors import NotFound
+from domain.facts.trails import Trail
+from storage.counters import total
+from storage.database import Reader
+from storage.facts.queries.flows import get_flow
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.scope import Scope
+
+TRAIL_COLUMNS = tuple(Trail.__dataclass_fields__)
+
+_TRAILS = f"SELECT {', '.join(TRAIL_COLUMNS)} FROM trails"  # noqa: S608 - names of our own
+_LISTING = Listing(_TRAILS, "created_at", "id", lambda row: Trail(**row))
+
+
+async def get_trail(reader: Reader, scope: Scope, trail_id: UUID) -> Trail:
+    """One trail. Raises NotFound, also for another organisation's."""
+    row = await reader.row(f"{_TRAILS} WHERE org_id = $1 AND id = $2", scope.org_id, trail_id)
+    if row is None:
+        raise NotFound(f"There is no trail {trail_id}.")
+    return Trail(**row)
+
+
+async def list_trails(
+    reader: Reader, scope: Scope, window: Window, *, flow_id: UUID | None = None, commit: str | None = None
+) -> Page[Trail]:
+    """Trails, oldest first, of one flow and of one commit where given; an unknown flow has none."""
+    conditions: list[str] = ["org_id = $1"]
+    args: list[Any] = [scope.org_id]
+    for column, value in (("flow_id", flow_id), ("git_commit_sha", commit)):
+        if value is not None:
+            args.append(value)
+            conditions.append(f"{column} = ${len(args)}")
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    if flow_id is not None and commit is None:
+        return with_total(page, await total(reader, scope, "trails", flow_id))
+    count, capped = await capped_count(reader, "trails", conditions, args)
+    return with_total(page, count, capped=capped)
+
+
+async def list_flow_trails(reader: Reader, scope: Scope, flow_id: UUID, window: Window) -> Page[Trail]:
+    """The trails of a flow that must exist. Raises NotFound."""
+    await get_flow(reader, scope, flow_id)
+    return await list_trails(reader, scope, window, flow_id=flow_id)
+
+
+_OF_COMMITS = """
+SELECT DISTINCT ON (t.flow_id, t.git_commit_sha) t.id, t.flow_id, t.git_commit_sha
+FROM trails t JOIN unnest($2::uuid[], $3::text[]) AS wanted(flow_id, commit)
+  ON t.flow_id = wanted.flow_id AND t.git_commit_sha = wanted.commit
+WHERE t.org_id = $1
+ORDER BY t.flow_id, t.git_commit_sha, t.created_at DESC, t.id DESC
+"""
+
+
+async def newest_trails_of_commits(
+    reader: Reader, scope: Scope, wanted: Sequence[tuple[UUID, str]]
+) -> dict[tuple[UUID, str], UUID]:
+    """For each (flow, commit) that has a trail, the newest one's id."""
+    flows, commits = [flow for flow, _ in wanted], [commit for _, commit in wanted]
+    rows = await reader.rows(_OF_COMMITS, scope.org_id, flows, commits)
+    return {(row["flow_id"], row["git_commit_sha"]): row["id"] for row in rows}
+
+
+async def flows_of_trails(reader: Reader, scope: Scope, trail_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+    """The flow of each trail that exists."""
+    rows = await reader.rows(
+        "SELECT id, flow_id FROM trails WHERE org_id = $1 AND id = ANY($2::uuid[])", scope.org_id, trail_ids
+    )
+    return {row["id"]: row["flow_id"] for row in rows}

@@ -1,0 +1,102 @@
+"""Reading webhook configurations, for people and for the front door."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.errors import NotFound
+from domain.facts.webhooks import SECRET_PURPOSE, WebhookConfig
+from domain.permissions import DEFAULT_ORGANISATION
+from storage.database import Reader, Row
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.scope import Scope
+from storage.secrets.envelope import Envelope
+from storage.secrets.queries import open_secrets
+
+CONFIG_COLUMNS = tuple(WebhookConfig.__dataclass_fields__)
+
+_CONFIGS = f"SELECT {', '.join(CONFIG_COLUMNS)} FROM webhook_configs"  # noqa: S608 - names of our own
+_LISTING = Listing(_CONFIGS, "created_at", "id", lambda row: WebhookConfig(**row))
+
+
+async def get_webhook_config(reader: Reader, scope: Scope, config_id: UUID) -> WebhookConfig:
+    """One config. Raises NotFound, also for another organisation's and for deleted ones."""
+    row = await reader.row(f"{_CONFIGS} WHERE org_id = $1 AND id = $2 AND archived_at IS NULL", scope.org_id, config_id)
+    if row is None:
+        raise NotFound(f"There is no webhook config {config_id}.")
+    return WebhookConfig(**row)
+
+
+async def list_webhook_configs(reader: Reader, scope: Scope, window: Window) -> Page[WebhookConfig]:
+    """The organisation's configs, oldest first."""
+    conditions, args = ["org_id = $1", "archived_at IS NULL"], [scope.org_id]
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    count, capped = await capped_count(reader, "webhook_configs", conditions, args)
+    return with_total(page, count, capped=capped)
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """A config as the front door needs it: whose it is and every secret that is valid now."""
+
+    config_id: UUID
+    org_id: UUID
+    source: str
+    secrets: tuple[str, ...]
+
+
+_DOORS = """
+SELECT c.id, c.org_id, c.source, c.secret_id,
+       CASE WHEN c.previous_until > now() THEN c.previous_secret_id END AS previous_secret_id
+FROM webhook_configs c JOIN organisations o ON o.id = c.org_id
+WHERE c.source = $1 AND c.is_active AND c.archived_at IS NULL
+"""
+
+
+async def doors(reader: Reader, envelope: Envelope, source: str, config_id: UUID | None) -> list[Door]:
+    """The configs a delivery may belong to: the one its path names, else all of `default` for that source."""
+    if config_id is not None:
+        rows = await reader.rows(f"{_DOORS} AND c.id = $2", source, config_id)
+    else:
+        rows = await reader.rows(f"{_DOORS} AND o.slug = $2 ORDER BY c.created_at, c.id", source, DEFAULT_ORGANISATION)
+    ids = [secret_id for row in rows for secret_id in _secret_ids(row)]
+    texts = await open_secrets(reader, envelope, ids, SECRET_PURPOSE)
+    return [
+        Door(row["id"], row["org_id"], row["source"], tuple(texts[secret_id] for secret_id in _secret_ids(row)))
+        for row in rows
+    ]
+
+
+def _secret_ids(row: Row) -> list[UUID]:
+    return [secret_id for secret_id in (row["secret_id"], row["previous_secret_id"]) if secret_id]
+
+
+async def still_active(reader: Reader, config_ids: Collection[UUID]) -> set[UUID]:
+    """Which of the configs let their sender in at this moment: what the cache of doors may be late to know."""
+    rows = await reader.rows(
+        "SELECT id FROM webhook_configs WHERE id = ANY($1::uuid[]) AND is_active AND archived_at IS NULL",
+        list(config_ids),
+    )
+    return {row["id"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigTarget:
+    """Where a config's deliveries go, and who reports them."""
+
+    org_id: UUID
+    org_slug: str
+    flow_id: UUID
+    principal_id: UUID
+
+
+async def targets(reader: Reader, config_ids: Sequence[UUID]) -> dict[UUID, ConfigTarget]:
+    """The targets of configs, deleted ones too: what was accepted before is still processed."""
+    rows = await reader.rows(
+        "SELECT c.id, c.org_id, o.slug AS org_slug, c.flow_id, c.principal_id "
+        "FROM webhook_configs c JOIN organisations o ON o.id = c.org_id WHERE c.id = ANY($1::uuid[])",
+        config_ids,
+    )
+    return {
+        row["id"]: ConfigTarget(row["org_id"], row["org_slug"], row["flow_id"], row["principal_id"]) for row in rows
+    }

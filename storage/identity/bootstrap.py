@@ -1,0 +1,95 @@
+"""What must exist before the first request: the organisation `default`, its administrator and a key."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.audit import Actor
+from domain.permissions import DEFAULT_ORGANISATION, Principal, role_permissions
+from storage.database import Database, Transaction
+from storage.identity.commands import (
+    NewApiKey,
+    NewOrganisation,
+    NewPrincipal,
+    create_api_key,
+    create_organisation,
+    create_principal,
+    key_hash,
+)
+from storage.identity.queries import organisation_by_slug_or_id
+from storage.keys import Signer
+from storage.scope import Scope
+
+ADMIN = "admin"
+_LOCK = 7_241_002
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """What a start found or made. `admin_key` is the text of a key made just now, to be shown once."""
+
+    org_id: UUID
+    admin_id: UUID
+    admin_key: str | None
+
+
+async def bootstrap(database: Database, admin_key: str | None, signer: Signer) -> Bootstrap:
+    """Make what is missing; safe to run at every start and in several processes at once.
+
+    A fixed `admin_key` becomes a key of the administrator beside those that exist.
+    """
+    async with database.transaction() as tx:
+        await tx.value("SELECT pg_advisory_xact_lock($1)", _LOCK)
+        await _register_signing_key(tx, signer)
+        org_id, admin_id, fresh = await _organisation_and_admin(tx)
+        text = None
+        if admin_key is not None:
+            await _fix_admin_key(tx, org_id, admin_id, admin_key)
+        elif fresh:
+            text = await _new_key(tx, org_id, admin_id, None)
+        return Bootstrap(org_id, admin_id, text)
+
+
+def everybody(found: Bootstrap) -> Principal:
+    """The caller while authentication is off: the administrator of `default`."""
+    return Principal(
+        id=found.admin_id,
+        kind="system",
+        org_id=found.org_id,
+        org_slug=DEFAULT_ORGANISATION,
+        role=ADMIN,
+        permissions=role_permissions(ADMIN, DEFAULT_ORGANISATION),
+    )
+
+
+async def _organisation_and_admin(tx: Transaction) -> tuple[UUID, UUID, bool]:
+    existing = await organisation_by_slug_or_id(tx, DEFAULT_ORGANISATION)
+    admin_id = await tx.value("SELECT id FROM principals WHERE username = $1", ADMIN)
+    if existing and admin_id:
+        return existing.id, admin_id, False
+    founder = tx.new_id()
+    organisation = await create_organisation(tx, NewOrganisation(DEFAULT_ORGANISATION, "Default"), Actor(founder))
+    await create_principal(tx, organisation.scope, NewPrincipal("user", ADMIN, ADMIN, founder), Actor(founder))
+    return organisation.id, founder, True
+
+
+async def _fix_admin_key(tx: Transaction, org_id: UUID, admin_id: UUID, text: str) -> None:
+    if not await tx.value("SELECT true FROM api_keys WHERE sha256 = $1", key_hash(text)):
+        await _new_key(tx, org_id, admin_id, text)
+
+
+async def _new_key(tx: Transaction, org_id: UUID, admin_id: UUID, text: str | None) -> str:
+    new = NewApiKey(admin_id, "first administrator key", text=text)
+    _, made = await create_api_key(tx, Scope(org_id, DEFAULT_ORGANISATION), new, Actor(admin_id))
+    return made
+
+
+_REGISTER = """
+INSERT INTO signing_keys (key_id, public_key, created_at, is_current) VALUES ($1, $2, $3, true)
+ON CONFLICT (key_id) DO UPDATE SET is_current = true
+"""
+
+
+async def _register_signing_key(tx: Transaction, signer: Signer) -> None:
+    """Keep the public half for ever: old checkpoints must verify after a rotation."""
+    await tx.execute("UPDATE signing_keys SET is_current = false WHERE key_id <> $1 AND is_current", signer.key_id)
+    await tx.execute(_REGISTER, signer.key_id, signer.public_key, tx.now)

@@ -1,0 +1,211 @@
+"""The inbox: deliveries accepted durably, claimed in leases, and done, retried or dead (engineering.md 2.1, 2.2)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from storage.database import Transaction, columns_of
+from storage.fairness import organisations_waiting
+from storage.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A delivery that proved itself, not yet kept."""
+
+    org_id: UUID
+    config_id: UUID
+    source: str
+    delivery_id: str
+    event: str | None
+    headers: Mapping[str, str]
+    body: bytes
+    body_sha256: bytes
+
+    @property
+    def key(self) -> tuple[UUID, str]:
+        """What makes it the same delivery when it comes again."""
+        return self.config_id, self.delivery_id
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The promise given to the sender. `fresh` is False for a copy of what was there already."""
+
+    id: UUID
+    fresh: bool
+
+
+_ACCEPT = """
+WITH arrived AS (
+  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::bytea[],
+                       $10::bytea[], $11::int[])
+    AS a(id, org_id, config_id, source, delivery_id, event, headers, body, body_sha256, copies)
+), kept AS (
+  INSERT INTO deliveries AS d (id, org_id, config_id, source, delivery_id, event, body_id, body_sha256, status,
+                               duplicates, received_at)
+  SELECT id, org_id, config_id, source, delivery_id, event, id, body_sha256, 'PENDING', copies, $1 FROM arrived
+  ON CONFLICT (config_id, delivery_id) DO UPDATE
+  SET duplicates = d.duplicates + 1 + excluded.duplicates,
+      body_id = CASE WHEN d.status = 'FAILED' THEN excluded.body_id ELSE d.body_id END,
+      body_sha256 = CASE WHEN d.status = 'FAILED' THEN excluded.body_sha256 ELSE d.body_sha256 END,
+      status_message = CASE WHEN d.status = 'FAILED' THEN NULL ELSE d.status_message END,
+      error = CASE WHEN d.status = 'FAILED' THEN NULL ELSE d.error END,
+      status = CASE WHEN d.status = 'FAILED' THEN 'PENDING' ELSE d.status END
+  RETURNING d.id, d.body_id, d.config_id, d.delivery_id
+), armed AS (
+  SELECT kept.id, arrived.id AS body_id, arrived.org_id, arrived.headers, arrived.body
+  FROM kept JOIN arrived ON arrived.id = kept.body_id
+), bodies AS (
+  INSERT INTO inbox_bodies (id, headers, body) SELECT body_id, headers, body FROM armed
+), queued AS (
+  INSERT INTO inbox (delivery_id, org_id, due_at, attempts) SELECT id, org_id, $1, 0 FROM armed
+  ON CONFLICT (delivery_id) DO NOTHING
+)
+SELECT config_id, delivery_id, id, body_id FROM kept
+"""
+
+
+async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt]:
+    """Keep deliveries and queue them; the receipts are in the order of `arrivals`.
+
+    A copy of a known delivery raises its counter and answers the first receipt. A copy of a dead-lettered one brings
+    it back to life with the bytes that came now (ARCHITECTURE.md 4.3, webhook answer).
+    """
+    first: dict[tuple[UUID, str], Arrival] = {}
+    copies: dict[tuple[UUID, str], int] = {}
+    for arrival in arrivals:
+        first.setdefault(arrival.key, arrival)
+        copies[arrival.key] = copies.get(arrival.key, -1) + 1
+    rows = [
+        (
+            tx.new_id(),
+            arrival.org_id,
+            arrival.config_id,
+            arrival.source,
+            arrival.delivery_id,
+            arrival.event,
+            dict(arrival.headers),
+            arrival.body,
+            arrival.body_sha256,
+            copies[key],
+        )
+        for key, arrival in sorted(first.items())
+    ]
+    kept = await tx.rows(_ACCEPT, tx.now, *columns_of(rows, 10))
+    ours = {row[0] for row in rows}
+    receipts = {(row["config_id"], row["delivery_id"]): Receipt(row["id"], row["id"] in ours) for row in kept}
+    answers = []
+    for arrival in arrivals:
+        receipt = receipts[arrival.key]
+        answers.append(receipt)
+        receipts[arrival.key] = Receipt(receipt.id, fresh=False)
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery leased to this worker until the lease runs out."""
+
+    id: UUID
+    org_id: UUID
+    attempts: int
+
+
+_CLAIM = """
+WITH free AS (
+  SELECT i.delivery_id
+  FROM unnest($1::uuid[]) AS o(org_id)
+  CROSS JOIN LATERAL (
+    SELECT delivery_id FROM inbox WHERE org_id = o.org_id AND due_at <= $2
+    ORDER BY due_at, delivery_id LIMIT $3 FOR UPDATE SKIP LOCKED
+  ) i
+)
+UPDATE inbox SET claim_id = $4, due_at = $5, attempts = inbox.attempts + 1
+FROM free WHERE inbox.delivery_id = free.delivery_id
+RETURNING inbox.delivery_id AS id, inbox.org_id, inbox.attempts
+"""
+
+
+async def claim(tx: Transaction, claim_id: UUID, limit: int, lease: timedelta) -> list[Claimed]:
+    """Lease up to `limit` due deliveries, every waiting organisation its equal share.
+
+    A lease that is not completed runs out by itself: the row is due again.
+    """
+    organisations = await organisations_waiting(tx, "inbox", "due_at <= $1", tx.now)
+    if not organisations:
+        return []
+    share = -(-limit // len(organisations))
+    rows = await tx.rows(_CLAIM, organisations, tx.now, share, claim_id, tx.now + lease)
+    return [Claimed(**row) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The outcome of a delivery: `failure` None = processed, else why it cannot be."""
+
+    id: UUID
+    event_type: str | None
+    message: str
+    trail_id: UUID | None = None
+    failed: bool = False
+    error: str | None = None
+
+
+class LostLease(Exception):  # noqa: N818
+    """Another worker holds these deliveries now: whatever was about to be written must not be."""
+
+
+_RELEASE = "DELETE FROM inbox WHERE claim_id = $1 AND delivery_id = ANY($2::uuid[])"
+_FINISH = """
+UPDATE deliveries d
+SET status = f.status, event_type = coalesce(f.event_type, d.event_type), status_message = f.message,
+    error = f.error, trail_id = f.trail_id, processed_at = $1
+FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[])
+  AS f(id, status, event_type, message, error, trail_id)
+WHERE d.id = f.id
+"""
+
+
+async def finish(tx: Transaction, claim_id: UUID, done: Sequence[Done]) -> None:
+    """Take deliveries off the queue with their outcome, in the transaction of what they caused.
+
+    Raises LostLease when any of them is no longer ours: the transaction must end without effect.
+    """
+    released = await tx.execute(_RELEASE, claim_id, [outcome.id for outcome in done])
+    if released != len(done):
+        raise LostLease
+    rows = [
+        (d.id, "FAILED" if d.failed else "SUCCESS", d.event_type, d.message, d.error, d.trail_id)
+        for d in sorted(done, key=lambda d: d.id)
+    ]
+    await tx.execute(_FINISH, tx.now, *columns_of(rows, 6))
+
+
+_RETRY = """
+UPDATE inbox SET claim_id = NULL, due_at = r.due_at
+FROM unnest($2::uuid[], $3::timestamptz[]) AS r(id, due_at)
+WHERE inbox.delivery_id = r.id AND inbox.claim_id = $1
+"""
+
+
+async def retry_later(tx: Transaction, claim_id: UUID, due: Mapping[UUID, datetime]) -> None:
+    """Give leases back: the deliveries are due again at their times."""
+    await tx.execute(_RETRY, claim_id, list(due), list(due.values()))
+
+
+_REPLAY = """
+WITH revived AS (
+  UPDATE deliveries SET status = 'PENDING', status_message = NULL, error = NULL
+  WHERE status = 'FAILED' AND ($1::uuid IS NULL OR org_id = $1) AND ($2::uuid[] IS NULL OR id = ANY($2))
+  RETURNING id, org_id
+)
+INSERT INTO inbox (delivery_id, org_id, due_at, attempts) SELECT id, org_id, $3, 0 FROM revived
+ON CONFLICT (delivery_id) DO NOTHING
+"""
+
+
+async def replay(tx: Transaction, scope: Scope | None, delivery_ids: Sequence[UUID] | None) -> int:
+    """Queue dead letters anew, those named or all of them; the answer is how many."""
+    return await tx.execute(_REPLAY, scope.org_id if scope else None, delivery_ids, tx.now)

@@ -1,0 +1,155 @@
+"""Reading the ledger."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from domain import merkle
+from domain.errors import NotFound
+from domain.ledger import Checkpoint, SignedCheckpoint
+from storage.database import Reader, Row
+from storage.scope import Scope
+
+_TILES = """
+SELECT t.level, t.n, t.hashes FROM ledger_tiles t
+JOIN unnest($2::smallint[], $3::int[]) AS wanted(level, n) USING (level, n)
+WHERE t.org_id = $1
+"""
+
+
+async def read_tiles(reader: Reader, org_id: UUID, wanted: Collection[merkle.TileId]) -> dict[merkle.TileId, bytes]:
+    """The named tiles of the organisation's tree."""
+    rows = await reader.rows(_TILES, org_id, [level for level, _ in wanted], [n for _, n in wanted])
+    return {(row["level"], row["n"]): row["hashes"] for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A sealed event as the ledger shows it, with what the audit knows of it."""
+
+    seq: int
+    event_id: UUID
+    leaf: bytes
+    previous_hash: bytes
+    entry_hash: bytes
+    sealed_at: datetime
+    name: str
+    record_kind: str
+    record_id: UUID
+    record_version: int
+    payload: Mapping[str, Any] | None
+
+
+_ENTRIES = """
+SELECT l.seq, l.event_id, l.leaf, l.previous_hash, l.entry_hash, l.sealed_at,
+       e.name, e.record_kind, e.record_id, e.record_version, e.payload
+FROM ledger_entries l JOIN audit_events e ON e.id = l.event_id
+"""
+
+
+async def list_entries(reader: Reader, scope: Scope, *, after: int, size: int) -> list[LedgerEntry]:
+    """Entries in the order of their sequence, behind `after`.
+
+    The numbers have no gaps, so a page is a range of them and needs no OFFSET.
+    """
+    rows = await reader.rows(
+        f"{_ENTRIES} WHERE l.org_id = $1 AND l.seq > $2 AND l.seq <= $3 ORDER BY l.seq",
+        scope.org_id,
+        after,
+        after + size,
+    )
+    return [LedgerEntry(**row) for row in rows]
+
+
+async def ledger_size(reader: Reader, scope: Scope) -> int:
+    """How many entries there are: the last sequence number."""
+    return await reader.value("SELECT coalesce(max(seq), 0) FROM ledger_entries WHERE org_id = $1", scope.org_id)  # type: ignore[no-any-return]
+
+
+async def entries_of_record(reader: Reader, scope: Scope, record_id: UUID) -> list[LedgerEntry]:
+    """Every sealed event of a record, oldest first."""
+    rows = await reader.rows(
+        f"{_ENTRIES} WHERE l.org_id = $1 AND e.org_id = $1 AND e.record_id = $2 ORDER BY l.seq", scope.org_id, record_id
+    )
+    return [LedgerEntry(**row) for row in rows]
+
+
+async def latest_entry(reader: Reader, scope: Scope, record_id: UUID) -> LedgerEntry:
+    """The newest entry of a record. Raises NotFound."""
+    entries = await entries_of_record(reader, scope, record_id)
+    if not entries:
+        raise NotFound(
+            f"The ledger has no entry of record {record_id}; what was written just now is sealed within seconds."
+        )
+    return entries[-1]
+
+
+_CHECKPOINTS = """
+SELECT c.org_id, c.size, c.root, c.chain_hash, c.key_id, c.signature, c.created_at, k.public_key
+FROM checkpoints c LEFT JOIN signing_keys k ON k.key_id = c.key_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """A checkpoint with the public key it names; None when that key is not known here."""
+
+    signed: SignedCheckpoint
+    created_at: datetime
+    public_key: bytes | None
+
+    @classmethod
+    def of(cls, row: Row) -> "StoredCheckpoint":
+        """From a row of the query above."""
+        checkpoint = Checkpoint(row["org_id"], row["size"], row["root"], row["chain_hash"])
+        signed = SignedCheckpoint(checkpoint, row["key_id"], row["signature"])
+        return cls(signed, row["created_at"], row["public_key"])
+
+
+async def latest_checkpoint(reader: Reader, scope: Scope) -> StoredCheckpoint | None:
+    """The checkpoint that covers most."""
+    row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 ORDER BY c.size DESC LIMIT 1", scope.org_id)
+    return StoredCheckpoint.of(row) if row else None
+
+
+async def checkpoints_after(reader: Reader, org_id: UUID, size: int, limit: int) -> list[StoredCheckpoint]:
+    """Checkpoints larger than `size`, smallest first."""
+    rows = await reader.rows(
+        f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size > $2 ORDER BY c.size LIMIT $3", org_id, size, limit
+    )
+    return [StoredCheckpoint.of(row) for row in rows]
+
+
+async def inclusion_proof(reader: Reader, org_id: UUID, seq: int, size: int) -> list[bytes]:
+    """The audit path of entry `seq` in the tree of that size; one statement."""
+    tiles = await read_tiles(reader, org_id, merkle.tiles_for_inclusion(seq - 1, size))
+    return merkle.inclusion_proof(seq - 1, size, tiles)
+
+
+async def waiting(reader: Reader, scope: Scope) -> int:
+    """Events that are written but not sealed yet."""
+    return await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", scope.org_id)  # type: ignore[no-any-return]
+
+
+_UNSIGNED = """
+WITH RECURSIVE ledgers AS (
+  (SELECT org_id FROM ledger_entries ORDER BY org_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT org_id FROM ledger_entries WHERE org_id > l.org_id ORDER BY org_id LIMIT 1)
+  FROM ledgers l WHERE l.org_id IS NOT NULL
+)
+SELECT l.org_id, c.created_at
+FROM ledgers l
+CROSS JOIN LATERAL (SELECT seq FROM ledger_entries WHERE org_id = l.org_id ORDER BY seq DESC LIMIT 1) head
+LEFT JOIN LATERAL (
+  SELECT size, created_at FROM checkpoints WHERE org_id = l.org_id ORDER BY size DESC LIMIT 1
+) c ON true
+WHERE l.org_id IS NOT NULL AND head.seq > coalesce(c.size, 0)
+"""
+
+
+async def unsigned_ledgers(reader: Reader) -> list[tuple[UUID, datetime | None]]:
+    """Organisations with entries that no checkpoint covers yet, and when their last one was signed."""
+    return [(row["org_id"], row["created_at"]) for row in await reader.rows(_UNSIGNED)]

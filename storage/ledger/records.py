@@ -1,0 +1,31 @@
+"""How verification reads a declared record back as it stands now."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from domain.records import RecordForm
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSource:
+    """Where the records of one form live.
+
+    `select` is `SELECT … FROM …` with every declared column under its declared name; `id` is the expression of the
+    record's id, for conditions put behind it. `table` is named in findings.
+    """
+
+    form: RecordForm
+    table: str
+    select: str
+    id: str = "id"
+
+    @classmethod
+    def plain(cls, form: RecordForm, table: str) -> "RecordSource":
+        """All declared columns in one table."""
+        return cls(form, table, f"SELECT {', '.join(form.columns)} FROM {table}")  # noqa: S608 - names of our own
+
+    def version_of(self, row: Mapping[str, Any]) -> int:
+        """The version of a row; records without versions have version 1."""
+        version: int = row[self.form.version_column] if self.form.version_column else 1
+        return version

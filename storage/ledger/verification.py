@@ -1,0 +1,173 @@
+"""Does a record still say what was sealed? Recomputed from the rows as they stand now (ARCHITECTURE.md 2.6)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from domain import merkle
+from domain.ledger import GENESIS, entry_hash
+from domain.records import EVENT_COLUMNS, leaf
+from storage.database import Reader, Row
+from storage.keys import signature_holds
+from storage.ledger.queries import StoredCheckpoint, inclusion_proof, latest_checkpoint
+from storage.ledger.records import RecordSource
+from storage.scope import Scope
+
+
+class Outcome(StrEnum):
+    """What verification can say of a record."""
+
+    VERIFIED = "verified"
+    ALTERED = "altered"
+    MISSING = "missing"
+    ERASED = "erased"
+    UNSEALED = "unsealed"
+
+
+@dataclass(frozen=True, slots=True)
+class EventVerdict:
+    """What became of one sealed event, and why it is not verified."""
+
+    event_id: UUID
+    outcome: Outcome
+    reason: str
+
+
+OK = "the record is what was sealed"
+SUPERSEDED = "sealed; a newer version of the record exists"
+
+
+async def live_rows(reader: Reader, source: RecordSource, record_ids: Sequence[UUID]) -> dict[UUID, Row]:
+    """The declared columns of records as they stand now."""
+    rows = await reader.rows(f"{source.select} WHERE {source.id} = ANY($1::uuid[])", record_ids)
+    return {row[source.form.id_column]: row for row in rows}
+
+
+def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Mapping[str, Any] | None) -> EventVerdict:
+    """Compare an audit event's leaf with the event and its record as they stand now."""
+
+    def verdict(outcome: Outcome, reason: str) -> EventVerdict:
+        return EventVerdict(event["id"], outcome, reason)
+
+    if event["nonce"] is None:
+        return verdict(Outcome.ERASED, "the record was erased; its leaf stays in the ledger")
+    if source is None or source.form.format != event["format"]:
+        return verdict(Outcome.ALTERED, f"no record form '{event['record_kind']}' of format {event['format']}")
+    if source.form.columns and live is None:
+        return verdict(Outcome.MISSING, f"{source.table} has no row {event['record_id']}")
+    row = live or {}
+    if source.version_of(row) > event["record_version"]:
+        return verdict(Outcome.VERIFIED, SUPERSEDED)
+    if leaf(source.form, event["nonce"], event, row) != event["leaf"]:
+        return verdict(
+            Outcome.ALTERED, f"{source.table} {event['record_id']} or its audit event differs from what was sealed"
+        )
+    return verdict(Outcome.VERIFIED, OK)
+
+
+def judge_entry(entry: Mapping[str, Any], previous: bytes) -> str | None:
+    """What is wrong with an entry's links, or None."""
+    if entry["previous_hash"] != previous:
+        return "its previous hash is not the hash of the entry before it"
+    expected = entry_hash(entry["previous_hash"], entry["seq"], entry["event_id"], entry["leaf"], entry["sealed_at"])
+    return None if entry["entry_hash"] == expected else "its hash does not fit its content"
+
+
+def checkpoint_holds(stored: StoredCheckpoint) -> bool:
+    """Whether the signature was made over this checkpoint by the key it names."""
+    body = stored.signed.checkpoint.body()
+    return stored.public_key is not None and signature_holds(stored.public_key, stored.signed.signature, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Where the newest entry of a record stands in the tree that a signed checkpoint commits to."""
+
+    leaf_index: int
+    path: list[bytes]
+    checkpoint: StoredCheckpoint
+
+
+@dataclass(frozen=True, slots=True)
+class RecordVerdict:
+    """The whole answer about one record. `entry` is its newest ledger entry, where it has one."""
+
+    outcome: Outcome
+    reason: str
+    entry: Mapping[str, Any] | None = None
+    proof: Proof | None = None
+
+
+_EVENTS = f"""
+SELECT {", ".join("e." + column for column in EVENT_COLUMNS)}, e.format, e.nonce, e.leaf,
+       l.seq, l.event_id, l.leaf AS entry_leaf, l.previous_hash, l.entry_hash, l.sealed_at,
+       p.entry_hash AS hash_before, n.previous_hash AS link_after
+FROM audit_events e
+LEFT JOIN ledger_entries l ON l.event_id = e.id
+LEFT JOIN ledger_entries p ON p.org_id = l.org_id AND p.seq = l.seq - 1
+LEFT JOIN ledger_entries n ON n.org_id = l.org_id AND n.seq = l.seq + 1
+WHERE e.org_id = $1 AND e.record_id = $2
+ORDER BY e.record_version, e.occurred_at, e.id
+"""  # noqa: S608 - names of our own
+
+
+async def verify_record(
+    reader: Reader, scope: Scope, record_id: UUID, sources: Mapping[str, RecordSource]
+) -> RecordVerdict:
+    """Every event of the record: its row, its entry, the links to both neighbours, the tree, the signature."""
+    events = await reader.rows(_EVENTS, scope.org_id, record_id)
+    if not events:
+        return RecordVerdict(Outcome.MISSING, "no event of this record was ever written")
+    problem = await _first_problem(reader, events, sources)
+    sealed = [event for event in events if event["seq"] is not None]
+    newest = {**sealed[-1], "leaf": sealed[-1]["entry_leaf"]} if sealed else None
+    if problem or newest is None:
+        return RecordVerdict(*(problem or (Outcome.UNSEALED, "not sealed yet")), newest)
+    checkpoint = await latest_checkpoint(reader, scope)
+    if checkpoint is None or checkpoint.signed.checkpoint.size < newest["seq"]:
+        return RecordVerdict(Outcome.UNSEALED, "sealed, but no signed checkpoint covers it yet", newest)
+    path = await inclusion_proof(reader, scope.org_id, newest["seq"], checkpoint.signed.checkpoint.size)
+    proof = Proof(newest["seq"] - 1, path, checkpoint)
+    if not _proof_holds(newest["leaf"], proof):
+        return RecordVerdict(
+            Outcome.ALTERED, "the inclusion proof does not lead to the signed checkpoint", newest, proof
+        )
+    return RecordVerdict(Outcome.VERIFIED, OK, newest, proof)
+
+
+async def _first_problem(
+    reader: Reader, events: Sequence[Row], sources: Mapping[str, RecordSource]
+) -> tuple[Outcome, str] | None:
+    source, record_id = sources.get(events[0]["record_kind"]), events[0]["record_id"]
+    live = (await live_rows(reader, source, [record_id])).get(record_id) if source and source.form.columns else None
+    for event in events:
+        verdict = judge_event(event, source, live)
+        if verdict.outcome is not Outcome.VERIFIED:
+            return verdict.outcome, verdict.reason
+        if event["seq"] is None:
+            return Outcome.UNSEALED, "not sealed yet"
+        if reason := _link_problem(event):
+            return Outcome.ALTERED, f"ledger entry {event['seq']}: {reason}"
+    if source and live and source.version_of(live) > events[-1]["record_version"]:
+        return Outcome.ALTERED, f"{source.table} {record_id} has a version that no event tells of"
+    return None
+
+
+def _link_problem(event: Row) -> str | None:
+    if event["leaf"] != event["entry_leaf"]:
+        return "its leaf is not that of its audit event"
+    entry = {**event, "leaf": event["entry_leaf"]}
+    if reason := judge_entry(entry, GENESIS if event["seq"] == 1 else event["hash_before"]):
+        return reason
+    if event["link_after"] is not None and event["link_after"] != event["entry_hash"]:
+        return "the entry behind it does not name its hash"
+    return None
+
+
+def _proof_holds(leaf_hash: bytes, proof: Proof) -> bool:
+    checkpoint = proof.checkpoint.signed.checkpoint
+    return checkpoint_holds(proof.checkpoint) and merkle.verify_inclusion(
+        leaf_hash, proof.leaf_index, checkpoint.size, proof.path, checkpoint.root
+    )

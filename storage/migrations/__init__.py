@@ -1,0 +1,85 @@
+"""Bringing a database to the schema of this code: one migrator at a time, never waiting long for a lock."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from storage.migrations.policy import compared
+from storage.registry import METADATA
+
+LOCK = 7_241_001
+"""The advisory lock that migrators take turns on."""
+
+
+async def migrate(url: str) -> list[str]:
+    """Apply what is missing, each migration in its own transaction; the answer names the revisions applied."""
+    return await _with_connection(url, _upgrade)
+
+
+async def differences(url: str) -> list[str]:
+    """What stands between the database and this code: missing migrations first, else differing tables."""
+    return await _with_connection(url, _compare)
+
+
+async def _with_connection(url: str, work: Callable[[Connection], list[str]]) -> list[str]:
+    async def connect(*_: Any, **__: Any) -> asyncpg.Connection:
+        return await asyncpg.connect(
+            url,
+            server_settings={"application_name": "trailgate migrate", "lock_timeout": "4s", "statement_timeout": "60s"},
+        )
+
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+    try:
+        async with engine.connect() as connection:
+            return await connection.run_sync(work)
+    finally:
+        await engine.dispose()
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> list[str]:
+    config = _config(connection)
+    script = ScriptDirectory.from_config(config)
+    connection.exec_driver_sql("SET lock_timeout = 0")
+    connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
+    connection.exec_driver_sql("SET lock_timeout = '4s'")
+    connection.commit()
+    before = MigrationContext.configure(connection).get_current_revision()
+    connection.commit()
+    missing = (
+        [r.revision for r in script.iterate_revisions("head", before or "base")] if before != _head(script) else []
+    )
+    command.upgrade(config, "head")
+    connection.exec_driver_sql(f"SELECT pg_advisory_unlock({LOCK})")
+    connection.commit()
+    return missing[::-1]
+
+
+def _compare(connection: Connection) -> list[str]:
+    script = ScriptDirectory.from_config(_config(connection))
+    context = MigrationContext.configure(connection, opts={"include_object": compared, "compare_type": True})
+    current = context.get_current_revision()
+    if current != _head(script):
+        return [f"the database is at revision {current or 'none'}, this code needs {_head(script)}: trailgate migrate"]
+    return [str(difference) for difference in compare_metadata(context, METADATA)]
+
+
+def _head(script: ScriptDirectory) -> str | None:
+    return script.get_current_head()

@@ -1,0 +1,38 @@
+"""The composition of storage: all tables, and how each kind of declared record is read back for verification.
+
+The one module of storage that knows every surface; core modules take from it what they are given.
+"""
+
+from storage.audit import tables as audit_tables
+from storage.blobs import tables as blob_tables
+from storage.facts import tables as facts_tables
+from storage.facts.records import RECORDS as FACTS_RECORDS
+from storage.identity import tables as identity_tables
+from storage.identity.records import RECORDS as IDENTITY_RECORDS
+from storage.inbox import tables as inbox_tables
+from storage.ledger import tables as ledger_tables
+from storage.ledger.records import RecordSource
+from storage.outbox import tables as outbox_tables
+from storage.schedule import tables as schedule_tables
+from storage.schema import metadata
+from storage.search import tables as search_tables
+from storage.secrets import tables as secret_tables
+
+TABLES = (
+    audit_tables,
+    blob_tables,
+    facts_tables,
+    identity_tables,
+    inbox_tables,
+    ledger_tables,
+    outbox_tables,
+    schedule_tables,
+    search_tables,
+    secret_tables,
+)
+"""Importing these fills the metadata."""
+
+METADATA = metadata
+
+RECORDS: dict[str, RecordSource] = {source.form.kind: source for source in (*IDENTITY_RECORDS, *FACTS_RECORDS)}
+"""By kind of record."""

@@ -1,0 +1,23 @@
+"""Reading secrets back."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from storage.database import Reader
+from storage.secrets.commands import binding
+from storage.secrets.envelope import Envelope, Sealed
+
+_GET = "SELECT id, key_id, wrapped, nonce, data FROM secrets WHERE id = ANY($1::uuid[])"
+
+
+async def open_secrets(
+    reader: Reader, envelope: Envelope, secret_ids: Sequence[UUID], purpose: str
+) -> Mapping[UUID, str]:
+    """Decrypt the secrets of those ids. Raises envelope.Undecipherable."""
+    rows = await reader.rows(_GET, secret_ids)
+    return {
+        row["id"]: envelope.open(
+            Sealed(row["key_id"], row["wrapped"], row["nonce"], row["data"]), binding(row["id"], purpose)
+        ).decode()
+        for row in rows
+    }

@@ -1,0 +1,59 @@
+"""Everything a process works with, opened once and handed on: no globals (ARCHITECTURE.md 4)."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from arq.connections import ArqRedis
+
+from storage.clock import Clock, SystemClock
+from storage.database import Database, open_database
+from storage.ids import Ids
+from storage.keys import Signer, load_master_key, load_signer
+from storage.schedule.doorbell import Doorbell, open_redis
+from storage.secrets.envelope import Envelope
+from storage.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The open connections and keys of one process."""
+
+    settings: Settings
+    database: Database
+    redis: ArqRedis
+    doorbell: Doorbell
+    envelope: Envelope
+    signer: Signer
+    clock: Clock
+    ids: Ids
+
+
+class NotConfigured(Exception):  # noqa: N818 - ends the start-up with its message
+    """A setting without which this process cannot run."""
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, name: str, clock: Clock | None = None) -> AsyncIterator[Services]:
+    """Open everything, and close it in reverse order. `name` tells processes apart in Postgres.
+
+    Raises NotConfigured without addresses: embedded servers are started by `trailgate up`, not here.
+    """
+    if settings.database_url is None or settings.redis_url is None:
+        raise NotConfigured("Set TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or run `trailgate up`.")
+    clock, ids = clock or SystemClock(), Ids()
+    async with (
+        open_database(settings.database_url, size=settings.database_pool, clock=clock, ids=ids, name=name) as database,
+        open_redis(settings.redis_url) as redis,
+        Doorbell.opened(redis) as doorbell,
+    ):
+        yield Services(
+            settings=settings,
+            database=database,
+            redis=redis,
+            doorbell=doorbell,
+            envelope=Envelope(load_master_key(settings)),
+            signer=load_signer(settings),
+            clock=clock,
+            ids=ids,
+        )

@@ -1,0 +1,134 @@
+import json
+import time
+
+import pytest
+
+from api.reading import MAX_DEPTH, guard, parse_json
+from domain.errors import Invalid
+
+
+def refusal(raw: bytes) -> Invalid:
+    with pytest.raises(Invalid) as by_parse:
+        parse_json(raw)
+    with pytest.raises(Invalid) as by_guard:
+        guard(raw)
+    assert by_parse.value.message == by_guard.value.message
+    return by_parse.value
+
+
+@pytest.mark.parametrize(
+    ("raw", "field", "reason"),
+    [
+        (rb'{"a": {"b": "x\u0000y"}}', "a.b", "NUL"),
+        (b'{"a": ["x", "y\0z"]}', "a.1", "NUL"),
+        (rb'{"a": [{"b": "\ud800"}]}', "a.0.b", "Unicode"),
+        (rb'{"a": "\uDfFf"}', "a", "Unicode"),
+        (rb'{"a": "\udc00\ud800"}', "a", "Unicode"),
+        (b'{"a": NaN}', "a", "finite"),
+        (b'{"a":-Infinity}', "a", "finite"),
+        (b'{"a":{"b":[1,2,Infinity]}}', "a.b.2", "finite"),
+        (b'{"a": 1e999}', "a", "finite"),
+        (b'{"a": -1.5E+999}', "a", "finite"),
+        (b'{"a": [1.7e+308, 1.8e308]}', "a.1", "finite"),
+        (b'{"a": 0.1e1000}', "a", "finite"),
+        (b'{"a": ' + b"1" * 400 + b".0}", "a", "finite"),
+        (b'{"a": 9223372036854775808}', "a", "64 bits"),
+        (b'{"a": -9223372036854775809}', "a", "64 bits"),
+        (b'{"a":\t18446744073709551615}', "a", "64 bits"),
+        (b'{"a": ' + b"1" * 5000 + b"}", "a", "64 bits"),
+        (b'[1,{"b":12345678901234567890}]', "1.b", "64 bits"),
+        (b'{"a": {"k\\u0000": 1}}', "a", "NUL"),
+        (b"1e999", "", "finite"),
+        (b"NaN", "", "finite"),
+        (b"99999999999999999999", "", "64 bits"),
+    ],
+)
+def test_poison_is_refused_and_named(raw: bytes, field: str, reason: str) -> None:
+    error = refusal(raw)
+    assert [one.field for one in error.details] == [field]
+    assert reason in error.details[0].message
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": 9223372036854775807, "b": -9223372036854775808},
+        {"at": [1700000000123456789, 1700000000123456789]},
+        {"a": 1.7e308, "b": 1e-999, "c": 0.30000000000000004, "d": 1e15},
+        {"message": "NaN, Infinity, 1e999, 99999999999999999999 and more"},
+        {"sha": "8e123456789012345678901234567890e9990000", "n": "12345678901234567890"},
+        {"é": "ü \U0001f600", "escaped": "\\u0000 and \\ud800"},
+        [],
+        "text",
+        None,
+        7,
+    ],
+)
+def test_clean_values_pass_unchanged(value: object) -> None:
+    for raw in (json.dumps(value).encode(), json.dumps(value, ensure_ascii=False).encode()):
+        assert parse_json(raw) == value
+        assert guard(raw) == raw
+
+
+def test_escaped_surrogate_pairs_are_text() -> None:
+    assert parse_json(rb'{"a": "\ud83d\ude00"}') == {"a": "\U0001f600"}
+    assert guard(rb'{"a": "\ud83d\ude00"}') == rb'{"a": "\ud83d\ude00"}'
+
+
+def test_a_byte_order_mark_is_tolerated() -> None:
+    assert parse_json(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+    assert guard(b'\xef\xbb\xbf{"a": 1}') == b'{"a": 1}'
+
+
+def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
+    return (opening * depth + closing * depth).encode()
+
+
+def test_depth_is_bounded_exactly() -> None:
+    assert parse_json(nested(MAX_DEPTH))
+    guard(nested(MAX_DEPTH))
+    error = refusal(nested(MAX_DEPTH + 1))
+    assert f"more than {MAX_DEPTH}" in error.message
+    assert error.details[0].field == ".".join("0" * 10)
+
+
+def test_depth_counts_containers_not_brackets() -> None:
+    wide = json.dumps({"a": [{"b": []}] * 1000, "c": "[" * 1000}).encode()
+    assert parse_json(wide)["c"] == "[" * 1000
+    deep = b'{"a": "]]]]]]]]]]}}}}}}}}}}", "b": ' + nested(MAX_DEPTH) + b"}"
+    assert refusal(deep).details[0].field.startswith("b.0.0")
+
+
+@pytest.mark.parametrize("depth", [500, 100_000])
+def test_absurd_depth_is_an_ordinary_refusal(depth: int) -> None:
+    assert "recursion" in refusal(nested(depth)).message
+    with pytest.raises(Invalid):
+        parse_json(b'{"x": NaN, "a": ' + nested(depth) + b"}")
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b'{"a": 1,}', b"{'a': 1}", b'{"a": "\xff"}', b"[1] x", b'{"a": 01}'])
+def test_malformed_json_says_where(raw: bytes) -> None:
+    with pytest.raises(Invalid, match=r"Invalid JSON.*line 1 column") as refused:
+        parse_json(raw)
+    assert [one.field for one in refused.value.details] == [""]
+
+
+def test_the_last_of_duplicate_keys_wins() -> None:
+    assert parse_json(b'{"a": 1, "a": 2}') == {"a": 2}
+
+
+def test_poisoned_keys_are_shown_printable() -> None:
+    error = refusal(rb'{"k\ud800": {"b": NaN}}')
+    error.details[0].field.encode()
+    assert refusal(rb'{"a": {"k\u0000": {"b": 1e999}}}').message.isprintable()
+
+
+def test_a_push_body_is_screened_within_a_millisecond() -> None:
+    """The budget is about 40 µs; the margin is for a busy machine and still fails for a walk in Python."""
+    commit = {"id": "8e12e345" * 5, "message": "fix: No more\nNaN", "added": ["a/b.py"] * 5, "url": "https://x/y" * 3}
+    raw = json.dumps({"commits": [commit] * 32, "size": 12, "at": 1700000000}).encode()
+    assert 5000 < len(raw) < 8000
+    started = time.perf_counter()
+    for _ in range(100):
+        guard(raw)
+    assert (time.perf_counter() - started) / 100 < 0.001

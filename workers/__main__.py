@@ -1,0 +1,32 @@
+"""`python -m workers`: one worker process."""
+
+import asyncio
+import signal
+
+import uvloop
+
+from storage.logs import configure_logs
+from storage.schedule.doorbell import Job
+from storage.services import open_services
+from storage.settings import Settings
+from workers.drain import drain
+from workers.host import Host
+from workers.seal import seal_and_sign
+from workers.sweeps import sweep
+
+JOBS = {Job.DRAIN: drain, Job.SEAL: seal_and_sign}
+
+
+async def main() -> None:
+    """Work until SIGTERM or SIGINT."""
+    settings = Settings()
+    configure_logs(settings.log_level)
+    async with open_services(settings, "trailgate worker") as services:
+        host = Host(services, JOBS, sweep)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, host.stop)
+        await host.run()
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

@@ -1,0 +1,122 @@
+"""arq as process host: jobs on our own pool, and a worker that outlives the loss of Redis (prototypes.md C4, C5)."""
+
+import asyncio
+import json
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC
+from typing import Any
+
+import structlog
+from arq import Worker, cron, func
+from arq.cron import CronJob
+from arq.typing import WorkerCoroutine
+from arq.worker import Function
+from redis.exceptions import RedisError
+
+from storage.schedule.doorbell import QUEUE, Job, begin
+from storage.services import Services
+
+log = structlog.get_logger()
+
+Work = Callable[[Services], Awaitable[None]]
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+JOB_TIMEOUT = 600
+
+
+class Host:
+    """Runs jobs when they are rung for and sweeps by the clock, until it is told to stop."""
+
+    def __init__(self, services: Services, jobs: Mapping[Job, Work], sweep: Work) -> None:
+        self._services = services
+        self._functions: Sequence[Function] = [func(_job(job, work), name=job.value) for job, work in jobs.items()]
+        self._sweep = sweep
+        self._stop = asyncio.Event()
+        self._kept: set[asyncio.Task[Any]] = set()
+
+    def stop(self) -> None:
+        """Pick up nothing more, let running jobs finish within the grace."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Until stopped. A lost Redis costs the arq worker, not its running jobs: a new worker takes its place."""
+        pause = FIRST_PAUSE
+        while not self._stop.is_set():
+            worker = self._worker()
+            started = asyncio.get_running_loop().time()
+            try:
+                await self._attend(worker)
+            except (RedisError, OSError) as error:
+                log.warning("worker.redis_lost", error=type(error).__name__, pause=pause)
+                self._kept.update(task for task in worker.tasks.values() if not task.done())
+                if asyncio.get_running_loop().time() - started > LONGEST_PAUSE:
+                    pause = FIRST_PAUSE
+                await self._rest(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+        await self._finish_kept()
+
+    async def _attend(self, worker: Worker) -> None:
+        running = asyncio.create_task(worker.async_run())
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not running.done():
+            worker.handle_sig_wait_for_completion(signal.SIGTERM)
+        try:
+            await running
+        except asyncio.CancelledError:
+            if not self._stop.is_set():
+                raise
+
+    async def _rest(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _finish_kept(self) -> None:
+        if self._kept:
+            await asyncio.wait(self._kept, timeout=self._services.settings.shutdown_grace)
+
+    def _worker(self) -> Worker:
+        settings = self._services.settings
+        every = set(range(0, 60, settings.sweep_interval))
+        sweep: CronJob = cron(
+            _sweep(self._sweep), name="sweep", second=every, keep_result=0, max_tries=1, run_at_startup=True
+        )
+        return Worker(
+            self._functions,
+            queue_name=QUEUE,
+            cron_jobs=[sweep],
+            redis_pool=self._services.redis,
+            job_serializer=lambda value: json.dumps(value, default=repr).encode(),
+            job_deserializer=json.loads,
+            keep_result=0,
+            max_tries=1,
+            max_jobs=8,
+            poll_delay=0.02,
+            job_timeout=JOB_TIMEOUT,
+            job_completion_wait=int(settings.shutdown_grace),
+            handle_signals=False,
+            log_results=False,
+            health_check_interval=10,
+            timezone=UTC,
+            ctx={"services": self._services},
+        )
+
+
+def _job(job: Job, work: Work) -> WorkerCoroutine:
+    async def run(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
+        services: Services = ctx["services"]
+        await begin(services.redis, job)
+        await work(services)
+
+    return run
+
+
+def _sweep(work: Work) -> WorkerCoroutine:
+    async def sweep(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
+        await work(ctx["services"])
+
+    return sweep

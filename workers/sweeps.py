@@ -1,0 +1,55 @@
+"""Sweeps: what must happen even when every ring was lost. Each is a no-op when repeated."""
+
+import structlog
+
+from storage.counters import fold
+from storage.fairness import organisations_waiting
+from storage.ledger.queries import unsigned_ledgers
+from storage.partitions import ensure_partitions
+from storage.schedule.commands import due
+from storage.schedule.doorbell import Job
+from storage.services import Services
+
+log = structlog.get_logger()
+
+FOLD_BATCH = 5000
+DAY = 86_400
+
+
+async def ring_again(services: Services) -> None:
+    """Ring for work that is due: after a lost nudge, a wiped Redis, a lease that ran out."""
+    async with services.database.read() as reader:
+        inbox = await organisations_waiting(reader, "inbox", "due_at <= now()")
+        unsealed = await organisations_waiting(reader, "unsealed")
+        unsigned = await unsigned_ledgers(reader)
+    if inbox:
+        services.doorbell.ring(Job.DRAIN)
+    if unsealed or unsigned:
+        services.doorbell.ring(Job.SEAL)
+
+
+async def fold_counters(services: Services) -> None:
+    """Fold the totals' deltas until few are left."""
+    while True:
+        async with services.database.transaction() as tx:
+            if await fold(tx, FOLD_BATCH) < FOLD_BATCH:
+                return
+
+
+async def prepare_partitions(services: Services) -> None:
+    """Once a day and at the first sweep: the months to come."""
+    async with services.database.transaction() as tx:
+        if await due(tx, "partitions", DAY):
+            await ensure_partitions(tx)
+
+
+SWEEPS = (ring_again, fold_counters, prepare_partitions)
+
+
+async def sweep(services: Services) -> None:
+    """Run every sweep; one that fails leaves the others alone and is tried again in the next round."""
+    for one in SWEEPS:
+        try:
+            await one(services)
+        except Exception:
+            log.exception("sweep.failed", sweep=one.__name__)
