@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 MAX_HEADER = 16 * 1024
 BACKLOG = 1024
+LINGER = 1.0
+"""Seconds that the rest of a refused body is read and thrown away, so that the client sees the answer."""
 
 
 def check_exposure(settings: Settings) -> None:
@@ -52,6 +54,7 @@ async def serve(settings: Settings) -> None:
             shutdown_timeout=settings.shutdown_grace,
             max_line_size=MAX_HEADER,
             max_field_size=MAX_HEADER,
+            lingering_time=LINGER,
         )
         await runner.setup()
         try:

@@ -1,10 +1,10 @@
 """The application: surfaces, documents, and what they need while they serve."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from api.authentication import EVERYBODY, KEY_USES
+from api.authentication import EVERYBODY, KEY_USES, REGION_HEADER
 from api.calls import SERVICES, STAGING
 from api.documents import add_documents
 from api.facts.surface import facts_surface
@@ -32,9 +32,20 @@ def build_app(services: Services) -> web.Application:
     app.cleanup_ctx.extend([_prepared, _key_uses, _writers])
     app.on_shutdown.append(_stop)
     surface = facts_surface(settings.webhook_max_body)
+    app.on_response_prepare.append(_headers(settings.region))
     [endpoints] = install(app, [surface])
     add_documents(app, surface, endpoints, DOCUMENT_PATHS)
     return app
+
+
+def _headers(region: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """What every answer carries: where it was given (facts.md 2.6), and that its type is meant as it says."""
+
+    async def stamp(_request: web.Request, response: web.StreamResponse) -> None:
+        response.headers[REGION_HEADER] = region
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+
+    return stamp
 
 
 async def _prepared(app: web.Application) -> AsyncIterator[None]:

@@ -15,12 +15,11 @@ from pydantic_core import CoreSchema, core_schema
 from api.problems import Problem
 from domain.errors import Unauthenticated
 from domain.permissions import Permission, Principal
-
-Services = Any
+from storage.services import Services
 
 MEBIBYTE = 1 << 20
 
-SERVICES: web.AppKey[Services] = web.AppKey("services", object)
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 STAGING: web.AppKey[Path] = web.AppKey("staging", Path)
 """The directory into which file parts are streamed; on the file system of the blob store, so that a rename promotes."""
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)

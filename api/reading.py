@@ -144,7 +144,7 @@ def guard(raw: bytes) -> bytes:
 
 def _structure(text: bytes) -> bytes:
     """The roles of all bytes outside of strings; of malformed JSON it may say anything."""
-    if b'\\"' in text:
+    if b"\\" in text and b'\\"' in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     return b"".join(text.split(b'"')[::2]).translate(_ROLES, b"+")
 

@@ -7,10 +7,12 @@ from uuid import uuid4
 
 import pytest
 from aiohttp.test_utils import TestClient
+from pydantic import BaseModel, ConfigDict
 from pytest_aiohttp import AiohttpClient
 
 from api.calls import SERVICES, Call
-from domain.errors import Unauthenticated
+from api.signatures import Fields
+from domain.errors import Invalid, Unauthenticated
 from tests.api.sample import FLOW_ID, FlowIn, create_flow, sample_app
 
 ADMIN = {"X-API-Key": "admin"}
@@ -89,6 +91,19 @@ async def test_query_defaults_lists_and_aliases(client: TestClient[Any, Any]) ->
     assert await fields(await client.get("/api/v1/flows?page[after]=x&size=0")) == ["size", "page[after]"]
 
 
+async def test_open_query_models_get_every_name() -> None:
+    class Filter(BaseModel):
+        model_config = ConfigDict(extra="allow")
+
+        page: int = 0
+
+    fields_of_filter = Fields(Filter)
+    assert fields_of_filter.gather([("page", "1"), ("filter[x]", "y")]) == {"page": "1", "filter[x]": "y"}
+    for pairs in ([("filter\0", "y")], [("a", "1"), ("a", "2")], [("a", "\udcff")]):
+        with pytest.raises(Invalid):
+            fields_of_filter.gather(pairs)
+
+
 async def test_a_single_query_value_given_twice_is_refused(client: TestClient[Any, Any]) -> None:
     response = await client.get("/api/v1/flows?size=1&size=2")
     assert await fields(response) == ["size"]
@@ -135,11 +150,12 @@ async def test_raw_body_reaches_an_exempt_handler_untouched(client: TestClient[A
 
 
 async def test_optional_body_may_be_json_form_or_missing(client: TestClient[Any, Any]) -> None:
-    for kwargs, expected in (
+    sent: list[tuple[dict[str, Any], list[str]]] = [
         ({}, []),
         ({"json": [{"name": "a"}, {"name": "b"}]}, ["a", "b"]),
         ({"data": {"user": "u", "scope": "s"}}, ["u", "s"]),
-    ):
+    ]
+    for kwargs, expected in sent:
         response = await client.post("/api/v1/imports", **kwargs)
         assert (response.status, await response.json()) == (200, expected)
 
@@ -170,8 +186,8 @@ async def test_json_media_types(client: TestClient[Any, Any]) -> None:
                      "application/merge-patch+json", "application/json; profile=x"):  # fmt: skip
         response = await client.post("/api/v1/flows", data=body, headers={"Content-Type": accepted})
         assert response.status == 201, accepted
-    change = {"data": body.encode(), "headers": {"Content-Type": "application/vnd.api+json"}}
-    response = await client.post("/changes/api/changes", **change)
+    json_api = {"Content-Type": "application/vnd.api+json"}
+    response = await client.post("/changes/api/changes", data=body.encode(), headers=json_api)
     assert (response.status, response.content_type) == (201, "application/vnd.api+json")
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from api.binding import register
-from api.calls import SERVICES, STAGING, Call, Header, Reply, Route, Surface, Upload
+from api.calls import SERVICES, STAGING, Call, Handler, Header, Reply, Route, Surface, Upload
 from api.signatures import read_signature
 from domain.permissions import Permission
 from tests.api.sample import FACTS, FlowIn, FlowOut, FlowQuery, sample_app
@@ -58,13 +58,16 @@ def test_path_parameters_must_be_typed_arguments() -> None:
             read_signature(Route("POST", "/x/{flow_id}", handler, READ))
 
 
-async def one(call: Call, flow_id: UUID) -> FlowOut | Reply[list[str]] | None: ...
+async def one(call: Call, flow_id: UUID) -> FlowOut | Reply[list[str]] | None:
+    raise NotImplementedError
 
 
-async def two(call: Call, flow_id: str) -> web.StreamResponse | FlowOut: ...
+async def two(call: Call, flow_id: str) -> web.StreamResponse | FlowOut:
+    raise NotImplementedError
 
 
-async def three(call: Call) -> web.FileResponse: ...
+async def three(call: Call) -> web.FileResponse:
+    raise NotImplementedError
 
 
 async def four(call: Call, status: Annotated[str | None, Header("X-Status")] = None) -> None: ...
@@ -103,10 +106,8 @@ def bind(*surfaces: Surface) -> web.Application:
     ],
 )
 def test_duplicate_and_shadowed_routes_name_both(paths: tuple[str, str]) -> None:
-    routes = [
-        Route("GET", path, handler if "{" in path else plain, READ)
-        for path, handler, plain in zip(paths, (one, two), (three, four), strict=True)
-    ]
+    handlers: tuple[Handler, ...] = (one, two) if "{" in paths[0] else (three, four)
+    routes = [Route("GET", path, handler, READ) for path, handler in zip(paths, handlers, strict=True)]
     with pytest.raises(ValueError, match="never reached") as refused:
         bind(surface(*routes))
     assert all(f"(facts.{route.name})" in str(refused.value) for route in routes)
@@ -173,7 +174,8 @@ def test_three_hundred_routes_start_quickly(tmp_path: Path) -> None:
     """The budget is 0.3 s; the margin is for a busy machine."""
 
     def handler(number: int) -> Any:
-        async def handle(call: Call, body: FlowIn, query: FlowQuery, flow_id: UUID) -> list[FlowOut]: ...
+        async def handle(call: Call, body: FlowIn, query: FlowQuery, flow_id: UUID) -> list[FlowOut]:
+            raise NotImplementedError
 
         handle.__name__ = f"handle_{number}"
         return handle

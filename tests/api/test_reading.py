@@ -2,6 +2,8 @@ import json
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from api.reading import MAX_DEPTH, guard, parse_json
 from domain.errors import Invalid
@@ -132,3 +134,62 @@ def test_a_push_body_is_screened_within_a_millisecond() -> None:
     for _ in range(100):
         guard(raw)
     assert (time.perf_counter() - started) / 100 < 0.001
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | st.sampled_from(
+    [
+        '"',
+        "\\",
+        '\\"',
+        "\\\\",
+        "[[[",
+        "]]]",
+        "{",
+        "}",
+        "NaN",
+        "1e999",
+        "99999999999999999999",
+        "\\u0000",
+        ": -Infinity,",
+    ]
+)
+NUMBER = st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+LEAF = st.none() | st.booleans() | NUMBER | TEXT
+VALUE = st.recursive(LEAF, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4))
+POISON = st.sampled_from(
+    [b"NaN", b"-Infinity", b"1e999", b"-2E+400", b"9223372036854775808", b"-1" + b"0" * 30, b'"\\u0000"', b'"a\\ud83d"']
+)
+
+
+@given(VALUE, st.booleans())
+def test_whatever_is_clean_passes_unchanged(value: object, escaped: bool) -> None:  # noqa: FBT001 - hypothesis fills it
+    raw = json.dumps(value, ensure_ascii=escaped).encode()
+    assert guard(raw) == raw
+    assert parse_json(raw) == value
+
+
+@given(VALUE, TEXT, POISON, VALUE)
+def test_poison_is_found_wherever_it_stands(before: object, key: str, poison: bytes, after: object) -> None:
+    texts = [json.dumps(part).encode() for part in (before, key, after)]
+    raw = b"[%s, {%s: %s}, %s]" % (texts[0], texts[1], poison, texts[2])
+    with pytest.raises(Invalid) as refused:
+        guard(raw)
+    assert refused.value.details[0].field == f"1.{key}"
+
+
+@given(VALUE, st.integers(1, 100))
+def test_depth_is_found_beside_any_text(beside: object, depth: int) -> None:
+    raw = b"[%s, %s, %s]" % (json.dumps(beside).encode(), nested(depth), json.dumps(beside).encode())
+    if depth < MAX_DEPTH:
+        assert guard(raw) == raw
+    else:
+        with pytest.raises(Invalid, match="levels deep"):
+            guard(raw)
+
+
+@given(st.binary(max_size=60))
+def test_no_bytes_at_all_raise_anything_but_a_refusal(raw: bytes) -> None:
+    try:
+        parse_json(raw)
+    except Invalid as refused:
+        refused.message.encode()

@@ -1,0 +1,221 @@
+"""`trailgate keys` and `trailgate organisations`: who may use the API, and on whose behalf."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cli.installation import located, opened, read_settings
+from cli.output import note, say, table
+from domain.audit import Actor
+from domain.errors import Conflict, Invalid, NotFound
+from domain.permissions import DEFAULT_ORGANISATION, Permission, role_permissions
+from storage.database import Reader, Transaction
+from storage.identity.bootstrap import ADMIN
+from storage.identity.commands import (
+    NewApiKey,
+    NewOrganisation,
+    NewPrincipal,
+    create_api_key,
+    create_organisation,
+    create_principal,
+    revoke_api_key,
+)
+from storage.identity.queries import (
+    ApiKey,
+    Organisation,
+    list_api_keys,
+    list_organisations,
+    organisation_by_slug_or_id,
+    usernames,
+)
+from storage.scope import Scope
+from storage.services import NotConfigured
+from storage.settings import Settings
+
+keys = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
+organisations = typer.Typer(help="Organisations: found, list.", no_args_is_help=True)
+
+DEFAULT_ROLE = "reporter"
+MAX_KEYS = 10_000
+
+_DURATION = re.compile(r"([1-9]\d{0,3})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """What `keys create` was asked for. `role` makes a new principal, `principal` names an existing one."""
+
+    name: str
+    organisation: str
+    role: str
+    principal: str | None
+    permissions: list[Permission] | None
+    expires_in: timedelta | None
+
+
+@keys.command("create")
+def create_key(
+    name: Annotated[str, typer.Option(help="What the key is for.")],
+    organisation: Annotated[str, typer.Option(help="Slug of the organisation it is good for.")] = DEFAULT_ORGANISATION,
+    role: Annotated[str | None, typer.Option(help=f"Role of a new service principal; {DEFAULT_ROLE} if not said.")] = None,
+    principal: Annotated[str | None, typer.Option(help="Username of an existing principal to act as.")] = None,
+    permission: Annotated[list[Permission] | None, typer.Option(help="Narrow the key to these; repeatable.")] = None,
+    expires_in: Annotated[str | None, typer.Option(help="Lifetime: 90m, 12h, 30d or 8w; without it none.")] = None,
+) -> None:
+    """Make an API key. Its text goes to standard output, now and never again."""
+    if role is not None and principal is not None:
+        raise typer.BadParameter("--role makes a new principal, --principal names an existing one: give one of them")
+    if not name.strip():
+        raise typer.BadParameter("--name must say what the key is for")
+    lifetime = _duration(expires_in) if expires_in is not None else None
+    request = KeyRequest(name, organisation, role or DEFAULT_ROLE, principal, permission or None, lifetime)
+    with located(read_settings()) as settings:
+        key, text = asyncio.run(_create_key(settings, request))
+    say(text)
+    until = f" until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
+    note(f"Key {key.id} of organisation {organisation}{until}. The text above is shown only now.")
+
+
+@keys.command("list")
+def list_keys(organisation: Annotated[str | None, typer.Option(help="Only this one, by slug.")] = None) -> None:
+    """List API keys, revoked ones too; never their text."""
+    with located(read_settings()) as settings:
+        rows = asyncio.run(_list_keys(settings, organisation))
+    table(("ID", "ORGANISATION", "NAME", "PRINCIPAL", "PREFIX", "PERMISSIONS", "EXPIRES", "REVOKED", "LAST USED"), rows)
+
+
+@keys.command("revoke")
+def revoke_key(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `keys list` shows it.")]) -> None:
+    """End a key at once."""
+    with located(read_settings()) as settings:
+        asyncio.run(_revoke_key(settings, key_id))
+    say(f"{key_id} revoked")
+
+
+@organisations.command("create")
+def found_organisation(
+    slug: Annotated[str, typer.Argument(help="Its name in paths: a-z, 0-9 and '-'.")],
+    name: Annotated[str | None, typer.Option(help="How it is shown; the slug if not said.")] = None,
+) -> None:
+    """Found an organisation."""
+    with located(read_settings()) as settings:
+        organisation = asyncio.run(_found(settings, NewOrganisation(slug, name or slug)))
+    say(f"{organisation.id} {organisation.slug}")
+
+
+@organisations.command("list")
+def show_organisations() -> None:
+    """List every organisation."""
+    with located(read_settings()) as settings:
+        found = asyncio.run(_organisations(settings))
+    table(("ID", "SLUG", "NAME", "CREATED"), ((o.id, o.slug, o.name, o.created_at) for o in found))
+
+
+async def _create_key(settings: Settings, request: KeyRequest) -> tuple[ApiKey, str]:
+    async with opened(settings) as database, database.transaction() as tx:
+        actor = await _actor(tx, settings)
+        scope = (await _organisation(tx, request.organisation)).scope
+        principal_id, role = await _owner(tx, scope, request, actor)
+        _check_grant(role, scope, request.permissions)
+        expires_at = tx.now + request.expires_in if request.expires_in else None
+        new = NewApiKey(principal_id, request.name, request.permissions, expires_at)
+        return await create_api_key(tx, scope, new, actor)
+
+
+async def _owner(tx: Transaction, scope: Scope, request: KeyRequest, actor: Actor) -> tuple[UUID, str]:
+    """The principal a key is for, and its role."""
+    if request.principal is not None:
+        return await _member(tx, scope, request.principal)
+    username = f"{scope.org_slug}/{request.name}"
+    try:
+        return await create_principal(tx, scope, NewPrincipal("service", username, request.role), actor), request.role
+    except Conflict as error:
+        raise Conflict(f"{error.message} For another key of it say --principal '{username}'.") from error
+
+
+_MEMBER = """
+SELECT p.id, m.role FROM principals p JOIN memberships m ON m.principal_id = p.id
+WHERE m.org_id = $1 AND p.username = $2 AND p.disabled_at IS NULL
+"""
+
+
+async def _member(reader: Reader, scope: Scope, username: str) -> tuple[UUID, str]:
+    row = await reader.row(_MEMBER, scope.org_id, username)
+    if row is None:
+        raise NotFound(f"Organisation '{scope.org_slug}' has no active member '{username}'.")
+    return row["id"], row["role"]
+
+
+def _check_grant(role: str, scope: Scope, permissions: list[Permission] | None) -> None:
+    """A key never exceeds its owner: what it would not be worth is refused, not silently dropped."""
+    if lacking := sorted(set(permissions or ()) - role_permissions(role, scope.org_slug)):
+        raise Invalid(f"The role {role} does not grant {', '.join(lacking)}.")
+
+
+async def _list_keys(settings: Settings, only: str | None) -> list[tuple[object, ...]]:
+    async with opened(settings) as database, database.read() as reader:
+        found = [await _organisation(reader, only)] if only is not None else await list_organisations(reader, None)
+        rows: list[tuple[object, ...]] = []
+        for organisation in found:
+            listed = await list_api_keys(reader, organisation.scope, MAX_KEYS)
+            names = await usernames(reader, [key.principal_id for key in listed])
+            rows += [_key_row(key, organisation, names) for key in listed]
+        return rows
+
+
+def _key_row(key: ApiKey, organisation: Organisation, names: dict[UUID, str]) -> tuple[object, ...]:
+    principal = names.get(key.principal_id, key.principal_id)
+    permissions = "all of its owner" if key.permissions is None else " ".join(key.permissions)
+    times: tuple[datetime | None, ...] = (key.expires_at, key.revoked_at, key.last_used_at)
+    return key.id, organisation.slug, key.name, principal, key.prefix, permissions, *times
+
+
+_ORGANISATION_OF_KEY = """
+SELECT o.id, o.slug FROM api_keys k JOIN organisations o ON o.id = k.org_id WHERE k.id = $1
+"""
+
+
+async def _revoke_key(settings: Settings, key_id: UUID) -> None:
+    async with opened(settings) as database, database.transaction() as tx:
+        row = await tx.row(_ORGANISATION_OF_KEY, key_id)
+        if row is None:
+            raise NotFound(f"There is no API key {key_id}; `trailgate keys list` shows them.")
+        await revoke_api_key(tx, Scope(row["id"], row["slug"]), key_id, await _actor(tx, settings))
+
+
+async def _found(settings: Settings, new: NewOrganisation) -> Organisation:
+    async with opened(settings) as database, database.transaction() as tx:
+        return await create_organisation(tx, new, await _actor(tx, settings))
+
+
+async def _organisations(settings: Settings) -> list[Organisation]:
+    async with opened(settings) as database, database.read() as reader:
+        return await list_organisations(reader, None)
+
+
+async def _organisation(reader: Reader, slug: str) -> Organisation:
+    found = await organisation_by_slug_or_id(reader, slug)
+    if found is None:
+        raise NotFound(f"There is no organisation '{slug}'; `trailgate organisations create {slug}` makes it.")
+    return found
+
+
+async def _actor(reader: Reader, settings: Settings) -> Actor:
+    """Whoever reaches the database from this command is its administrator."""
+    admin_id = await reader.value("SELECT id FROM principals WHERE username = $1", ADMIN)
+    if admin_id is None:
+        raise NotConfigured("There is no administrator yet: start `trailgate up` or `trailgate api` once.")
+    return Actor(admin_id, region=settings.region)
+
+
+def _duration(text: str) -> timedelta:
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise typer.BadParameter(f"--expires-in: {text!r} is not a lifetime like 90m, 12h, 30d or 8w")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -1,0 +1,98 @@
+"""`trailgate inbox`: what waits, what could not be processed, and another try."""
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from redis.exceptions import RedisError
+
+from cli.installation import located, opened, read_settings
+from cli.output import note, printable, say, table
+from domain.errors import NotFound
+from storage.inbox.commands import replay
+from storage.inbox.queries import Backlog, DeliveryRow, backlog, dead_letters, queued
+from storage.schedule.doorbell import Job, nudge, open_redis
+from storage.settings import Settings
+
+inbox = typer.Typer(help="Deliveries: waiting, dead, replayed.", no_args_is_help=True)
+
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")]
+
+_COLUMNS = ("RECEIPT", "SOURCE", "EVENT", "DELIVERY", "RECEIVED", "COPIES", "MESSAGE")
+
+
+@inbox.command("list")
+def list_waiting(limit: Limit = 50) -> None:
+    """List deliveries that wait or are being worked on, soonest first."""
+    with located(read_settings()) as settings:
+        rows, waiting = asyncio.run(_waiting(settings, limit))
+    table(_COLUMNS, map(_row, rows))
+    note(f"{waiting.waiting} waiting" + (f", the oldest due since {printable(waiting.oldest)}" if waiting.oldest else ""))
+
+
+@inbox.command("dead")
+def list_dead(
+    limit: Limit = 50,
+    verbose: Annotated[bool, typer.Option("--verbose", help="With the stored error of each.")] = False,
+) -> None:
+    """List deliveries that could not be processed, of all organisations, oldest first."""
+    with located(read_settings()) as settings:
+        rows = asyncio.run(_dead(settings, limit))
+    table(_COLUMNS, map(_row, rows))
+    for row in rows if verbose else ():
+        say(f"\n{row.id}")
+        for line in (row.error or "no error was stored").splitlines():
+            say("  " + printable(line))
+
+
+@inbox.command("replay")
+def replay_dead(
+    ids: Annotated[list[UUID] | None, typer.Argument(metavar="[RECEIPT]...", help="Receipts of dead letters.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+) -> None:
+    """Queue dead letters again, those named or all of them."""
+    if everything == bool(ids):
+        raise typer.BadParameter("name receipts (trailgate inbox dead lists them), or say --all")
+    with located(read_settings()) as settings:
+        asyncio.run(_replay(settings, ids))
+
+
+def _row(delivery: DeliveryRow) -> tuple[object, ...]:
+    d = delivery
+    return d.id, d.source, d.event_type or d.event, d.delivery_id, d.received_at, d.duplicates, d.status_message
+
+
+async def _waiting(settings: Settings, limit: int) -> tuple[list[DeliveryRow], Backlog]:
+    async with opened(settings) as database, database.read() as reader:
+        return await queued(reader, limit), await backlog(reader)
+
+
+async def _dead(settings: Settings, limit: int) -> list[DeliveryRow]:
+    async with opened(settings) as database, database.read() as reader:
+        return await dead_letters(reader, limit)
+
+
+async def _replay(settings: Settings, ids: list[UUID] | None) -> None:
+    wanted = None if ids is None else set(ids)
+    async with opened(settings) as database, database.transaction() as tx:
+        revived = await replay(tx, None, None if wanted is None else list(wanted))
+    if wanted and not revived:
+        raise NotFound("None of these is a dead letter; `trailgate inbox dead` lists them.")
+    say(f"{revived} queued again")
+    if wanted and revived < len(wanted):
+        note(f"{len(wanted) - revived} of the receipts named no dead letter.")
+    if revived:
+        await _ring(settings)
+
+
+async def _ring(settings: Settings) -> None:
+    """Fails open: what is queued is found by the worker's next sweep."""
+    try:
+        if settings.redis_url:
+            async with open_redis(settings.redis_url) as redis:
+                await nudge(redis, Job.DRAIN)
+            return
+    except (RedisError, OSError, ValueError):
+        pass
+    note(f"The worker was not reached; it looks by itself every {settings.sweep_interval} seconds.")

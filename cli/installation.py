@@ -1,0 +1,93 @@
+"""Where a command finds its servers: the configured ones, those of a running `up`, or its own while it works."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from cli.embedded.layout import Layout, locked
+from cli.embedded.servers import EmbeddedServers
+from cli.output import note
+from domain.errors import Conflict, Invalid
+from storage.clock import SystemClock
+from storage.database import Database, open_database
+from storage.ids import Ids
+from storage.services import NotConfigured
+from storage.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+"""The folder the application runs from."""
+
+_CONNECTIONS = 2
+
+
+def read_settings(**options: object) -> Settings:
+    """The settings of the environment, overruled by the options that are given; paths are made absolute.
+
+    Raises Invalid that names every unusable variable.
+    """
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    try:
+        settings = Settings(**given)
+    except ValidationError as error:
+        problems = (f"TRAILGATE_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors() if e["loc"])
+        raise Invalid("; ".join(problems)) from error
+    folders = {name: getattr(settings, name) for name in ("data_dir", "checkpoint_dir")}
+    return settings.model_copy(update={name: f and f.expanduser().absolute() for name, f in folders.items()})
+
+
+def addressed(settings: Settings, servers: EmbeddedServers) -> Settings:
+    """The settings with the addresses of embedded servers."""
+    return settings.model_copy(update={"database_url": servers.database_url, "redis_url": servers.redis_url})
+
+
+@contextmanager
+def located(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
+    """The settings with the address of a database that serves. From the main thread, outside any event loop.
+
+    Without a configured database it is the embedded one of the data directory: that of a running `up`, else started
+    for as long as the block lasts. Only `create` makes one where there was none. Raises NotConfigured.
+    """
+    if settings.database_url is not None:
+        yield settings
+        return
+    if settings.redis_url is not None:
+        raise NotConfigured("TRAILGATE_REDIS_URL is set, but TRAILGATE_DATABASE_URL is not: set both or neither.")
+    servers = EmbeddedServers(settings.data_dir)
+    if _in_use(settings.data_dir):
+        yield addressed(settings, servers)
+        return
+    if not create and not (Layout(settings.data_dir, None).cluster / "PG_VERSION").exists():
+        raise NotConfigured(
+            f"There is no database in {settings.data_dir}: run `trailgate up` once, "
+            "or set TRAILGATE_DATA_DIR or TRAILGATE_DATABASE_URL."
+        )
+    note(f"No `trailgate up` runs on {settings.data_dir}: starting its servers for this command.")
+    with servers:
+        yield addressed(settings, servers)
+
+
+def _in_use(data_dir: Path) -> bool:
+    try:
+        with locked(data_dir):
+            return False
+    except Conflict:
+        return True
+    except FileNotFoundError:
+        return False
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Database]:
+    """The database of located settings.
+
+    The database alone: opening all services would make key files, which a command that only looks must never do.
+    """
+    if settings.database_url is None:
+        raise NotConfigured("Set TRAILGATE_DATABASE_URL, or run `trailgate up`.")
+    async with open_database(
+        settings.database_url, size=_CONNECTIONS, clock=SystemClock(), ids=Ids(), name="trailgate cli"
+    ) as database:
+        yield database

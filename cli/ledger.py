@@ -1,0 +1,106 @@
+"""`trailgate verify`: does everything still say what was sealed?"""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from cli.installation import located, opened, read_settings
+from cli.output import printable, progress, say
+from domain.errors import Invalid, NotFound
+from domain.ledger import SignedCheckpoint
+from storage.database import Database, Reader
+from storage.fairness import organisations_waiting
+from storage.identity.queries import list_organisations, organisation_by_slug_or_id
+from storage.ledger.inspection import Inspection, inspect
+from storage.ledger.published import read_published
+from storage.ledger.queries import ledger_size
+from storage.registry import RECORDS
+from storage.scope import Scope
+from storage.settings import Settings
+
+
+def verify(
+    organisation: Annotated[str | None, typer.Option(help="Only this one, by slug or id.")] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="A published checkpoint file, best from where nobody here can write.")
+    ] = None,
+) -> None:
+    """Verify every entry, record and checkpoint of the ledger. Status 0: sound, 1: findings, 2: could not verify."""
+    outside = _read_outside(against) if against else []
+    with located(read_settings()) as settings:
+        sound = asyncio.run(_verify(settings, organisation, outside))
+    if not sound:
+        raise typer.Exit(1)
+
+
+def _read_outside(path: Path) -> list[SignedCheckpoint]:
+    try:
+        published = read_published(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{path} is not a file of published checkpoints.") from error
+    return published
+
+
+async def _verify(settings: Settings, only: str | None, outside: Sequence[SignedCheckpoint]) -> bool:
+    async with opened(settings) as database:
+        return await inspect_ledgers(database, only, outside)
+
+
+async def inspect_ledgers(database: Database, only: str | None, outside: Sequence[SignedCheckpoint]) -> bool:
+    """Inspect every ledger, or that of one organisation, and print what is found. True when all are sound.
+
+    Raises NotFound for an unknown organisation, and Invalid when `outside` has nothing on the one asked for.
+    """
+    async with database.snapshot() as reader:
+        ledgers = await _ledgers(reader, only)
+    published = {signed.checkpoint.org_id for signed in outside}
+    if only and outside and not published & {scope.org_id for scope in ledgers}:
+        raise Invalid(f"The file of published checkpoints has none of organisation '{only}'.")
+    sound = True
+    for scope in ledgers:
+        result = await _inspect(database, scope, outside)
+        _report(scope, result)
+        sound = sound and result.sound
+    for org_id in [] if only else sorted(published - {scope.org_id for scope in ledgers}):
+        say(f"MISSING organisations {org_id}: its ledger was published, and is not here")
+        sound = False
+    return sound
+
+
+async def _ledgers(reader: Reader, only: str | None) -> list[Scope]:
+    """Every organisation, and ledgers whose organisation's row is gone."""
+    if only is not None:
+        found = await organisation_by_slug_or_id(reader, only)
+        if found is None:
+            raise NotFound(f"There is no organisation '{only}'.")
+        return [found.scope]
+    scopes = {organisation.id: organisation.scope for organisation in await list_organisations(reader, None)}
+    last = UUID(int=0)
+    while more := await organisations_waiting(reader, "ledger_entries", "org_id > $1", last):
+        scopes = {org_id: Scope(org_id, str(org_id)) for org_id in more} | scopes
+        last = more[-1]
+    return list(scopes.values())
+
+
+async def _inspect(database: Database, scope: Scope, outside: Sequence[SignedCheckpoint]) -> Inspection:
+    result = Inspection(scope.org_id)
+    async with database.snapshot() as reader:
+        total = await ledger_size(reader, scope)
+        with progress(f"verifying {scope.org_slug}", total) as advance:
+            async for result in inspect(reader, scope.org_id, RECORDS, outside):
+                advance(result.entries)
+    return result
+
+
+def _report(scope: Scope, result: Inspection) -> None:
+    for finding in result.findings:
+        say(f"{finding.outcome.upper()} {printable(finding.where)}: {printable(finding.reason)}")
+    seen = [f"{result.entries} entries", f"{result.checkpoints} checkpoints"]
+    seen += [f"{result.outside} published checkpoints"] if result.outside else []
+    seen += [f"{result.erased} erased"] if result.erased else []
+    verdict = "sound" if result.sound else f"{len(result.findings)} findings"
+    say(f"{scope.org_slug}: {verdict} ({', '.join(seen)})")

@@ -1,0 +1,72 @@
+"""`trailgate rebuild`: derived rows made anew from facts, one organisation after the other, while the API runs."""
+
+import asyncio
+from enum import StrEnum
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from cli.installation import located, opened, read_settings
+from cli.output import progress, say
+from storage.counters import fold
+from storage.database import Database
+from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_heads
+from storage.identity.queries import Organisation, list_organisations
+from storage.ledger.rebuild import rebuild_tiles
+from storage.rebuild import AUDIT_COUNT, Progress, Rebuild, rebuild_counters
+from storage.settings import Settings
+
+
+class Derived(StrEnum):
+    """What can be made anew."""
+
+    HEADS = "heads"
+    COUNTERS = "counters"
+    TILES = "tiles"
+    EDGES = "edges"
+    ALL = "all"
+
+
+REBUILDS: dict[Derived, Rebuild] = {
+    Derived.HEADS: rebuild_heads,
+    Derived.COUNTERS: partial(rebuild_counters, counts=(AUDIT_COUNT, *COUNTS)),
+    Derived.TILES: rebuild_tiles,
+    Derived.EDGES: rebuild_edges,
+}
+
+_FOLD_BATCH = 5000
+
+
+def rebuild(
+    derived: Annotated[Derived, typer.Argument(help="heads brings the trails' status along.", show_default=False)],
+) -> None:
+    """Make derived rows anew from the facts, and say how many were wrong."""
+    with located(read_settings()) as settings:
+        asyncio.run(_rebuild(settings, list(REBUILDS) if derived is Derived.ALL else [derived]))
+
+
+async def _rebuild(settings: Settings, wanted: list[Derived]) -> None:
+    async with opened(settings) as database:
+        async with database.read() as reader:
+            organisations = await list_organisations(reader, None)
+        for organisation in organisations:
+            for derived in wanted:
+                await _rebuild_one(database, organisation, derived)
+        if Derived.COUNTERS in wanted:
+            await _fold(database)
+
+
+async def _rebuild_one(database: Database, organisation: Organisation, derived: Derived) -> None:
+    done = Progress(0, 0)
+    with progress(f"{organisation.slug}: {derived}") as advance:
+        async for done in REBUILDS[derived](database, organisation.scope):
+            advance(done.seen)
+    say(f"{organisation.slug}: {derived}: {done.seen} looked at, {done.mended} mended")
+
+
+async def _fold(database: Database) -> None:
+    folded = _FOLD_BATCH
+    while folded == _FOLD_BATCH:
+        async with database.transaction() as tx:
+            folded = await fold(tx, _FOLD_BATCH)

@@ -1,0 +1,79 @@
+"""`trailgate migrate`, `openapi` and `settings`: the forms of tables, of the API and of the configuration."""
+
+import asyncio
+import importlib
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from cli.installation import located, read_settings
+from cli.output import note, say
+from storage.migrations import differences
+from storage.migrations import migrate as apply_migrations
+from storage.services import NotConfigured
+from storage.settings import Settings
+
+
+def migrate(
+    check: Annotated[bool, typer.Option("--check", help="Change nothing; status 1 and a list when it differs.")] = False,
+) -> None:
+    """Bring the database to the schema of this version."""
+    with located(read_settings(), create=not check) as settings:
+        if check:
+            report_differences(settings)
+        else:
+            applied = asyncio.run(apply_migrations(database_url(settings)))
+            say(f"applied {', '.join(applied)}" if applied else "nothing to apply")
+
+
+def report_differences(settings: Settings) -> None:
+    """Print what differs; exits with status 1 if anything does."""
+    found = asyncio.run(differences(database_url(settings)))
+    for difference in found:
+        say(difference)
+    if found:
+        raise typer.Exit(1)
+    note("The database has the schema of this version.")
+
+
+def database_url(settings: Settings) -> str:
+    """The address of located settings. Raises NotConfigured."""
+    if settings.database_url is None:
+        raise NotConfigured("Set TRAILGATE_DATABASE_URL, or run `trailgate up`.")
+    return settings.database_url
+
+
+def openapi(output: Annotated[Path | None, typer.Option(help="Write it here instead of standard output.")] = None) -> None:
+    """Print the OpenAPI document of the API; needs no database."""
+    text = json.dumps(_document(read_settings()), indent=2, ensure_ascii=False)
+    if output is None:
+        say(text)
+    else:
+        output.write_text(text + "\n", encoding="utf-8")
+
+
+def _document(settings: Settings) -> dict[str, Any]:
+    # Importing the API takes as long as all the rest of this command: only this one pays for it.
+    binding, document = importlib.import_module("api.binding"), importlib.import_module("api.openapi")
+    surface = importlib.import_module("api.facts.surface").facts_surface(settings.webhook_max_body)
+    described: dict[str, Any] = document.document(surface, [binding.Endpoint(surface, route) for route in surface.routes])
+    return described
+
+
+def settings() -> None:
+    """Print the table of all settings, in Markdown."""
+    say("| variable | default | meaning |\n|---|---|---|")
+    for name, field in Settings.model_fields.items():
+        meaning = (field.description or "").replace("|", "\\|")
+        say(f"| `TRAILGATE_{name.upper()}` | {_default(field)} | {meaning} |")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default in (None, PydanticUndefined) or isinstance(field.default, SecretStr):
+        return "unset"
+    return f"`{field.default}`"

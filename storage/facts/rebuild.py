@@ -1,0 +1,130 @@
+"""Making anew what is derived from trails and attestations: heads with the trails' status, edges, totals."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+from storage.database import Database, Transaction
+from storage.facts.commands.trails import lock_trails, refresh_status
+from storage.rebuild import LONG, Count, Progress
+from storage.scope import Scope
+
+CHUNK = 500
+"""Trails judged, and locked, in one transaction."""
+
+COUNTS = (
+    Count(
+        "flows",
+        "SELECT '00000000-0000-0000-0000-000000000000'::uuid AS parent_id, count(*) AS n FROM flows "
+        "WHERE org_id = $1 AND archived_at IS NULL HAVING count(*) > 0",
+    ),
+    Count("trails", "SELECT flow_id AS parent_id, count(*) AS n FROM trails WHERE org_id = $1 GROUP BY flow_id"),
+    Count(
+        "attestations", "SELECT trail_id AS parent_id, count(*) AS n FROM attestations WHERE org_id = $1 GROUP BY trail_id"
+    ),
+)
+
+_NEXT_TRAILS = """
+SELECT id, created_at FROM trails WHERE org_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4
+"""
+
+_HEADS = """
+WITH fresh AS MATERIALIZED (
+  SELECT DISTINCT ON (a.trail_id, k.digest, k.key)
+         a.org_id, a.trail_id, k.digest, k.key, a.type, a.id AS attestation_id, r.status, a.observed_at
+  FROM attestations a
+  CROSS JOIN LATERAL (
+    SELECT coalesce(a.digest, '') AS digest, coalesce(nullif(a.name, ''), 'type:' || a.type) AS key
+  ) k
+  JOIN LATERAL (
+    SELECT status FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
+  ) r ON true
+  WHERE a.org_id = $1 AND a.trail_id = ANY($2::uuid[])
+  ORDER BY a.trail_id, k.digest, k.key, a.observed_at DESC, a.id DESC
+), dropped AS (
+  DELETE FROM slot_heads h
+  WHERE h.trail_id = ANY($2) AND NOT (h.slot = '' AND EXISTS (
+    SELECT FROM fresh f WHERE f.trail_id = h.trail_id AND f.digest = h.digest AND f.key = h.key))
+  RETURNING true
+), written AS (
+  INSERT INTO slot_heads AS h (org_id, trail_id, slot, digest, key, type, attestation_id, status, observed_at)
+  SELECT org_id, trail_id, '', digest, key, type, attestation_id, status, observed_at FROM fresh
+  ON CONFLICT (trail_id, slot, digest, key) DO UPDATE
+  SET org_id = excluded.org_id, type = excluded.type, attestation_id = excluded.attestation_id,
+      status = excluded.status, observed_at = excluded.observed_at
+  WHERE (h.org_id, h.type, h.attestation_id, h.status, h.observed_at) IS DISTINCT FROM
+        (excluded.org_id, excluded.type, excluded.attestation_id, excluded.status, excluded.observed_at)
+  RETURNING true
+)
+SELECT (SELECT count(*) FROM dropped) + (SELECT count(*) FROM written)
+"""
+
+_CHANGED = """
+SELECT count(*) FROM trails t JOIN unnest($1::uuid[], $2::text[]) AS b(id, status) USING (id) WHERE t.status <> b.status
+"""
+
+_STRAY_HEADS = """
+DELETE FROM slot_heads h
+WHERE h.org_id = $1 AND NOT EXISTS (SELECT FROM trails t WHERE t.id = h.trail_id AND t.org_id = h.org_id)
+"""
+
+
+async def rebuild_heads(database: Database, scope: Scope) -> AsyncIterator[Progress]:
+    """The newest attestation of each key of every trail, and each trail's status by them; `seen` counts trails.
+
+    A trail that is being judged is locked, as whoever reports on it locks it: reports wait for one chunk at most.
+    """
+    seen = mended = 0
+    after = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+    while True:
+        async with database.transaction() as tx:
+            rows = await tx.rows(_NEXT_TRAILS, scope.org_id, *after, CHUNK)
+            if not rows:
+                mended += await tx.execute(_STRAY_HEADS, scope.org_id)
+                break
+            mended += await _rebuild_chunk(tx, scope, [row["id"] for row in rows])
+        seen, after = seen + len(rows), (rows[-1]["created_at"], rows[-1]["id"])
+        yield Progress(seen, mended)
+    yield Progress(seen, mended)
+
+
+async def _rebuild_chunk(tx: Transaction, scope: Scope, trail_ids: list[UUID]) -> int:
+    trails = await lock_trails(tx, scope, trail_ids)
+    heads: int = await tx.value(_HEADS, scope.org_id, trail_ids)
+    await refresh_status(tx, trails)
+    judged: int = await tx.value(_CHANGED, [trail.id for trail in trails], [trail.status.value for trail in trails])
+    return heads + judged
+
+
+_EDGES = """
+WITH fresh AS MATERIALIZED (
+  SELECT CASE WHEN t.git_repository <> '' THEN t.git_repository || '@' || t.git_commit_sha ELSE t.git_commit_sha END
+           AS to_key, t.id AS from_id, e.id AS event_id
+  FROM trails t JOIN audit_events e ON e.record_id = t.id AND e.record_version = 1 AND e.name = 'trail.created'
+  WHERE t.org_id = $1 AND e.org_id = $1
+), dropped AS (
+  DELETE FROM edges o
+  WHERE o.org_id = $1 AND o.to_kind = 'commit' AND o.from_kind = 'trail' AND o.relation = 'built'
+    AND NOT EXISTS (SELECT FROM fresh f WHERE f.to_key = o.to_key AND f.from_id = o.from_id)
+  RETURNING true
+), written AS (
+  INSERT INTO edges AS o (org_id, to_kind, to_key, from_kind, from_id, relation, event_id)
+  SELECT $1, 'commit', to_key, 'trail', from_id, 'built', event_id FROM fresh
+  ON CONFLICT (org_id, to_kind, to_key, from_kind, from_id, relation) DO UPDATE SET event_id = excluded.event_id
+  WHERE o.event_id <> excluded.event_id
+  RETURNING true
+)
+SELECT (SELECT count(*) FROM fresh) AS seen,
+       (SELECT count(*) FROM dropped) + (SELECT count(*) FROM written) AS mended
+"""
+
+
+async def rebuild_edges(database: Database, scope: Scope) -> AsyncIterator[Progress]:
+    """The edges from commits to the trails that were opened for them, in one statement.
+
+    It needs no lock: a trail, its event and its edge are committed together, so the statement sees all or none.
+    """
+    async with database.transaction() as tx:
+        await tx.execute("SET LOCAL statement_timeout = 0")
+        row = await tx.connection.fetchrow(_EDGES, scope.org_id, timeout=LONG)
+    yield Progress(row["seen"], row["mended"]) if row else Progress(0, 0)

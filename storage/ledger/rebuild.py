@@ -1,0 +1,67 @@
+"""Making the tiles of a ledger's tree anew from its entries."""
+
+from collections.abc import AsyncIterator, Mapping
+from uuid import UUID
+
+from domain import merkle
+from domain.errors import Conflict
+from storage.database import Database, Transaction, columns_of
+from storage.ledger.commands import _ORG_LOCK as ORG_LOCK
+from storage.rebuild import Progress
+from storage.scope import Scope
+
+CHUNK = 5000
+"""Entries per transaction: how long the sealer may have to wait."""
+
+_LEAVES = "SELECT seq, leaf FROM ledger_entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
+
+_WRITE = """
+INSERT INTO ledger_tiles AS o (org_id, level, n, hashes)
+SELECT $1, t.level, t.n, t.hashes FROM unnest($2::smallint[], $3::int[], $4::bytea[]) AS t(level, n, hashes)
+ON CONFLICT (org_id, level, n) DO UPDATE SET hashes = excluded.hashes WHERE o.hashes <> excluded.hashes
+"""
+
+_STRAYS = """
+DELETE FROM ledger_tiles
+WHERE org_id = $1 AND (level < 0 OR n < 0 OR n::bigint << 8 >= $2::bigint >> least(greatest(8 * level, 0), 63))
+"""
+
+
+async def rebuild_tiles(database: Database, scope: Scope) -> AsyncIterator[Progress]:
+    """Hash the tree from the first leaf on; `seen` counts entries.
+
+    Full tiles are final, and written chunk by chunk; the tiles still growing are written in the transaction that found
+    no further entry. Sealing waits for a chunk at most. Raises Conflict for a ledger that is damaged itself.
+    """
+    growing: dict[merkle.TileId, bytes] = {}
+    size = mended = 0
+    ended = False
+    while not ended:
+        async with database.transaction() as tx:
+            await tx.value(ORG_LOCK, scope.org_id)
+            leaves = await _leaves(tx, scope.org_id, size)
+            ended = len(leaves) < CHUNK
+            changed, size = merkle.append(growing, size, leaves)
+            changed = growing | changed
+            growing = {tile: changed[tile] for tile in merkle.rightmost_tiles(size)}
+            final = {tile: hashes for tile, hashes in changed.items() if ended or tile not in growing}
+            mended += await _write(tx, scope.org_id, final)
+            if ended:
+                mended += await tx.execute(_STRAYS, scope.org_id, size)
+        yield Progress(size, mended)
+
+
+async def _leaves(tx: Transaction, org_id: UUID, size: int) -> list[bytes]:
+    """The leaves behind the first `size`."""
+    rows = await tx.rows(_LEAVES, org_id, size, CHUNK)
+    for expected, row in enumerate(rows, start=size + 1):
+        if row["seq"] != expected or len(row["leaf"]) != merkle.HASH_BYTES:
+            raise Conflict(
+                f"Ledger entry {expected} is missing or damaged, and tiles cannot mend that: run `trailgate verify`.", "state"
+            )
+    return [row["leaf"] for row in rows]
+
+
+async def _write(tx: Transaction, org_id: UUID, tiles: Mapping[merkle.TileId, bytes]) -> int:
+    rows = [(level, n, hashes) for (level, n), hashes in sorted(tiles.items())]
+    return await tx.execute(_WRITE, org_id, *columns_of(rows, 3))

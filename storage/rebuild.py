@@ -1,0 +1,103 @@
+"""Making derived tables anew from facts: how a rebuild tells of itself, and the rebuild of the counters."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import asyncpg
+
+from storage.database import Database, Transaction
+from storage.scope import Scope
+
+LONG = 3600.0
+"""Seconds that one statement of a rebuild may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a rebuild is: derived rows looked at so far, and how many of them were wrong, missing or too many."""
+
+    seen: int
+    mended: int
+
+
+Rebuild = Callable[[Database, Scope], AsyncIterator[Progress]]
+"""Makes one kind of derived row anew for one organisation; yields after every step that is committed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One kind of counter. `facts` selects `parent_id` and the bigint `n` of organisation $1, parents of none left out.
+
+    What it counts must be written in the same transaction as the delta that counts it.
+    """
+
+    kind: str
+    facts: str
+
+
+AUDIT_COUNT = Count(
+    "audit",
+    "SELECT '00000000-0000-0000-0000-000000000000'::uuid AS parent_id, count(*) AS n FROM audit_events "
+    "WHERE org_id = $1 HAVING count(*) > 0",
+)
+
+_ATTEMPTS = 5
+
+_LARGEST_DELTA = 1_000_000_000
+
+_HOLD = """
+SELECT (SELECT count(*) FROM (SELECT FROM counters WHERE org_id = $1 AND kind = $2 FOR UPDATE) AS totals)
+     + (SELECT count(*) FROM (SELECT FROM counter_deltas WHERE org_id = $1 AND kind = $2 FOR UPDATE) AS deltas)
+"""
+
+_RECOUNT = """
+WITH fresh AS MATERIALIZED ({facts}), totals AS (
+  DELETE FROM counters WHERE org_id = $1 AND kind = $2 RETURNING parent_id, n
+), deltas AS (
+  DELETE FROM counter_deltas WHERE org_id = $1 AND kind = $2 RETURNING parent_id, d
+), before AS (
+  SELECT parent_id, sum(n) AS n FROM (SELECT * FROM totals UNION ALL SELECT * FROM deltas) AS rows GROUP BY parent_id
+), written AS (
+  INSERT INTO counter_deltas (id, org_id, kind, parent_id, d)
+  SELECT gen_random_uuid(), $1, $2, parent_id, least($3, n - start)
+  FROM fresh CROSS JOIN LATERAL generate_series(0, n - 1, $3::bigint) AS start
+)
+SELECT (SELECT count(*) FROM fresh) AS seen,
+       (SELECT count(*) FROM before FULL JOIN fresh USING (parent_id)
+        WHERE coalesce(before.n, 0) <> coalesce(fresh.n, 0)) AS mended
+"""
+
+
+async def rebuild_counters(database: Database, scope: Scope, counts: tuple[Count, ...]) -> AsyncIterator[Progress]:
+    """Count anew, exactly, while others write and fold: nobody has to wait but the fold.
+
+    A fact and its delta are committed together, so one snapshot shows both or neither: what it shows is counted and
+    its deltas go, what it does not show keeps its delta. The new totals are written as deltas too, for the sweep to fold: a
+    counter's row could have been made meanwhile.
+    """
+    seen = mended = 0
+    for count in counts:
+        found = await _recounted(database, scope, count)
+        seen, mended = seen + found.seen, mended + found.mended
+        yield Progress(seen, mended)
+
+
+async def _recounted(database: Database, scope: Scope, count: Count) -> Progress:
+    """A fold that came between snapshot and lock costs an attempt."""
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            async with database.transaction() as tx:
+                return await _recount(tx, scope, count)
+        except asyncpg.SerializationError:
+            continue
+    async with database.transaction() as tx:
+        return await _recount(tx, scope, count)
+
+
+async def _recount(tx: Transaction, scope: Scope, count: Count) -> Progress:
+    await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    await tx.execute("SET LOCAL statement_timeout = 0")
+    await tx.connection.fetchval(_HOLD, scope.org_id, count.kind, timeout=LONG)
+    sql = _RECOUNT.format(facts=count.facts)
+    row = await tx.connection.fetchrow(sql, scope.org_id, count.kind, _LARGEST_DELTA, timeout=LONG)
+    return Progress(row["seen"], row["mended"]) if row else Progress(0, 0)

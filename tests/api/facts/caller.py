@@ -1,0 +1,145 @@
+"""A client as people write one: one key, JSON in and out, and the few calls that most tests begin with."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import sha256
+from hmac import digest
+from typing import Any
+from uuid import UUID, uuid4
+
+from aiohttp.test_utils import TestClient
+
+from domain.audit import Actor
+from domain.permissions import Permission
+from storage.identity.commands import (
+    NewApiKey,
+    NewOrganisation,
+    NewPrincipal,
+    create_api_key,
+    create_organisation,
+    create_principal,
+)
+from storage.scope import Scope
+from storage.services import Services
+
+V1 = "/api/v1"
+SECRET = "a long random text"  # noqa: S105 - both sides of a test know it
+COMMIT = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+NOBODY = Actor(UUID(int=0))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer, read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.text)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that a refusal names."""
+        return [detail["field"] for detail in self.json["details"]]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever holds a key; `None` holds none."""
+
+    client: TestClient[Any, Any]
+    key: str | None
+    scope: Scope = field(default=Scope(UUID(int=0), "default"))
+
+    async def send(self, method: str, path: str, **request: Any) -> Answer:
+        headers = {"X-Api-Key": self.key} if self.key else {}
+        headers |= request.pop("headers", {})
+        url = path if path.startswith(("/api", "/health", "/metrics")) else V1 + path
+        async with self.client.request(method, url, headers=headers, **request) as response:
+            return Answer(response.status, response.headers.copy(), await response.text())
+
+    async def get(self, path: str, status: int = 200, **request: Any) -> Answer:
+        return _expected(await self.send("GET", path, **request), status)
+
+    async def post(self, path: str, body: Any = None, status: int = 201, **request: Any) -> Answer:
+        sent = {"json": body} if body is not None else {}
+        return _expected(await self.send("POST", path, **sent, **request), status)
+
+    async def make_flow(self, **fields: Any) -> Any:
+        return (await self.post("/flows", {"name": unique("flow"), **fields})).json
+
+    async def make_trail(self, flow_id: str, **fields: Any) -> Any:
+        return (await self.post("/trails", trail_body(flow_id, **fields))).json
+
+    async def attest(self, trail_id: str, type_: str = "BUILD", status: str = "PASSED", **fields: Any) -> Any:
+        body = {"type": type_, "status": status, **fields}
+        return (await self.post(f"/trails/{trail_id}/attestations", body)).json
+
+    async def make_config(self, flow_id: str, source: str = "GITHUB", secret: str = SECRET) -> Any:
+        return (await self.post("/webhook-configs", {"source": source, "secret": secret, "flowId": flow_id})).json
+
+    async def status_of(self, trail_id: str) -> str:
+        return str((await self.get(f"/trails/{trail_id}")).json["status"])
+
+
+def _expected(answer: Answer, status: int) -> Answer:
+    assert answer.status == status, answer.text
+    return answer
+
+
+def unique(what: str) -> str:
+    return f"{what}-{uuid4().hex[:12]}"
+
+
+def trail_body(flow_id: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "flowId": flow_id,
+        "gitCommitSha": COMMIT,
+        "gitBranch": "main",
+        "gitAuthor": "Ada Lovelace",
+        "gitAuthorEmail": "ada@example.com",
+        **fields,
+    }
+
+
+def sign(body: bytes, secret: str = SECRET) -> str:
+    """As GitHub signs."""
+    return "sha256=" + digest(secret.encode(), body, sha256).hex()
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A principal with a key of its own."""
+
+    principal_id: UUID
+    key_id: UUID
+    key: str
+
+
+async def make_holder(
+    services: Services,
+    scope: Scope,
+    role: str,
+    permissions: list[Permission] | None = None,
+    expires_at: datetime | None = None,
+) -> Holder:
+    """As `trailgate keys create` does: there is no route for it yet."""
+    async with services.database.transaction() as tx:
+        principal_id = await create_principal(tx, scope, NewPrincipal("service", unique(role), role), NOBODY)
+        new = NewApiKey(principal_id, "test", permissions, expires_at)
+        made, text = await create_api_key(tx, scope, new, NOBODY)
+    return Holder(principal_id, made.id, text)
+
+
+async def found_organisation(client: TestClient[Any, Any], services: Services) -> Caller:
+    """A new organisation, seen by its administrator."""
+    async with services.database.transaction() as tx:
+        slug = unique("org")
+        organisation = await create_organisation(tx, NewOrganisation(slug, "An organisation"), NOBODY)
+    holder = await make_holder(services, organisation.scope, "admin")
+    return Caller(client, holder.key, organisation.scope)
