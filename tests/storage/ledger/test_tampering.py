@@ -1,0 +1,305 @@
+"""Whoever changes one byte of what was sealed is found, whichever column it is (the issue's part 7)."""
+
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from domain.ledger import Checkpoint, SignedCheckpoint
+from domain.records import EVENT_COLUMNS
+from storage.database import Reader, Row
+from storage.identity.commands import NewApiKey, create_api_key
+from storage.ledger.inspection import Inspection, inspect
+from storage.ledger.published import checkpoint_file, read_published
+from storage.ledger.queries import latest_checkpoint
+from storage.ledger.verification import Outcome, verify_record
+from storage.registry import RECORDS
+from storage.services import Services
+from tests.storage.world import World
+from workers.seal import seal_and_sign
+
+# Where each declared column of a record really lives; what is not named lives in the record's own table.
+ELSEWHERE = {
+    ("flow", "description"): "flow_versions",
+    ("flow", "required_types"): "flow_versions",
+    ("flow", "tags"): "flow_versions",
+    ("flow", "requires_approval"): "flow_versions",
+    ("flow", "required_approver_roles"): "flow_versions",
+    ("flow", "visibility"): "flow_versions",
+    ("flow", "created_by"): "flow_versions",
+    ("flow", "created_at"): "flow_versions",
+    ("attestation", "status"): "attestation_results",
+    ("attestation", "reason"): "attestation_results",
+    ("attestation", "processor"): "attestation_results",
+}
+ID_COLUMN = {"flow_versions": "flow_id", "attestation_results": "attestation_id"}
+DECLARED = [(kind, column) for kind, source in RECORDS.items() for column in source.form.columns]
+LEDGER_COLUMNS = ("seq", "event_id", "leaf", "previous_hash", "entry_hash", "sealed_at")
+_EVENTS_IN_ORDER = "SELECT event_id FROM ledger_entries WHERE org_id = $1 ORDER BY seq"
+CHECKPOINT_COLUMNS = ("size", "root", "chain_hash", "key_id", "signature")
+
+
+@pytest.fixture
+async def sealed(own_services: Services) -> tuple[World, dict[str, UUID]]:
+    """One record of every kind, sealed and under a checkpoint."""
+    world = await World.founded(own_services)
+    flow = await world.flow("BUILD")
+    trail = await world.trail(flow, name="a", git_repository="o/r", user_data={"a": 1.5, "b": [1e22, -0.0, "é"]})
+    [attestation] = await world.attest(
+        world.attestation(trail.id, "BUILD", name="n", details="d", user_data={"k": 0.1})
+    )
+    config = await world.config(flow)
+    async with own_services.database.transaction() as tx:
+        key, _ = await create_api_key(tx, world.scope, NewApiKey(world.actor.principal_id, "k"), world.actor)
+        member = await tx.value(
+            "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
+            world.actor.principal_id,
+            world.scope.org_id,
+        )
+    await seal_and_sign(own_services)
+    return (
+        world,
+        {
+            "organisation": world.scope.org_id,
+            "principal": world.actor.principal_id,
+            "membership": member,
+            "api_key": key.id,
+            "flow": flow.id,
+            "trail": trail.id,
+            "attestation": attestation.id,
+            "webhook_config": config.id,
+        },
+    )
+
+
+async def inspected(world: World, **options: Any) -> Inspection:
+    async with world.services.database.snapshot() as reader:
+        state = None
+        async for state in inspect(reader, world.scope.org_id, RECORDS, **options):
+            pass
+    assert state is not None
+    return state
+
+
+def flipped(value: Any) -> Any:
+    """The smallest change of a value."""
+    match value:
+        case None:
+            return None
+        case bool():
+            return not value
+        case int():
+            return value ^ 1
+        case str():
+            return value[:-1] + chr(ord(value[-1]) ^ 1) if value else "x"
+        case bytes():
+            return value[:-1] + bytes([value[-1] ^ 1])
+        case datetime():
+            return value + timedelta(microseconds=1)
+        case UUID():
+            return UUID(int=value.int ^ 1)
+        case list():
+            return [*value, "x"]
+        case dict():
+            return {**value, "x": 1}
+        case _:
+            return UUID(int=UUID(str(value)).int ^ 1)
+
+
+def some(column: str) -> Any:
+    """A value for a column that was null."""
+    if column.endswith(("_at", "_until")):
+        return datetime.fromisoformat("2026-01-01T00:00:00+00:00")
+    if column.endswith("_id") and column not in {"pull_request_id", "request_id"}:
+        return UUID(int=7)
+    if column in {"permissions", "scopes"}:
+        return ["facts:read"]
+    return {"x": 1} if column == "user_data" else "x"
+
+
+def test_a_world_holds_every_kind_of_record(sealed: Any) -> None:
+    assert set(sealed[1]) == set(RECORDS)
+
+
+async def test_what_nobody_touched_is_sound(sealed: tuple[World, dict[str, UUID]]) -> None:
+    world, records = sealed
+    state = await inspected(world)
+    assert state.sound, state.findings
+    assert state.entries >= len(records)
+    assert state.checkpoints == 1
+    assert state.waiting == 0
+    async with world.services.database.read() as reader:
+        for record_id in records.values():
+            verdict = await verify_record(reader, world.scope, record_id, RECORDS)
+            assert verdict.outcome is Outcome.VERIFIED, verdict
+            assert verdict.proof is not None
+
+
+class _Undo(Exception):
+    """Ends the transaction in which something was tampered with."""
+
+
+async def seen_after(world: World, *statements: tuple[Any, ...]) -> list[str]:
+    """What inspection says while the statements' changes stand; they are rolled back afterwards."""
+    said: list[str] = []
+    try:
+        async with world.services.database.transaction() as tx:
+            await tx.execute("SET LOCAL session_replication_role = replica")  # no foreign key stands in the way
+            for sql, *args in statements:
+                assert await tx.execute(sql, *args) > 0, f"changed nothing: {sql}"
+            said += await findings(tx, world)
+            raise _Undo
+    except _Undo:
+        return said
+
+
+async def findings(reader: Reader, world: World) -> list[str]:
+    state = None
+    async for state in inspect(reader, world.scope.org_id, RECORDS):
+        pass
+    assert state is not None
+    return [f"{finding.where}: {finding.reason}" for finding in state.findings]
+
+
+async def change_of(world: World, table: str, key: str, row_id: Any, column: str) -> tuple[Any, ...]:
+    """The statement that changes one byte, or the smallest step, of a column."""
+    async with world.services.database.read() as reader:
+        row: Row | None = await reader.row(f"SELECT {column} AS value FROM {table} WHERE {key} = $1 LIMIT 1", row_id)
+    assert row is not None
+    changed = some(column) if row["value"] is None else flipped(row["value"])
+    assert changed != row["value"]
+    return f"UPDATE {table} SET {column} = $2 WHERE {key} = $1", row_id, changed
+
+
+async def test_every_declared_column_of_every_record(sealed: tuple[World, dict[str, UUID]]) -> None:
+    world, records = sealed
+    unseen = []
+    for kind, column in DECLARED:
+        table = ELSEWHERE.get((kind, column), RECORDS[kind].table)
+        statement = await change_of(world, table, ID_COLUMN.get(table, "id"), records[kind], column)
+        said = await seen_after(world, statement)
+        if not any(str(records[kind]) in line for line in said):
+            unseen.append((table, column, said))
+    assert not unseen
+
+
+async def test_a_single_record_tells_as_well(sealed: tuple[World, dict[str, UUID]]) -> None:
+    world, records = sealed
+    for kind, record_id in records.items():
+        source = RECORDS[kind]
+        column = next(c for c in reversed(source.form.columns) if c != "id" and (kind, c) not in ELSEWHERE)
+        sql, *args = await change_of(world, source.table, "id", record_id, column)
+        try:
+            async with world.services.database.transaction() as tx:
+                await tx.execute("SET LOCAL session_replication_role = replica")
+                await tx.execute(sql, *args)
+                verdict = await verify_record(tx, world.scope, record_id, RECORDS)
+                assert verdict.outcome is Outcome.ALTERED, (kind, column, verdict)
+                raise _Undo
+        except _Undo:
+            pass
+
+
+async def test_every_declared_column_of_an_audit_event(sealed: tuple[World, dict[str, UUID]]) -> None:
+    world, records = sealed
+    async with world.services.database.read() as reader:
+        event_id = await reader.value("SELECT id FROM audit_events WHERE record_id = $1", records["attestation"])
+    unseen = []
+    for column in (*EVENT_COLUMNS, "format", "nonce", "leaf"):
+        said = await seen_after(world, await change_of(world, "audit_events", "id", event_id, column))
+        if not any(str(event_id) in line or str(records["attestation"]) in line for line in said):
+            unseen.append((column, said))
+    assert not unseen
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+async def test_every_column_of_a_ledger_entry(sealed: tuple[World, dict[str, UUID]], place: str) -> None:
+    world, _ = sealed
+    async with world.services.database.read() as reader:
+        events = [row["event_id"] for row in await reader.rows(_EVENTS_IN_ORDER, world.scope.org_id)]
+    event_id = {"first": events[0], "middle": events[len(events) // 2], "last": events[-1]}[place]
+    unseen = []
+    for column in LEDGER_COLUMNS:
+        sql, row_id, changed = await change_of(world, "ledger_entries", "event_id", event_id, column)
+        changed = changed + 1000 if column == "seq" else changed  # a neighbour's number would only break the key
+        if not await seen_after(world, (sql, row_id, changed)):
+            unseen.append(column)
+    assert not unseen
+
+
+async def test_every_column_of_a_checkpoint_and_its_key(sealed: tuple[World, dict[str, UUID]]) -> None:
+    world, _ = sealed
+    for column in CHECKPOINT_COLUMNS:
+        said = await seen_after(world, await change_of(world, "checkpoints", "org_id", world.scope.org_id, column))
+        assert any(line.startswith("checkpoints") for line in said), (column, said)
+    said = await seen_after(world, await change_of(world, "signing_keys", "is_current", True, "public_key"))
+    assert any(line.startswith("checkpoints") for line in said)
+
+
+async def test_tiles_rows_gone_rows_slipped_in_and_versions_set_back(sealed: tuple[World, dict[str, UUID]]) -> None:
+    world, records = sealed
+    org = world.scope.org_id
+    attestation, trail = records["attestation"], records["trail"]
+    slipped = (
+        "INSERT INTO attestations (id, org_id, trail_id, type, origin, reported_by, observed_at, created_at) "
+        "VALUES ($1, $2, $3, 'TEST', 'api', $1, now(), now())"
+    )
+    result = "INSERT INTO attestation_results VALUES ($1, 1, $2, 'PASSED', NULL, NULL, now())"
+    cases = {
+        "tile": (await change_of(world, "ledger_tiles", "org_id", org, "hashes"),),
+        "record gone": (("DELETE FROM attestations WHERE id = $1", attestation),),
+        "event gone": (("DELETE FROM audit_events WHERE record_id = $1", attestation),),
+        "entry gone": (("DELETE FROM ledger_entries WHERE org_id = $1 AND seq = 3", org),),
+        "last entry gone": (
+            ("DELETE FROM ledger_entries WHERE seq = (SELECT max(seq) FROM ledger_entries WHERE org_id = $1)", org),
+        ),
+        "slipped in": ((slipped, UUID(int=9), org, trail), (result, UUID(int=9), org)),
+        "version ahead": (("UPDATE trails SET version = version + 1 WHERE id = $1", trail),),
+    }
+    for name, statements in cases.items():
+        assert await seen_after(world, *statements), f"{name} went unseen"
+
+
+async def test_a_rewritten_ledger_does_not_fit_what_was_published(sealed: tuple[World, dict[str, UUID]]) -> None:
+    """Who owns database and key can make all of it consistent again, but not what stands outside."""
+    world, _ = sealed
+    path = checkpoint_file(world.services.settings.checkpoints, world.scope.org_id)
+    published = read_published(path.read_text())
+    assert (await inspected(world, outside=published)).sound
+    async with world.services.database.read() as reader:
+        stored = await latest_checkpoint(reader, world.scope)
+    assert stored is not None
+    forged = Checkpoint(world.scope.org_id, stored.signed.checkpoint.size, bytes(32), bytes(32))
+    signer = world.services.signer
+    outside = [SignedCheckpoint(forged, signer.key_id, signer.sign(forged.body()))]
+    state = await inspected(world, outside=outside)
+    assert [finding.reason for finding in state.findings] == [
+        "the ledger was rewritten: it does not contain what was published"
+    ]
+
+
+async def test_erasure_leaves_a_provable_leaf(sealed: tuple[World, dict[str, UUID]]) -> None:
+    world, records = sealed
+    async with world.services.database.transaction() as tx:
+        await tx.execute("SET LOCAL trailgate.retention = 'on'")
+        await tx.execute(
+            "UPDATE audit_events SET payload = NULL, nonce = NULL WHERE record_id = $1", records["attestation"]
+        )
+    state = await inspected(world)
+    assert state.sound
+    assert state.erased == 1
+    async with world.services.database.read() as reader:
+        verdict = await verify_record(reader, world.scope, records["attestation"], RECORDS)
+    assert verdict.outcome is Outcome.ERASED
+
+
+async def test_the_applications_own_role_cannot_change_a_fact(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    trail = await world.trail(await world.flow())
+    await world.attest(world.attestation(trail.id, "BUILD"))
+    for statement in ("UPDATE attestations SET type = 'X'", "DELETE FROM audit_events", "TRUNCATE ledger_entries"):
+        with pytest.raises(asyncpg.RestrictViolationError, match="append-only"):
+            async with own_services.database.transaction() as tx:
+                await tx.execute(statement)

@@ -1,0 +1,83 @@
+"""A small world made through the real commands, for tests that look at what they leave behind."""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha1, sha256
+from pathlib import Path
+from uuid import UUID, uuid4
+
+from domain.audit import Actor
+from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
+from domain.facts.flows import Flow, NewFlow
+from domain.facts.trails import NewTrail, Trail
+from domain.facts.webhooks import WebhookConfig
+from storage.facts.commands.attestations import record_attestations
+from storage.facts.commands.flows import create_flow
+from storage.facts.commands.trails import open_trails
+from storage.facts.commands.webhooks import NewWebhookConfig, create_webhook_config
+from storage.identity.bootstrap import bootstrap
+from storage.identity.commands import NewOrganisation, NewPrincipal, create_organisation, create_principal
+from storage.inbox.commands import Arrival, Receipt, accept
+from storage.scope import Scope
+from storage.services import Services
+
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "github"
+SECRET = "a secret of the tests"
+
+
+@dataclass
+class World:
+    """One organisation with an actor, and short ways to fill it."""
+
+    services: Services
+    scope: Scope
+    actor: Actor
+
+    @classmethod
+    async def founded(cls, services: Services) -> "World":
+        """A fresh organisation in an installation that others may share."""
+        found = await bootstrap(services.database, None, services.signer)
+        founder = Actor(found.admin_id)
+        slug = f"org-{uuid4().hex[:12]}"
+        async with services.database.transaction() as tx:
+            organisation = await create_organisation(tx, NewOrganisation(slug, slug), founder)
+            new = NewPrincipal("user", f"admin-of-{slug}", "admin")
+            admin = await create_principal(tx, organisation.scope, new, founder)
+        return cls(services, organisation.scope, Actor(admin, region="test"))
+
+    async def flow(self, *required: str, **options: object) -> Flow:
+        new = NewFlow(f"flow-{uuid4().hex[:8]}", required_types=required, tags={"team": "ä"}, **options)
+        async with self.services.database.transaction() as tx:
+            return await create_flow(tx, self.scope, new, self.actor)
+
+    async def trail(self, flow: Flow, **options: object) -> Trail:
+        commit = sha1(uuid4().bytes).hexdigest()
+        new = NewTrail(flow.id, self.actor, commit, "main", "Ada", "ada@example.org", **options)
+        async with self.services.database.transaction() as tx:
+            [trail] = await open_trails(tx, self.scope, [new])
+        return trail
+
+    def attestation(self, trail_id: UUID, type_: str, status: str = "PASSED", **options: object) -> NewAttestation:
+        return NewAttestation(trail_id, type_, ResultStatus(status), self.actor, Origin.API, **options)
+
+    async def attest(self, *new: NewAttestation) -> list[Attestation]:
+        async with self.services.database.transaction() as tx:
+            return await record_attestations(tx, self.scope, new)
+
+    async def config(self, flow: Flow, source: str = "GITHUB") -> WebhookConfig:
+        new = NewWebhookConfig(source, flow.id, SECRET)
+        async with self.services.database.transaction() as tx:
+            return await create_webhook_config(tx, self.scope, new, self.services.envelope, self.actor)
+
+    def arrival(self, config: WebhookConfig, delivery_id: str, commit: str | None = None, **options: object) -> Arrival:
+        """A workflow run that passed, on a commit of its own unless one is given."""
+        payload = json.loads((FIXTURES / "workflow_run__success.json").read_text())
+        payload["workflow_run"]["head_sha"] = commit or sha1(delivery_id.encode()).hexdigest()
+        body = options.pop("body", None) or json.dumps(payload).encode()
+        headers = {"content-type": "application/json"}
+        source, org = config.source, self.scope.org_id
+        return Arrival(org, config.id, source, delivery_id, "workflow_run", headers, body, sha256(body).digest())
+
+    async def deliver(self, *arrivals: Arrival) -> list[Receipt]:
+        async with self.services.database.transaction() as tx:
+            return await accept(tx, arrivals)
