@@ -62,6 +62,8 @@ class Endpoint:
             raise Unauthenticated("This needs a credential")
         permission = self.route.permission
         if permission is not None and not principal.may(permission):
+            if self.surface.denied is not None:
+                await self.surface.denied(request, principal, permission)
             raise Forbidden(f"This needs the permission {permission.value}")
         return principal
 

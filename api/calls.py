@@ -27,6 +27,7 @@ REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 Handler = Callable[..., Awaitable[Any]]
 Authenticate = Callable[[web.Request], Awaitable[Principal | None]]
 Render = Callable[[Problem], BaseModel]
+Denied = Callable[[web.Request, Principal, Permission], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,9 @@ class Surface:
     """A dialect: its base path, how it reads credentials, renders errors and names media types, and all its routes.
 
     `mount` is empty for the root, else begins with a slash and does not end with one.
-    `security` holds the OpenAPI security schemes by name; any one of them suffices. `challenge` is the value of
-    `WWW-Authenticate` (RFC 9110, section 11.6.1). `exempt` names the handlers that need no credential.
+    `denied` is told of a caller who lacks the permission, before the refusal. `security` holds the OpenAPI security
+    schemes by name; any one of them suffices. `challenge` is the value of `WWW-Authenticate` (RFC 9110, section
+    11.6.1). `exempt` names the handlers that need no credential.
     """
 
     name: str
@@ -153,6 +155,7 @@ class Surface:
     routes: tuple[Route, ...]
     mount: str = ""
     description: str = ""
+    denied: Denied | None = None
     security: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     exempt: frozenset[str] = frozenset()
     accepts: tuple[str, ...] = ("application/json",)

@@ -50,10 +50,14 @@ EVENT_COLUMNS = (
 """The columns of an audit event that its own leaf covers."""
 
 
+def envelope(form: RecordForm, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:
+    """The canonical JSON that a leaf covers: the event's declared columns and the record's."""
+    return canonical_json({"event": {name: event[name] for name in EVENT_COLUMNS}, "record": form.declare(record)})
+
+
 def leaf(form: RecordForm, nonce: bytes, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:
-    """The RFC 6962 leaf hash of an event: SHA-256(0x00 ‖ format ‖ nonce ‖ canonical JSON of event and record).
+    """The RFC 6962 leaf hash of an event: SHA-256(0x00 ‖ format ‖ nonce ‖ envelope).
 
     The nonce keeps an erased record from being guessed out of its leaf.
     """
-    envelope = {"event": {name: event[name] for name in EVENT_COLUMNS}, "record": form.declare(record)}
-    return hashlib.sha256(b"\x00" + bytes([form.format]) + nonce + canonical_json(envelope)).digest()
+    return hashlib.sha256(b"\x00" + bytes([form.format]) + nonce + envelope(form, event, record)).digest()

@@ -23,8 +23,18 @@ Row = Mapping[str, Any]
 UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError)
 """What a statement raises while Postgres restarts or is out of reach: nothing is wrong with the statement."""
 
+LOST = (
+    ConnectionError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+)
+"""What a statement raises when its connection ends under it; whether a commit had come through is not known."""
+
 TRANSIENT = (
     *UNREACHABLE,
+    Unavailable,
     TimeoutError,
     asyncpg.DeadlockDetectedError,
     asyncpg.SerializationError,
@@ -118,6 +128,8 @@ class Database:
             raise Unavailable("The database cannot be reached right now; try again shortly.", 2) from error
         try:
             yield cast("asyncpg.Connection", connection)
+        except LOST as error:
+            raise Unavailable("The database went away meanwhile; try again shortly.", 2) from error
         finally:
             await self.pool.release(connection)
 

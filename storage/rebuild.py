@@ -45,10 +45,11 @@ _ATTEMPTS = 5
 
 _LARGEST_DELTA = 1_000_000_000
 
-_HOLD = """
-SELECT (SELECT count(*) FROM (SELECT FROM counters WHERE org_id = $1 AND kind = $2 FOR UPDATE) AS totals)
-     + (SELECT count(*) FROM (SELECT FROM counter_deltas WHERE org_id = $1 AND kind = $2 FOR UPDATE) AS deltas)
-"""
+_HOLD = (
+    "SELECT count(*) FROM (SELECT FROM counter_deltas WHERE org_id = $1 AND kind = $2 FOR UPDATE) AS deltas",
+    "SELECT count(*) FROM (SELECT FROM counters WHERE org_id = $1 AND kind = $2 ORDER BY parent_id FOR UPDATE) AS totals",
+)
+"""In the order in which a fold takes them, or both would wait for each other."""
 
 _RECOUNT = """
 WITH fresh AS MATERIALIZED ({facts}), totals AS (
@@ -72,8 +73,8 @@ async def rebuild_counters(database: Database, scope: Scope, counts: tuple[Count
     """Count anew, exactly, while others write and fold: nobody has to wait but the fold.
 
     A fact and its delta are committed together, so one snapshot shows both or neither: what it shows is counted and
-    its deltas go, what it does not show keeps its delta. The new totals are written as deltas too, for the sweep to fold: a
-    counter's row could have been made meanwhile.
+    its deltas go, what it does not show keeps its delta. The new totals are written as deltas too, for the sweep to
+    fold: a counter's row could have been made meanwhile.
     """
     seen = mended = 0
     for count in counts:
@@ -97,7 +98,8 @@ async def _recounted(database: Database, scope: Scope, count: Count) -> Progress
 async def _recount(tx: Transaction, scope: Scope, count: Count) -> Progress:
     await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     await tx.execute("SET LOCAL statement_timeout = 0")
-    await tx.connection.fetchval(_HOLD, scope.org_id, count.kind, timeout=LONG)
+    for rows in _HOLD:
+        await tx.connection.fetchval(rows, scope.org_id, count.kind, timeout=LONG)
     sql = _RECOUNT.format(facts=count.facts)
     row = await tx.connection.fetchrow(sql, scope.org_id, count.kind, _LARGEST_DELTA, timeout=LONG)
     return Progress(row["seen"], row["mended"]) if row else Progress(0, 0)

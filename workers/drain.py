@@ -20,7 +20,7 @@ from integrations import SENDERS
 from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
 from storage.database import TRANSIENT, Transaction
 from storage.facts.commands.attestations import record_attestations
-from storage.facts.commands.trails import TrailChange, change_trails, open_trails
+from storage.facts.commands.trails import TrailChange, change_trails, lock_trails, open_trails
 from storage.facts.queries.trails import flows_of_trails, newest_trails_of_commits
 from storage.facts.queries.webhooks import ConfigTarget, targets
 from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, retry_later
@@ -160,6 +160,9 @@ async def record(tx: Transaction, scope: Scope, read: Sequence[Read]) -> list[Do
     strangers = await _strangers(tx, scope, read)
     ours = [r for r in read if r.delivery.id not in strangers]
     trail_ids = await _find_or_open(tx, scope, ours)
+    if trail_ids:
+        # All at once, in the order of their ids: what follows locks subsets, and two lanes must not cross.
+        await lock_trails(tx, scope, list(trail_ids.values()))
     await change_trails(
         tx, scope, [_change(r, trail_ids[r.delivery.id], r.parsed.trail) for r in ours if r.parsed.trail]
     )

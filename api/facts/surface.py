@@ -2,6 +2,7 @@
 
 from api.authentication import authenticate
 from api.calls import Surface
+from api.denials import audit_denial
 from api.facts.errors import ErrorOut, render_error
 from api.facts.routes import EXEMPT, routes
 
@@ -21,6 +22,7 @@ def facts_surface(webhook_max_body: int) -> Surface:
         error_model=ErrorOut,
         render=render_error,
         authenticate=authenticate,
+        denied=audit_denial,
         routes=routes(webhook_max_body),
         security={
             "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},

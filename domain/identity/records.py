@@ -23,6 +23,9 @@ MEMBERSHIP = RecordForm(
     version_column=VERSION,
 )
 
+DENIAL = RecordForm(kind="denial", format=1, columns=())
+"""A write that was refused: its event is all there is of it."""
+
 API_KEY = RecordForm(
     kind="api_key",
     format=1,

@@ -1,11 +1,12 @@
 """Where the declared records of identity live."""
 
-from domain.identity.records import API_KEY, MEMBERSHIP, ORGANISATION, PRINCIPAL
+from domain.identity.records import API_KEY, DENIAL, MEMBERSHIP, ORGANISATION, PRINCIPAL
 from storage.ledger.records import RecordSource
 
 RECORDS = (
     RecordSource.plain(ORGANISATION, "organisations"),
     RecordSource.plain(PRINCIPAL, "principals"),
     RecordSource.plain(MEMBERSHIP, "memberships"),
-    RecordSource.plain(API_KEY, "api_keys"),
+    RecordSource.plain(API_KEY, "api_keys", opens=False),
+    RecordSource.eventful(DENIAL),
 )

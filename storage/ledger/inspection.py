@@ -35,7 +35,6 @@ class Inspection:
     checkpoints: int = 0
     outside: int = 0
     waiting: int = 0
-    erased: int = 0
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -122,9 +121,7 @@ async def _inspect_records(
         live = await live_rows(reader, source, ids) if source and source.form.columns else {}
         for event in events:
             verdict = judge_event(event, source, live.get(event["record_id"]))
-            if verdict.outcome is Outcome.ERASED:
-                state.erased += 1
-            elif verdict.outcome is not Outcome.VERIFIED:
+            if verdict.outcome is not Outcome.VERIFIED:
                 table = source.table if source else kind
                 state.found(verdict.outcome, f"{table} {event['record_id']}", f"{verdict.reason} (event {event['id']})")
 

@@ -12,18 +12,26 @@ class RecordSource:
     """Where the records of one form live.
 
     `select` is `SELECT … FROM …` with every declared column under its declared name; `id` is the expression of the
-    record's id, for conditions put behind it. `table` is named in findings.
+    record's id, for conditions put behind it. `table` is named in findings. `opens` is False where a leaf must stay
+    closed to whoever may verify it: an administrator's key of one's own choice could be guessed from its hash.
     """
 
     form: RecordForm
     table: str
     select: str
     id: str = "id"
+    opens: bool = True
 
     @classmethod
-    def plain(cls, form: RecordForm, table: str) -> "RecordSource":
+    def plain(cls, form: RecordForm, table: str, *, opens: bool = True) -> "RecordSource":
         """All declared columns in one table."""
-        return cls(form, table, f"SELECT {', '.join(form.columns)} FROM {table}")  # noqa: S608 - names of our own
+        select = f"SELECT {', '.join(form.columns)} FROM {table}"  # noqa: S608 - names of our own
+        return cls(form, table, select, opens=opens)
+
+    @classmethod
+    def eventful(cls, form: RecordForm) -> "RecordSource":
+        """A record that is nothing but its event."""
+        return cls(form, "audit_events", "")
 
     def version_of(self, row: Mapping[str, Any]) -> int:
         """The version of a row; records without versions have version 1."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain import merkle
 from domain.ledger import GENESIS, entry_hash
-from domain.records import EVENT_COLUMNS, leaf
+from domain.records import EVENT_COLUMNS, envelope, leaf
 from storage.database import Reader, Row
 from storage.keys import signature_holds
 from storage.ledger.queries import StoredCheckpoint, inclusion_proof, latest_checkpoint
@@ -52,7 +52,10 @@ def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Map
         return EventVerdict(event["id"], outcome, reason)
 
     if event["nonce"] is None:
-        return verdict(Outcome.ERASED, "the record was erased; its leaf stays in the ledger")
+        # A finding like any other: no erasure is told of yet, and whoever owns the database could blank a nonce.
+        return verdict(
+            Outcome.ERASED, f"{event['record_kind']} {event['record_id']} cannot be opened: its nonce is gone"
+        )
     if source is None or source.form.format != event["format"]:
         return verdict(Outcome.ALTERED, f"no record form '{event['record_kind']}' of format {event['format']}")
     if source.form.columns and live is None:
@@ -91,6 +94,15 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
+class Opening:
+    """What a leaf hides: with it anybody recomputes SHA-256(0x00 ‖ format ‖ nonce ‖ envelope)."""
+
+    format: int
+    nonce: bytes
+    envelope: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RecordVerdict:
     """The whole answer about one record. `entry` is its newest ledger entry, where it has one."""
 
@@ -98,6 +110,7 @@ class RecordVerdict:
     reason: str
     entry: Mapping[str, Any] | None = None
     proof: Proof | None = None
+    opening: Opening | None = None
 
 
 _EVENTS = f"""
@@ -120,7 +133,10 @@ async def verify_record(
     events = await reader.rows(_EVENTS, scope.org_id, record_id)
     if not events:
         return RecordVerdict(Outcome.MISSING, "no event of this record was ever written")
-    problem = await _first_problem(reader, events, sources)
+    source, live = sources.get(events[0]["record_kind"]), None
+    if source and source.form.columns:
+        live = (await live_rows(reader, source, [record_id])).get(record_id)
+    problem = _first_problem(events, source, live)
     sealed = [event for event in events if event["seq"] is not None]
     newest = {**sealed[-1], "leaf": sealed[-1]["entry_leaf"]} if sealed else None
     if problem or newest is None:
@@ -134,14 +150,16 @@ async def verify_record(
         return RecordVerdict(
             Outcome.ALTERED, "the inclusion proof does not lead to the signed checkpoint", newest, proof
         )
-    return RecordVerdict(Outcome.VERIFIED, OK, newest, proof)
+    return RecordVerdict(Outcome.VERIFIED, OK, newest, proof, _opening(source, newest, live))
 
 
-async def _first_problem(
-    reader: Reader, events: Sequence[Row], sources: Mapping[str, RecordSource]
-) -> tuple[Outcome, str] | None:
-    source, record_id = sources.get(events[0]["record_kind"]), events[0]["record_id"]
-    live = (await live_rows(reader, source, [record_id])).get(record_id) if source and source.form.columns else None
+def _opening(source: RecordSource | None, event: Row, live: Row | None) -> Opening | None:
+    if source is None or not source.opens:
+        return None
+    return Opening(event["format"], event["nonce"], envelope(source.form, event, live or {}))
+
+
+def _first_problem(events: Sequence[Row], source: RecordSource | None, live: Row | None) -> tuple[Outcome, str] | None:
     for event in events:
         verdict = judge_event(event, source, live)
         if verdict.outcome is not Outcome.VERIFIED:
@@ -151,7 +169,7 @@ async def _first_problem(
         if reason := _link_problem(event):
             return Outcome.ALTERED, f"ledger entry {event['seq']}: {reason}"
     if source and live and source.version_of(live) > events[-1]["record_version"]:
-        return Outcome.ALTERED, f"{source.table} {record_id} has a version that no event tells of"
+        return Outcome.ALTERED, f"{source.table}: the row has a version that no event tells of"
     return None
 
 

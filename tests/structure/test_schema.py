@@ -62,7 +62,7 @@ async def _leading_columns(reader: Reader) -> dict[str, set[str]]:
     return found
 
 
-@pytest.mark.parametrize("source", RECORDS.values(), ids=lambda source: source.form.kind)
+@pytest.mark.parametrize("source", [s for s in RECORDS.values() if s.form.columns], ids=lambda source: source.form.kind)
 async def test_every_declared_column_can_be_read_back(services: Services, source: object) -> None:
     async with services.database.read() as reader:
         await reader.rows(f"SELECT {', '.join(source.form.columns)} FROM ({source.select}) r LIMIT 1")

@@ -45,7 +45,7 @@ async def verify_ledger_record(call: Call, record_id: UUID) -> RecordVerificatio
     Recomputes every event of the record from the rows as they stand now: leaf, entry, both neighbours, the path through
     the Merkle tree and the signature of the checkpoint. The proof can be checked elsewhere (docs/verify.md).
     """
-    async with call.services.database.read() as reader:
+    async with call.services.database.snapshot() as reader:
         verdict = await verification.verify_record(reader, scope_of(call.caller), record_id, RECORDS)
     return RecordVerificationOut.of(record_id, verdict, call.services.clock.now())
 

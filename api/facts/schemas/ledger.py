@@ -12,7 +12,7 @@ from domain.audit import AuditName
 from domain.ledger import signed_note
 from storage.ledger.chain import ChainVerdict
 from storage.ledger.queries import LedgerEntry, StoredCheckpoint
-from storage.ledger.verification import Proof, RecordVerdict
+from storage.ledger.verification import Opening, Proof, RecordVerdict
 
 HASH_ALGORITHM = "SHA-256"
 
@@ -114,6 +114,19 @@ class ProofOut(WireModel):
         )
 
 
+class OpeningOut(WireModel):
+    """What the leaf hides. SHA-256(0x00 ‖ format as a byte ‖ nonce ‖ envelope in UTF-8) is the leaf hash (RFC 6962)."""
+
+    format: int
+    nonce: str
+    envelope: str
+
+    @classmethod
+    def of(cls, opening: Opening) -> "OpeningOut":
+        """The nonce in hex, the envelope as the JSON text that was hashed."""
+        return cls(format=opening.format, nonce=opening.nonce.hex(), envelope=opening.envelope.decode())
+
+
 class RecordVerificationOut(WireModel):
     """Whether a record still is what was sealed. `result` is verified, altered, missing, erased or unsealed."""
 
@@ -130,6 +143,7 @@ class RecordVerificationOut(WireModel):
     message: str
     hash_algorithm: str
     proof: ProofOut | None
+    opening: OpeningOut | None
 
     @classmethod
     def of(cls, record_id: UUID, verdict: RecordVerdict, verified_at: Instant) -> "RecordVerificationOut":
@@ -150,6 +164,7 @@ class RecordVerificationOut(WireModel):
             message=verdict.reason,
             hash_algorithm=HASH_ALGORITHM,
             proof=ProofOut.of(verdict.proof, entry["leaf"]) if verdict.proof else None,
+            opening=OpeningOut.of(verdict.opening) if verdict.opening else None,
         )
 
 
