@@ -21,4 +21,4 @@ class WouldCreate(WireModel, Generic[T]):
 
 def created(body: T, *, dry_run: bool) -> T | Reply[WouldCreate[T]]:
     """The route's own answer, or its dry-run twin with status 200."""
-    return Reply(WouldCreate[type(body)](would_create=body), status=200) if dry_run else body  # type: ignore[operator]
+    return Reply(WouldCreate[type(body)](would_create=body), status=200) if dry_run else body  # type: ignore[operator, misc]

@@ -1,0 +1,112 @@
+"""Sealing, signing and publishing, in process."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from domain.ledger import GENESIS, entry_hash
+from storage.keys import signature_holds
+from storage.ledger.chain import verify_chain
+from storage.ledger.published import END, checkpoint_file, publish, published_size, read_published
+from storage.ledger.queries import latest_checkpoint, ledger_size, list_entries, unsigned_ledgers, waiting
+from storage.services import Services
+from tests.storage.world import World
+from workers.seal import seal_and_sign, seal_round
+from workers.sweeps import sweep
+
+
+@pytest.fixture
+async def world(own_services: Services) -> World:
+    return await World.founded(own_services)
+
+
+async def test_entries_chain_from_sixty_four_zeros_on(world: World) -> None:
+    await world.trail(await world.flow())
+    await seal_and_sign(world.services)
+    async with world.services.database.read() as reader:
+        entries = await list_entries(reader, world.scope, after=0, size=100)
+        assert await waiting(reader, world.scope) == 0
+        assert await ledger_size(reader, world.scope) == len(entries)
+    previous = GENESIS
+    for number, entry in enumerate(entries, start=1):
+        assert entry.seq == number
+        assert entry.previous_hash == previous
+        previous = entry_hash(previous, entry.seq, entry.event_id, entry.leaf, entry.sealed_at)
+        assert entry.entry_hash == previous
+
+
+async def test_ten_at_once_make_one_chain_without_a_gap(world: World) -> None:
+    flow = await world.flow()
+
+    async def report() -> None:
+        await world.trail(flow)
+        await seal_round(world.services)
+
+    await asyncio.gather(*(report() for _ in range(10)))
+    await seal_and_sign(world.services)
+    async with world.services.database.read() as reader:
+        verdict = await verify_chain(reader, world.scope, None, None)
+        size = await ledger_size(reader, world.scope)
+    assert (verdict.broken_at, verdict.checked) == (None, size)
+
+
+async def test_a_checkpoint_covers_all_and_stands_outside(world: World) -> None:
+    await world.flow()
+    await seal_and_sign(world.services)
+    await world.flow()
+    await seal_and_sign(world.services)
+    async with world.services.database.read() as reader:
+        stored = await latest_checkpoint(reader, world.scope)
+        size = await ledger_size(reader, world.scope)
+        assert await unsigned_ledgers(reader) == []
+    assert stored is not None
+    assert stored.signed.checkpoint.size == size
+    path = checkpoint_file(world.services.settings.checkpoints, world.scope.org_id)
+    published = read_published(path.read_text())
+    assert [signed.checkpoint.size for signed in published][-1] == size
+    assert len(published) == 2
+    for signed in published:
+        assert signature_holds(world.services.signer.public_key, signed.signature, signed.checkpoint.body())
+
+
+async def test_a_note_that_was_cut_short_is_replaced(world: World) -> None:
+    await world.flow()
+    await seal_and_sign(world.services)
+    path = checkpoint_file(world.services.settings.checkpoints, world.scope.org_id)
+    whole = path.read_text()
+    path.write_text(whole + "trailgate/half a no")
+    assert published_size(path) == read_published(whole)[-1].checkpoint.size
+    await world.flow()
+    await seal_and_sign(world.services)
+    assert path.read_text().startswith(whole)
+    assert "half" not in path.read_text()
+    assert path.read_text().endswith(END)
+
+
+def test_publishing_again_adds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    assert publish(path, []) == 0
+    assert published_size(path) == 0
+    assert published_size(tmp_path / "none") == 0
+
+
+async def test_an_unwritable_place_is_no_reason_to_stop_sealing(own_services: Services, tmp_path: Path) -> None:
+    (tmp_path / "occupied").write_text("a file where a directory should be")
+    settings = own_services.settings.model_copy(update={"checkpoint_dir": tmp_path / "occupied"})
+    services = replace(own_services, settings=settings)
+    world = await World.founded(services)
+    await asyncio.wait_for(seal_and_sign(services), 20)
+    async with services.database.read() as reader:
+        assert await waiting(reader, world.scope) == 0
+        assert await latest_checkpoint(reader, world.scope) is not None
+
+
+async def test_sweeps_are_harmless_however_often(world: World) -> None:
+    await world.trail(await world.flow())
+    for _ in range(3):
+        await sweep(world.services)
+    async with world.services.database.read() as reader:
+        assert await reader.value("SELECT count(*) FROM counter_deltas") == 0
+        assert await reader.value("SELECT next_run_at > now() FROM schedule WHERE name = 'partitions'")
