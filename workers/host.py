@@ -106,11 +106,38 @@ class Host:
         )
 
 
+class _OneAtATime:
+    """A job that is rung for while it works goes round once more, instead of running beside itself.
+
+    The ring's promise is kept: the round begins after the ring. Between the last look of the work and the question
+    whether it was rung for again nothing else can run.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._working = False
+        self._again = False
+
+    async def __call__(self, services: Services) -> None:
+        self._again = True
+        if self._working:
+            return
+        self._working = True
+        try:
+            while self._again:
+                self._again = False
+                await self._work(services)
+        finally:
+            self._working = False
+
+
 def _job(job: Job, work: Work) -> WorkerCoroutine:
+    one = _OneAtATime(work)
+
     async def run(ctx: dict[Any, Any], *_args: Any, **_kwargs: Any) -> None:
         services: Services = ctx["services"]
         await begin(services.redis, job)
-        await work(services)
+        await one(services)
 
     return run
 
