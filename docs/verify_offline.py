@@ -112,6 +112,20 @@ def check_record(answer: dict[str, Any], public_key: bytes) -> Checkpoint:
     return checkpoint
 
 
+def open_leaf(answer: dict[str, Any]) -> dict[str, Any] | None:
+    """Event and record behind the leaf, recomputed from the opening; None where the answer keeps it closed."""
+    opening = answer.get("opening")
+    if opening is None:
+        return None
+    salted = bytes([0, opening["format"]]) + bytes.fromhex(opening["nonce"]) + opening["envelope"].encode()
+    if hashlib.sha256(salted).hexdigest() != answer["contentHash"]:
+        raise NotProven("the opening is not that of the sealed leaf")
+    opened: dict[str, Any] = json.loads(opening["envelope"])
+    if opened["event"]["record_id"] != answer["recordId"]:
+        raise NotProven("the opened leaf seals another record than the answer names")
+    return opened
+
+
 def check_outside(checkpoint: Checkpoint, published: dict[int, Checkpoint]) -> Checkpoint:
     """The same checkpoint was published."""
     outside = published.get(checkpoint.size)
@@ -195,6 +209,8 @@ def prove(given: argparse.Namespace) -> str:
         f"PROVEN: record {answer['recordId']} is entry {answer['sequence']} of {outside.origin},\n"
         f"committed to by the published checkpoint of size {outside.size}, signed by key {key_id(public_key).hex()}."
     )
+    if opened := open_leaf(answer):
+        told += f"\nWhat was sealed: {json.dumps(opened, ensure_ascii=False, indent=2)}"
     if not given.public_key:
         told += f"\nThe key came with the answer; compare it with the one you hold: {_enclosed_key(answer)}"
     return told

@@ -17,17 +17,20 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.facts.schemas.ledger import LedgerEntryOut, RecordVerificationOut
+from api.facts.schemas.ledger import LedgerEntryOut, OpeningOut, RecordVerificationOut
 from domain import merkle
 from domain.audit import AuditName
+from domain.facts.records import TRAIL
 from domain.ledger import GENESIS, Checkpoint, Entry, SignedCheckpoint, extend
+from domain.records import EVENT_COLUMNS, envelope, leaf
 from storage.keys import Signer
 from storage.ledger.published import publish
 from storage.ledger.queries import LedgerEntry, StoredCheckpoint
-from storage.ledger.verification import OK, Outcome, Proof, RecordVerdict
+from storage.ledger.verification import OK, Opening, Outcome, Proof, RecordVerdict
 
 DOCS = Path(__file__).parents[2] / "docs"
 SCRIPT = DOCS / "verify_offline.py"
+RECORD = UUID(int=0xBEEF)
 SEALED = datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC)
 
 
@@ -66,6 +69,18 @@ class Ledger:
         out = RecordVerificationOut.of(uuid4(), verdict, SEALED)
         parsed: dict[str, Any] = json.loads(out.model_dump_json(by_alias=True))
         return parsed
+
+    def opened(self, size: int) -> dict[str, Any]:
+        """An answer about a trail whose leaf, the last of the ledger, was sealed as the product seals it."""
+        event = dict.fromkeys(EVENT_COLUMNS) | {"record_id": RECORD, "record_kind": "trail", "occurred_at": SEALED}
+        record = dict.fromkeys(TRAIL.columns) | {"git_branch": "größe/main"}
+        nonce = bytes(range(16))
+        last = self.entries[size - 2]
+        sealed = extend(size - 1, last.entry_hash, [(UUID(int=5), leaf(TRAIL, nonce, event, record))], SEALED)
+        self.entries[size - 1 :] = sealed
+        answer = self.answer(size, size)
+        opening = OpeningOut.of(Opening(TRAIL.format, nonce, envelope(TRAIL, event, record)))
+        return answer | {"recordId": str(RECORD), "opening": json.loads(opening.model_dump_json(by_alias=True))}
 
     def page(self, first: int, last: int) -> dict[str, Any]:
         """What GET /api/v1/ledger/entries answers, as far as the script reads it."""
@@ -340,6 +355,35 @@ def test_unreadable_input_is_told_apart_from_a_broken_proof(
     ran = desk.run(answer or ledger.answer(2, 4), *options)
     # A key of the wrong length names another key id: that is a proof that does not hold.
     assert ran.status == (1 if "AAAA" in options else 2), ran
+    assert "Traceback" not in ran.err
+
+
+def test_an_opened_leaf_shows_what_was_sealed(desk: Desk) -> None:
+    ledger = Ledger(9)
+    answer = ledger.opened(9)
+    desk.publish(ledger, 9)
+    ran = desk.run(answer)
+    assert ran.status == 0, ran
+    assert "größe/main" in ran.out
+
+
+@pytest.mark.parametrize("part", ["envelope", "nonce", "format", "record"])
+def test_an_opening_that_was_changed_is_refused(desk: Desk, part: str) -> None:
+    ledger = Ledger(9)
+    answer = ledger.opened(9)
+    desk.publish(ledger, 9)
+    opening = answer["opening"]
+    match part:
+        case "envelope":
+            opening["envelope"] = opening["envelope"].replace("größe", "grösse")
+        case "nonce":
+            opening["nonce"] = "00" * 16
+        case "format":
+            opening["format"] += 1
+        case _:
+            answer["recordId"] = str(UUID(int=77))
+    ran = desk.run(answer)
+    assert ran.status == 1, ran
     assert "Traceback" not in ran.err
 
 
