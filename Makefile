@@ -41,7 +41,7 @@ fmt: install  ## Format, and mend what can be mended
 	@$(BIN)/ruff check --fix .
 
 settings: install  ## Write docs/settings.md
-	@$(BIN)/trailgate settings > docs/settings.md
+	@{ printf '# Settings\n\nWritten by \140make settings\140 out of storage/settings.py; read once, when a process starts.\n\n'; $(BIN)/trailgate settings; } > docs/settings.md
 
 openapi: install  ## Write docs/openapi.json
 	@$(BIN)/trailgate openapi --output docs/openapi.json

@@ -28,9 +28,12 @@ from storage.identity.commands import (
 from storage.identity.queries import (
     ApiKey,
     Organisation,
+    active_member,
     list_api_keys,
     list_organisations,
     organisation_by_slug_or_id,
+    organisation_of_key,
+    principal_named,
     usernames,
 )
 from storage.scope import Scope
@@ -61,9 +64,12 @@ class KeyRequest:
 
 @keys.command("create")
 def create_key(
+    *,
     name: Annotated[str, typer.Option(help="What the key is for.")],
     organisation: Annotated[str, typer.Option(help="Slug of the organisation it is good for.")] = DEFAULT_ORGANISATION,
-    role: Annotated[str | None, typer.Option(help=f"Role of a new service principal; {DEFAULT_ROLE} if not said.")] = None,
+    role: Annotated[
+        str | None, typer.Option(help=f"Role of a new service principal; {DEFAULT_ROLE} if not said.")
+    ] = None,
     principal: Annotated[str | None, typer.Option(help="Username of an existing principal to act as.")] = None,
     permission: Annotated[list[Permission] | None, typer.Option(help="Narrow the key to these; repeatable.")] = None,
     expires_in: Annotated[str | None, typer.Option(help="Lifetime: 90m, 12h, 30d or 8w; without it none.")] = None,
@@ -131,25 +137,12 @@ async def _create_key(settings: Settings, request: KeyRequest) -> tuple[ApiKey, 
 async def _owner(tx: Transaction, scope: Scope, request: KeyRequest, actor: Actor) -> tuple[UUID, str]:
     """The principal a key is for, and its role."""
     if request.principal is not None:
-        return await _member(tx, scope, request.principal)
+        return await active_member(tx, scope, request.principal)
     username = f"{scope.org_slug}/{request.name}"
     try:
         return await create_principal(tx, scope, NewPrincipal("service", username, request.role), actor), request.role
     except Conflict as error:
         raise Conflict(f"{error.message} For another key of it say --principal '{username}'.") from error
-
-
-_MEMBER = """
-SELECT p.id, m.role FROM principals p JOIN memberships m ON m.principal_id = p.id
-WHERE m.org_id = $1 AND p.username = $2 AND p.disabled_at IS NULL
-"""
-
-
-async def _member(reader: Reader, scope: Scope, username: str) -> tuple[UUID, str]:
-    row = await reader.row(_MEMBER, scope.org_id, username)
-    if row is None:
-        raise NotFound(f"Organisation '{scope.org_slug}' has no active member '{username}'.")
-    return row["id"], row["role"]
 
 
 def _check_grant(role: str, scope: Scope, permissions: list[Permission] | None) -> None:
@@ -176,17 +169,12 @@ def _key_row(key: ApiKey, organisation: Organisation, names: dict[UUID, str]) ->
     return key.id, organisation.slug, key.name, principal, key.prefix, permissions, *times
 
 
-_ORGANISATION_OF_KEY = """
-SELECT o.id, o.slug FROM api_keys k JOIN organisations o ON o.id = k.org_id WHERE k.id = $1
-"""
-
-
 async def _revoke_key(settings: Settings, key_id: UUID) -> None:
     async with opened(settings) as database, database.transaction() as tx:
-        row = await tx.row(_ORGANISATION_OF_KEY, key_id)
-        if row is None:
+        scope = await organisation_of_key(tx, key_id)
+        if scope is None:
             raise NotFound(f"There is no API key {key_id}; `trailgate keys list` shows them.")
-        await revoke_api_key(tx, Scope(row["id"], row["slug"]), key_id, await _actor(tx, settings))
+        await revoke_api_key(tx, scope, key_id, await _actor(tx, settings))
 
 
 async def _found(settings: Settings, new: NewOrganisation) -> Organisation:
@@ -208,7 +196,7 @@ async def _organisation(reader: Reader, slug: str) -> Organisation:
 
 async def _actor(reader: Reader, settings: Settings) -> Actor:
     """Whoever reaches the database from this command is its administrator."""
-    admin_id = await reader.value("SELECT id FROM principals WHERE username = $1", ADMIN)
+    admin_id = await principal_named(reader, ADMIN)
     if admin_id is None:
         raise NotConfigured("There is no administrator yet: start `trailgate up` or `trailgate api` once.")
     return Actor(admin_id, region=settings.region)

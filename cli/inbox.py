@@ -28,7 +28,9 @@ def list_waiting(limit: Limit = 50) -> None:
     with located(read_settings()) as settings:
         rows, waiting = asyncio.run(_waiting(settings, limit))
     table(_COLUMNS, map(_row, rows))
-    note(f"{waiting.waiting} waiting" + (f", the oldest due since {printable(waiting.oldest)}" if waiting.oldest else ""))
+    note(
+        f"{waiting.waiting} waiting" + (f", the oldest due since {printable(waiting.oldest)}" if waiting.oldest else "")
+    )
 
 
 @inbox.command("dead")

@@ -1,4 +1,4 @@
-"""`trailgate verify`: does everything still say what was sealed?"""
+"""`trailgate verify`: whether everything still says what was sealed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -101,6 +101,5 @@ def _report(scope: Scope, result: Inspection) -> None:
         say(f"{finding.outcome.upper()} {printable(finding.where)}: {printable(finding.reason)}")
     seen = [f"{result.entries} entries", f"{result.checkpoints} checkpoints"]
     seen += [f"{result.outside} published checkpoints"] if result.outside else []
-    seen += [f"{result.erased} erased"] if result.erased else []
     verdict = "sound" if result.sound else f"{len(result.findings)} findings"
     say(f"{scope.org_slug}: {verdict} ({', '.join(seen)})")

@@ -1,7 +1,6 @@
 """`trailgate migrate`, `openapi` and `settings`: the forms of tables, of the API and of the configuration."""
 
 import asyncio
-import importlib
 import json
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +19,9 @@ from storage.settings import Settings
 
 
 def migrate(
-    check: Annotated[bool, typer.Option("--check", help="Change nothing; status 1 and a list when it differs.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; status 1 and a list when it differs.")
+    ] = False,
 ) -> None:
     """Bring the database to the schema of this version."""
     with located(read_settings(), create=not check) as settings:
@@ -48,7 +49,9 @@ def database_url(settings: Settings) -> str:
     return settings.database_url
 
 
-def openapi(output: Annotated[Path | None, typer.Option(help="Write it here instead of standard output.")] = None) -> None:
+def openapi(
+    output: Annotated[Path | None, typer.Option(help="Write it here instead of standard output.")] = None,
+) -> None:
     """Print the OpenAPI document of the API; needs no database."""
     text = json.dumps(_document(read_settings()), indent=2, ensure_ascii=False)
     if output is None:
@@ -58,11 +61,13 @@ def openapi(output: Annotated[Path | None, typer.Option(help="Write it here inst
 
 
 def _document(settings: Settings) -> dict[str, Any]:
-    # Importing the API takes as long as all the rest of this command: only this one pays for it.
-    binding, document = importlib.import_module("api.binding"), importlib.import_module("api.openapi")
-    surface = importlib.import_module("api.facts.surface").facts_surface(settings.webhook_max_body)
-    described: dict[str, Any] = document.document(surface, [binding.Endpoint(surface, route) for route in surface.routes])
-    return described
+    # Importing the API takes as long as all the rest of a command: only this one pays for it.
+    from api.binding import Endpoint  # noqa: PLC0415
+    from api.facts.surface import facts_surface  # noqa: PLC0415
+    from api.openapi import document  # noqa: PLC0415
+
+    surface = facts_surface(settings.webhook_max_body)
+    return document(surface, [Endpoint(surface, route) for route in surface.routes])
 
 
 def settings() -> None:

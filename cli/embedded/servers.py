@@ -19,13 +19,14 @@ from urllib.parse import quote
 import asyncpg
 
 from cli.embedded.account import serving_account
-from cli.embedded.binaries import POSTGRES_BIN_VARIABLE, Binaries, locate_for
+from cli.embedded.binaries import Binaries, locate_for
 from cli.embedded.children import Child, Step
 from cli.embedded.layout import Layout, create_root, locked, private_folder
 from cli.embedded.leftovers import evict, remove_stale_locks
 from cli.embedded.probes import postgres_answers, valkey_answers
 from cli.embedded.supervisor import Supervisor
 from domain.errors import Invalid, Unavailable
+from storage.settings import Settings
 
 DATABASE = "trailgate"
 
@@ -56,8 +57,8 @@ class ServerOptions:
 
     durable: bool = True
     postgres_settings: Mapping[str, str | int] = field(default_factory=dict)
-    run_as: str | None = field(default_factory=lambda: os.environ.get("TRAILGATE_RUN_AS"))
-    postgres_bin: str | None = field(default_factory=lambda: os.environ.get(POSTGRES_BIN_VARIABLE))
+    run_as: str | None = field(default_factory=lambda: Settings().run_as)
+    postgres_bin: Path | None = field(default_factory=lambda: Settings().postgres_bin)
 
 
 class EmbeddedServers:

@@ -20,7 +20,8 @@ COUNTS = (
     ),
     Count("trails", "SELECT flow_id AS parent_id, count(*) AS n FROM trails WHERE org_id = $1 GROUP BY flow_id"),
     Count(
-        "attestations", "SELECT trail_id AS parent_id, count(*) AS n FROM attestations WHERE org_id = $1 GROUP BY trail_id"
+        "attestations",
+        "SELECT trail_id AS parent_id, count(*) AS n FROM attestations WHERE org_id = $1 GROUP BY trail_id",
     ),
 )
 

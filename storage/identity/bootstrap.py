@@ -15,7 +15,7 @@ from storage.identity.commands import (
     create_principal,
     key_hash,
 )
-from storage.identity.queries import organisation_by_slug_or_id
+from storage.identity.queries import organisation_by_slug_or_id, principal_named
 from storage.keys import Signer
 from storage.scope import Scope
 
@@ -32,19 +32,20 @@ class Bootstrap:
     admin_key: str | None
 
 
-async def bootstrap(database: Database, admin_key: str | None, signer: Signer) -> Bootstrap:
+async def bootstrap(database: Database, admin_key: str | None, signer: Signer, *, issue_key: bool = False) -> Bootstrap:
     """Make what is missing; safe to run at every start and in several processes at once.
 
-    A fixed `admin_key` becomes a key of the administrator beside those that exist.
+    A fixed `admin_key` becomes a key of the administrator beside those that exist. `issue_key` makes the first key when
+    the administrator has none: for callers that show it to somebody.
     """
     async with database.transaction() as tx:
         await tx.value("SELECT pg_advisory_xact_lock($1)", _LOCK)
         await _register_signing_key(tx, signer)
-        org_id, admin_id, fresh = await _organisation_and_admin(tx)
+        org_id, admin_id = await _organisation_and_admin(tx)
         text = None
         if admin_key is not None:
             await _fix_admin_key(tx, org_id, admin_id, admin_key)
-        elif fresh:
+        elif issue_key and not await tx.value("SELECT true FROM api_keys WHERE principal_id = $1 LIMIT 1", admin_id):
             text = await _new_key(tx, org_id, admin_id, None)
         return Bootstrap(org_id, admin_id, text)
 
@@ -61,15 +62,15 @@ def everybody(found: Bootstrap) -> Principal:
     )
 
 
-async def _organisation_and_admin(tx: Transaction) -> tuple[UUID, UUID, bool]:
+async def _organisation_and_admin(tx: Transaction) -> tuple[UUID, UUID]:
     existing = await organisation_by_slug_or_id(tx, DEFAULT_ORGANISATION)
-    admin_id = await tx.value("SELECT id FROM principals WHERE username = $1", ADMIN)
+    admin_id = await principal_named(tx, ADMIN)
     if existing and admin_id:
-        return existing.id, admin_id, False
+        return existing.id, admin_id
     founder = tx.new_id()
     organisation = await create_organisation(tx, NewOrganisation(DEFAULT_ORGANISATION, "Default"), Actor(founder))
     await create_principal(tx, organisation.scope, NewPrincipal("user", ADMIN, ADMIN, founder), Actor(founder))
-    return organisation.id, founder, True
+    return organisation.id, founder
 
 
 async def _fix_admin_key(tx: Transaction, org_id: UUID, admin_id: UUID, text: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from domain.errors import NotFound
 from domain.permissions import Principal, narrowed, role_permissions
 from storage.database import Reader
 from storage.scope import Scope
@@ -112,6 +113,34 @@ WHERE k.org_id = $1 ORDER BY k.created_at, k.id LIMIT $2
 async def list_api_keys(reader: Reader, scope: Scope, limit: int) -> list[ApiKey]:
     """The organisation's keys, oldest first, revoked ones too."""
     return [ApiKey(**row) for row in await reader.rows(_KEYS, scope.org_id, limit)]
+
+
+_MEMBER = """
+SELECT p.id, m.role FROM principals p JOIN memberships m ON m.principal_id = p.id
+WHERE m.org_id = $1 AND p.username = $2 AND p.disabled_at IS NULL
+"""
+
+
+async def active_member(reader: Reader, scope: Scope, username: str) -> tuple[UUID, str]:
+    """A member that may act, and its role. Raises NotFound."""
+    row = await reader.row(_MEMBER, scope.org_id, username)
+    if row is None:
+        raise NotFound(f"Organisation '{scope.org_slug}' has no active member '{username}'.")
+    return row["id"], row["role"]
+
+
+async def organisation_of_key(reader: Reader, key_id: UUID) -> Scope | None:
+    """The organisation a key is good for; None for an unknown key."""
+    row = await reader.row(
+        "SELECT o.id, o.slug FROM api_keys k JOIN organisations o ON o.id = k.org_id WHERE k.id = $1", key_id
+    )
+    return Scope(row["id"], row["slug"]) if row else None
+
+
+async def principal_named(reader: Reader, username: str) -> UUID | None:
+    """A principal by its name, which is unique over all organisations."""
+    found: UUID | None = await reader.value("SELECT id FROM principals WHERE username = $1", username)
+    return found
 
 
 async def usernames(reader: Reader, principal_ids: list[UUID]) -> dict[UUID, str]:

@@ -9,7 +9,7 @@ from domain.ledger import GENESIS, Checkpoint, Entry, SignedCheckpoint, extend
 from storage.database import Transaction, columns_of
 from storage.ledger.queries import read_tiles
 
-_ORG_LOCK = "SELECT pg_advisory_xact_lock(7241003, hashtext($1::uuid::text))"
+ORG_LOCK = "SELECT pg_advisory_xact_lock(7241003, hashtext($1::uuid::text))"
 _HEAD = "SELECT seq, entry_hash, sealed_at FROM ledger_entries WHERE org_id = $1 ORDER BY seq DESC LIMIT 1"
 _TAKE = """
 DELETE FROM unsealed
@@ -45,7 +45,7 @@ async def seal(tx: Transaction, org_id: UUID, limit: int) -> int:
 
     One sealer at a time per organisation; a second one waits and finds less to do.
     """
-    await tx.value(_ORG_LOCK, org_id)
+    await tx.value(ORG_LOCK, org_id)
     taken = sorted((row["event_id"], row["leaf"]) for row in await tx.rows(_TAKE, org_id, limit))
     if not taken:
         return 0
@@ -78,7 +78,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 async def sign_checkpoint(tx: Transaction, org_id: UUID, signer: CheckpointSigner) -> SignedCheckpoint | None:
     """Sign the ledger as it stands; None when the newest checkpoint covers it already."""
-    await tx.value(_ORG_LOCK, org_id)
+    await tx.value(ORG_LOCK, org_id)
     head = await tx.row(_HEAD, org_id)
     last = await tx.row(_LAST_CHECKPOINT, org_id)
     if head is None or (last and last["size"] == head["seq"]):

@@ -6,7 +6,7 @@ from uuid import UUID
 from domain import merkle
 from domain.errors import Conflict
 from storage.database import Database, Transaction, columns_of
-from storage.ledger.commands import _ORG_LOCK as ORG_LOCK
+from storage.ledger.commands import ORG_LOCK
 from storage.rebuild import Progress
 from storage.scope import Scope
 
@@ -57,7 +57,8 @@ async def _leaves(tx: Transaction, org_id: UUID, size: int) -> list[bytes]:
     for expected, row in enumerate(rows, start=size + 1):
         if row["seq"] != expected or len(row["leaf"]) != merkle.HASH_BYTES:
             raise Conflict(
-                f"Ledger entry {expected} is missing or damaged, and tiles cannot mend that: run `trailgate verify`.", "state"
+                f"Ledger entry {expected} is missing or damaged, and tiles cannot mend that: run `trailgate verify`.",
+                "state",
             )
     return [row["leaf"] for row in rows]
 

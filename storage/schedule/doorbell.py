@@ -68,6 +68,7 @@ class Doorbell:
         self._redis = redis
         self._rung: set[Job] = set()
         self._wake = asyncio.Event()
+        self._closing = False
 
     def ring(self, job: Job) -> None:
         """Ask for a nudge, after a commit."""
@@ -75,7 +76,7 @@ class Doorbell:
         self._wake.set()
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             await self._wake.wait()
             self._wake.clear()
             rung, self._rung = self._rung, set()
@@ -97,6 +98,9 @@ class Doorbell:
         try:
             yield doorbell
         finally:
+            # redis-py may swallow a cancellation that meets a command in flight; the flag ends the loop all the same.
+            doorbell._closing = True
+            doorbell._wake.set()
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

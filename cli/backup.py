@@ -1,0 +1,168 @@
+"""`trailgate backup` and `restore`: the database with its published checkpoints, and the keys if asked for."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.archive import CHECKPOINTS, DUMP, KEYS, Archive, open_archive, write_archive
+from cli.installation import located, opened, read_settings
+from cli.ledger import inspect_ledgers
+from cli.output import note, progress, say
+from cli.postgres import dump_database, load_dump
+from cli.schema import database_url, report_differences
+from domain.errors import Conflict
+from domain.ledger import SignedCheckpoint
+from storage.ledger.published import read_published
+from storage.settings import Settings
+
+_KEY_NAMES = ("master", "signing")
+
+_USED = """
+SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The archive to write; one of that name is replaced.")],
+    with_keys: Annotated[
+        bool, typer.Option("--with-keys", help="Put the master and signing key in: who gets the archive gets all.")
+    ] = False,
+) -> None:
+    """Write database and published checkpoints into one archive, while everything runs."""
+    with located(read_settings()) as settings, _workshop(file) as folder:
+        # Before the dump: what was published by then is in it, so the restored ledger contains all that is published.
+        members = _copied_checkpoints(settings, folder)
+        dump = folder / DUMP
+        with progress("dumping (MiB)") as advance:
+            dump_database(database_url(settings), dump, advance)
+        members[DUMP] = dump
+        keys = _key_files(settings) if with_keys else {}
+        draft = folder / "archive"
+        write_archive(draft, members | keys)
+        draft.replace(file)
+        _sync(file.parent)
+    say(f"{file}: {file.stat().st_size} bytes, {len(members) - 1} ledgers' published checkpoints, {len(keys)} keys")
+    if not with_keys:
+        note(f"The keys are not in it: keep {settings.keys_dir} elsewhere, or say --with-keys.")
+
+
+@contextmanager
+def _workshop(file: Path) -> Iterator[Path]:
+    """A folder of ours on the archive's file system, so that a rename finishes the archive."""
+    with tempfile.TemporaryDirectory(prefix=".trailgate-backup-", dir=file.absolute().parent) as folder:
+        yield Path(folder)
+
+
+def _copied_checkpoints(settings: Settings, folder: Path) -> dict[str, Path]:
+    copies: dict[str, Path] = {}
+    for published in sorted(settings.checkpoints.glob("*.checkpoints")):
+        copies[CHECKPOINTS + published.name] = Path(shutil.copy(published, folder))
+    return copies
+
+
+def _key_files(settings: Settings) -> dict[str, Path]:
+    files: dict[str, Path] = {}
+    for name in _KEY_NAMES:
+        path = settings.keys_dir / f"{name}.key"
+        if getattr(settings, f"{name}_key") is not None:
+            note(f"The {name} key comes from TRAILGATE_{name.upper()}_KEY and is not in the archive.")
+        elif not path.exists():
+            note(f"There is no {path}: the {name} key is not in the archive.")
+        else:
+            files[f"{KEYS}{path.name}"] = path
+    return files
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="An archive of `trailgate backup`, from a place you trust.")],
+) -> None:
+    """Load an archive into an empty database, then check schema and ledger. Status 1 when either does not hold.
+
+    The dump in the archive is SQL that the database will run: an archive of unknown origin can do anything there.
+    """
+    settings = read_settings()
+    with open_archive(file) as archive:
+        _refuse_other_keys(settings, archive)
+        with located(settings, create=True) as settings:
+            asyncio.run(_refuse_used(settings))
+            _keep_keys(settings, archive)
+            published = _keep_checkpoints(settings, archive)
+            with progress("loading (MiB)") as advance:
+                load_dump(database_url(settings), archive.stream(DUMP), advance)
+            say("loaded")
+            report_differences(settings)
+            if not asyncio.run(_sound(settings, published)):
+                raise typer.Exit(1)
+
+
+def _refuse_other_keys(settings: Settings, archive: Archive) -> None:
+    for name in archive.names(KEYS):
+        path = settings.data_dir / name
+        if path.exists() and path.read_bytes() != archive.read(name):
+            raise Conflict(f"{path} is another key than the archive's: move it away, or choose another data directory.")
+
+
+async def _refuse_used(settings: Settings) -> None:
+    async with opened(settings) as database, database.read() as reader:
+        if await reader.value(_USED):
+            raise Conflict(
+                "This database is not empty, and a backup is restored into an empty one only: choose another "
+                "TRAILGATE_DATA_DIR, or create a database for TRAILGATE_DATABASE_URL."
+            )
+
+
+def _keep_keys(settings: Settings, archive: Archive) -> None:
+    """Before the dump is loaded: a restore that was cut short can be repeated."""
+    for name in _KEY_NAMES:
+        path = settings.keys_dir / f"{name}.key"
+        member = f"{KEYS}{name}.key"
+        if getattr(settings, f"{name}_key") is not None or path.exists():
+            continue
+        if member in archive.members:
+            _write(path, archive.read(member))
+        else:
+            note(
+                f"The archive has no {name} key: put yours at {path} before anything is started, or a new one is made."
+            )
+
+
+def _keep_checkpoints(settings: Settings, archive: Archive) -> list[SignedCheckpoint]:
+    """What is published already stays: it may be newer than the archive, and then the ledger must answer for it."""
+    published: list[SignedCheckpoint] = []
+    for name in archive.names(CHECKPOINTS):
+        path = settings.checkpoints / name.removeprefix(CHECKPOINTS)
+        if not path.exists():
+            _write(path, archive.read(name))
+        text = path.read_text(encoding="utf-8")
+        published += read_published(text) if text else []
+    return published
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+async def _sound(settings: Settings, published: list[SignedCheckpoint]) -> bool:
+    async with opened(settings) as database:
+        return await inspect_ledgers(database, None, published)

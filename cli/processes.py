@@ -1,0 +1,115 @@
+"""The API and worker processes: as this process, and as children of `up`."""
+
+import errno
+import http.client
+import ipaddress
+import os
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Literal, NoReturn
+
+from cli.embedded.children import Child
+from cli.installation import ROOT, read_settings
+from domain.errors import Conflict, Invalid
+from storage.services import NotConfigured
+from storage.settings import Settings
+
+_READY_PATIENCE = 60
+_PROBE_TIMEOUT = 2
+_IPV4 = 4
+
+
+def api() -> None:
+    """Run one API process here; the addresses of Postgres and Redis must be set."""
+    _become("api")
+
+
+def worker() -> None:
+    """Run one worker process here; the addresses of Postgres and Redis must be set."""
+    _become("workers")
+
+
+def _become(module: Literal["api", "workers"]) -> NoReturn:
+    settings = read_settings()
+    if settings.database_url is None or settings.redis_url is None:
+        raise NotConfigured("Set TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or run `trailgate up`.")
+    os.chdir(ROOT)
+    os.execve(sys.executable, [sys.executable, "-m", module], environment(settings))  # noqa: S606 - no shell wanted
+
+
+def environment(settings: Settings) -> dict[str, str]:
+    """Our environment with the settings a command line may have changed; paths are absolute, the folder is not ours."""
+    values = {
+        "TRAILGATE_DATABASE_URL": settings.database_url,
+        "TRAILGATE_REDIS_URL": settings.redis_url,
+        "TRAILGATE_DATA_DIR": settings.data_dir,
+        "TRAILGATE_CHECKPOINT_DIR": settings.checkpoint_dir,
+        "TRAILGATE_HOST": settings.host,
+        "TRAILGATE_PORT": settings.port,
+    }
+    return {**os.environ, **{name: str(value) for name, value in values.items() if value is not None}}
+
+
+def worker_child(settings: Settings, logs: Path) -> Child:
+    """A worker for a supervisor."""
+    command = [sys.executable, "-m", "workers"]
+    return Child("worker", command, environment(settings), cwd=ROOT, log=logs / "worker.log")
+
+
+def api_child(settings: Settings, logs: Path) -> Child:
+    """An API for a supervisor: it serves when it says itself that it is ready."""
+    return Child(
+        "api",
+        [sys.executable, "-m", "api"],
+        environment(settings),
+        cwd=ROOT,
+        log=logs / "api.log",
+        probe=partial(_says_ready, reachable_host(settings.host), settings.port),
+        patience=_READY_PATIENCE,
+    )
+
+
+def _says_ready(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=_PROBE_TIMEOUT)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == http.HTTPStatus.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def reachable_host(host: str) -> str:
+    """Where a client on this machine finds a server that listens on `host`: a wildcard is no address to connect to."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if not address.is_unspecified:
+        return host
+    return "127.0.0.1" if address.version == _IPV4 else "::1"
+
+
+def free_port(host: str, port: int) -> int:
+    """The port itself if it can be listened on, or a free one for 0. Raises Conflict when it is in use, else Invalid.
+
+    Asked before anything is started: the answer must not come from the fifth death of the API.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, address in found:
+            with socket.socket(family, kind, protocol) as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                listener.bind((*address[:1], port, *address[2:]))
+                port = listener.getsockname()[1]
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            message = f"Port {port} on {host} is in use: choose another with --port or TRAILGATE_PORT."
+            raise Conflict(message, "state") from error
+        raise Invalid(f"Cannot listen on {host} port {port}: {error.strerror or error}") from error
+    return port

@@ -1,0 +1,125 @@
+"""`trailgate up`: everything in one, until it is told to stop."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.embedded.children import Child, stop_together
+from cli.embedded.layout import Layout, create_root
+from cli.embedded.servers import EmbeddedServers
+from cli.embedded.supervisor import Supervisor
+from cli.installation import addressed, read_settings
+from cli.output import say
+from cli.processes import api_child, free_port, reachable_host, worker_child
+from cli.schema import database_url
+from storage.identity.bootstrap import bootstrap
+from storage.logs import configure_logs
+from storage.migrations import migrate
+from storage.services import NotConfigured, open_services
+from storage.settings import Settings
+
+
+class Application(Supervisor):
+    """Servers with a worker and an API in front of them, which share the time they have to finish."""
+
+    def __init__(self, servers: Sequence[Child], processes: Sequence[Child]) -> None:
+        super().__init__((*servers, *processes))
+        self._processes = processes
+
+    def stop(self) -> None:
+        """Stop API and worker at the same time, then the servers, last first."""
+        stop_together(self._processes)
+        super().stop()
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if nothing is set.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 8080 if nothing is set.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where databases, keys and logs are kept.")] = None,
+) -> None:
+    """Start everything: servers of its own unless addresses are set, then worker and API. Ctrl-C stops it."""
+    from api.__main__ import check_exposure  # noqa: PLC0415 - other commands do without the API's imports
+
+    settings = read_settings(host=host, port=port, data_dir=data_dir)
+    configure_logs(settings.log_level)
+    check_exposure(settings)
+    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
+    with _servers(settings) as (settings, servers):
+        _prepare(settings)
+        say("Starting worker and API …")
+        logs = Layout(settings.data_dir, None).logs
+        processes = (worker_child(settings, logs), api_child(settings, logs))
+        Application(servers, processes).run(partial(_announce, settings))
+        say("Stopped.")
+
+
+@contextmanager
+def _servers(settings: Settings) -> Iterator[tuple[Settings, Sequence[Child]]]:
+    """The addresses of the servers, and those servers that are ours to watch."""
+    if (settings.database_url is None) != (settings.redis_url is None):
+        raise NotConfigured(
+            "Set both TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or neither of them for embedded servers."
+        )
+    if settings.database_url is not None:
+        create_root(settings.data_dir, passable=False)
+        Layout(settings.data_dir, None).logs.mkdir(mode=0o700, exist_ok=True)
+        yield settings, ()
+        return
+    say(f"Starting PostgreSQL and Valkey in {settings.data_dir} …")
+    with EmbeddedServers(settings.data_dir) as servers:
+        yield addressed(settings, servers), servers.children
+
+
+def _prepare(settings: Settings) -> None:
+    """Schema, organisation `default`, administrator. The first key is shown at once: nobody can show it later."""
+    if applied := asyncio.run(migrate(database_url(settings))):
+        say(f"Applied migrations: {', '.join(applied)}")
+    made = asyncio.run(_bootstrap(settings))
+    if made is not None:
+        say(f"\n  The administrator's API key, shown only this once:\n\n    {made}\n")
+
+
+async def _bootstrap(settings: Settings) -> str | None:
+    fixed = settings.admin_key.get_secret_value() if settings.admin_key else None
+    async with open_services(settings, "trailgate up") as services:
+        return (await bootstrap(services.database, fixed, services.signer, issue_key=True)).admin_key
+
+
+def _announce(settings: Settings) -> None:
+    host = reachable_host(settings.host)
+    local = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    address = settings.public_url.rstrip("/") if settings.public_url else local
+    say(f"""
+Trailgate is ready.
+
+  address      {address}
+  API docs     {address}/swagger-ui.html
+  credentials  {_credentials(settings)}
+  master key   {_place(settings, "master")}
+  signing key  {_place(settings, "signing")}
+               Keep both keys, and back them up apart from the database: without the first
+               no webhook secret opens, without the second nobody can sign as this ledger.
+  checkpoints  {settings.checkpoints}
+               Copy them to where nobody here can write: `trailgate verify --against FILE`.
+  logs         {Layout(settings.data_dir, None).logs}
+
+Ctrl-C stops everything.
+""")
+
+
+def _credentials(settings: Settings) -> str:
+    if settings.auth == "off":
+        return "none needed: TRAILGATE_AUTH=off makes everybody here an administrator"
+    if settings.admin_key:
+        return "send TRAILGATE_ADMIN_KEY as X-Api-Key"
+    return "send the administrator's key as X-Api-Key; `trailgate keys create --principal admin` makes another"
+
+
+def _place(settings: Settings, key: str) -> str:
+    in_environment = getattr(settings, f"{key}_key") is not None
+    return f"TRAILGATE_{key.upper()}_KEY" if in_environment else str(settings.keys_dir / f"{key}.key")

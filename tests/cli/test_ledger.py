@@ -1,0 +1,147 @@
+"""`trailgate verify`: sound is 0, a finding is 1 and named, not being able to look is 2."""
+
+import asyncio
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+
+from cli.installation import ROOT
+from storage.ledger.published import checkpoint_file
+from storage.services import Services
+from tests.storage.world import World
+from workers.seal import seal_and_sign
+
+RECORDS_OF_THE_WORLD = ("attestations", "trails", "flow_versions", "flows", "memberships")
+
+
+@pytest.fixture
+def sealed(started: None, arrange) -> dict[str, str]:
+    """An organisation with an attestation, sealed and published; its names."""
+
+    async def fill(services: Services) -> dict[str, str]:
+        world = await World.founded(services)
+        trail = await world.trail(await world.flow())
+        [attestation] = await world.attest(world.attestation(trail.id, "BUILD"))
+        await seal_and_sign(services)
+        file = checkpoint_file(services.settings.checkpoints, world.scope.org_id)
+        return {
+            "slug": world.scope.org_slug,
+            "org": str(world.scope.org_id),
+            "attestation": str(attestation.id),
+            "file": str(file),
+        }
+
+    return arrange(fill)
+
+
+@pytest.fixture
+def tamper(arrange) -> Callable[..., None]:
+    def tamper(sql: str, *args: object) -> None:
+        async def change(services: Services) -> None:
+            async with services.database.transaction() as tx:
+                await tx.execute("SET LOCAL trailgate.retention = 'on'")
+                assert await tx.execute(sql, *args) > 0
+
+        arrange(change)
+
+    return tamper
+
+
+def test_a_sound_ledger_is_status_0_and_told_in_one_line_an_organisation(sealed, trailgate) -> None:
+    seen = trailgate("verify")
+    assert seen.status == 0
+    lines = sorted(seen.out.splitlines())
+    assert [line.partition(":")[0] for line in lines] == ["default", sealed["slug"]]
+    assert all(": sound (" in line for line in lines)
+    assert trailgate("verify", "--organisation", sealed["slug"]).out.splitlines() == [lines[1]]
+    assert trailgate("verify", "--organisation", sealed["org"]).status == 0
+
+
+def test_a_changed_row_is_named_and_status_1(sealed, trailgate, tamper) -> None:
+    tamper("UPDATE attestations SET details = 'all is well' WHERE id = $1", UUID(sealed["attestation"]))
+    seen = trailgate("verify")
+    assert seen.status == 1
+    assert f"ALTERED attestations {sealed['attestation']}: " in seen.out
+    assert "default: sound" in seen.out
+    assert f"{sealed['slug']}: 1 findings" in seen.out
+    assert trailgate("verify", "--organisation", "default").status == 0
+
+
+def test_a_lost_row_and_a_lost_organisation_are_missing(sealed, trailgate, tamper) -> None:
+    tamper("DELETE FROM organisations WHERE id = $1", UUID(sealed["org"]))
+    seen = trailgate("verify")
+    assert seen.status == 1
+    assert f"MISSING organisations {sealed['org']}" in seen.out
+
+
+def test_a_published_copy_confirms_the_ledger(sealed, trailgate) -> None:
+    for words in ([], ["--organisation", sealed["slug"]]):
+        seen = trailgate("verify", "--against", sealed["file"], *words)
+        assert seen.status == 0
+        assert "1 published checkpoints" in seen.out
+
+
+def test_a_ledger_that_was_cut_back_passes_alone_but_not_against_the_published_copy(sealed, trailgate, tamper) -> None:
+    """Who owns the database and the key can make a shorter ledger that is sound in itself."""
+    org = UUID(sealed["org"])
+    for table in ("checkpoints", "ledger_entries", "ledger_tiles", "audit_events", *RECORDS_OF_THE_WORLD):
+        tamper(f"DELETE FROM {table} WHERE org_id = $1", org)
+    assert trailgate("verify").status == 0
+    seen = trailgate("verify", "--against", sealed["file"])
+    assert seen.status == 1
+    assert "the ledger was rewritten" in seen.out
+
+
+def test_the_ledger_of_an_organisation_that_vanished_whole_is_missing_against_the_published_copy(
+    sealed, trailgate, tamper
+) -> None:
+    tamper("DELETE FROM ledger_entries WHERE org_id = $1", UUID(sealed["org"]))
+    tamper("DELETE FROM organisations WHERE id = $1", UUID(sealed["org"]))
+    assert trailgate("verify").status == 0, "nothing in the database tells of it"
+    seen = trailgate("verify", "--against", sealed["file"])
+    assert seen.status == 1
+    assert f"MISSING organisations {sealed['org']}: " in seen.out
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe--\n", b"a\n--\nb\n--\n", b"--\n" * 3])
+def test_a_file_that_is_no_published_copy_is_status_2(started: None, trailgate, tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "copy"
+    file.write_bytes(content)
+    seen = trailgate("verify", "--against", file)
+    assert (seen.status, seen.out) == (2, "")
+    assert len(seen.err.splitlines()) == 1
+
+
+def test_a_copy_that_says_nothing_of_the_organisation_asked_for_is_no_confirmation(sealed, trailgate) -> None:
+    seen = trailgate("verify", "--organisation", "default", "--against", sealed["file"])
+    assert (seen.status, seen.out) == (2, "")
+
+
+def test_a_missing_file_an_unknown_organisation_and_a_dead_database_are_status_2(
+    started: None, trailgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert str(tmp_path / "no") in trailgate("verify", "--against", tmp_path / "no").err
+    assert "no organisation 'acme'" in trailgate("verify", "--organisation", "acme").err
+    monkeypatch.setenv("TRAILGATE_DATABASE_URL", f"postgresql://postgres@/x?host={tmp_path}")
+    dead = trailgate("verify")
+    assert (dead.status, dead.out) == (2, "")
+    assert "cannot be reached" in dead.err
+    assert "TRAILGATE_DATABASE_URL" in dead.err
+
+
+def test_what_is_written_while_it_looks_is_no_finding(sealed, arrange) -> None:
+    """The snapshot: facts and seals that come meanwhile are not half seen."""
+
+    async def busy(services: Services) -> int | None:
+        world = await World.founded(services)
+        trail = await world.trail(await world.flow())
+        looking = await asyncio.create_subprocess_exec(sys.executable, "-m", "cli", "verify", cwd=ROOT)
+        while looking.returncode is None:
+            await world.attest(world.attestation(trail.id, "BUILD"))
+            await seal_and_sign(services)
+        return looking.returncode
+
+    assert arrange(busy) == 0
