@@ -6,6 +6,7 @@ from aiohttp import web
 
 from api.calls import SERVICES
 from api.key_uses import KeyUses
+from api.reading import clean_text
 from domain.audit import Actor
 from domain.errors import NotFound, Unauthenticated
 from domain.permissions import Permission, Principal, role_permissions
@@ -62,7 +63,7 @@ def presented_key(request: web.Request) -> str | None:
 async def _in_organisation(request: web.Request, principal: Principal) -> Principal:
     """The organisation is the key's; a platform administrator may name another one."""
     named = request.headers.get(ORGANISATION_HEADER)
-    if named is None or named in {principal.org_slug, str(principal.org_id)}:
+    if named is None or clean_text(ORGANISATION_HEADER, named) in {principal.org_slug, str(principal.org_id)}:
         return principal
     if principal.may(Permission.PLATFORM_MANAGE):
         services: Services = request.app[SERVICES]
@@ -86,5 +87,6 @@ def scope_of(principal: Principal) -> Scope:
 def actor_of(request: web.Request, principal: Principal, request_id: str) -> Actor:
     """Who the audit names: the principal, never what the body claims."""
     services: Services = request.app[SERVICES]
-    region = request.headers.get(REGION_HEADER, "").strip()[:MAX_REGION_LENGTH] or services.settings.region
+    named = clean_text(REGION_HEADER, request.headers.get(REGION_HEADER, ""))
+    region = named.strip()[:MAX_REGION_LENGTH] or services.settings.region
     return Actor(principal.id, principal.credential_id, request_id, region)

@@ -116,7 +116,7 @@ class Endpoint:
         status, headers, body = None, None, result
         if isinstance(result, Reply):
             status, headers, body = result.status, result.headers, result.body
-        adapter = self.signature.answer
+        adapter = self.signature.answer.body
         if body is None or adapter is None:
             return web.Response(status=status or self.empty_status, headers=headers)
         response = web.Response(

@@ -72,6 +72,13 @@ class Reply(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Preview(Reply[T]):
+    """What a dry run answers: always with 200, and documented beside the route's own answer."""
+
+    status: int | None = HTTPStatus.OK
+
+
+@dataclass(frozen=True, slots=True)
 class Upload:
     """A file part that was streamed to a staging file while being hashed.
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from secrets import token_hex
 from typing import Any
@@ -63,7 +64,8 @@ def surface_middleware(surfaces: Sequence[Surface]) -> Middleware:
             _report(request, error)
             problem = opaque_problem(path, request[REQUEST_ID])
         surface = speaker(request)
-        return _response(surface, adapters[surface], problem)
+        response = _response(surface, adapters[surface], replace(problem, message=_printable(problem.message)))
+        return _last_if_unreadable(request, response)
 
     return speak
 
@@ -91,6 +93,13 @@ def _response(surface: Surface, adapter: TypeAdapter[Any], problem: Problem) -> 
         response.headers["WWW-Authenticate"] = surface.challenge
     if problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         response.force_close()  # the rest of the body is not worth reading
+    return response
+
+
+def _last_if_unreadable(request: web.Request, response: web.Response) -> web.Response:
+    """A body that did not unpack leaves the connection in the middle of nowhere: say so instead of dropping it."""
+    if request.content.exception() is not None:
+        response.force_close()
     return response
 
 

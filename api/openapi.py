@@ -90,8 +90,9 @@ class _Schemas:
             inputs += [signature.body.adapter] if signature.body else []
             for adapter in inputs:
                 self._want(adapter, "validation")
-            if signature.answer:
-                self._want(signature.answer, "serialization")
+            for given in (signature.answer.own, signature.answer.preview):
+                if given is not None:
+                    self._want(given, "serialization")
         wanted = [(key, key[1], adapter) for key, adapter in self._adapters.items()]
         self._by_adapter, shared = TypeAdapter.json_schemas(wanted, ref_template=_REF + "{model}")
         self._definitions: dict[str, Schema] = shared.get("$defs", {})
@@ -183,11 +184,24 @@ class _Operation:
         required = any(one and one.default is REQUIRED for one in (body, form))
         return {"required": required, "content": content} if content else None
 
+    def _answers(self) -> dict[str, Schema]:
+        preview = self._signature.answer.preview
+        return self._answer() | (self._preview(preview) if preview is not None else {})
+
+    def _preview(self, adapter: TypeAdapter[Any]) -> dict[str, Schema]:
+        """A dry run's answer; where the route itself answers 200 it is one of two."""
+        schema = self._schemas.given(adapter)
+        own = self._signature.answer.own
+        if self._route.status == HTTPStatus.OK and own is not None:
+            schema = {"anyOf": [self._schemas.given(own), schema]}
+        content = {self._endpoint.produces: {"schema": schema}}
+        return {str(int(HTTPStatus.OK)): _response("OK: with X-Dry-Run, what would have been done", content)}
+
     def _answer(self) -> dict[str, Schema]:
-        adapter, produces, status = self._signature.answer, self._endpoint.produces, self._route.status
+        adapter, produces, status = self._signature.answer.own, self._endpoint.produces, self._route.status
         if adapter is not None:
             schema = self._schemas.given(adapter)
-        elif self._signature.streams:
+        elif self._signature.answer.streams:
             schema = _TEXT if produces.startswith("text/") else _BINARY
         else:
             return {str(int(self._endpoint.empty_status)): _response(_phrase(self._endpoint.empty_status))}
@@ -195,7 +209,7 @@ class _Operation:
 
     def _responses(self) -> dict[str, Schema]:
         errors = {str(status): self._error(status) for status in sorted(self._error_statuses())}
-        return self._answer() | errors
+        return self._answers() | errors
 
     def _error_statuses(self) -> set[int]:
         signature = self._signature

@@ -17,7 +17,7 @@ from pydantic import BaseModel, Json, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.fields import FieldInfo
 
-from api.calls import PATH_PARAMETER, Call, Header, Reply, Route, Upload
+from api.calls import PATH_PARAMETER, Call, Header, Preview, Reply, Route, Upload
 from api.reading import clean_text
 from api.wire import field_keys
 from domain.errors import Invalid
@@ -103,7 +103,20 @@ class Signature:
     body: Body | None
     form: FormBody | None
     raw: bool
-    answer: TypeAdapter[Any] | None
+    answer: "Answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler may return.
+
+    `body` renders any of it; `own` is what comes with the route's status and `preview` what a dry run answers.
+    `streams`: it may be a response of the handler's own making.
+    """
+
+    body: TypeAdapter[Any] | None
+    own: TypeAdapter[Any] | None
+    preview: TypeAdapter[Any] | None
     streams: bool
 
 
@@ -156,15 +169,13 @@ class _Reader:
             else:
                 parameters.append(self._parameter(argument.name, hint, default))
         self._check(found)
-        answer, streams = self._answer()
         return Signature(
             tuple(parameters),
             found.get("query"),
             found.get("body"),
             found.get("form"),
             found.get("raw", False),
-            answer,
-            streams,
+            self._answer(),
         )
 
     def _after_call(self) -> list[inspect.Parameter]:
@@ -216,15 +227,20 @@ class _Reader:
             return hint
         raise TypeError(f"{self.name}: {argument} must be one pydantic model, not {hint!r}")
 
-    def _answer(self) -> tuple[TypeAdapter[Any] | None, bool]:
-        """The adapter of what becomes a body, and whether the handler may answer with a response of its own."""
+    def _answer(self) -> Answer:
         if "return" not in self.hints:
             raise TypeError(f"{self.name}: has no return annotation")
         members = _members(self.hints["return"])
-        members = [inner for one in members for inner in (_members(*get_args(one)) if _is_reply(one) else [one])]
-        bodies = [one for one in members if not _is_response(one) and one is not NoneType]
-        streams = any(_is_response(one) for one in members)
-        return (adapter_of(reduce(or_, bodies)) if bodies else None), streams
+        previews = [inner for one in members if get_origin(one) is Preview for inner in _members(*get_args(one))]
+        others = [one for one in members if get_origin(one) is not Preview]
+        others = [inner for one in others for inner in (_members(*get_args(one)) if _is_reply(one) else [one])]
+        own = [one for one in others if not _is_response(one) and one is not NoneType]
+        streams = any(_is_response(one) for one in others)
+        return Answer(_union(own + previews), _union(own), _union(previews), streams)
+
+
+def _union(hints: list[Any]) -> TypeAdapter[Any] | None:
+    return adapter_of(reduce(or_, hints)) if hints else None
 
 
 def _members(hint: Any) -> list[Any]:

@@ -11,6 +11,7 @@ from pydantic import (
     AliasChoices,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     PlainSerializer,
     model_validator,
@@ -31,8 +32,17 @@ def _utc(moment: datetime) -> datetime:
         raise ValueError("lies outside the years 1 to 9999 in UTC") from error
 
 
+def _written(moment: Any) -> Any:
+    if not isinstance(moment, datetime) and not (isinstance(moment, str) and "T" in moment.upper()):
+        raise ValueError("must be an ISO 8601 time such as 2026-01-31T12:00:00Z")
+    return moment
+
+
 Instant = Annotated[
-    AwareDatetime, AfterValidator(_utc), PlainSerializer(format_instant, return_type=str, when_used="json")
+    AwareDatetime,
+    BeforeValidator(_written),
+    AfterValidator(_utc),
+    PlainSerializer(format_instant, return_type=str, when_used="json"),
 ]
 """A point in time. Input needs an offset; digits beyond microseconds are cut."""
 
@@ -99,8 +109,12 @@ def _nullable(field: FieldInfo) -> bool:
 
 
 def _spellings(field: FieldInfo) -> dict[str, Any]:
-    kinds = [one for one in _arguments(field.annotation) if isinstance(one, type) and issubclass(one, Enum)]
-    return {_folded(text): member.value for kind in kinds for member in kind for text in (member.name, member.value)}
+    arguments = _arguments(field.annotation)
+    kinds = [one for one in arguments if isinstance(one, type) and issubclass(one, Enum)]
+    literals = {_folded(one): one for one in arguments if isinstance(one, str)}
+    return literals | {
+        _folded(text): member.value for kind in kinds for member in kind for text in (member.name, member.value)
+    }
 
 
 def _canonical(spellings: Mapping[str, Any], value: Any) -> Any:

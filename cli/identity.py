@@ -29,8 +29,8 @@ from storage.identity.queries import (
     ApiKey,
     Organisation,
     active_member,
+    every_organisation,
     list_api_keys,
-    list_organisations,
     organisation_by_slug_or_id,
     organisation_of_key,
     principal_named,
@@ -153,7 +153,7 @@ def _check_grant(role: str, scope: Scope, permissions: list[Permission] | None) 
 
 async def _list_keys(settings: Settings, only: str | None) -> list[tuple[object, ...]]:
     async with opened(settings) as database, database.read() as reader:
-        found = [await _organisation(reader, only)] if only is not None else await list_organisations(reader, None)
+        found = [await _organisation(reader, only)] if only is not None else await every_organisation(reader)
         rows: list[tuple[object, ...]] = []
         for organisation in found:
             listed = await list_api_keys(reader, organisation.scope, MAX_KEYS)
@@ -184,7 +184,7 @@ async def _found(settings: Settings, new: NewOrganisation) -> Organisation:
 
 async def _organisations(settings: Settings) -> list[Organisation]:
     async with opened(settings) as database, database.read() as reader:
-        return await list_organisations(reader, None)
+        return await every_organisation(reader)
 
 
 async def _organisation(reader: Reader, slug: str) -> Organisation:

@@ -14,7 +14,7 @@ from domain.errors import Invalid, NotFound
 from domain.ledger import SignedCheckpoint
 from storage.database import Database, Reader
 from storage.fairness import organisations_waiting
-from storage.identity.queries import list_organisations, organisation_by_slug_or_id
+from storage.identity.queries import every_organisation, organisation_by_slug_or_id
 from storage.ledger.inspection import Inspection, inspect
 from storage.ledger.published import read_published
 from storage.ledger.queries import ledger_size
@@ -78,7 +78,7 @@ async def _ledgers(reader: Reader, only: str | None) -> list[Scope]:
         if found is None:
             raise NotFound(f"There is no organisation '{only}'.")
         return [found.scope]
-    scopes = {organisation.id: organisation.scope for organisation in await list_organisations(reader, None)}
+    scopes = {organisation.id: organisation.scope for organisation in await every_organisation(reader)}
     last = UUID(int=0)
     while more := await organisations_waiting(reader, "ledger_entries", "org_id > $1", last):
         scopes = {org_id: Scope(org_id, str(org_id)) for org_id in more} | scopes

@@ -12,7 +12,7 @@ from cli.output import progress, say
 from storage.counters import fold
 from storage.database import Database
 from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_heads
-from storage.identity.queries import Organisation, list_organisations
+from storage.identity.queries import Organisation, every_organisation
 from storage.ledger.rebuild import rebuild_tiles
 from storage.rebuild import AUDIT_COUNT, Progress, Rebuild, rebuild_counters
 from storage.settings import Settings
@@ -49,7 +49,7 @@ def rebuild(
 async def _rebuild(settings: Settings, wanted: list[Derived]) -> None:
     async with opened(settings) as database:
         async with database.read() as reader:
-            organisations = await list_organisations(reader, None)
+            organisations = await every_organisation(reader)
         for organisation in organisations:
             for derived in wanted:
                 await _rebuild_one(database, organisation, derived)

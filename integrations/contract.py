@@ -1,8 +1,9 @@
 """What an inbound vendor offers: pure verification and parsing, bytes in and values out (engineering.md 1.3, 4.6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Protocol
 from uuid import UUID
 
@@ -114,5 +115,7 @@ class Sender:
     parse: Parse
     kept_headers: frozenset[str]
     """Headers stored with the delivery because `parse` reads them; never one that carries a signature or secret."""
+    json_of: Callable[[Delivery], bytes] = attrgetter("body")
+    """Where the JSON is: the body, or a part of it. Raises BadDelivery."""
     validate_on_accept: bool = False
     """Whether the whole body is validated before the 202 (our own schema: GENERIC) rather than only its syntax."""

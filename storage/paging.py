@@ -1,11 +1,10 @@
 """Pages: keyset by (time, id), with page numbers for clients that know nothing else, as deep as they stay cheap."""
 
 import base64
-import binascii
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
@@ -34,12 +33,12 @@ class Cursor:
         """Raises Invalid for what we did not write."""
         try:
             time, row_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-            cursor = cls(datetime.fromisoformat(time), UUID(row_id))
-        except (ValueError, TypeError, AttributeError, binascii.Error, RecursionError) as error:
+            moment = datetime.fromisoformat(time)
+            if moment.tzinfo is None:
+                raise ValueError("a cursor has a zone")  # noqa: TRY301
+            return cls(moment.astimezone(UTC), UUID(row_id))
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise Invalid.of("after", "is not a cursor of this list") from error
-        if cursor.time.tzinfo is None:
-            raise Invalid.of("after", "is not a cursor of this list")
-        return cursor
 
 
 @dataclass(frozen=True, slots=True)

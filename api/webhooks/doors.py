@@ -31,22 +31,27 @@ class Doors:
         self._lookups: dict[_Key, _Lookup] = {}
         self._asking: dict[_Key, asyncio.Lock] = {}
 
-    async def find(self, source: str, config_id: UUID | None) -> tuple[Door, ...]:
-        """The configs a delivery of this source may belong to; unknown ids are remembered as briefly as known ones."""
+    async def find(self, source: str, config_id: UUID | None, since: float | None = None) -> tuple[Door, ...]:
+        """The configs a delivery of this source may belong to; unknown ids are remembered as briefly as known ones.
+
+        `since` (of `time.monotonic`) is when the answer must have been asked for at the earliest; None = FRESH ago.
+        """
         key = (source, config_id)
-        if (fresh := self._fresh(key)) is not None:
-            return fresh
+        since = time.monotonic() - FRESH if since is None else since
+        if (known := self._fresh(key, since)) is not None:
+            return known
         async with self._asking.setdefault(key, asyncio.Lock()):
-            if (fresh := self._fresh(key)) is not None:
-                return fresh
+            if (known := self._fresh(key, since)) is not None:
+                return known
+            asked = time.monotonic()
             async with self._database.read() as reader:
                 found = tuple(await doors(reader, self._envelope, source, config_id))
             if len(self._lookups) >= MAX_ENTRIES:
                 self._lookups.clear()
-            self._lookups[key] = _Lookup(found, time.monotonic())
+            self._lookups[key] = _Lookup(found, asked)
         self._asking.pop(key, None)
         return found
 
-    def _fresh(self, key: _Key) -> tuple[Door, ...] | None:
+    def _fresh(self, key: _Key, since: float) -> tuple[Door, ...] | None:
         lookup = self._lookups.get(key)
-        return lookup.found if lookup and time.monotonic() - lookup.at < FRESH else None
+        return lookup.found if lookup and lookup.at >= since else None

@@ -5,8 +5,16 @@ from datetime import timedelta
 from uuid import UUID
 
 from api.authentication import actor_of, scope_of
-from api.calls import Call, Reply
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
+from api.calls import Call, Preview, Reply
+from api.facts.schemas.dry_runs import (
+    DryRun,
+    WouldCreate,
+    WouldDelete,
+    WouldUpdate,
+    created,
+    deleted,
+    updated,
+)
 from api.facts.schemas.paging import ListQuery, list_headers
 from api.webhooks.schemas import DeliveryOut, ReceiptOut, ReceiptQuery, RotationIn, WebhookConfigIn, WebhookConfigOut
 from domain.errors import Invalid
@@ -22,7 +30,7 @@ FIRST_LOOK, LAST_LOOK = 0.02, 0.5
 
 async def create_webhook_config(
     call: Call, body: WebhookConfigIn, dry_run: DryRun = False
-) -> WebhookConfigOut | Reply[WouldCreate[WebhookConfigOut]]:
+) -> WebhookConfigOut | Preview[WouldCreate[WebhookConfigOut]]:
     """Let a sender in.
 
     Its deliveries go into the flow. Enter the answer's `url` and the same secret at the sender.
@@ -46,7 +54,9 @@ async def list_webhook_configs(call: Call, query: ListQuery) -> Reply[list[Webho
     return Reply(items, headers=list_headers(call.request, page))
 
 
-async def rotate_webhook_secret(call: Call, config_id: UUID, body: RotationIn) -> WebhookConfigOut:
+async def rotate_webhook_secret(
+    call: Call, config_id: UUID, body: RotationIn, dry_run: DryRun = False
+) -> WebhookConfigOut | Preview[WouldUpdate[WebhookConfigOut]]:
     """Replace the secret of a config.
 
     Deliveries signed with the old one are taken until the grace ends.
@@ -54,18 +64,19 @@ async def rotate_webhook_secret(call: Call, config_id: UUID, body: RotationIn) -
     caller, services = call.caller, call.services
     actor = actor_of(call.request, caller, call.request_id)
     new = commands.NewSecret(config_id, body.secret, timedelta(hours=body.grace_hours))
-    async with services.database.transaction() as tx:
+    async with services.database.transaction(dry_run=dry_run) as tx:
         config = await commands.rotate_webhook_secret(tx, scope_of(caller), new, services.envelope, actor)
-    return WebhookConfigOut.of(config, services.settings.address)
+    return updated(WebhookConfigOut.of(config, services.settings.address), dry_run=dry_run)
 
 
-async def delete_webhook_config(call: Call, config_id: UUID) -> None:
+async def delete_webhook_config(
+    call: Call, config_id: UUID, dry_run: DryRun = False
+) -> Preview[WouldDelete[WebhookConfigOut]] | None:
     """Let a sender in no longer. What it delivered stays."""
-    caller = call.caller
-    async with call.services.database.transaction() as tx:
-        await commands.delete_webhook_config(
-            tx, scope_of(caller), config_id, actor_of(call.request, caller, call.request_id)
-        )
+    actor = actor_of(call.request, call.caller, call.request_id)
+    async with call.services.database.transaction(dry_run=dry_run) as tx:
+        config = await commands.delete_webhook_config(tx, scope_of(call.caller), config_id, actor)
+    return deleted(WebhookConfigOut.of(config, call.services.settings.address), dry_run=dry_run)
 
 
 async def list_webhook_deliveries(call: Call, config_id: UUID, query: ListQuery) -> Reply[list[DeliveryOut]]:

@@ -36,7 +36,9 @@ class RotationIn(WireIn):
     """A new secret; the one before stays valid for a while, so that the sender can be changed without a gap."""
 
     secret: Secret
-    grace_hours: Annotated[int, Field(ge=0, le=MAX_GRACE_HOURS, description="How long the old secret stays valid")] = 24
+    grace_hours: Annotated[
+        int, Field(strict=True, ge=0, le=MAX_GRACE_HOURS, description="How long the old secret stays valid")
+    ] = 24
 
 
 class WebhookConfigOut(WireModel):

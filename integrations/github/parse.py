@@ -53,11 +53,11 @@ def parse(delivery: Delivery, /) -> Parsed:
     """
     event = delivery.event or "workflow_run"
     reader = _READERS.get(event)
-    return reader(_json(delivery)) if reader else _kept(event)
+    return reader(json_of(delivery)) if reader else _kept(event)
 
 
-def _json(delivery: Delivery) -> bytes:
-    """The payload, out of its form field if the hook is configured as form-encoded."""
+def json_of(delivery: Delivery) -> bytes:
+    """The payload, out of its form field if the hook is configured as form-encoded. Raises BadDelivery."""
     if not delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return delivery.body
     try:

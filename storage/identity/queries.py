@@ -7,6 +7,7 @@ from uuid import UUID
 from domain.errors import NotFound
 from domain.permissions import Principal, narrowed, role_permissions
 from storage.database import Reader
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
 from storage.scope import Scope
 
 API_KEY_COLUMNS = (
@@ -97,10 +98,20 @@ async def organisation_by_slug_or_id(reader: Reader, name: str) -> Organisation 
     return Organisation(**row) if row else None
 
 
-async def list_organisations(reader: Reader, only: UUID | None) -> list[Organisation]:
-    """Every organisation, or the one the caller belongs to."""
-    rows = await reader.rows(f"{_ORGANISATION} WHERE $1::uuid IS NULL OR id = $1 ORDER BY created_at, id", only)
-    return [Organisation(**row) for row in rows]
+async def every_organisation(reader: Reader) -> list[Organisation]:
+    """All of them, oldest first: for the operator's own commands, which work through each."""
+    return [Organisation(**row) for row in await reader.rows(f"{_ORGANISATION} ORDER BY created_at, id")]
+
+
+_LISTING = Listing(_ORGANISATION, "created_at", "id", lambda row: Organisation(**row))
+
+
+async def list_organisations(reader: Reader, only: UUID | None, window: Window) -> Page[Organisation]:
+    """Every organisation, or the one the caller belongs to, oldest first."""
+    conditions, args = ["($1::uuid IS NULL OR id = $1)"], [only]
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    count, capped = await capped_count(reader, "organisations", conditions, args)
+    return with_total(page, count, capped=capped)
 
 
 _KEYS = f"""

@@ -10,10 +10,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from api.app import build_app
 from storage.services import Services, open_services
 from tests.api.facts.caller import Caller, found_organisation
+from tests.api.facts.table import WEBHOOK_CAP
 from tests.conftest import ADMIN_KEY, Installation
-
-WEBHOOK_CAP = 100_000
-"""Bytes a webhook may have in these tests: small, so that the cap is cheap to exceed."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

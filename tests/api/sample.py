@@ -135,7 +135,7 @@ async def list_flows(call: Call, query: FlowQuery) -> Page[FlowOut]:
 async def create_flow(
     call: Call,
     body: FlowIn,
-    dry_run: DryRun = False,  # noqa: FBT002 - as the handlers of the product are written
+    dry_run: DryRun = False,
 ) -> FlowOut:
     """Create a flow.
 

@@ -78,10 +78,10 @@ async def upload(call: Call, form: Paper) -> None: ...
 
 def test_answers_are_read_from_unions() -> None:
     first, second = (read_signature(Route("GET", "/{flow_id}", handler, READ)) for handler in (one, two))
-    assert first.answer is not None
-    assert first.answer.dump_json(["a"]) == b'["a"]'
-    assert (first.streams, second.streams) == (False, True)
-    assert read_signature(Route("GET", "/", three, READ)).answer is None
+    assert first.answer.body is not None
+    assert first.answer.body.dump_json(["a"]) == b'["a"]'
+    assert (first.answer.streams, second.answer.streams) == (False, True)
+    assert read_signature(Route("GET", "/", three, READ)).answer.body is None
 
 
 def surface(*routes: Route, **changes: Any) -> Surface:

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api.authentication import actor_of, scope_of
-from api.calls import Call, Reply
+from api.calls import Call, Preview, Reply
 from api.facts.organisation import check_org_slug
 from api.facts.schemas.attestations import AttestationIn, AttestationOut
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
@@ -16,7 +16,7 @@ from storage.facts.queries import attestations as queries
 
 async def record_attestation(
     call: Call, trail_id: UUID, body: AttestationIn, dry_run: DryRun = False
-) -> AttestationOut | Reply[WouldCreate[AttestationOut]]:
+) -> AttestationOut | Preview[WouldCreate[AttestationOut]]:
     """Record an attestation on a trail.
 
     Answered once it is committed together with its audit event and the trail's new status.

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api.authentication import actor_of, scope_of
-from api.calls import Call, Reply
+from api.calls import Call, Preview, Reply
 from api.facts.organisation import check_org_slug
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.flows import FlowIn, FlowOut
@@ -12,7 +12,7 @@ from storage.facts.commands import flows as commands
 from storage.facts.queries import flows as queries
 
 
-async def create_flow(call: Call, body: FlowIn, dry_run: DryRun = False) -> FlowOut | Reply[WouldCreate[FlowOut]]:
+async def create_flow(call: Call, body: FlowIn, dry_run: DryRun = False) -> FlowOut | Preview[WouldCreate[FlowOut]]:
     """Define a flow.
 
     A flow names a delivery process and the types of evidence that every run of it must carry.

@@ -1,9 +1,10 @@
 """Organisations (integrations.md 3)."""
 
 from api.authentication import actor_of
-from api.calls import Call, Reply
+from api.calls import Call, Preview, Reply
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.organisations import OrganisationIn, OrganisationOut
+from api.facts.schemas.paging import ListQuery, list_headers
 from domain.errors import NotFound
 from domain.permissions import Permission
 from storage.identity import commands, queries
@@ -11,7 +12,7 @@ from storage.identity import commands, queries
 
 async def create_organisation(
     call: Call, body: OrganisationIn, dry_run: DryRun = False
-) -> OrganisationOut | Reply[WouldCreate[OrganisationOut]]:
+) -> OrganisationOut | Preview[WouldCreate[OrganisationOut]]:
     """Found an organisation.
 
     Its members, keys and evidence are its own; nobody of another organisation sees that they exist.
@@ -22,12 +23,13 @@ async def create_organisation(
     return created(OrganisationOut.of(organisation), dry_run=dry_run)
 
 
-async def list_organisations(call: Call) -> list[OrganisationOut]:
+async def list_organisations(call: Call, query: ListQuery) -> Reply[list[OrganisationOut]]:
     """List the organisations the caller may see: its own, or all for the platform's administrators."""
     caller = call.caller
     only = None if caller.may(Permission.PLATFORM_MANAGE) else caller.org_id
     async with call.services.database.read() as reader:
-        return [OrganisationOut.of(one) for one in await queries.list_organisations(reader, only)]
+        page = await queries.list_organisations(reader, only, query.window())
+    return Reply([OrganisationOut.of(one) for one in page.items], headers=list_headers(call.request, page))
 
 
 async def get_organisation(call: Call, organisation: str) -> OrganisationOut:

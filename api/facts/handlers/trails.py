@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api.authentication import actor_of, scope_of
-from api.calls import Call, Reply
+from api.calls import Call, Preview, Reply
 from api.facts.organisation import check_org_slug
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.paging import PageOut, PageQuery, list_headers, page_out
@@ -12,7 +12,7 @@ from storage.facts.commands import trails as commands
 from storage.facts.queries import trails as queries
 
 
-async def create_trail(call: Call, body: TrailIn, dry_run: DryRun = False) -> TrailOut | Reply[WouldCreate[TrailOut]]:
+async def create_trail(call: Call, body: TrailIn, dry_run: DryRun = False) -> TrailOut | Preview[WouldCreate[TrailOut]]:
     """Open a trail.
 
     A trail is one execution of a flow, usually one build. It is pinned to the flow as it stands now.

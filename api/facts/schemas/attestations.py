@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from api.facts.schemas.texts import Name, Short, Text, Url
+from api.facts.schemas.texts import Flag, Name, Short, Text, Url
 from api.wire import Instant, WireIn, WireModel
 from domain.audit import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
@@ -26,7 +26,7 @@ class AttestationIn(WireIn):
 
     type: Name
     status: ResultStatus | None = None
-    passed: bool | None = None
+    passed: Flag | None = None
     name: Name | None = None
     details: Text | None = None
     description: Text | None = None

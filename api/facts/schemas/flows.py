@@ -5,9 +5,8 @@ from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from api.facts.schemas.texts import Long, Name, Short
+from api.facts.schemas.texts import Flag, Long, Name, Short, refuse_template
 from api.wire import Instant, WireIn, WireModel
-from domain.errors import Rejected
 from domain.facts.flows import Flow, NewFlow, Visibility
 
 MAX_TYPES = 200
@@ -31,7 +30,7 @@ class FlowIn(WireIn):
     tags: dict[str, str] = {}
     org_slug: Short | None = None
     template_yaml: str | None = None
-    requires_approval: bool = False
+    requires_approval: Flag = False
     required_approver_roles: Annotated[list[Name], Field(max_length=MAX_TYPES)] = []
     visibility: Visibility = "PRIVATE"
 
@@ -44,10 +43,7 @@ class FlowIn(WireIn):
 
     def flow(self) -> NewFlow:
         """Raises Rejected for a template: what is not evaluated yet must not be stored as if it were."""
-        if self.template_yaml:
-            raise Rejected(
-                "templateYaml: templates are not evaluated by this version; list the types in requiredAttestations"
-            )
+        refuse_template(self.template_yaml)
         types = self.required_attestation_types or self.required_attestations or []
         return NewFlow(
             name=self.name,

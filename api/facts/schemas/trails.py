@@ -1,16 +1,19 @@
 """Trails on the wire (facts.md 5)."""
 
+import re
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
 from api.facts.schemas.paging import ListQuery
-from api.facts.schemas.texts import Name, Short, Url
+from api.facts.schemas.texts import Name, Short, Url, refuse_template
 from api.wire import Instant, WireIn, WireModel
 from domain.audit import Actor
 from domain.facts.trails import NewTrail, Trail, TrailStatus
 
+NUMBER = re.compile(r"[0-9]{1,18}")
+"""What a client's 64 bits hold."""
 Email = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
 
 
@@ -43,6 +46,7 @@ class TrailIn(WireIn):
     org_slug: Short | None = None
     build_url: Url | None = None
     name: Name | None = None
+    template_yaml: str | None = None
 
     @model_validator(mode="after")
     def _one_pull_request(self) -> "TrailIn":
@@ -52,7 +56,8 @@ class TrailIn(WireIn):
         return self
 
     def trail(self, actor: Actor) -> NewTrail:
-        """What the command takes."""
+        """Raises Rejected for a template, as flows do."""
+        refuse_template(self.template_yaml)
         number = self.pull_request_number
         return NewTrail(
             flow_id=self.flow_id,
@@ -97,7 +102,7 @@ class TrailOut(WireModel):
         """A trail of the caller's organisation."""
         fields: dict[str, Any] = {name: getattr(trail, name) for name in cls.model_fields if hasattr(trail, name)}
         pull_request = trail.pull_request_id
-        number = int(pull_request) if pull_request and pull_request.isascii() and pull_request.isdigit() else None
+        number = int(pull_request) if pull_request and NUMBER.fullmatch(pull_request) else None
         return cls(
             **fields, org_slug=org_slug, template_yaml=None, updated_at=trail.status_at, pull_request_number=number
         )

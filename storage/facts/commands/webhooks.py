@@ -110,12 +110,13 @@ RETURNING *
 """
 
 
-async def delete_webhook_config(tx: Transaction, scope: Scope, config_id: UUID, actor: Actor) -> None:
-    """Let a sender in no longer; what it reported stays. Raises NotFound."""
+async def delete_webhook_config(tx: Transaction, scope: Scope, config_id: UUID, actor: Actor) -> WebhookConfig:
+    """Let a sender in no longer; what it reported stays. The answer is the config at its end. Raises NotFound."""
     row = await tx.row(_ARCHIVE, scope.org_id, config_id, tx.now)
     if row is None:
         raise NotFound(f"There is no webhook config {config_id}.")
     await append(tx, scope, [_event(AuditName.WEBHOOK_CONFIG_DELETED, actor, row)])
+    return _config(row)
 
 
 def _config(row: Row) -> WebhookConfig:

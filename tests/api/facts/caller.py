@@ -25,7 +25,9 @@ from storage.scope import Scope
 from storage.services import Services
 
 V1 = "/api/v1"
-SECRET = "a long random text"  # noqa: S105 - both sides of a test know it
+ROOTED = (V1, "/health", "/ready", "/actuator", "/metrics")
+"""What is not below `/api/v1`."""
+SECRET = "a long random text"
 COMMIT = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 NOBODY = Actor(UUID(int=0))
 
@@ -59,7 +61,7 @@ class Caller:
     async def send(self, method: str, path: str, **request: Any) -> Answer:
         headers = {"X-Api-Key": self.key} if self.key else {}
         headers |= request.pop("headers", {})
-        url = path if path.startswith(("/api", "/health", "/metrics")) else V1 + path
+        url = path if path.startswith(ROOTED) else V1 + path
         async with self.client.request(method, url, headers=headers, **request) as response:
             return Answer(response.status, response.headers.copy(), await response.text())
 
@@ -143,3 +145,24 @@ async def found_organisation(client: TestClient[Any, Any], services: Services) -
         organisation = await create_organisation(tx, NewOrganisation(slug, "An organisation"), NOBODY)
     holder = await make_holder(services, organisation.scope, "admin")
     return Caller(client, holder.key, organisation.scope)
+
+
+async def make_world(api: Caller) -> dict[str, str]:
+    """One of everything that has an id, by the name of the path parameter that takes it."""
+    flow = await api.make_flow()
+    trail = await api.make_trail(flow["id"])
+    await api.attest(trail["id"])
+    config = await api.make_config(flow["id"])
+    body = b'{"zen": "Keep it simple."}'
+    headers = {"X-Hub-Signature-256": sign(body), "X-GitHub-Event": "ping"}
+    accepted = (await api.post(f"/webhooks/github/{config['id']}", status=202, data=body, headers=headers)).json
+    event = (await api.get("/audit?size=1")).json["events"][0]
+    return {
+        "flow_id": flow["id"],
+        "trail_id": trail["id"],
+        "config_id": config["id"],
+        "receipt_id": accepted["receiptId"],
+        "event_id": event["id"],
+        "record_id": trail["id"],
+        "organisation": api.scope.org_slug,
+    }

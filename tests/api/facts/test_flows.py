@@ -1,0 +1,190 @@
+"""Flows on the wire: facts.md 4 and the scenarios of 28.1."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.api.facts.caller import Caller, unique
+from tests.api.facts.times import assert_times
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ENTITY = {
+    "id",
+    "name",
+    "description",
+    "requiredAttestationTypes",
+    "tags",
+    "orgSlug",
+    "templateYaml",
+    "requiresApproval",
+    "requiredApproverRoles",
+    "createdAt",
+    "updatedAt",
+}
+"""facts.md 4.1."""
+OURS = {"requiredAttestations", "visibility", "version"}
+
+
+async def test_a_flow_has_every_field_of_the_entity_and_its_defaults(api: Caller) -> None:
+    name = unique("flow")
+    flow = (await api.post("/flows", {"name": name})).json
+    assert flow.keys() == ENTITY | OURS
+    assert_times(flow, "createdAt", "updatedAt")
+    told = {key: flow[key] for key in flow if key not in {"id", "createdAt", "updatedAt"}}
+    assert told == {
+        "name": name,
+        "description": "",
+        "requiredAttestationTypes": [],
+        "requiredAttestations": [],
+        "tags": {},
+        "orgSlug": api.scope.org_slug,
+        "templateYaml": None,
+        "requiresApproval": False,
+        "requiredApproverRoles": [],
+        "visibility": "PRIVATE",
+        "version": 1,
+    }
+
+
+async def test_a_flow_reads_as_it_was_created(api: Caller) -> None:
+    sent = {
+        "name": unique("flow"),
+        "description": "ships the payments",
+        "requiredAttestationTypes": ["BUILD", "a, with comma", "TEST"],
+        "tags": {"team": "payments", "empty": ""},
+        "orgSlug": api.scope.org_slug,
+        "requiresApproval": True,
+        "requiredApproverRoles": ["cab", "ciso"],
+        "visibility": "PUBLIC",
+    }
+    made = (await api.post("/flows", sent)).json
+    assert {key: made[key] for key in sent} == sent
+    assert (await api.get(f"/flows/{made['id']}")).json == made
+    assert (await api.get("/flows")).json == [made]
+
+
+@pytest.mark.parametrize("field", ["requiredAttestations", "requiredAttestationTypes"])
+async def test_both_names_of_the_required_types_go_in_and_come_out(api: Caller, field: str) -> None:
+    flow = await api.make_flow(**{field: ["TEST", "BUILD"]})
+    assert flow["requiredAttestations"] == flow["requiredAttestationTypes"] == ["TEST", "BUILD"]
+
+
+async def test_both_names_at_once_must_agree(api: Caller) -> None:
+    same = await api.make_flow(requiredAttestations=["A"], requiredAttestationTypes=["A"])
+    assert same["requiredAttestations"] == ["A"]
+    body = {"name": unique("flow"), "requiredAttestations": ["A"], "requiredAttestationTypes": ["B"]}
+    assert "requiredAttestations" in (await api.post("/flows", body, status=400)).json["message"]
+
+
+DEFAULTED: dict[str, Any] = {
+    "description": "",
+    "requiredAttestationTypes": [],
+    "requiredAttestations": [],
+    "tags": {},
+    "orgSlug": None,
+    "templateYaml": None,
+    "requiresApproval": False,
+    "requiredApproverRoles": [],
+    "visibility": "PRIVATE",
+}
+
+
+@pytest.mark.parametrize("field", DEFAULTED)
+async def test_null_means_absent_where_there_is_a_default(api: Caller, field: str) -> None:
+    flow = await api.make_flow(**{field: None})
+    assert flow[field] == (api.scope.org_slug if field == "orgSlug" else DEFAULTED[field])
+
+
+@pytest.mark.parametrize("visibility", ["public", "Public", "PUBLIC"])
+async def test_visibility_is_taken_in_any_case(api: Caller, visibility: str) -> None:
+    assert (await api.make_flow(visibility=visibility))["visibility"] == "PUBLIC"
+
+
+async def test_unknown_fields_are_ignored(api: Caller) -> None:
+    flow = await api.make_flow(colour="blue", id=str(uuid4()), createdAt="2001-01-01T00:00:00Z", version=9)
+    assert "colour" not in flow
+    assert flow["version"] == 1
+    assert not flow["createdAt"].startswith("2001")
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"name": None}, "name"),
+        ({"name": ""}, "name"),
+        ({"name": " \t "}, "name"),
+        ({"name": "x" * 256}, "name"),
+        ({"description": "x" * 2049}, "description"),
+        ({"requiredAttestations": ["BUILD", " "]}, "requiredAttestations.1"),
+        ({"requiredAttestationTypes": ["x"] * 201}, "requiredAttestationTypes"),
+        ({"requiredApproverRoles": [""]}, "requiredApproverRoles.0"),
+        ({"tags": {f"k{n}": "v" for n in range(51)}}, "tags"),
+        ({"tags": {"k" * 65: "v"}}, "tags"),
+        ({"tags": {"": "v"}}, "tags"),
+        ({"tags": {"  ": "v"}}, "tags"),
+        ({"tags": {"team": "v" * 257}}, "tags.team"),
+        ({"tags": {"team": None}}, "tags.team"),
+        ({"visibility": "SECRET"}, "visibility"),
+    ],
+)
+async def test_a_refusal_names_the_field(api: Caller, fields: dict[str, Any], named: str) -> None:
+    answer = await api.post("/flows", {"name": unique("flow"), **fields}, status=400)
+    assert answer.fields == [named]
+    assert named in answer.json["message"]
+    assert (await api.get("/flows")).json == []
+
+
+async def test_the_limits_themselves_are_allowed(api: Caller) -> None:
+    tags = {f"{n:02}".ljust(64, "k"): "v" * 256 for n in range(50)}
+    flow = await api.make_flow(name=unique("").ljust(255, "x"), description="x" * 2048, tags=tags)
+    assert flow["tags"] == tags
+
+
+async def test_a_missing_name_is_named(api: Caller) -> None:
+    assert (await api.post("/flows", {}, status=400)).fields == ["name"]
+
+
+async def test_a_template_is_refused_and_never_stored_unread(api: Caller) -> None:
+    answer = await api.post("/flows", {"name": unique("flow"), "templateYaml": "version: 1"}, status=422)
+    assert "templateYaml" in answer.json["message"]
+    assert (await api.get("/flows")).json == []
+
+
+async def test_a_taken_name_is_409_and_another_organisations_is_free(api: Caller, admin: Caller) -> None:
+    name = unique("flow")
+    await api.make_flow(name=name)
+    conflict = await api.post("/flows", {"name": name}, status=409)
+    assert (conflict.json["status"], conflict.json["error"]) == (409, "Conflict")
+    assert name in conflict.json["message"]
+    assert len((await api.get("/flows")).json) == 1
+    await admin.make_flow(name=name)
+
+
+async def test_of_parallel_creations_of_one_name_one_wins(api: Caller) -> None:
+    for _ in range(5):
+        name = unique("flow")
+        answers = await asyncio.gather(*(api.send("POST", "/flows", json={"name": name}) for _ in range(4)))
+        assert sorted(answer.status for answer in answers) == [201, 409, 409, 409]
+    assert len((await api.get("/flows")).json) == 5
+
+
+@pytest.mark.parametrize("path", ["/flows", "/trails", "/trails/{trail}/attestations"])
+async def test_a_body_cannot_name_another_organisation(api: Caller, path: str) -> None:
+    flow = await api.make_flow()
+    trail = await api.make_trail(flow["id"])
+    body = {"name": unique("x"), "flowId": flow["id"], "type": "BUILD", "orgSlug": "default"}
+    body |= {"gitCommitSha": "a", "gitBranch": "b", "gitAuthor": "c", "gitAuthorEmail": "d@e"}
+    target = path.format(trail=trail["id"])
+    refused = await api.post(target, body, status=404)
+    assert "default" in refused.json["message"]
+    assert (await api.post(target, {**body, "orgSlug": api.scope.org_slug})).json["orgSlug"] == api.scope.org_slug
+
+
+async def test_an_unknown_flow_is_404(api: Caller) -> None:
+    missing = str(uuid4())
+    answer = await api.get(f"/flows/{missing}", status=404)
+    assert answer.json["error"] == "Not Found"
+    assert missing in answer.json["message"]

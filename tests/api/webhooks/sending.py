@@ -1,0 +1,76 @@
+"""Senders as they are: GitHub with its headers, Standard Webhooks with its own library."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from standardwebhooks.webhooks import Webhook
+
+from tests.api.facts.caller import SECRET, Answer, Caller, sign
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+REFUSED = "This delivery does not prove itself."
+
+
+def recorded(name: str) -> bytes:
+    """A payload as GitHub sent it."""
+    return (FIXTURES / "github" / f"{name}.json").read_bytes()
+
+
+def github_headers(body: bytes, event: str | None = "workflow_run", secret: str = SECRET) -> dict[str, str]:
+    headers = {
+        "X-Hub-Signature-256": sign(body, secret),
+        "X-GitHub-Delivery": str(uuid4()),
+        "Content-Type": "application/json",
+    }
+    return headers | ({"X-GitHub-Event": event} if event else {})
+
+
+def standard_headers(body: bytes, at: datetime | None = None, secret: str = STANDARD_SECRET) -> dict[str, str]:
+    message_id, moment = f"msg_{uuid4().hex}", at or datetime.now(UTC)
+    return {
+        "webhook-id": message_id,
+        "webhook-timestamp": str(int(moment.timestamp())),
+        "webhook-signature": Webhook(secret).sign(message_id, moment, body.decode()),
+        "Content-Type": "application/json",
+    }
+
+
+def generic(event_type: str = "build.succeeded", **fields: Any) -> bytes:
+    return json.dumps({"eventType": event_type, "gitCommitSha": uuid4().hex, **fields}).encode()
+
+
+@dataclass(frozen=True)
+class Sender:
+    """A config and who owns it; deliveries go through the config's own door."""
+
+    owner: Caller
+    flow_id: str
+    config_id: str
+    source: str
+
+    @property
+    def path(self) -> str:
+        return f"/webhooks/{self.source.lower()}/{self.config_id}"
+
+    async def deliver(self, body: bytes, headers: Mapping[str, str], status: int = 202) -> Answer:
+        stranger = Caller(self.owner.client, None)
+        return await stranger.post(self.path, status=status, data=body, headers=dict(headers))
+
+    async def receipt(self, accepted: Answer) -> Any:
+        return (await self.owner.get(f"/receipts/{accepted.json['receiptId']}")).json
+
+    async def deliveries(self) -> Any:
+        return (await self.owner.get(f"/webhook-configs/{self.config_id}/deliveries")).json
+
+
+async def let_in(owner: Caller, source: str = "GITHUB", secret: str = SECRET, flow_id: str | None = None) -> Sender:
+    """A config in a flow of its own, or in the one named."""
+    flow = flow_id or (await owner.make_flow())["id"]
+    config = await owner.make_config(flow, source, secret)
+    return Sender(owner, flow, config["id"], source)
