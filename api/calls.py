@@ -23,6 +23,8 @@ SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 STAGING: web.AppKey[Path] = web.AppKey("staging", Path)
 """The directory into which file parts are streamed; on the file system of the blob store, so that a rename promotes."""
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+RECEIPT_ID: web.RequestKey[str] = web.RequestKey("receipt_id", str)
+"""The receipt that a request was answered with: what its log line and those of the drain have in common."""
 
 Handler = Callable[..., Awaitable[Any]]
 Authenticate = Callable[[web.Request], Awaitable[Principal | None]]

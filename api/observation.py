@@ -10,7 +10,7 @@ from prometheus_client import Counter, Histogram
 
 from api import metrics
 from api.binding import OPERATION
-from api.calls import REQUEST_ID
+from api.calls import RECEIPT_ID, REQUEST_ID
 
 LINES_PER_SECOND = 50
 """Successful requests logged in one second; failures are logged always."""
@@ -70,6 +70,7 @@ def observer() -> Middleware:
             log.info(
                 "request",
                 request_id=request[REQUEST_ID],
+                receipt_id=request.get(RECEIPT_ID),
                 method=request.method,
                 path=request.path,
                 operation=operation,

@@ -10,7 +10,7 @@ from aiohttp import web
 from multidict import CIMultiDictProxy
 
 from api import metrics
-from api.calls import Call
+from api.calls import RECEIPT_ID, Call
 from api.reading import clean_text, parse_json
 from api.webhooks.doors import Doors
 from api.webhooks.schemas import AcceptedOut
@@ -64,6 +64,7 @@ async def _receive(call: Call, source: str, config_id: UUID | None, raw: bytes) 
     if receipt is None:
         raise _refusal(sender.source, "config_deleted", call)
     metrics.ACCEPTED.labels(sender.source, "fresh" if receipt.fresh else "duplicate").inc()
+    call.request[RECEIPT_ID] = str(receipt.id)
     event = verified.event or "event"
     message = f"{event} accepted" if receipt.fresh else f"duplicate of a {event} that was accepted before"
     return AcceptedOut(delivery_id=verified.delivery_id, message=message, receipt_id=receipt.id)

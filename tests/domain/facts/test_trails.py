@@ -1,0 +1,57 @@
+"""The table of ARCHITECTURE.md 4.3 and facts.md 5.4 for a trail's status."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.facts.attestations import ResultStatus
+from domain.facts.trails import Head, Requirements, TrailStatus, trail_status
+
+PASSED, FAILED, PENDING = ResultStatus.PASSED, ResultStatus.FAILED, ResultStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("required", "heads", "expected"),
+    [
+        ((), [], TrailStatus.PENDING),
+        ((), [("TEST", PASSED)], TrailStatus.COMPLIANT),
+        ((), [("TEST", PENDING)], TrailStatus.PENDING),
+        ((), [("TEST", FAILED)], TrailStatus.NON_COMPLIANT),
+        ((), [("TEST", PASSED), ("LINT", PENDING)], TrailStatus.COMPLIANT),
+        (("BUILD",), [], TrailStatus.PENDING),
+        (("BUILD",), [("TEST", PASSED)], TrailStatus.PENDING),
+        (("BUILD",), [("BUILD", PASSED)], TrailStatus.COMPLIANT),
+        (("BUILD",), [("BUILD", PENDING)], TrailStatus.PENDING),
+        (("BUILD",), [("BUILD", PASSED), ("BUILD", PENDING)], TrailStatus.PENDING),
+        (("BUILD",), [("BUILD", PASSED), ("BUILD", FAILED)], TrailStatus.NON_COMPLIANT),
+        (("BUILD",), [("BUILD", PASSED), ("TEST", FAILED)], TrailStatus.NON_COMPLIANT),
+        (("BUILD", "TEST"), [("BUILD", PASSED)], TrailStatus.PENDING),
+        (("BUILD", "TEST"), [("BUILD", PASSED), ("TEST", PASSED)], TrailStatus.COMPLIANT),
+        (("build",), [("BUILD", PASSED)], TrailStatus.PENDING),
+    ],
+)
+def test_the_table(required: tuple[str, ...], heads: list[tuple[str, ResultStatus]], expected: TrailStatus) -> None:
+    assert trail_status(Requirements(required, approval=False), [Head(*head) for head in heads]) == expected
+
+
+heads = st.lists(st.builds(Head, st.sampled_from("ABC"), st.sampled_from(ResultStatus)), max_size=6)
+
+
+@given(st.lists(st.sampled_from("ABC"), unique=True), heads, st.randoms())
+def test_the_order_of_reports_does_not_matter(required: list[str], found: list[Head], random: object) -> None:
+    shuffled = list(found)
+    random.shuffle(shuffled)
+    requirements = Requirements(tuple(required), approval=False)
+    assert trail_status(requirements, found) == trail_status(requirements, shuffled)
+
+
+@given(st.lists(st.sampled_from("ABC"), unique=True), heads)
+def test_an_outstanding_approval_is_never_compliant(required: list[str], found: list[Head]) -> None:
+    assert trail_status(Requirements(tuple(required), approval=True), found) != TrailStatus.COMPLIANT
+
+
+@given(st.lists(st.sampled_from("ABC"), unique=True), heads)
+def test_compliant_means_every_required_type_passed_and_nothing_failed(required: list[str], found: list[Head]) -> None:
+    if trail_status(Requirements(tuple(required), approval=False), found) == TrailStatus.COMPLIANT:
+        assert not [head for head in found if head.status == FAILED]
+        assert set(required) <= {head.type for head in found if head.status == PASSED}
