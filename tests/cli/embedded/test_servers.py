@@ -209,7 +209,7 @@ def test_a_failed_initdb_speaks_and_leaves_no_half_made_cluster(home: Path, quic
         (programs / name).chmod(0o755)
     data = home / "data"
     with pytest.raises(Unavailable, match=r"initdb could not make a database in .*\ncould not write.*No space left"):
-        EmbeddedServers(data, ServerOptions(postgres_bin=str(programs))).start()
+        EmbeddedServers(data, ServerOptions(postgres_bin=programs)).start()
     assert not list(data.glob("*postgres*"))
     with EmbeddedServers(data, quick):
         pass
