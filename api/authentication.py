@@ -7,11 +7,12 @@ from aiohttp import web
 from api.calls import SERVICES
 from api.key_uses import KeyUses
 from api.reading import clean_text
+from api.writers import WRITERS
 from domain.audit import Actor
 from domain.errors import NotFound, Unauthenticated
 from domain.permissions import Permission, Principal, role_permissions
 from storage.identity.commands import key_hash
-from storage.identity.queries import organisation_by_slug_or_id, principal_of_key
+from storage.identity.queries import organisation_by_slug_or_id
 from storage.scope import Scope
 from storage.services import Services
 
@@ -35,8 +36,7 @@ async def authenticate(request: web.Request) -> Principal | None:
     if text is None:
         return None
     services: Services = request.app[SERVICES]
-    async with services.database.read() as reader:
-        principal = await principal_of_key(reader, key_hash(text), services.clock.now())
+    principal = await request.app[WRITERS].credentials.submit(key_hash(text))
     if principal is None:
         raise Unauthenticated(INVALID)
     if principal.credential_id:

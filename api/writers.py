@@ -1,4 +1,4 @@
-"""The group commits of this process: many requests, one transaction (storage/group_commit.py)."""
+"""What many requests do in one go: commits, and look-ups of credentials (storage/group_commit.py)."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from domain.facts.attestations import Attestation, NewAttestation
+from domain.permissions import Principal
 from storage.facts.commands.attestations import record_attestations
 from storage.facts.queries.webhooks import still_active
 from storage.group_commit import GroupCommit, Limits
+from storage.identity.queries import principals_of_keys
 from storage.inbox.commands import Arrival, Receipt, accept
 from storage.schedule.doorbell import Job
 from storage.scope import Scope
@@ -17,6 +19,7 @@ from storage.services import Services
 
 INBOX_BATCH, INBOX_WRITERS = 128, 3
 REPORT_LIMITS = Limits(items=512, weight=64 * 2**20, batch=64, writers=2)
+CREDENTIAL_LIMITS = Limits(items=4096, weight=0, batch=256, writers=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Writers:
 
     arrivals: GroupCommit[Arrival, Receipt | None]
     reports: GroupCommit[Report, Attestation]
+    credentials: GroupCommit[bytes, Principal | None]
+    """Look-ups by a key's hash. Each begins after its request arrived, so a revoked key holds for nobody."""
 
 
 WRITERS: web.AppKey[Writers] = web.AppKey("writers", Writers)
@@ -62,9 +67,20 @@ async def open_writers(services: Services) -> AsyncIterator[Writers]:
         return [recorded[place] for place in range(len(reports))]
 
     inbox_limits = Limits(settings.inbox_capacity, settings.inbox_capacity_bytes, INBOX_BATCH, INBOX_WRITERS)
-    writers = Writers(GroupCommit(write_arrivals, inbox_limits), GroupCommit(write_reports, REPORT_LIMITS))
+
+    async def look_up(hashes: Sequence[bytes]) -> Sequence[Principal | None]:
+        async with services.database.read() as reader:
+            found = await principals_of_keys(reader, set(hashes), services.clock.now())
+        return [found.get(one) for one in hashes]
+
+    writers = Writers(
+        GroupCommit(write_arrivals, inbox_limits),
+        GroupCommit(write_reports, REPORT_LIMITS),
+        GroupCommit(look_up, CREDENTIAL_LIMITS),
+    )
     try:
         yield writers
     finally:
         await writers.arrivals.close()
         await writers.reports.close()
+        await writers.credentials.close()

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from functools import cache
+from functools import cache, lru_cache
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -84,7 +84,9 @@ def _array(value: list[Any] | tuple[Any, ...]) -> Json:
 
 def _object(value: dict[Any, Any]) -> Json:
     return {
-        key if type(key) is str else _key(key): item if type(item) in _PLAIN else normalise(item)
+        key if type(key) is str else _key(key): item
+        if type(item) in _PLAIN
+        else (_CONVERTERS.get(type(item)) or _inherited(type(item)))(item)  # type: ignore[arg-type]  # as in normalise
         for key, item in value.items()
     }
 
@@ -95,6 +97,7 @@ def _key(key: object) -> str:
     return str.__str__(key)
 
 
+@lru_cache(maxsize=256)  # all that one transaction writes bears one time
 def _time(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError("a time without a zone has no canonical form")

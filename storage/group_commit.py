@@ -35,8 +35,9 @@ class _Waiting(Generic[Item, Outcome]):
 class GroupCommit(Generic[Item, Outcome]):
     """Collects items and writes them in batches; each caller gets its own outcome after the commit.
 
-    There is no timer: a lone item is written at once, and the busier it gets the larger the batches grow. A batch that
-    fails is written again item by item, so that a poisonous one fails alone.
+    There is no timer: a lone item is written at once, and the busier it gets the larger the batches grow. Another
+    batch is begun beside one at work only when enough waits to be worth its commit. A batch that fails is written again
+    item by item, so that a poisonous one fails alone.
     """
 
     def __init__(self, write: Write[Item, Outcome], limits: Limits) -> None:
@@ -44,6 +45,7 @@ class GroupCommit(Generic[Item, Outcome]):
         self._limits = limits
         self._waiting: deque[_Waiting[Item, Outcome]] = deque()
         self._weight = 0
+        self._working = 0
         self._arrived = asyncio.Event()
         self._closing = False
         self._writers = [asyncio.create_task(self._run()) for _ in range(limits.writers)]
@@ -74,14 +76,25 @@ class GroupCommit(Generic[Item, Outcome]):
 
     async def _run(self) -> None:
         while True:
-            while not self._waiting:
-                if self._closing:
+            while not self._worth_a_batch():
+                if self._closing and not self._waiting:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
+            self._working += 1
+            await asyncio.sleep(0)  # whatever else this turn of the loop brings shares the batch
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch))]
-            await self._settle(batch)
+            if batch:
+                await self._settle(batch)
             self._weight -= sum(waiting.weight for waiting in batch)
+            self._working -= 1
+            if self._closing:
+                self._arrived.set()  # for a writer that found too little to begin a batch
+
+    def _worth_a_batch(self) -> bool:
+        """Whoever is at work takes what waits when it is done; this many are worth a commit of their own."""
+        enough = self._limits.batch // 4 if self._working else 1
+        return len(self._waiting) >= max(1, enough)
 
     async def _settle(self, batch: Sequence[_Waiting[Item, Outcome]]) -> None:
         try:

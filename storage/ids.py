@@ -5,6 +5,8 @@ import time
 from datetime import datetime
 from uuid import UUID
 
+from asyncpg.pgproto.pgproto import UUID as FastUUID  # noqa: N811 - it is a class
+
 _VERSION_7 = 0x7 << 76
 _VARIANT = 0b10 << 62
 _NS_PER_MS = 1_000_000
@@ -25,7 +27,10 @@ class Ids:
         tick = max(milliseconds << 12 | (rest << 12) // _NS_PER_MS, self._last + 1)
         self._last = tick
         random = int.from_bytes(os.urandom(8), "big") & (1 << 62) - 1
-        return UUID(int=(tick >> 12) << 80 | _VERSION_7 | (tick & 0xFFF) << 64 | _VARIANT | random)
+        number = (tick >> 12) << 80 | _VERSION_7 | (tick & 0xFFF) << 64 | _VARIANT | random
+        # The UUID that asyncpg itself reads: the same to everybody, and ten times faster to write as text or bytes.
+        made: UUID = FastUUID(number.to_bytes(16, "big"))
+        return made
 
 
 def first_id_at(moment: datetime) -> UUID:

@@ -1,12 +1,13 @@
 """Reading who there is, and turning a key into a principal."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from domain.errors import NotFound
 from domain.permissions import Principal, narrowed, role_permissions
-from storage.database import Reader
+from storage.database import Reader, Row
 from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
 from storage.scope import Scope
 
@@ -59,22 +60,24 @@ class ApiKey:
     last_used_at: datetime | None
 
 
-_PRINCIPAL_OF_KEY = """
-SELECT p.id, p.kind, k.org_id, o.slug, m.role, k.id AS key_id, k.permissions, k.scopes
+_PRINCIPALS_OF_KEYS = """
+SELECT k.sha256, p.id, p.kind, k.org_id, o.slug, m.role, k.id AS key_id, k.permissions, k.scopes
 FROM api_keys k
 JOIN principals p ON p.id = k.principal_id
 JOIN organisations o ON o.id = k.org_id
 JOIN memberships m ON m.org_id = k.org_id AND m.principal_id = k.principal_id
-WHERE k.sha256 = $1 AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
+WHERE k.sha256 = ANY($1::bytea[]) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
   AND p.disabled_at IS NULL
 """
 
 
-async def principal_of_key(reader: Reader, sha256: bytes, now: datetime) -> Principal | None:
-    """Whose key this is, when it holds now: not revoked, not expired, its owner active and a member."""
-    row = await reader.row(_PRINCIPAL_OF_KEY, sha256, now)
-    if row is None:
-        return None
+async def principals_of_keys(reader: Reader, hashes: Collection[bytes], now: datetime) -> dict[bytes, Principal]:
+    """Whose keys these are, where they hold now: not revoked, not expired, their owners active and members."""
+    rows = await reader.rows(_PRINCIPALS_OF_KEYS, list(hashes), now)
+    return {row["sha256"]: _principal(row) for row in rows}
+
+
+def _principal(row: Row) -> Principal:
     return Principal(
         id=row["id"],
         kind=row["kind"],

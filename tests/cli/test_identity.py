@@ -7,7 +7,7 @@ import pytest
 
 from domain.permissions import ROLES, Permission, Principal
 from storage.identity.commands import key_hash
-from storage.identity.queries import principal_of_key
+from storage.identity.queries import principals_of_keys
 from storage.services import Services
 
 KEY = re.compile(r"tg_[0-9a-f]{64}")
@@ -20,7 +20,8 @@ def principal_of(arrange):
     def principal_of(text: str) -> Principal | None:
         async def look(services: Services) -> Principal | None:
             async with services.database.read() as reader:
-                return await principal_of_key(reader, key_hash(text), services.clock.now())
+                found = await principals_of_keys(reader, [key_hash(text)], services.clock.now())
+                return found.get(key_hash(text))
 
         return arrange(look)
 
