@@ -93,7 +93,7 @@ class GroupCommit(Generic[Item, Outcome]):
 
     def _worth_a_batch(self) -> bool:
         """Whoever is at work takes what waits when it is done; this many are worth a commit of their own."""
-        enough = self._limits.batch // 4 if self._working else 1
+        enough = self._limits.batch // 8 if self._working else 1
         return len(self._waiting) >= max(1, enough)
 
     async def _settle(self, batch: Sequence[_Waiting[Item, Outcome]]) -> None:

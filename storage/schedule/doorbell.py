@@ -14,6 +14,9 @@ from redis.exceptions import RedisError
 
 QUEUE = "trailgate:doorbell"
 
+PAUSE = 0.01
+"""Seconds between two rounds of nudges: a busy process rings a hundred times a second, not once per commit."""
+
 log = structlog.get_logger()
 
 
@@ -82,6 +85,7 @@ class Doorbell:
             rung, self._rung = self._rung, set()
             for job in rung:
                 await self._nudge(job)
+            await asyncio.sleep(PAUSE)
 
     async def _nudge(self, job: Job) -> None:
         try:
