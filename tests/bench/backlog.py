@@ -1,0 +1,34 @@
+"""A backlog of deliveries, put into the inbox by the command that the front door uses, before any clock starts."""
+
+from hashlib import sha256
+
+from storage.clock import SystemClock
+from storage.database import open_database
+from storage.ids import Ids
+from storage.inbox.commands import Arrival, accept
+from tests.bench.product import Prepared, workflow_run
+
+_BATCH = 250
+
+
+async def fill_inbox(url: str, prepared: Prepared, count: int) -> None:
+    """Accept `count` successful workflow runs, each of a commit of its own."""
+    async with open_database(url, size=2, clock=SystemClock(), ids=Ids(), name="bench") as database:
+        for first in range(0, count, _BATCH):
+            numbers = range(first, min(first + _BATCH, count))
+            async with database.transaction() as tx:
+                await accept(tx, [_arrival(prepared, number) for number in numbers])
+
+
+def _arrival(prepared: Prepared, number: int) -> Arrival:
+    body = workflow_run(number)
+    return Arrival(
+        org_id=prepared.org_id,
+        config_id=prepared.config_id,
+        source="GITHUB",
+        delivery_id=f"backlog-{number:08d}",
+        event="workflow_run",
+        headers={"content-type": "application/json"},
+        body=body,
+        body_sha256=sha256(body).digest(),
+    )

@@ -1,0 +1,105 @@
+"""The product as the scenarios find it: a flow, a GitHub webhook and some trails, made through the API, all sealed."""
+
+import asyncio
+import hmac
+import json
+import time
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from cli.embedded.testing import clone_database, seal_template
+from storage.migrations import migrate
+from tests.bench.stand import ADMIN_KEY, PRODUCT, ROOT, TEMPLATE, NotServing, Stand, fetch_value
+
+SECRET = "bench-webhook-secret"
+TRAILS = 200
+FIXTURES = ROOT / "tests" / "fixtures" / "github"
+_COMMIT = b"9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"
+_RUN = b"13801245567"
+_FIRST_RUN = 10_000_000_000
+_SEALED_WITHIN = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What the template holds."""
+
+    org_id: UUID
+    config_id: UUID
+    trail_ids: tuple[UUID, ...]
+
+    @property
+    def webhook_path(self) -> str:
+        """Where GitHub would deliver."""
+        return f"/api/v1/webhooks/github/{self.config_id}"
+
+
+def prepare(stand: Stand) -> Prepared:
+    """Migrate, fill and close the template that `install` clones."""
+    url = asyncio.run(clone_database(stand.admin_url, "template0", TEMPLATE))
+    asyncio.run(migrate(url))
+    with stand.api(url) as api, stand.worker(url):
+        flow = _create(api.url, "/api/v1/flows", {"name": "bench", "requiredAttestations": ["BUILD", "TEST"]})
+        hook = {"source": "GITHUB", "secret": SECRET, "flowId": flow["id"]}
+        config = _create(api.url, "/api/v1/webhook-configs", hook)
+        trails = [_create(api.url, "/api/v1/trails", _trail(flow["id"], number)) for number in range(TRAILS)]
+        _wait_until_sealed(url)
+    org_id = fetch_value(url, "SELECT id FROM organisations WHERE slug = 'default'")
+    asyncio.run(seal_template(stand.admin_url, TEMPLATE))
+    return Prepared(org_id, UUID(config["id"]), tuple(UUID(trail["id"]) for trail in trails))
+
+
+def install(stand: Stand) -> str:
+    """The URL of a fresh copy of the template; the one before is gone."""
+    return stand.fresh(PRODUCT, TEMPLATE)
+
+
+def signed(event: str, body: bytes, delivery_id: str) -> dict[str, str]:
+    """The headers of a GitHub delivery of this body."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "GitHub-Hookshot/044aadd",
+        "X-GitHub-Event": event,
+        "X-GitHub-Delivery": delivery_id,
+        "X-Hub-Signature-256": f"sha256={hmac.digest(SECRET.encode(), body, 'sha256').hex()}",
+    }
+
+
+def push() -> bytes:
+    """A push as GitHub sends it, about 6 KB."""
+    return (FIXTURES / "push__branch.json").read_bytes()
+
+
+def workflow_run(number: int) -> bytes:
+    """A successful workflow run of a commit of its own."""
+    body = (FIXTURES / "workflow_run__success.json").read_bytes()
+    return body.replace(_COMMIT, b"%040x" % (number + 1)).replace(_RUN, b"%d" % (_FIRST_RUN + number))
+
+
+def _trail(flow_id: str, number: int) -> dict[str, str]:
+    return {
+        "flowId": flow_id,
+        "gitCommitSha": f"{number:040x}",
+        "gitBranch": "main",
+        "gitAuthor": "Ada Lovelace",
+        "gitAuthorEmail": "ada@example.com",
+    }
+
+
+def _create(url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    headers = {"Content-Type": "application/json", "X-Api-Key": ADMIN_KEY}
+    request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        made: dict[str, Any] = json.load(answer)
+        return made
+
+
+def _wait_until_sealed(url: str) -> None:
+    deadline = time.monotonic() + _SEALED_WITHIN
+    while fetch_value(url, "SELECT count(*) FROM unsealed"):
+        if time.monotonic() > deadline:
+            raise NotServing("the worker does not seal what the preparation made")
+        time.sleep(0.1)

@@ -1,0 +1,70 @@
+"""A running installation: one API and one worker, in processes of their own, over a database of their own."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from cli.embedded.testing import clone_database, drop_database
+from storage.services import Services, open_services
+from storage.settings import Settings
+from tests.journeys.client import Client, open_client
+from tests.journeys.processes import ADMIN_KEY, Household, application, environment_of, served_address, settings_of
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the processes listen, log and keep their files."""
+
+    address: str
+    environment: dict[str, str]
+    folder: Path
+
+    @property
+    def settings(self) -> Settings:
+        """What the processes were told, for a look into the same database."""
+        return settings_of(self.environment)
+
+
+@pytest.fixture(scope="session")
+def running(worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Started once for the journeys of one xdist worker: each makes its own flow."""
+    folder = tmp_path_factory.mktemp("journeys")
+    admin_url = os.environ["TRAILGATE_TEST_ADMIN_URL"]
+    name = f"journeys_{worker_id}"
+    database_url = asyncio.run(clone_database(admin_url, "template_trailgate", name))
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    redis_url = os.environ["TRAILGATE_TEST_REDIS_URL"].partition("?")[0] + f"?db={4 + number % 4}"
+    environment = environment_of(database_url, redis_url, folder / "data")
+    logs = {package: folder / f"{package}.log" for package in ("api", "workers")}
+    household = Household([application(package, environment, log) for package, log in logs.items()])
+    household.attend()
+    try:
+        yield Running(served_address(logs["api"]), environment, folder)
+    finally:
+        household.stop()
+        asyncio.run(drop_database(admin_url, name))
+
+
+@pytest.fixture
+async def admin(running: Running) -> AsyncIterator[Client]:
+    """The administrator of `default`."""
+    async with open_client(running.address, ADMIN_KEY) as client:
+        yield client
+
+
+@pytest.fixture
+async def inside(running: Running) -> AsyncIterator[Services]:
+    """Services over the same database, for what the API does not show."""
+    async with open_services(running.settings, "test") as services:
+        yield services
+
+
+@pytest.fixture
+def unique() -> str:
+    """A word that nobody else uses."""
+    return uuid4().hex[:12]
