@@ -3,6 +3,7 @@
 asyncpg runs every statement as text; SQLAlchemy describes the tables and drives the migrations (ADR 0007).
 """
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -23,12 +24,16 @@ Row = Mapping[str, Any]
 UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError)
 """What a statement raises while Postgres restarts or is out of reach: nothing is wrong with the statement."""
 
+CLOSING_PATIENCE = 3
+"""Seconds in which connections at work may finish when the pool closes."""
+
 LOST = (
     ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # "cannot switch to state": the server ended an idle connection that was just taken
 )
 """What a statement raises when its connection ends under it; whether a commit had come through is not known."""
 
@@ -152,8 +157,14 @@ async def open_database(url: str, *, size: int, clock: Clock, ids: Ids, name: st
             "idle_in_transaction_session_timeout": "60s",
         },
     )
-    async with pool:
+    await pool
+    try:
         yield Database(pool, clock, ids)
+    finally:
+        try:
+            await asyncio.wait_for(pool.close(), CLOSING_PATIENCE)
+        except TimeoutError:
+            pool.terminate()  # a connection that nobody gives back must not hold up the end of the process
 
 
 async def _prepare_connection(connection: asyncpg.Connection) -> None:

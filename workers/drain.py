@@ -3,7 +3,7 @@
 import asyncio
 import random
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import groupby
@@ -23,7 +23,7 @@ from storage.facts.commands.attestations import record_attestations
 from storage.facts.commands.trails import TrailChange, change_trails, lock_trails, open_trails
 from storage.facts.queries.trails import flows_of_trails, newest_trails_of_commits
 from storage.facts.queries.webhooks import ConfigTarget, targets
-from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, retry_later
+from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, give_back, retry_later
 from storage.inbox.queries import StoredDelivery, load
 from storage.schedule.doorbell import Job
 from storage.scope import Scope
@@ -35,6 +35,9 @@ LANES = 2
 """Batches in work at once: while Postgres writes one, the next is parsed."""
 
 MAX_ERROR = 8000
+
+TRUSTED_CLAIMS, MOST_CLAIMS = 3, 20
+"""A delivery that kills its worker is claimed again and again: alone after the first, not at all after the second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,25 +83,49 @@ async def drain_batch(services: Services) -> int:
     async with database.read() as reader:
         deliveries = await load(reader, [c.id for c in claimed])
         configs = await targets(reader, list({d.config_id for d in deliveries}))
-    attempts = {c.id: c for c in claimed}
-    for org_id, group in groupby(sorted(deliveries, key=lambda d: d.org_id), key=lambda d: d.org_id):
-        batch = _Batch(services, claim_id, configs, attempts, org_id)
-        await batch.settle(list(group))
+    bodiless = {c.id for c in claimed} - {d.id for d in deliveries}
+    worn_out = {c.id for c in claimed if c.attempts > MOST_CLAIMS} - bodiless
+    await _bury(services, claim_id, bodiless, "Its body is not kept any more.")
+    await _bury(services, claim_id, worn_out, f"It was begun {MOST_CLAIMS} times and never finished.")
+    batch = _Batch(services, claim_id, configs, {c.id: c for c in claimed})
+    try:
+        for group in batch.groups(d for d in deliveries if d.id not in worn_out):
+            await batch.settle(group)
+    except asyncio.CancelledError:
+        async with database.transaction() as tx:
+            await give_back(tx, claim_id)  # the worker stops: another one need not wait for the lease to run out
+        raise
     return len(claimed)
+
+
+async def _bury(services: Services, claim_id: UUID, ids: set[UUID], why: str) -> None:
+    """What can never be settled becomes a dead letter instead of being claimed for ever."""
+    if ids:
+        async with services.database.transaction() as tx:
+            await finish(tx, claim_id, [Done(one, None, why, failed=True) for one in ids])
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The deliveries of one organisation under one claim."""
+    """The deliveries under one claim."""
 
     services: Services
     claim_id: UUID
     configs: dict[UUID, ConfigTarget]
     claims: dict[UUID, Claimed]
-    org_id: UUID
+
+    def groups(self, deliveries: Iterable[StoredDelivery]) -> Iterator[list[StoredDelivery]]:
+        """By organisation, oldest first; what was begun often and not finished is a suspect, and worked on alone."""
+        ordered = sorted(deliveries, key=lambda d: d.org_id)
+        for _, group in groupby(ordered, key=lambda d: d.org_id):
+            members = list(group)
+            trusted = [d for d in members if self.claims[d.id].attempts <= TRUSTED_CLAIMS]
+            if trusted:
+                yield trusted
+            yield from ([d] for d in members if self.claims[d.id].attempts > TRUSTED_CLAIMS)
 
     async def settle(self, deliveries: Sequence[StoredDelivery]) -> None:
-        """All in one transaction; if that fails, each alone, so that a poisonous one fails by itself."""
+        """One organisation's, in one transaction; if that fails, each alone, so that a poisonous one fails by itself."""
         try:
             await self._work(deliveries)
         except LostLease:
@@ -112,11 +139,12 @@ class _Batch:
 
     async def _work(self, deliveries: Sequence[StoredDelivery]) -> None:
         read, done = self._read(deliveries)
-        scope = Scope(self.org_id, self.configs[deliveries[0].config_id].org_slug)
+        target = self.configs[deliveries[0].config_id]
+        scope = Scope(target.org_id, target.org_slug)
         async with self.services.database.transaction() as tx:
             done += await record(tx, scope, read)
             await finish(tx, self.claim_id, done)
-        log.info("drain.settled", org=str(self.org_id), processed=len(read), failed=len(done) - len(read))
+        log.info("drain.settled", org=scope.org_slug, processed=len(read), failed=len(done) - len(read))
 
     def _read(self, deliveries: Sequence[StoredDelivery]) -> tuple[list[Read], list[Done]]:
         read: list[Read] = []

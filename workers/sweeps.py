@@ -7,7 +7,7 @@ from storage.fairness import organisations_waiting
 from storage.ledger.queries import unsigned_ledgers
 from storage.partitions import ensure_partitions
 from storage.schedule.commands import due
-from storage.schedule.doorbell import Job
+from storage.schedule.doorbell import Job, begin
 from storage.services import Services
 
 log = structlog.get_logger()
@@ -23,9 +23,15 @@ async def ring_again(services: Services) -> None:
         unsealed = await organisations_waiting(reader, "unsealed")
         unsigned = await unsigned_ledgers(reader)
     if inbox:
-        services.doorbell.ring(Job.DRAIN)
+        await _ring_anew(services, Job.DRAIN)
     if unsealed or unsigned:
-        services.doorbell.ring(Job.SEAL)
+        await _ring_anew(services, Job.SEAL)
+
+
+async def _ring_anew(services: Services, job: Job) -> None:
+    """A worker that died with the bell in its hand must not silence it: a new generation is opened first."""
+    await begin(services.redis, job)
+    services.doorbell.ring(job)
 
 
 async def fold_counters(services: Services) -> None:

@@ -195,6 +195,14 @@ async def retry_later(tx: Transaction, claim_id: UUID, due: Mapping[UUID, dateti
     await tx.execute(_RETRY, claim_id, list(due), list(due.values()))
 
 
+_GIVE_BACK = "UPDATE inbox SET claim_id = NULL, due_at = $2 WHERE claim_id = $1"
+
+
+async def give_back(tx: Transaction, claim_id: UUID) -> None:
+    """End a whole claim: what is left of it is due at once."""
+    await tx.execute(_GIVE_BACK, claim_id, tx.now)
+
+
 _REPLAY = """
 WITH revived AS (
   UPDATE deliveries SET status = 'PENDING', status_message = NULL, error = NULL

