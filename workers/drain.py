@@ -125,7 +125,7 @@ class _Batch:
             yield from ([d] for d in members if self.claims[d.id].attempts > TRUSTED_CLAIMS)
 
     async def settle(self, deliveries: Sequence[StoredDelivery]) -> None:
-        """One organisation's, in one transaction; if that fails, each alone, so that a poisonous one fails by itself."""
+        """One organisation's, in one transaction; if that fails, each alone: a poisonous one fails by itself."""
         try:
             await self._work(deliveries)
         except LostLease:

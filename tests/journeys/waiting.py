@@ -11,6 +11,8 @@ from redis.exceptions import RedisError
 T = TypeVar("T")
 
 PAUSE = 0.02
+SLOWEST = 6
+"""How much slower than a quiet machine one may be whose processors are lent out: bounds only end what hangs."""
 NOT_YET = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.InterfaceError, RedisError, TimeoutError)
 """What a process or server that is just starting makes of a question."""
 
@@ -18,7 +20,7 @@ NOT_YET = (OSError, aiohttp.ClientError, asyncpg.PostgresError, asyncpg.Interfac
 async def eventually(ask: Callable[[], Awaitable[T]], seconds: float = 10, what: str = "what was waited for") -> T:
     """The first true answer. Fails, with the last answer, when none came within `seconds`."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
+    deadline = loop.time() + seconds * SLOWEST
     answer: object = None
     while loop.time() < deadline:
         try:
@@ -29,4 +31,4 @@ async def eventually(ask: Callable[[], Awaitable[T]], seconds: float = 10, what:
             if answer:
                 return answer
         await asyncio.sleep(PAUSE)
-    raise AssertionError(f"{what}: not within {seconds} s; last answer: {answer!r}")
+    raise AssertionError(f"{what}: not within {seconds * SLOWEST} s; last answer: {answer!r}")

@@ -29,7 +29,7 @@ class Work:
         self._now -= 1
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)
@@ -44,7 +44,7 @@ async def hosting(services: Services, work: Work, swept: Work) -> AsyncIterator[
     finally:
         work.go_on.set()
         host.stop()
-        await asyncio.wait_for(running, 15)
+        await asyncio.wait_for(running, 60)
 
 
 async def test_a_ring_starts_the_work_and_the_clock_the_sweep(own_services: Services) -> None:
@@ -88,7 +88,7 @@ async def test_a_failing_job_does_not_stop_the_next(own_services: Services) -> N
     await nudge(own_services.redis, Job.DRAIN)
     await eventually(lambda: calls == 2)
     host.stop()
-    await asyncio.wait_for(running, 15)
+    await asyncio.wait_for(running, 60)
 
 
 async def test_a_wiped_redis_is_rung_again(own_services: Services) -> None:
@@ -112,7 +112,7 @@ async def test_stopping_waits_for_the_work_at_hand(own_services: Services) -> No
     await asyncio.sleep(0.3)
     assert not running.done()
     work.go_on.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
 
 
 @pytest.mark.parametrize("times", [1, 3])
