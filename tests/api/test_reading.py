@@ -1,5 +1,6 @@
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -125,15 +126,23 @@ def test_poisoned_keys_are_shown_printable() -> None:
     assert refusal(rb'{"a": {"k\u0000": {"b": 1e999}}}').message.isprintable()
 
 
-def test_a_push_body_is_screened_within_a_millisecond() -> None:
-    """The budget is about 40 µs; the margin is for a busy machine and still fails for a walk in Python."""
+def test_screening_a_push_body_costs_no_more_than_a_few_parses_of_it() -> None:
+    """Against `json.loads` of the same body, because a wall clock measures the machine; a walk in Python costs 20."""
     commit = {"id": "8e12e345" * 5, "message": "fix: No more\nNaN", "added": ["a/b.py"] * 5, "url": "https://x/y" * 3}
     raw = json.dumps({"commits": [commit] * 32, "size": 12, "at": 1700000000}).encode()
     assert 5000 < len(raw) < 8000
-    started = time.perf_counter()
-    for _ in range(100):
-        guard(raw)
-    assert (time.perf_counter() - started) / 100 < 0.001
+    assert cheapest(lambda: guard(raw)) < 5 * cheapest(lambda: json.loads(raw))
+
+
+def cheapest(act: Callable[[], object]) -> float:
+    """The least processor time of ten rounds, in seconds."""
+    rounds = []
+    for _ in range(10):
+        started = time.process_time()
+        for _ in range(20):
+            act()
+        rounds.append(time.process_time() - started)
+    return min(rounds)
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12) | st.sampled_from(

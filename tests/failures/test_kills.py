@@ -49,7 +49,7 @@ async def test_without_redis_deliveries_are_accepted_and_drained_when_it_is_back
     for delivery_id, commit in commits.items():
         began = time.monotonic()
         assert await sender.attempt(build(config.secret, delivery_id, commit)) is not None
-        assert time.monotonic() - began < 2, "nobody waits for Redis"
+        assert time.monotonic() - began < 5, "nobody waits for Redis"
     assert sender.answers == {202: 20}
     trail = await client.post("/trails", trail_body(config.flow_id, commit_of("by hand")))
     await client.post(f"/trails/{trail['id']}/attestations", {"type": "TEST", "status": "PASSED"})

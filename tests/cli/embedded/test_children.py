@@ -113,12 +113,12 @@ def test_a_deaf_child_feels_the_next_step(home: Path) -> None:
     logged(child, "deaf")
     began = time.monotonic()
     child.stop()
-    assert 0.3 <= time.monotonic() - began < 2
+    assert 0.3 <= time.monotonic() - began < 5
     assert child.collect() == -signal.SIGKILL
 
 
 def test_children_stopped_together_spend_their_patience_once(home: Path) -> None:
-    ladder = (Step(signal.SIGTERM, 0.5), Step(signal.SIGKILL, 5))
+    ladder = (Step(signal.SIGTERM, 1.5), Step(signal.SIGKILL, 5))
     children = [Child("deaf", DEAF, log=home / f"{number}.log", stopping=ladder) for number in range(3)]
     for child in children:
         child.start()
@@ -126,7 +126,7 @@ def test_children_stopped_together_spend_their_patience_once(home: Path) -> None
         logged(child, "deaf")
     began = time.monotonic()
     stop_together(children)
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 4, "three patiences one after the other are 4.5 s"
     assert not any(child.alive for child in children)
 
 

@@ -39,7 +39,7 @@ def test_whatever_is_killed_is_replaced_and_committed_rows_remain(
         killed = asyncio.run(kill(servers, victim))
         until(lambda: ended(killed))
         serving(servers)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 15
         assert ask(servers.database_url, "SELECT count(*) FROM kept") == 20
 
 
@@ -126,7 +126,7 @@ def test_a_kill_at_any_moment_of_the_first_start_leaves_a_directory_that_starts(
 
 # What `trailgate up` does, with a worker and an API that on SIGTERM say which of the servers still answer.
 UP = """
-import sys
+import os, sys
 from pathlib import Path
 from cli.embedded.children import Child
 from cli.embedded.servers import EmbeddedServers, ServerOptions
@@ -134,19 +134,21 @@ from cli.embedded.supervisor import Supervisor
 with EmbeddedServers(Path(sys.argv[1]), ServerOptions(durable=False)) as servers:
     def application(name):
         return Child(name, [sys.executable, "-c", sys.argv[2], name, servers._sockets])
-    Supervisor([*servers.children, application("worker"), application("api")]).run(lambda: print("ready", flush=True))
+    Supervisor([*servers.children, application("worker"), application("api")]).run(lambda: os.write(1, b"ready\\n"))
 print("stopped", all(not child.alive for child in servers.children), flush=True)
 """
 APPLICATION = """
-import signal, sys
+import os, signal, sys
 from pathlib import Path
 from cli.embedded.probes import postgres_answers, valkey_answers
 name, sockets = sys.argv[1], Path(sys.argv[2])
+def say(*words):  # in one write: both applications share the pipe
+    os.write(1, (" ".join(map(str, (name, *words))) + "\\n").encode())
 def leave(*_):
-    print(name, postgres_answers(sockets / ".s.PGSQL.5432"), valkey_answers(sockets / "valkey.sock"), flush=True)
+    say(postgres_answers(sockets / ".s.PGSQL.5432"), valkey_answers(sockets / "valkey.sock"))
     sys.exit(0)
 signal.signal(signal.SIGTERM, leave)
-print(name, "runs", flush=True)
+say("runs")
 while True:
     signal.pause()
 """
