@@ -12,6 +12,7 @@ import re
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import orjson
 from aiohttp import HttpVersion11, hdrs, web
 from pydantic_core import from_json
 
@@ -102,6 +103,22 @@ def parse_json(raw: bytes) -> Any:
     return _parsed(guard(raw))
 
 
+def check_json(raw: bytes) -> None:
+    """Refuse what `parse_json` refuses, for a body that nobody reads yet, at less than half of its price.
+
+    orjson refuses NaN, infinities, lone surrogates and invalid UTF-8 by itself. A body that it or the screen finds odd
+    is parsed again, which names the field, or finds nothing wrong: the screen is as quick as it is coarse.
+    """
+    try:
+        orjson.loads(raw)
+    except ValueError:
+        parse_json(raw)
+        return
+    screened = raw.translate(_COARSE)
+    if b"\\u0000" in raw or _LONG_INTEGER in screened or screened.count(b"[") > MAX_DEPTH:
+        parse_json(raw)
+
+
 def _parsed(text: bytes) -> Any:
     try:
         return from_json(text)
@@ -122,6 +139,8 @@ for _characters, _role in (
 ):
     for _character in _characters:
         _ROLES[_character : _character + 1] = _role
+_COARSE = bytes(role if role in b"0[" else ord(" ") for role in _ROLES)
+"""Of the roles those that count where strings are not told from the rest."""
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]")
 _LONG_INTEGER = b"0" * len(str(MAX_INTEGER))
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")

@@ -9,7 +9,6 @@ from aiohttp import web
 from domain.facts.attestations import Attestation, NewAttestation
 from domain.permissions import Principal
 from storage.facts.commands.attestations import record_attestations
-from storage.facts.queries.webhooks import still_active
 from storage.group_commit import GroupCommit, Limits
 from storage.identity.queries import principals_of_keys
 from storage.inbox.commands import Arrival, Receipt, accept
@@ -50,11 +49,9 @@ async def open_writers(services: Services) -> AsyncIterator[Writers]:
 
     async def write_arrivals(arrivals: Sequence[Arrival]) -> Sequence[Receipt | None]:
         async with services.database.transaction() as tx:
-            active = await still_active(tx, {arrival.config_id for arrival in arrivals})
-            receipts = iter(await accept(tx, [arrival for arrival in arrivals if arrival.config_id in active]))
-            answers = [next(receipts) if arrival.config_id in active else None for arrival in arrivals]
+            receipts = await accept(tx, arrivals)
         services.doorbell.ring(Job.DRAIN)
-        return answers
+        return receipts
 
     async def write_reports(reports: Sequence[Report]) -> Sequence[Attestation]:
         recorded: dict[int, Attestation] = {}

@@ -19,7 +19,7 @@ from domain.retries import DRAIN, ErrorClass, next_delay
 from integrations import SENDERS
 from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
 from storage.database import TRANSIENT, Transaction
-from storage.facts.commands.attestations import record_attestations
+from storage.facts.commands.attestations import record_on_trails
 from storage.facts.commands.trails import TrailChange, change_trails, lock_trails, open_trails
 from storage.facts.queries.trails import flows_of_trails, newest_trails_of_commits
 from storage.facts.queries.webhooks import ConfigTarget, targets
@@ -100,9 +100,13 @@ async def drain_batch(services: Services) -> int:
 
 async def _bury(services: Services, claim_id: UUID, ids: set[UUID], why: str) -> None:
     """What can never be settled becomes a dead letter instead of being claimed for ever."""
-    if ids:
+    if not ids:
+        return
+    try:
         async with services.database.transaction() as tx:
             await finish(tx, claim_id, [Done(one, None, why, failed=True) for one in ids])
+    except LostLease:
+        log.warning("drain.lease_lost", deliveries=len(ids))
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,14 +193,12 @@ async def record(tx: Transaction, scope: Scope, read: Sequence[Read]) -> list[Do
     ours = [r for r in read if r.delivery.id not in strangers]
     trail_ids = await _find_or_open(tx, scope, ours)
     if trail_ids:
-        # All at once, in the order of their ids: what follows locks subsets, and two lanes must not cross.
-        await lock_trails(tx, scope, list(trail_ids.values()))
-    await change_trails(
-        tx, scope, [_change(r, trail_ids[r.delivery.id], r.parsed.trail) for r in ours if r.parsed.trail]
-    )
-    facts = [fact for r in ours for fact in _attestations(r, trail_ids.get(r.delivery.id))]
-    if facts:
-        await record_attestations(tx, scope, facts)
+        held = await lock_trails(tx, scope, list(trail_ids.values()))
+        changes = [_change(r, trail_ids[r.delivery.id], r.parsed.trail) for r in ours if r.parsed.trail]
+        await change_trails(tx, scope, changes)
+        facts = [fact for r in ours for fact in _attestations(r, trail_ids.get(r.delivery.id))]
+        if facts:
+            await record_on_trails(tx, scope, held, facts)
     refused = [
         Done(r.delivery.id, r.parsed.event_type, "trailId: no such trail in this webhook's flow", failed=True)
         for r in read

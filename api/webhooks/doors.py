@@ -10,7 +10,7 @@ from storage.facts.queries.webhooks import Door, doors
 from storage.secrets.envelope import Envelope
 
 FRESH = 1.0
-"""Seconds a lookup holds. A deletion counts at once all the same: the write asks again (storage still_active)."""
+"""Seconds a lookup holds. A deletion counts at once all the same: the write asks again (storage/inbox)."""
 MAX_ENTRIES = 10_000
 
 _Key = tuple[str, UUID | None]

@@ -11,7 +11,7 @@ from multidict import CIMultiDictProxy
 
 from api import metrics
 from api.calls import RECEIPT_ID, Call
-from api.reading import clean_text, parse_json
+from api.reading import check_json, clean_text
 from api.webhooks.doors import Doors
 from api.webhooks.schemas import AcceptedOut
 from api.writers import WRITERS
@@ -115,7 +115,7 @@ def _arrival(sender: Sender, door: Door, verified: Verified, headers: dict[str, 
     """Check what is checked before the promise: the syntax of everybody's body, the whole of our own schema."""
     kept = {name: clean_text(name, headers[name]) for name in sender.kept_headers if name in headers}
     delivery = Delivery(verified.event, kept, raw)
-    parse_json(sender.json_of(delivery))
+    check_json(sender.json_of(delivery))
     if sender.validate_on_accept:
         sender.parse(delivery)
     return Arrival(

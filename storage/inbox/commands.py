@@ -42,6 +42,7 @@ WITH arrived AS (
   SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::bytea[],
                        $10::bytea[], $11::int[])
     AS a(id, org_id, config_id, source, delivery_id, event, headers, body, body_sha256, copies)
+  WHERE EXISTS (SELECT FROM webhook_configs c WHERE c.id = a.config_id AND c.is_active AND c.archived_at IS NULL)
 ), kept AS (
   INSERT INTO deliveries AS d (id, org_id, config_id, source, delivery_id, event, body_id, body_sha256, status,
                                duplicates, received_at)
@@ -67,9 +68,11 @@ SELECT config_id, delivery_id, id, body_id FROM kept
 """
 
 
-async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt]:
+async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
     """Keep deliveries and queue them; the receipts are in the order of `arrivals`.
 
+    None stands for a delivery whose config lets its sender in no more: whoever proved it may have known the config
+    from before. The statement that keeps a delivery is the one that asks.
     A copy of a known delivery raises its counter and answers the first receipt. A copy of a dead-lettered one brings
     it back to life with the bytes that came now (ARCHITECTURE.md 4.3, webhook answer).
     """
@@ -96,11 +99,12 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt]:
     kept = await tx.rows(_ACCEPT, tx.now, *columns_of(rows, 10))
     ours = {row[0] for row in rows}
     receipts = {(row["config_id"], row["delivery_id"]): Receipt(row["id"], row["id"] in ours) for row in kept}
-    answers = []
+    answers: list[Receipt | None] = []
     for arrival in arrivals:
-        receipt = receipts[arrival.key]
+        receipt = receipts.get(arrival.key)
         answers.append(receipt)
-        receipts[arrival.key] = Receipt(receipt.id, fresh=False)
+        if receipt:
+            receipts[arrival.key] = Receipt(receipt.id, fresh=False)
     return answers
 
 

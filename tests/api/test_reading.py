@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.reading import MAX_DEPTH, guard, parse_json
+from api.reading import MAX_DEPTH, check_json, guard, parse_json
 from domain.errors import Invalid
 
 
@@ -194,6 +194,29 @@ def test_depth_is_found_beside_any_text(beside: object, depth: int) -> None:
     else:
         with pytest.raises(Invalid, match="levels deep"):
             guard(raw)
+
+
+@given(VALUE, st.sampled_from([b"1", b"\xef\xbb\xbf"]) | POISON, st.integers(1, 100), st.booleans())
+def test_a_check_and_a_parse_are_of_one_mind(value: object, odd: bytes, depth: int, cut: bool) -> None:
+    raw = b'[%s, {"a": %s}, %s]' % (json.dumps(value).encode(), odd, nested(depth))
+    agree(raw[:-1] if cut else raw)
+
+
+@given(st.binary(max_size=60) | st.text().map(str.encode) | VALUE.map(json.dumps).map(str.encode))
+def test_a_check_and_a_parse_are_of_one_mind_about_anything(raw: bytes) -> None:
+    agree(raw)
+
+
+def agree(raw: bytes) -> None:
+    assert message_of(check_json, raw) == message_of(parse_json, raw)
+
+
+def message_of(read: Callable[[bytes], object], raw: bytes) -> str | None:
+    try:
+        read(raw)
+    except Invalid as refused:
+        return refused.message
+    return None
 
 
 @given(st.binary(max_size=60))

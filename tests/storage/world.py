@@ -78,6 +78,6 @@ class World:
         source, org = config.source, self.scope.org_id
         return Arrival(org, config.id, source, delivery_id, "workflow_run", headers, body, sha256(body).digest())
 
-    async def deliver(self, *arrivals: Arrival) -> list[Receipt]:
+    async def deliver(self, *arrivals: Arrival) -> list[Receipt | None]:
         async with self.services.database.transaction() as tx:
             return await accept(tx, arrivals)

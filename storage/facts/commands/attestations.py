@@ -10,7 +10,7 @@ from domain.facts.attestations import Attestation, NewAttestation
 from domain.facts.records import ATTESTATION
 from storage.audit.commands import append
 from storage.database import Transaction, columns_of
-from storage.facts.commands.trails import lock_trails, refresh_status
+from storage.facts.commands.trails import LockedTrail, lock_trails, refresh_status
 from storage.scope import Scope
 
 _RECORD = """
@@ -45,6 +45,13 @@ async def record_attestations(tx: Transaction, scope: Scope, new: Sequence[NewAt
     Raises NotFound for an unknown trail: then nothing is recorded.
     """
     trails = await lock_trails(tx, scope, [attestation.trail_id for attestation in new])
+    return await record_on_trails(tx, scope, trails, new)
+
+
+async def record_on_trails(
+    tx: Transaction, scope: Scope, trails: Sequence[LockedTrail], new: Sequence[NewAttestation]
+) -> list[Attestation]:
+    """The same on trails that are held already; all of them are judged."""
     rows = [_row(tx, scope, attestation) for attestation in new]
     await tx.execute(
         _RECORD,

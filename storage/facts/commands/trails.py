@@ -140,7 +140,10 @@ RETURNING {", ".join("t." + column for column in TRAIL_COLUMNS)}
 
 
 async def change_trails(tx: Transaction, scope: Scope, changes: Sequence[TrailChange]) -> None:
-    """Add what later events tell. Several changes of one trail are merged: the last word on each field counts."""
+    """Add what later events tell to trails that this transaction holds (`lock_trails`).
+
+    Several changes of one trail are merged: the last word on each field counts.
+    """
     merged: dict[UUID, TrailChange] = {}
     for change in changes:
         earlier = merged.get(change.trail_id, change)
@@ -150,7 +153,6 @@ async def change_trails(tx: Transaction, scope: Scope, changes: Sequence[TrailCh
     rows = [(change.trail_id, *change.values) for change in ordered if any(change.values)]
     if not rows:
         return
-    await lock_trails(tx, scope, [row[0] for row in rows])
     changed = await tx.rows(_CHANGE, scope.org_id, *columns_of(rows, 4))
     await append(tx, scope, [_event(AuditName.TRAIL_UPDATED, merged[row["id"]].actor, row) for row in changed])
 

@@ -1,6 +1,6 @@
 """Reading webhook configurations, for people and for the front door."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -69,15 +69,6 @@ async def doors(reader: Reader, envelope: Envelope, source: str, config_id: UUID
 
 def _secret_ids(row: Row) -> list[UUID]:
     return [secret_id for secret_id in (row["secret_id"], row["previous_secret_id"]) if secret_id]
-
-
-async def still_active(reader: Reader, config_ids: Collection[UUID]) -> set[UUID]:
-    """Which of the configs let their sender in at this moment: what the cache of doors may be late to know."""
-    rows = await reader.rows(
-        "SELECT id FROM webhook_configs WHERE id = ANY($1::uuid[]) AND is_active AND archived_at IS NULL",
-        list(config_ids),
-    )
-    return {row["id"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
