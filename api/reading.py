@@ -115,7 +115,8 @@ def check_json(raw: bytes) -> None:
         parse_json(raw)
         return
     screened = raw.translate(_COARSE)
-    if b"\\u0000" in raw or _LONG_INTEGER in screened or screened.count(b"[") > MAX_DEPTH:
+    long_integer = _LONG_INTEGER in screened and _LONG_INTEGER in _QUOTED_DIGITS.sub(b"", screened)
+    if b"\\u0000" in raw or long_integer or screened.count(b"[") > MAX_DEPTH:
         parse_json(raw)
 
 
@@ -139,8 +140,10 @@ for _characters, _role in (
 ):
     for _character in _characters:
         _ROLES[_character : _character + 1] = _role
-_COARSE = bytes(role if role in b"0[" else ord(" ") for role in _ROLES)
+_COARSE = bytes(byte if byte == ord('"') else role if role in b"0[" else ord(" ") for byte, role in enumerate(_ROLES))
 """Of the roles those that count where strings are not told from the rest."""
+_QUOTED_DIGITS = re.compile(rb'"0+')
+"""Where a string of digits begins: commits that do not exist are forty zeros."""
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]")
 _LONG_INTEGER = b"0" * len(str(MAX_INTEGER))
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")

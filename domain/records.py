@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from domain.canonical import canonical_json
@@ -24,6 +24,10 @@ class RecordForm:
     columns: tuple[str, ...]
     id_column: str = ID
     version_column: str | None = None
+
+    def extended(self, *columns: str) -> "RecordForm":
+        """The next format of the same record, with more columns."""
+        return replace(self, format=self.format + 1, columns=(*self.columns, *columns))
 
     def declare(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The declared part of a row: of the values just written, or of the row as it stands now."""

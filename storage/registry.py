@@ -7,6 +7,7 @@ from storage.audit import tables as audit_tables
 from storage.blobs import tables as blob_tables
 from storage.facts import tables as facts_tables
 from storage.facts.records import RECORDS as FACTS_RECORDS
+from storage.idempotency import tables as idempotency_tables
 from storage.identity import tables as identity_tables
 from storage.identity.records import RECORDS as IDENTITY_RECORDS
 from storage.inbox import tables as inbox_tables
@@ -22,6 +23,7 @@ TABLES = (
     audit_tables,
     blob_tables,
     facts_tables,
+    idempotency_tables,
     identity_tables,
     inbox_tables,
     ledger_tables,

@@ -20,7 +20,8 @@ from integrations import SENDERS
 from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
 from storage.database import TRANSIENT, Transaction
 from storage.facts.commands.attestations import record_on_trails
-from storage.facts.commands.trails import TrailChange, change_trails, lock_trails, open_trails
+from storage.facts.commands.status import lock_trails
+from storage.facts.commands.trails import TrailChange, change_trails, open_trails
 from storage.facts.queries.trails import flows_of_trails, newest_trails_of_commits
 from storage.facts.queries.webhooks import ConfigTarget, targets
 from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, give_back, retry_later

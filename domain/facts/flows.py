@@ -7,6 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from domain.errors import FieldError, Invalid
+from domain.facts.requirements import Template
 
 MAX_TAGS = 50
 MAX_TAG_KEY = 64
@@ -26,6 +27,7 @@ class NewFlow:
     requires_approval: bool = False
     required_approver_roles: Sequence[str] = ()
     visibility: Visibility = "PRIVATE"
+    template: Template | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class Flow:
     requires_approval: bool
     required_approver_roles: list[str]
     visibility: Visibility
+    template_text: str | None
     created_at: datetime
     updated_at: datetime
 

@@ -2,7 +2,7 @@
 
 from domain.records import VERSION, RecordForm
 
-FLOW = RecordForm(
+FLOW_1 = RecordForm(
     kind="flow",
     format=1,
     columns=(
@@ -22,8 +22,9 @@ FLOW = RecordForm(
     ),
     version_column=VERSION,
 )
+FLOW = FLOW_1.extended("template_text", "template")
 
-TRAIL = RecordForm(
+TRAIL_1 = RecordForm(
     kind="trail",
     format=1,
     columns=(
@@ -48,8 +49,9 @@ TRAIL = RecordForm(
     ),
     version_column=VERSION,
 )
+TRAIL = TRAIL_1.extended("template_text", "template")
 
-ATTESTATION = RecordForm(
+ATTESTATION_1 = RecordForm(
     kind="attestation",
     format=1,
     columns=(
@@ -74,7 +76,137 @@ ATTESTATION = RecordForm(
         "processor",
     ),
 )
+ATTESTATION = ATTESTATION_1.extended("slot", "git_commit", "payload")
 """An attestation together with its first result (n = 1); later results are records of their own."""
+
+ATTESTATION_RESULT = RecordForm(
+    kind="attestation_result",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "attestation_id",
+        "n",
+        "status",
+        "reason",
+        "details",
+        "processor",
+        "evidence_id",
+        "created_at",
+    ),
+)
+"""A result after the first: of a processor that read evidence, or of whoever overrides."""
+
+ARTIFACT_REPORT = RecordForm(
+    kind="artifact_report",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "artifact_id",
+        "flow_id",
+        "trail_id",
+        "digest",
+        "slot",
+        "name",
+        "tag",
+        "registry",
+        "artifact_type",
+        "git_commit",
+        "build_url",
+        "commit_url",
+        "annotations",
+        "claimed_by",
+        "reported_by",
+        "observed_at",
+        "created_at",
+    ),
+)
+
+EVIDENCE = RecordForm(
+    kind="evidence",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "attestation_id",
+        "trail_id",
+        "digest",
+        "name",
+        "size",
+        "media_type",
+        "external_url",
+        "uploaded_by",
+        "created_at",
+    ),
+)
+
+PROVENANCE = RecordForm(
+    kind="provenance",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "report_id",
+        "trail_id",
+        "digest",
+        "builder_id",
+        "builder_type",
+        "build_config_uri",
+        "source_repository_uri",
+        "source_commit_sha",
+        "build_started_on",
+        "build_finished_on",
+        "signature",
+        "envelope",
+        "slsa_level",
+        "recorded_by",
+        "created_at",
+    ),
+)
+
+PROVENANCE_CHECK = RecordForm(
+    kind="provenance_check",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "provenance_id",
+        "n",
+        "status",
+        "key_id",
+        "predicate_type",
+        "reason",
+        "checked_by",
+        "created_at",
+    ),
+)
+
+PROVENANCE_KEY = RecordForm(
+    kind="provenance_key",
+    format=1,
+    columns=("id", "org_id", "name", "key_id", "algorithm", "public_key", "version", "created_at", "archived_at"),
+    version_column=VERSION,
+)
+
+VERDICT = RecordForm(
+    kind="verdict",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "kind",
+        "flow_id",
+        "trail_id",
+        "environment_id",
+        "digest",
+        "outcome",
+        "inputs",
+        "result",
+        "decided_by",
+        "created_at",
+    ),
+)
 
 WEBHOOK_CONFIG = RecordForm(
     kind="webhook_config",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from storage.database import Database, Transaction
-from storage.facts.commands.trails import lock_trails, refresh_status
+from storage.facts.commands.status import lock_trails, refresh_status
 from storage.rebuild import LONG, Count, Progress
 from storage.scope import Scope
 
@@ -31,30 +31,35 @@ SELECT id, created_at FROM trails WHERE org_id = $1 AND (created_at, id) > ($2, 
 
 _HEADS = """
 WITH fresh AS MATERIALIZED (
-  SELECT DISTINCT ON (a.trail_id, k.digest, k.key)
-         a.org_id, a.trail_id, k.digest, k.key, a.type, a.id AS attestation_id, r.status, a.observed_at
+  SELECT DISTINCT ON (a.trail_id, k.slot, k.digest, k.key)
+         a.org_id, a.trail_id, k.slot, k.digest, k.key, a.type, a.id AS attestation_id, r.n AS result_n, r.status,
+         a.observed_at
   FROM attestations a
   CROSS JOIN LATERAL (
-    SELECT coalesce(a.digest, '') AS digest, coalesce(nullif(a.name, ''), 'type:' || a.type) AS key
+    SELECT coalesce(a.slot, '') AS slot, coalesce(a.digest, '') AS digest,
+           coalesce(nullif(a.name, ''), 'type:' || a.type) AS key
   ) k
   JOIN LATERAL (
-    SELECT status FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
+    SELECT n, status FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
   ) r ON true
   WHERE a.org_id = $1 AND a.trail_id = ANY($2::uuid[])
-  ORDER BY a.trail_id, k.digest, k.key, a.observed_at DESC, a.id DESC
+  ORDER BY a.trail_id, k.slot, k.digest, k.key, a.observed_at DESC, a.id DESC
 ), dropped AS (
   DELETE FROM slot_heads h
-  WHERE h.trail_id = ANY($2) AND NOT (h.slot = '' AND EXISTS (
-    SELECT FROM fresh f WHERE f.trail_id = h.trail_id AND f.digest = h.digest AND f.key = h.key))
+  WHERE h.trail_id = ANY($2) AND NOT EXISTS (
+    SELECT FROM fresh f
+    WHERE f.trail_id = h.trail_id AND f.slot = h.slot AND f.digest = h.digest AND f.key = h.key)
   RETURNING true
 ), written AS (
-  INSERT INTO slot_heads AS h (org_id, trail_id, slot, digest, key, type, attestation_id, status, observed_at)
-  SELECT org_id, trail_id, '', digest, key, type, attestation_id, status, observed_at FROM fresh
+  INSERT INTO slot_heads AS h (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status,
+                               observed_at)
+  SELECT org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at FROM fresh
   ON CONFLICT (trail_id, slot, digest, key) DO UPDATE
   SET org_id = excluded.org_id, type = excluded.type, attestation_id = excluded.attestation_id,
-      status = excluded.status, observed_at = excluded.observed_at
-  WHERE (h.org_id, h.type, h.attestation_id, h.status, h.observed_at) IS DISTINCT FROM
-        (excluded.org_id, excluded.type, excluded.attestation_id, excluded.status, excluded.observed_at)
+      result_n = excluded.result_n, status = excluded.status, observed_at = excluded.observed_at
+  WHERE (h.org_id, h.type, h.attestation_id, h.result_n, h.status, h.observed_at) IS DISTINCT FROM
+        (excluded.org_id, excluded.type, excluded.attestation_id, excluded.result_n, excluded.status,
+         excluded.observed_at)
   RETURNING true
 )
 SELECT (SELECT count(*) FROM dropped) + (SELECT count(*) FROM written)
@@ -92,7 +97,7 @@ async def rebuild_heads(database: Database, scope: Scope) -> AsyncIterator[Progr
 async def _rebuild_chunk(tx: Transaction, scope: Scope, trail_ids: list[UUID]) -> int:
     trails = await lock_trails(tx, scope, trail_ids)
     heads: int = await tx.value(_HEADS, scope.org_id, trail_ids)
-    await refresh_status(tx, trails)
+    await refresh_status(tx, scope, trails)
     judged: int = await tx.value(_CHANGED, [trail.id for trail in trails], [trail.status.value for trail in trails])
     return heads + judged
 

@@ -12,7 +12,8 @@ class RecordSource:
     """Where the records of one form live.
 
     `select` is `SELECT … FROM …` with every declared column under its declared name; `id` is the expression of the
-    record's id, for conditions put behind it. `table` is named in findings. `opens` is False where a leaf must stay
+    record's id, for conditions put behind it. `table` is named in findings. `older` holds the forms of former versions
+    of Trailgate, whose leaves still stand. `opens` is False where a leaf must stay
     closed to whoever may verify it: an administrator's key of one's own choice could be guessed from its hash.
     """
 
@@ -21,12 +22,19 @@ class RecordSource:
     select: str
     id: str = "id"
     opens: bool = True
+    older: tuple[RecordForm, ...] = ()
 
     @classmethod
-    def plain(cls, form: RecordForm, table: str, *, opens: bool = True) -> "RecordSource":
+    def plain(
+        cls, form: RecordForm, table: str, *, opens: bool = True, older: tuple[RecordForm, ...] = ()
+    ) -> "RecordSource":
         """All declared columns in one table."""
         select = f"SELECT {', '.join(form.columns)} FROM {table}"  # noqa: S608 - names of our own
-        return cls(form, table, select, opens=opens)
+        return cls(form, table, select, opens=opens, older=older)
+
+    def form_of(self, number: int) -> RecordForm | None:
+        """The form under which a leaf of that format was made."""
+        return next((form for form in (self.form, *self.older) if form.format == number), None)
 
     @classmethod
     def eventful(cls, form: RecordForm) -> "RecordSource":

@@ -56,14 +56,17 @@ def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Map
         return verdict(
             Outcome.ERASED, f"{event['record_kind']} {event['record_id']} cannot be opened: its nonce is gone"
         )
-    if source is None or source.form.format != event["format"]:
+    form = source.form_of(event["format"]) if source else None
+    if source is None or form is None:
         return verdict(Outcome.ALTERED, f"no record form '{event['record_kind']}' of format {event['format']}")
     if source.form.columns and live is None:
         return verdict(Outcome.MISSING, f"{source.table} has no row {event['record_id']}")
     row = live or {}
     if source.version_of(row) > event["record_version"]:
         return verdict(Outcome.VERIFIED, SUPERSEDED)
-    if leaf(source.form, event["nonce"], event, row) != event["leaf"]:
+    # A column that a later form added had no value yet: an old leaf must not be a way to put one in unseen.
+    added = [row[column] for column in source.form.columns if column not in form.columns]
+    if leaf(form, event["nonce"], event, row) != event["leaf"] or any(value is not None for value in added):
         return verdict(
             Outcome.ALTERED, f"{source.table} {event['record_id']} or its audit event differs from what was sealed"
         )
@@ -156,7 +159,8 @@ async def verify_record(
 def _opening(source: RecordSource | None, event: Row, live: Row | None) -> Opening | None:
     if source is None or not source.opens:
         return None
-    return Opening(event["format"], event["nonce"], envelope(source.form, event, live or {}))
+    form = source.form_of(event["format"]) or source.form
+    return Opening(event["format"], event["nonce"], envelope(form, event, live or {}))
 
 
 def _first_problem(events: Sequence[Row], source: RecordSource | None, live: Row | None) -> tuple[Outcome, str] | None:

@@ -158,6 +158,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")
         "NaN",
         "1e999",
         "99999999999999999999",
+        "0" * 40,
         "\\u0000",
         ": -Infinity,",
     ]

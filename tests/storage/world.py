@@ -13,6 +13,7 @@ from domain.facts.trails import NewTrail, Trail
 from domain.facts.webhooks import WebhookConfig
 from storage.facts.commands.attestations import record_attestations
 from storage.facts.commands.flows import create_flow
+from storage.facts.commands.results import NewResult, add_results
 from storage.facts.commands.trails import open_trails
 from storage.facts.commands.webhooks import NewWebhookConfig, create_webhook_config
 from storage.identity.bootstrap import bootstrap
@@ -63,6 +64,18 @@ class World:
     async def attest(self, *new: NewAttestation) -> list[Attestation]:
         async with self.services.database.transaction() as tx:
             return await record_attestations(tx, self.scope, new)
+
+    async def judge(self, attestation: Attestation, status: str) -> UUID:
+        """A second result of it, as a processor gives one; the answer is the result's id."""
+        new = NewResult(
+            attestation.trail_id, attestation.id, ResultStatus(status), self.actor, details="{}", processor="junit"
+        )
+        async with self.services.database.transaction() as tx:
+            await add_results(tx, self.scope, [new])
+            found: UUID = await tx.value(
+                "SELECT id FROM attestation_results WHERE attestation_id = $1 ORDER BY n DESC LIMIT 1", attestation.id
+            )
+        return found
 
     async def config(self, flow: Flow, source: str = "GITHUB") -> WebhookConfig:
         new = NewWebhookConfig(source, flow.id, SECRET)

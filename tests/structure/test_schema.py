@@ -47,7 +47,15 @@ async def test_every_tenant_table_has_its_tenant_and_an_index_for_it(services: S
             continue
         assert "org_id" in table.columns, f"{table.name} has no tenant"
         assert not table.columns["org_id"].nullable
-        by_id_only = {"attestation_results", "flow_versions", "slot_heads", "trails", "secrets"}
+        by_id_only = {
+            "attestation_results",
+            "flow_versions",
+            "idempotency_keys",
+            "provenance_checks",
+            "slot_heads",
+            "trails",
+            "secrets",
+        }
         assert "org_id" in indexed[table.name] or table.name in by_id_only, f"{table.name} has no index by tenant"
 
 

@@ -89,7 +89,8 @@ class AttestationOut(WireModel):
 
     @classmethod
     def of(cls, attestation: Attestation, org_slug: str) -> "AttestationOut":
-        """An attestation of the caller's organisation. Evidence files are not stored by this version."""
+        """An attestation of the caller's organisation, with the file uploaded last."""
+        file = attestation.evidence
         return cls(
             id=attestation.id,
             trail_id=attestation.trail_id,
@@ -100,9 +101,9 @@ class AttestationOut(WireModel):
             metadata=attestation.user_data,
             name=attestation.name,
             evidence_url=attestation.evidence_url,
-            evidence_file_hash=None,
-            evidence_file_name=None,
-            evidence_file_size_bytes=None,
+            evidence_file_hash=file.digest.removeprefix("sha256:") if file else None,
+            evidence_file_name=file.name if file else None,
+            evidence_file_size_bytes=file.size if file else None,
             compliant=attestation.status == ResultStatus.PASSED,
             attested_by=attestation.claimed_by,
             org_slug=org_slug,

@@ -10,30 +10,33 @@ from domain.facts.attestations import Attestation, NewAttestation
 from domain.facts.records import ATTESTATION
 from storage.audit.commands import append
 from storage.database import Transaction, columns_of
-from storage.facts.commands.trails import LockedTrail, lock_trails, refresh_status
+from storage.facts.commands.status import LockedTrail, lock_trails, refresh_status
 from storage.scope import Scope
 
 _RECORD = """
 WITH facts AS (
-  INSERT INTO attestations (id, org_id, trail_id, type, name, digest, origin, source_id, details, description,
-                            evidence_url, user_data, claimed_by, reported_by, observed_at, created_at)
-  SELECT a.id, $1, a.trail_id, a.type, a.name, a.digest, a.origin, a.source_id, a.details, a.description,
-         a.evidence_url, a.user_data, a.claimed_by, a.reported_by, a.observed_at, $2
-  FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[], $10::text[],
-              $11::text[], $12::text[], $13::jsonb[], $14::text[], $15::uuid[], $16::timestamptz[])
-    AS a(id, trail_id, type, name, digest, origin, source_id, details, description, evidence_url, user_data,
-         claimed_by, reported_by, observed_at)
+  INSERT INTO attestations (id, org_id, trail_id, type, name, slot, digest, git_commit, origin, source_id, details,
+                            description, evidence_url, user_data, payload, claimed_by, reported_by, observed_at,
+                            created_at)
+  SELECT a.id, $1, a.trail_id, a.type, a.name, a.slot, a.digest, a.git_commit, a.origin, a.source_id, a.details,
+         a.description, a.evidence_url, a.user_data, a.payload, a.claimed_by, a.reported_by, a.observed_at, $2
+  FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
+              $11::uuid[], $12::text[], $13::text[], $14::text[], $15::jsonb[], $16::jsonb[], $17::text[],
+              $18::uuid[], $19::timestamptz[])
+    AS a(id, trail_id, type, name, slot, digest, git_commit, origin, source_id, details, description, evidence_url,
+         user_data, payload, claimed_by, reported_by, observed_at)
 ), results AS (
-  INSERT INTO attestation_results (attestation_id, n, org_id, status, created_at)
-  SELECT r.id, 1, $1, r.status, $2 FROM unnest($3::uuid[], $17::text[]) AS r(id, status)
+  INSERT INTO attestation_results (attestation_id, n, org_id, status, id, created_at)
+  SELECT r.id, 1, $1, r.status, r.id, $2 FROM unnest($3::uuid[], $20::text[]) AS r(id, status)
 )
-INSERT INTO slot_heads (org_id, trail_id, slot, digest, key, type, attestation_id, status, observed_at)
-SELECT $1, h.trail_id, '', h.digest, h.key, h.type, h.attestation_id, h.status, h.observed_at
-FROM unnest($18::uuid[], $19::text[], $20::text[], $21::text[], $22::uuid[], $23::text[], $24::timestamptz[])
-  AS h(trail_id, digest, key, type, attestation_id, status, observed_at)
+INSERT INTO slot_heads (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at)
+SELECT $1, h.trail_id, h.slot, h.digest, h.key, h.type, h.attestation_id, 1, h.status, h.observed_at
+FROM unnest($21::uuid[], $22::text[], $23::text[], $24::text[], $25::text[], $26::uuid[], $27::text[],
+            $28::timestamptz[])
+  AS h(trail_id, slot, digest, key, type, attestation_id, status, observed_at)
 ON CONFLICT (trail_id, slot, digest, key) DO UPDATE
-SET type = excluded.type, attestation_id = excluded.attestation_id, status = excluded.status,
-    observed_at = excluded.observed_at
+SET type = excluded.type, attestation_id = excluded.attestation_id, result_n = excluded.result_n,
+    status = excluded.status, observed_at = excluded.observed_at
 WHERE (excluded.observed_at, excluded.attestation_id) > (slot_heads.observed_at, slot_heads.attestation_id)
 """
 
@@ -58,9 +61,9 @@ async def record_on_trails(
         scope.org_id,
         tx.now,
         *columns_of([[row[column] for column in _WRITTEN] for row in rows], len(_WRITTEN)),
-        *columns_of(_heads(rows, new), 7),
+        *columns_of(_heads(rows, new), 8),
     )
-    await refresh_status(tx, trails)
+    await refresh_status(tx, scope, trails)
     events = [_event(attestation, row) for attestation, row in zip(new, rows, strict=True)]
     await append(tx, scope, events, [("attestations", row["trail_id"]) for row in rows])
     return [Attestation(**{name: row[name] for name in Attestation.__dataclass_fields__}) for row in rows]
@@ -71,13 +74,16 @@ _WRITTEN = (
     "trail_id",
     "type",
     "name",
+    "slot",
     "digest",
+    "git_commit",
     "origin",
     "source_id",
     "details",
     "description",
     "evidence_url",
     "user_data",
+    "payload",
     "claimed_by",
     "reported_by",
     "observed_at",
@@ -93,28 +99,33 @@ def _row(tx: Transaction, scope: Scope, new: NewAttestation) -> dict[str, Any]:
         "trail_id": new.trail_id,
         "type": new.type,
         "name": new.name,
+        "slot": new.slot,
         "digest": new.digest,
+        "git_commit": new.git_commit,
         "origin": new.origin.value,
         "source_id": new.source_id,
         "details": new.details,
         "description": new.description,
         "evidence_url": new.evidence_url,
         "user_data": normalise(new.user_data),
+        "payload": normalise(new.payload),
         "claimed_by": new.claimed_by,
         "reported_by": new.actor.principal_id,
         "observed_at": new.observed_at or tx.now,
         "created_at": tx.now,
         "status": new.status.value,
+        "result_n": 1,
         "reason": None,
         "processor": None,
+        "evidence": None,
     }
 
 
 def _heads(rows: Sequence[Mapping[str, Any]], new: Sequence[NewAttestation]) -> list[tuple[Any, ...]]:
     """The newest of each key within the batch: a statement may touch a row but once."""
-    newest: dict[tuple[UUID, str, str], tuple[Any, ...]] = {}
+    newest: dict[tuple[UUID, str, str, str], tuple[Any, ...]] = {}
     for row, attestation in zip(rows, new, strict=True):
-        key = (row["trail_id"], row["digest"] or "", attestation.key)
+        key = (row["trail_id"], row["slot"] or "", row["digest"] or "", attestation.key)
         head = (*key, row["type"], row["id"], row["status"], row["observed_at"])
         if key not in newest or _recency(head) > _recency(newest[key]):
             newest[key] = head
@@ -122,7 +133,7 @@ def _heads(rows: Sequence[Mapping[str, Any]], new: Sequence[NewAttestation]) -> 
 
 
 def _recency(head: tuple[Any, ...]) -> tuple[Any, UUID]:
-    return head[6], head[4]
+    return head[7], head[5]
 
 
 def _event(new: NewAttestation, row: Mapping[str, Any]) -> Event:

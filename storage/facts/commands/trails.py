@@ -10,9 +10,8 @@ import asyncpg
 from domain.audit import Actor, AuditName, Event
 from domain.canonical import normalise
 from domain.errors import Conflict, NotFound
-from domain.facts.attestations import ResultStatus
 from domain.facts.records import TRAIL
-from domain.facts.trails import Head, NewTrail, Requirements, Trail, TrailStatus, trail_status
+from domain.facts.trails import NewTrail, Trail, TrailStatus
 from storage.audit.commands import append
 from storage.database import Transaction, columns_of
 from storage.facts.queries.trails import TRAIL_COLUMNS
@@ -20,17 +19,21 @@ from storage.scope import Scope
 
 _VERSIONS = "SELECT id, version FROM flows WHERE org_id = $1 AND id = ANY($2::uuid[]) AND archived_at IS NULL"
 
+_SEALED_COLUMNS = (*TRAIL_COLUMNS, "template")
+
 _OPEN = f"""
-INSERT INTO trails ({", ".join(TRAIL_COLUMNS)})
+INSERT INTO trails ({", ".join(_SEALED_COLUMNS)})
 SELECT t.id, $1, t.flow_id, t.flow_version, t.name, t.correlation_key, t.git_commit_sha, t.git_branch, t.git_author,
        t.git_author_email, t.git_repository, t.pull_request_id, t.pull_request_reviewer, t.deployment_actor,
-       t.build_url, t.user_data, '{TrailStatus.PENDING}', $2, 1, $2
+       t.build_url, t.user_data, t.template_text, '{TrailStatus.PENDING}', $2, 1, $2, t.template
 FROM unnest($3::uuid[], $4::uuid[], $5::int[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[],
-            $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::jsonb[])
+            $11::text[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[], $17::jsonb[], $18::text[],
+            $19::jsonb[])
   AS t(id, flow_id, flow_version, name, correlation_key, git_commit_sha, git_branch, git_author, git_author_email,
-       git_repository, pull_request_id, pull_request_reviewer, deployment_actor, build_url, user_data)
+       git_repository, pull_request_id, pull_request_reviewer, deployment_actor, build_url, user_data, template_text,
+       template)
 ON CONFLICT (flow_id, correlation_key) DO NOTHING
-RETURNING {", ".join(TRAIL_COLUMNS)}
+RETURNING {", ".join(_SEALED_COLUMNS)}
 """  # noqa: S608 - names of our own
 
 _EDGES = """
@@ -53,14 +56,14 @@ async def open_trails(tx: Transaction, scope: Scope, new: Sequence[NewTrail]) ->
     }
     rows = [_row(trail_id, trail, versions[trail.flow_id]) for trail_id, trail in drafts.items()]
     try:
-        made = await tx.rows(_OPEN, scope.org_id, tx.now, *columns_of(rows, 15))
+        made = await tx.rows(_OPEN, scope.org_id, tx.now, *columns_of(rows, 17))
     except asyncpg.UniqueViolationError as error:
         raise Conflict("This flow has a trail of that name already.") from error
     events = [_event(AuditName.TRAIL_CREATED, drafts[row["id"]].actor, row) for row in made]
     event_ids = await append(tx, scope, events, [("trails", row["flow_id"]) for row in made])
     edges = [(_commit_key(row), row["id"], event_id) for row, event_id in zip(made, event_ids, strict=True)]
     await tx.execute(_EDGES, scope.org_id, *columns_of(edges, 3))
-    return [Trail(**row) for row in made]
+    return [Trail(**{column: row[column] for column in TRAIL_COLUMNS}) for row in made]
 
 
 async def _flow_versions(tx: Transaction, scope: Scope, flow_ids: set[UUID]) -> Mapping[UUID, int]:
@@ -88,6 +91,8 @@ def _row(trail_id: UUID, trail: NewTrail, flow_version: int) -> tuple[Any, ...]:
         trail.deployment_actor,
         trail.build_url,
         normalise(trail.user_data),
+        trail.template.text if trail.template else None,
+        trail.template.requirements.to_json() if trail.template else None,
     )
 
 
@@ -135,7 +140,7 @@ WHERE t.org_id = $1 AND t.id = c.id
   AND (coalesce(c.pull_request_id, t.pull_request_id), coalesce(c.pull_request_reviewer, t.pull_request_reviewer),
        coalesce(c.deployment_actor, t.deployment_actor))
       IS DISTINCT FROM (t.pull_request_id, t.pull_request_reviewer, t.deployment_actor)
-RETURNING {", ".join("t." + column for column in TRAIL_COLUMNS)}
+RETURNING {", ".join("t." + column for column in _SEALED_COLUMNS)}
 """  # noqa: S608 - names of our own
 
 
@@ -155,55 +160,3 @@ async def change_trails(tx: Transaction, scope: Scope, changes: Sequence[TrailCh
         return
     changed = await tx.rows(_CHANGE, scope.org_id, *columns_of(rows, 4))
     await append(tx, scope, [_event(AuditName.TRAIL_UPDATED, merged[row["id"]].actor, row) for row in changed])
-
-
-@dataclass(frozen=True, slots=True)
-class LockedTrail:
-    """A trail whose row this transaction holds, with what its pinned flow version requires."""
-
-    id: UUID
-    status: TrailStatus
-    requirements: Requirements
-
-
-_LOCK = """
-SELECT t.id, t.status, v.required_types, v.requires_approval
-FROM trails t JOIN flow_versions v ON v.flow_id = t.flow_id AND v.version = t.flow_version
-WHERE t.org_id = $1 AND t.id = ANY($2::uuid[])
-ORDER BY t.id FOR NO KEY UPDATE OF t
-"""
-
-
-async def lock_trails(tx: Transaction, scope: Scope, trail_ids: Sequence[UUID]) -> list[LockedTrail]:
-    """Hold the trails, always in the order of their ids. Raises NotFound for the first that is not there."""
-    wanted = set(trail_ids)
-    rows = await tx.rows(_LOCK, scope.org_id, list(wanted))
-    for missing in wanted - {row["id"] for row in rows}:
-        raise NotFound(f"There is no trail {missing}.")
-    return [
-        LockedTrail(
-            row["id"],
-            TrailStatus(row["status"]),
-            Requirements(tuple(row["required_types"]), row["requires_approval"]),
-        )
-        for row in rows
-    ]
-
-
-_HEADS = "SELECT trail_id, type, status FROM slot_heads WHERE trail_id = ANY($1::uuid[])"
-
-_SET_STATUS = """
-UPDATE trails t SET status = s.status, status_at = $1
-FROM unnest($2::uuid[], $3::text[]) AS s(id, status) WHERE t.id = s.id
-"""
-
-
-async def refresh_status(tx: Transaction, trails: Sequence[LockedTrail]) -> None:
-    """Judge locked trails anew from their heads, and keep what changed."""
-    heads: dict[UUID, list[Head]] = {trail.id: [] for trail in trails}
-    for row in await tx.rows(_HEADS, list(heads)):
-        heads[row["trail_id"]].append(Head(row["type"], ResultStatus(row["status"])))
-    verdicts = [(trail.id, trail_status(trail.requirements, heads[trail.id])) for trail in trails]
-    changed = [(t.id, verdict.value) for t, (_, verdict) in zip(trails, verdicts, strict=True) if verdict != t.status]
-    if changed:
-        await tx.execute(_SET_STATUS, tx.now, *columns_of(changed, 2))

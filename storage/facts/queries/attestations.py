@@ -3,22 +3,46 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain.facts.attestations import Attestation
+from domain.errors import NotFound
+from domain.facts.attestations import Attestation, EvidenceSummary
 from storage.counters import total
-from storage.database import Reader
+from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
 from storage.paging import Listing, Page, Window, fetch_page, with_total
 from storage.scope import Scope
 
 _ATTESTATIONS = """
-SELECT a.id, a.org_id, a.trail_id, a.type, a.name, a.digest, a.origin, a.source_id, a.details, a.description,
-       a.evidence_url, a.user_data, a.claimed_by, a.observed_at, a.created_at, r.status, r.reason
+SELECT a.id, a.org_id, a.trail_id, a.type, a.name, a.slot, a.digest, a.git_commit, a.origin, a.source_id,
+       coalesce(r.details, a.details) AS details, a.description, a.evidence_url, a.user_data, a.payload, a.claimed_by,
+       a.observed_at, a.created_at, r.n AS result_n, r.status, r.reason,
+       f.digest AS file_digest, f.name AS file_name, f.size AS file_size
 FROM attestations a
 JOIN LATERAL (
-  SELECT status, reason FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
+  SELECT n, status, reason, details FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
 ) r ON true
+LEFT JOIN LATERAL (
+  SELECT digest, name, size FROM evidence WHERE org_id = a.org_id AND attestation_id = a.id
+  ORDER BY created_at DESC, id DESC LIMIT 1
+) f ON true
 """
-_LISTING = Listing(_ATTESTATIONS, "a.created_at", "a.id", lambda row: Attestation(**row))
+
+
+def _made(row: Row) -> Attestation:
+    fields = dict(row)
+    digest, name, size = fields.pop("file_digest"), fields.pop("file_name"), fields.pop("file_size")
+    return Attestation(**fields, evidence=EvidenceSummary(digest, name, size) if digest else None)
+
+
+_LISTING = Listing(_ATTESTATIONS, "a.created_at", "a.id", _made)
+
+
+async def get_attestation(reader: Reader, scope: Scope, trail_id: UUID, attestation_id: UUID) -> Attestation:
+    """One attestation of a trail. Raises NotFound, also for one of another trail."""
+    where = "WHERE a.org_id = $1 AND a.trail_id = $2 AND a.id = $3"
+    row = await reader.row(f"{_ATTESTATIONS} {where}", scope.org_id, trail_id, attestation_id)
+    if row is None:
+        raise NotFound(f"There is no attestation {attestation_id} on trail {trail_id}.")
+    return _made(row)
 
 
 async def list_attestations(reader: Reader, scope: Scope, trail_id: UUID, window: Window) -> Page[Attestation]:

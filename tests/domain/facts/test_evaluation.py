@@ -1,13 +1,28 @@
 """The table of ARCHITECTURE.md 4.3 and facts.md 5.4 for a trail's status."""
 
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.facts.attestations import ResultStatus
-from domain.facts.trails import Head, Requirements, TrailStatus, trail_status
+from domain.facts.evaluation import Asked, Head, trail_status
+from domain.facts.requirements import RequirementSet
+from domain.facts.trails import TrailStatus
 
 PASSED, FAILED, PENDING = ResultStatus.PASSED, ResultStatus.FAILED, ResultStatus.PENDING
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def head(kind: str, status: ResultStatus) -> Head:
+    """Every one under a key of its own."""
+    return Head(f"name-{uuid4()}", kind, "", "", status, NOON, uuid4(), 1)
+
+
+def asked(types: list[str] | tuple[str, ...], *, approval: bool = False) -> Asked:
+    return Asked(RequirementSet.of_types(types), approval, "flow")
 
 
 @pytest.mark.parametrize(
@@ -31,27 +46,26 @@ PASSED, FAILED, PENDING = ResultStatus.PASSED, ResultStatus.FAILED, ResultStatus
     ],
 )
 def test_the_table(required: tuple[str, ...], heads: list[tuple[str, ResultStatus]], expected: TrailStatus) -> None:
-    assert trail_status(Requirements(required, approval=False), [Head(*head) for head in heads]) == expected
+    assert trail_status(asked(required), [head(*one) for one in heads], ()) == expected
 
 
-heads = st.lists(st.builds(Head, st.sampled_from("ABC"), st.sampled_from(ResultStatus)), max_size=6)
+heads = st.lists(st.builds(head, st.sampled_from("ABC"), st.sampled_from(ResultStatus)), max_size=6)
 
 
 @given(st.lists(st.sampled_from("ABC"), unique=True), heads, st.randoms())
 def test_the_order_of_reports_does_not_matter(required: list[str], found: list[Head], random: object) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)
-    requirements = Requirements(tuple(required), approval=False)
-    assert trail_status(requirements, found) == trail_status(requirements, shuffled)
+    assert trail_status(asked(required), found, ()) == trail_status(asked(required), shuffled, ())
 
 
 @given(st.lists(st.sampled_from("ABC"), unique=True), heads)
 def test_an_outstanding_approval_is_never_compliant(required: list[str], found: list[Head]) -> None:
-    assert trail_status(Requirements(tuple(required), approval=True), found) != TrailStatus.COMPLIANT
+    assert trail_status(asked(required, approval=True), found, ()) != TrailStatus.COMPLIANT
 
 
 @given(st.lists(st.sampled_from("ABC"), unique=True), heads)
 def test_compliant_means_every_required_type_passed_and_nothing_failed(required: list[str], found: list[Head]) -> None:
-    if trail_status(Requirements(tuple(required), approval=False), found) == TrailStatus.COMPLIANT:
-        assert not [head for head in found if head.status == FAILED]
-        assert set(required) <= {head.type for head in found if head.status == PASSED}
+    if trail_status(asked(required), found, ()) == TrailStatus.COMPLIANT:
+        assert not [one for one in found if one.status == FAILED]
+        assert set(required) <= {one.type for one in found if one.status == PASSED}

@@ -1,0 +1,19 @@
+"""Paths of attestations (facts.md 7.2)."""
+
+from api.calls import Route, tagged
+from api.facts.handlers import attestations
+from api.facts.routes.paths import V1
+from domain.permissions import Permission
+
+ROUTES = tagged(
+    "Attestations",
+    Route(
+        "POST",
+        f"{V1}/trails/{{trail_id}}/attestations",
+        attestations.record_attestation,
+        Permission.FACTS_REPORT,
+        status=201,
+        errors=(503,),
+    ),
+    Route("GET", f"{V1}/trails/{{trail_id}}/attestations", attestations.list_attestations, Permission.FACTS_READ),
+)

@@ -1,0 +1,13 @@
+"""Paths of flows (facts.md 4.2)."""
+
+from api.calls import Route, tagged
+from api.facts.handlers import flows
+from api.facts.routes.paths import V1
+from domain.permissions import Permission
+
+ROUTES = tagged(
+    "Flows",
+    Route("POST", f"{V1}/flows", flows.create_flow, Permission.FACTS_MANAGE, status=201, errors=(404, 409, 422)),
+    Route("GET", f"{V1}/flows", flows.list_flows, Permission.FACTS_READ),
+    Route("GET", f"{V1}/flows/{{flow_id}}", flows.get_flow, Permission.FACTS_READ),
+)

@@ -1,0 +1,3 @@
+"""Where the surface begins."""
+
+V1 = "/api/v1"

@@ -1,0 +1,37 @@
+"""Paths of webhook configurations (integrations.md 13)."""
+
+from api.calls import Route, tagged
+from api.facts.routes.paths import V1
+from api.webhooks import handlers as webhooks
+from domain.permissions import Permission
+
+ROUTES = tagged(
+    "Webhook configs",
+    Route(
+        "POST",
+        f"{V1}/webhook-configs",
+        webhooks.create_webhook_config,
+        Permission.INTEGRATIONS_MANAGE,
+        status=201,
+        errors=(404, 409),
+    ),
+    Route("GET", f"{V1}/webhook-configs", webhooks.list_webhook_configs, Permission.INTEGRATIONS_MANAGE),
+    Route(
+        "POST",
+        f"{V1}/webhook-configs/{{config_id}}/rotate",
+        webhooks.rotate_webhook_secret,
+        Permission.INTEGRATIONS_MANAGE,
+    ),
+    Route(
+        "DELETE",
+        f"{V1}/webhook-configs/{{config_id}}",
+        webhooks.delete_webhook_config,
+        Permission.INTEGRATIONS_MANAGE,
+    ),
+    Route(
+        "GET",
+        f"{V1}/webhook-configs/{{config_id}}/deliveries",
+        webhooks.list_webhook_deliveries,
+        Permission.INTEGRATIONS_MANAGE,
+    ),
+)

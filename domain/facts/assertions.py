@@ -1,0 +1,100 @@
+"""May this artifact go on? One question, answered from what its newest trail shows (facts.md 8)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from domain.facts.attestations import ResultStatus
+from domain.facts.evaluation import Asked, Candidate, Finding, Head, State, about, artifact_findings
+
+
+class Outcome(StrEnum):
+    """The answer."""
+
+    COMPLIANT = "COMPLIANT"
+    NON_COMPLIANT = "NON_COMPLIANT"
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """An attestation that was looked at, and whether it was asked for."""
+
+    head: Head
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """The answer with its reasons. Types and names as facts.md 8.1 lists them: a failed one is missing as well."""
+
+    outcome: Outcome
+    missing_types: tuple[str, ...]
+    failed_types: tuple[str, ...]
+    missing_names: tuple[str, ...]
+    failed_names: tuple[str, ...]
+    considered: tuple[Considered, ...]
+    details: str
+
+
+def assess(asked: Asked, heads: Sequence[Head], candidate: Candidate) -> Assessment:
+    """Judge an artifact by the requirements of its flow.
+
+    What nobody asked for counts only where nothing at all is asked for: then a newest FAILED blocks.
+    """
+    findings = artifact_findings(asked, heads, candidate)
+    open_ones = [one for one in findings if one.state is not State.SATISFIED]
+    relevant = about(candidate, heads)
+    unasked = [head for head in relevant if head.status == ResultStatus.FAILED] if not findings else []
+    blocked = bool(open_ones or unasked or asked.approval or asked.requirements.problem)
+    asked_for = {head.attestation_id for one in findings for head in one.heads}
+    return Assessment(
+        Outcome.NON_COMPLIANT if blocked else Outcome.COMPLIANT,
+        missing_types=_labels(open_ones, named=False),
+        failed_types=(*_labels(open_ones, named=False, only=State.FAILED), *_types(unasked)),
+        missing_names=_labels(open_ones, named=True),
+        failed_names=_labels(open_ones, named=True, only=State.FAILED),
+        considered=tuple(Considered(head, head.attestation_id in asked_for) for head in relevant),
+        details=_details(asked, findings, open_ones, unasked),
+    )
+
+
+def unknown_artifact(asked: Asked) -> Assessment:
+    """The answer where no trail of the flow has the artifact: everything is missing."""
+    requirements = asked.requirements.trail
+    return Assessment(
+        Outcome.NON_COMPLIANT,
+        missing_types=tuple(one.type for one in requirements if one.name is None),
+        failed_types=(),
+        missing_names=tuple(one.name for one in requirements if one.name is not None),
+        failed_names=(),
+        considered=(),
+        details="No trail of this flow has reported this artifact.",
+    )
+
+
+def _labels(findings: Sequence[Finding], *, named: bool, only: State | None = None) -> tuple[str, ...]:
+    chosen = (
+        one.requirement.label
+        for one in findings
+        if (one.requirement.name is not None) == named and only in (None, one.state)
+    )
+    return tuple(dict.fromkeys(chosen))
+
+
+def _types(heads: Sequence[Head]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(head.type for head in heads))
+
+
+def _details(asked: Asked, findings: Sequence[Finding], open_ones: Sequence[Finding], unasked: Sequence[Head]) -> str:
+    failed = [one.requirement.label for one in open_ones if one.state is State.FAILED]
+    missing = [one.requirement.label for one in open_ones if one.state is State.MISSING]
+    parts = [
+        f"failed: {', '.join(dict.fromkeys(failed))}" if failed else "",
+        f"missing: {', '.join(dict.fromkeys(missing))}" if missing else "",
+        f"failed although not required: {', '.join(head.label for head in unasked)}" if unasked else "",
+        "an approval is required and none was granted" if asked.approval else "",
+        asked.requirements.problem,
+        *(one.problem for one in findings if one.problem),
+    ]
+    told = "; ".join(part for part in parts if part)
+    return told or ("all required attestations passed" if findings else "nothing is required")

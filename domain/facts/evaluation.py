@@ -1,0 +1,169 @@
+"""The one evaluator: what is required, held against the newest results (facts.md 5.4, 8; ARCHITECTURE.md 4.3).
+
+Pure: status and assertion are computed from nothing but their arguments, so that both can be recomputed years later.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from uuid import UUID
+
+from domain.facts.attestations import ResultStatus
+from domain.facts.conditions import Context, InvalidCondition, holds
+from domain.facts.requirements import ANY_TYPE, Requirement, RequirementSet
+from domain.facts.trails import TrailStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The newest attestation of one key of a trail, with its newest result.
+
+    `slot` names the artifact it is meant for and `digest` the very one; both are empty where it speaks of the trail.
+    """
+
+    key: str
+    type: str
+    slot: str
+    digest: str
+    status: ResultStatus
+    observed_at: datetime
+    attestation_id: UUID
+    result_n: int
+
+    @property
+    def name(self) -> str | None:
+        """None for an attestation that was reported without one."""
+        return None if self.key == f"type:{self.type}" else self.key
+
+    @property
+    def label(self) -> str:
+        """What a person calls it: its name, else its type."""
+        return self.name or self.type
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An artifact as it was reported: by image name and digest."""
+
+    name: str
+    digest: str
+
+
+class State(StrEnum):
+    """How a requirement stands."""
+
+    SATISFIED = "SATISFIED"
+    FAILED = "FAILED"
+    MISSING = "MISSING"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """How one requirement stands, by which attestations, and what was wrong with its condition."""
+
+    requirement: Requirement
+    state: State
+    heads: tuple[Head, ...] = ()
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Everything a judgement needs to know of the flow: its requirements, its approval rule, what conditions read."""
+
+    requirements: RequirementSet
+    approval: bool
+    flow_name: str
+    flow_tags: tuple[tuple[str, str], ...] = ()
+
+    def context(self, candidate: Candidate | None) -> Context:
+        """What conditions see."""
+        name, digest = (candidate.name, candidate.digest) if candidate else (None, None)
+        return Context(self.flow_name, dict(self.flow_tags), name, digest)
+
+
+def trail_status(asked: Asked, heads: Sequence[Head], artifacts: Sequence[Candidate]) -> TrailStatus:
+    """The verdict on a trail.
+
+    Any newest FAILED makes it NON_COMPLIANT. It is COMPLIANT when all that applies is satisfied, every artifact of the
+    template was reported, something passed and no approval is outstanding; approvals do not exist yet, so a flow that
+    asks for one stays PENDING.
+    """
+    if any(head.status == ResultStatus.FAILED for head in heads):
+        return TrailStatus.NON_COMPLIANT
+    findings = trail_findings(asked, heads, artifacts)
+    complete = findings is not None and all(one.state is State.SATISFIED for one in findings)
+    passed = any(head.status == ResultStatus.PASSED for head in heads)
+    settled = passed or bool(asked.requirements.artifacts)  # an empty trail of a flow that asks for nothing is PENDING
+    return TrailStatus.COMPLIANT if complete and settled and not asked.approval else TrailStatus.PENDING
+
+
+def trail_findings(asked: Asked, heads: Sequence[Head], artifacts: Sequence[Candidate]) -> list[Finding] | None:
+    """Every requirement that applies to the trail and its artifacts.
+
+    None when that cannot be told: an artifact was never reported, or the requirements cannot be read.
+    """
+    if asked.requirements.problem:
+        return None
+    findings = [*_findings(asked, asked.requirements.trail, heads, None)]
+    for slot in asked.requirements.artifacts:
+        reported = [artifact for artifact in artifacts if artifact.name == slot.name]
+        if not reported:
+            return None
+        for artifact in reported:
+            findings += _findings(asked, slot.requirements, about(artifact, heads), artifact)
+    return findings
+
+
+def artifact_findings(asked: Asked, heads: Sequence[Head], candidate: Candidate) -> list[Finding]:
+    """Every requirement that applies to one artifact of a trail: the trail's own, and those under the artifact's name.
+
+    Evidence that bears another digest, or is meant for another artifact, does not count.
+    """
+    relevant = about(candidate, heads)
+    findings = [*_findings(asked, asked.requirements.trail, relevant, candidate)]
+    for slot in asked.requirements.artifacts:
+        if slot.name == candidate.name:
+            findings += _findings(asked, slot.requirements, relevant, candidate)
+    return findings
+
+
+def about(candidate: Candidate, heads: Iterable[Head]) -> list[Head]:
+    """The heads that speak of this artifact, or of its trail as a whole."""
+    return [head for head in heads if head.digest in ("", candidate.digest) and head.slot in ("", candidate.name)]
+
+
+def _findings(
+    asked: Asked, requirements: Iterable[Requirement], heads: Sequence[Head], candidate: Candidate | None
+) -> Iterable[Finding]:
+    for requirement in requirements:
+        problem: str | None = None
+        if requirement.condition is not None:
+            try:
+                if not holds(requirement.condition, asked.context(candidate)):
+                    continue
+            except InvalidCondition as error:
+                problem = f"if of '{requirement.label}': {error}"  # it applies: a rule that cannot be read never waives
+        found = _matching(requirement, heads, candidate)
+        yield Finding(requirement, _state(found), tuple(found), problem)
+
+
+def _matching(requirement: Requirement, heads: Sequence[Head], candidate: Candidate | None) -> list[Head]:
+    """By name the newest one, if it is of the right type; by type the newest of every key.
+
+    What was reported for one artifact is no answer to a name that is asked of the trail as a whole.
+    """
+    if requirement.name is None:
+        return [head for head in heads if head.type == requirement.type]
+    named = [head for head in heads if head.name == requirement.name and (candidate or not head.slot)]
+    newest = max(named, key=lambda head: (head.observed_at, head.attestation_id), default=None)
+    fits = newest is not None and requirement.type in (ANY_TYPE, newest.type)
+    return [newest] if newest is not None and fits else []
+
+
+def _state(found: Sequence[Head]) -> State:
+    statuses = {head.status for head in found}
+    if ResultStatus.FAILED in statuses:
+        return State.FAILED
+    return State.SATISFIED if statuses == {ResultStatus.PASSED} else State.MISSING

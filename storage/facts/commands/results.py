@@ -1,0 +1,87 @@
+"""Later results of an attestation: what a processor read in its evidence. The first one came with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from domain.audit import Actor, AuditName, Event
+from domain.facts.attestations import ResultStatus
+from domain.facts.records import ATTESTATION_RESULT
+from storage.audit.commands import append
+from storage.database import Transaction, columns_of
+from storage.facts.commands.status import lock_trails, refresh_status
+from storage.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class NewResult:
+    """What is now held to be true of an attestation. `details` takes the place of what was shown before."""
+
+    trail_id: UUID
+    attestation_id: UUID
+    status: ResultStatus
+    actor: Actor
+    details: str | None = None
+    reason: str | None = None
+    processor: str | None = None
+    evidence_id: UUID | None = None
+
+
+_ADD = """
+WITH added AS (
+  INSERT INTO attestation_results (attestation_id, n, org_id, status, id, reason, details, processor, evidence_id,
+                                   created_at)
+  SELECT r.attestation_id,
+         (SELECT max(n) FROM attestation_results known WHERE known.attestation_id = r.attestation_id)
+           + row_number() OVER (PARTITION BY r.attestation_id ORDER BY r.id),
+         $1, r.status, r.id, r.reason, r.details, r.processor, r.evidence_id, $2
+  FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[])
+    AS r(id, attestation_id, status, reason, details, processor, evidence_id)
+  RETURNING *
+), newest AS (
+  SELECT DISTINCT ON (attestation_id) attestation_id, n, status FROM added ORDER BY attestation_id, n DESC
+), heads AS (
+  UPDATE slot_heads h SET status = newest.status, result_n = newest.n
+  FROM newest WHERE h.trail_id = ANY($10::uuid[]) AND h.attestation_id = newest.attestation_id
+)
+SELECT id, org_id, attestation_id, n, status, reason, details, processor, evidence_id, created_at
+FROM added ORDER BY id
+"""
+
+
+async def add_results(tx: Transaction, scope: Scope, new: Sequence[NewResult]) -> None:
+    """Add results, and judge the trails anew. Raises NotFound for an unknown trail.
+
+    The trails are held while the numbers of the results are given.
+    """
+    trails = await lock_trails(tx, scope, [result.trail_id for result in new])
+    drafts = {tx.new_id(): result for result in new}
+    rows = [
+        (
+            result_id,
+            result.attestation_id,
+            result.status.value,
+            result.reason,
+            result.details,
+            result.processor,
+            result.evidence_id,
+        )
+        for result_id, result in drafts.items()
+    ]
+    trail_ids = [trail.id for trail in trails]
+    added = await tx.rows(_ADD, scope.org_id, tx.now, *columns_of(rows, 7), trail_ids)
+    await refresh_status(tx, scope, trails)
+    await append(tx, scope, [_event(drafts[row["id"]], row) for row in added])
+
+
+def _event(result: NewResult, row: Mapping[str, Any]) -> Event:
+    payload = {
+        "attestationId": str(row["attestation_id"]),
+        "trailId": str(result.trail_id),
+        "status": row["status"],
+        "processor": row["processor"],
+        "result": row["n"],
+    }
+    name = AuditName.ATTESTATION_PROCESSED
+    return Event(name, result.actor, ATTESTATION_RESULT, row, payload, trail_id=result.trail_id)
