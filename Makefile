@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run install test test-all check bench fmt lock settings openapi clean
+.PHONY: run install test test-all check bench bench-seed fmt fuzz lock settings openapi clean
 
 run: install  ## Start everything embedded on http://127.0.0.1:8080
 	@$(BIN)/trailgate up
@@ -27,6 +27,9 @@ test: install  ## The suite, in under 10 minutes on two cores
 test-all: install  ## The suite with kills, whole journeys and every slow case
 	@$(BIN)/python -m pytest -n auto
 
+fuzz: install  ## Two hundred requests to each operation that nobody thought of; FUZZ_REQUESTS=n for others
+	@FUZZ_REQUESTS=$${FUZZ_REQUESTS:-200} $(BIN)/python -m pytest -n auto tests/fuzz
+
 check: install  ## Lint, types and the structure of the house
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -35,6 +38,9 @@ check: install  ## Lint, types and the structure of the house
 
 bench: install  ## Ratios against a bare baseline; writes docs/benchmarks.md (needs wrk)
 	@$(BIN)/python -m tests.bench
+
+bench-seed: install  ## A million attestations in ./bench-data, to look at and to measure
+	@$(BIN)/python -m tests.bench.seed
 
 fmt: install  ## Format, and mend what can be mended
 	@$(BIN)/ruff format .

@@ -12,6 +12,7 @@ from api.health import STOPPING, Stopping
 from api.key_uses import KeyUses
 from api.middleware import install
 from api.observation import observer
+from api.uploads import MAX_FILE
 from api.webhooks.doors import Doors
 from api.webhooks.front_door import DOORS
 from api.writers import WRITERS, open_writers
@@ -28,7 +29,8 @@ def build_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[DOORS] = Doors(services.database, services.envelope)
     app[STOPPING] = Stopping()
-    app[STAGING] = settings.data_dir / "staging"
+    app[STAGING] = services.blobs.staging
+    app[MAX_FILE] = settings.evidence_max_size
     app.cleanup_ctx.extend([_prepared, _key_uses, _writers])
     app.on_shutdown.append(_stop)
     surface = facts_surface(settings.webhook_max_body)

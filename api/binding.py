@@ -7,9 +7,10 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.calls import REQUEST_ID, SERVICES, STAGING, Call, Reply, Route, Surface
+from api.idempotency import keyed, once, takes_key
 from api.problems import invalid_fields, invalid_input
 from api.reading import clean_text, expect_later, guard, media_type, read_body, require_media_type
 from api.routing import Table
@@ -35,6 +36,7 @@ class Endpoint:
         self.signature: Signature = read_signature(route)
         self.accepts = accepted_types(surface, route, self.signature)
         self.produces = route.produces or surface.produces
+        self.takes_key = takes_key(route, self.signature)
         self._path = tuple(one for one in self.signature.parameters if one.place == "path")
         self._headers = tuple(one for one in self.signature.parameters if one.place == "header")
         self.empty_status = HTTPStatus.NO_CONTENT if route.status == HTTPStatus.OK else route.status
@@ -48,13 +50,24 @@ class Endpoint:
         arguments = self._parameters(request)
         if self.signature.query is not None:
             arguments["query"] = _read_query(self.signature.query, request)
+        content = b""
         if self.signature.raw:
-            arguments["raw"] = await self._raw(request)
+            content = arguments["raw"] = await self._raw(request)
         elif (form := self._form_wanted(request)) is not None:
-            return await self._answer_form(form, call, request, arguments)
+            return await self._answer_form(form, call, arguments)
         elif self.signature.body is not None:
-            await self._read_json(self.signature.body, request, arguments)
-        return self._reply(await self.route.handler(call, **arguments))
+            content = await self._read_json(self.signature.body, request, arguments)
+        return await self._perform(call, arguments, content)
+
+    async def _perform(self, call: Call, arguments: dict[str, Any], content: bytes | BaseModel) -> web.StreamResponse:
+        """Call the handler, once for all requests of one Idempotency-Key."""
+
+        async def perform(call: Call) -> web.StreamResponse:
+            return self._reply(await self.route.handler(call, **arguments))
+
+        repeatable = self.takes_key and not arguments.get("dry_run")
+        request = keyed(call, self.signature, content) if repeatable else None
+        return await (once(call, self.surface, request, perform) if request else perform(call))
 
     async def _admitted(self, request: web.Request) -> Principal:
         principal = await self.surface.authenticate(request)
@@ -89,26 +102,25 @@ class Endpoint:
         form, body = self.signature.form, self.signature.body
         return form if body is None or media_type(request) in FORMS else None
 
-    async def _answer_form(
-        self, wanted: FormBody, call: Call, request: web.Request, arguments: dict[str, Any]
-    ) -> web.StreamResponse:
-        if wanted.default is not REQUIRED and not request.can_read_body:
-            return self._reply(await self.route.handler(call, **arguments))
-        media = require_media_type(request, self.accepts).partition(";")[0]
+    async def _answer_form(self, wanted: FormBody, call: Call, arguments: dict[str, Any]) -> web.StreamResponse:
+        if wanted.default is not REQUIRED and not call.request.can_read_body:
+            return await self._perform(call, arguments, b"")
+        media = require_media_type(call.request, self.accepts).partition(";")[0]
         form = Form(wanted.fields, self.route.max_body)
         try:
-            arguments["form"] = await form.read(request, media)
-            return self._reply(await self.route.handler(call, **arguments))
+            arguments["form"] = await form.read(call.request, media)
+            return await self._perform(call, arguments, arguments["form"])
         finally:
             form.discard()
 
-    async def _read_json(self, wanted: Body, request: web.Request, arguments: dict[str, Any]) -> None:
+    async def _read_json(self, wanted: Body, request: web.Request, arguments: dict[str, Any]) -> bytes:
         if wanted.default is not REQUIRED and not request.can_read_body:
-            return
+            return b""
         require_media_type(request, self.accepts)
         raw = await read_body(request, self.route.max_body)
         if raw or wanted.default is REQUIRED:
             arguments["body"] = _read_body(wanted.adapter, raw)
+        return raw
 
     def _reply(self, result: Any) -> web.StreamResponse:
         if isinstance(result, web.StreamResponse):

@@ -15,12 +15,15 @@ from pydantic.json_schema import JsonSchemaMode
 
 from api.binding import FORMS, Endpoint
 from api.calls import PATH_PARAMETER, Surface
+from api.idempotency import HEADER, MAX_KEY, REPLAYED
 from api.problems import Problem
 from api.signatures import REQUIRED, Parameter
 
 Schema = dict[str, Any]
 _REF = "#/components/schemas/"
 _BINARY: Schema = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
+_STREAMED: Mapping[str, Schema] = {"application/octet-stream": _BINARY}
+"""Schemas of media types that handlers write themselves; of others nothing is promised but the type."""
 _TEXT: Schema = {"type": "string"}
 _EXAMPLE_MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 _EXAMPLE_REQUEST_ID = "0d5f2c1e9b7a4c3f8e6d5c4b3a291807"
@@ -29,6 +32,7 @@ _HEADERS: Mapping[str, Schema] = {
     "X-Request-Id": {"schema": _TEXT, "description": "Names this request in the server's log"},
     "WWW-Authenticate": {"schema": _TEXT, "description": "How to authenticate (RFC 9110, section 11.6.1)"},
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before the next attempt"},
+    REPLAYED: {"schema": {"const": "true"}, "description": f"The answer that this `{HEADER}` had before"},
 }
 _ERROR_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 
@@ -47,6 +51,16 @@ MESSAGES: Mapping[int, str] = {
     500: "The server failed; the request id finds the cause in its log",
     502: "A system that had to be asked failed",
     503: "It cannot be taken now; see `Retry-After`",
+}
+
+
+_KEY: Schema = {
+    "name": HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Names this request for 24 hours: sent again it gets the same answer and changes nothing. Another "
+    "request under the same key is refused with 422; 409 with `Retry-After` means that the first is still at work",
+    "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
 }
 
 
@@ -142,7 +156,7 @@ class _Operation:
             "summary": summary.rstrip("."),
             "description": rest.strip(),
             "tags": [self._route.tag] if self._route.tag else [],
-            "parameters": [*self._parameters(), *self._query()],
+            "parameters": [*self._parameters(), *self._query(), *([_KEY] if self._endpoint.takes_key else [])],
             "requestBody": self._request_body(),
             "responses": self._responses(),
             "x-permission": permission.value if permission else None,
@@ -195,17 +209,20 @@ class _Operation:
         if self._route.status == HTTPStatus.OK and own is not None:
             schema = {"anyOf": [self._schemas.given(own), schema]}
         content = {self._endpoint.produces: {"schema": schema}}
-        return {str(int(HTTPStatus.OK)): _response("OK: with X-Dry-Run, what would have been done", content)}
+        replayed = REPLAYED if self._route.status == HTTPStatus.OK and self._endpoint.takes_key else None
+        return {str(int(HTTPStatus.OK)): _response("OK: with X-Dry-Run, what would have been done", content, replayed)}
 
     def _answer(self) -> dict[str, Schema]:
         adapter, produces, status = self._signature.answer.own, self._endpoint.produces, self._route.status
+        replayed = REPLAYED if self._endpoint.takes_key else None
         if adapter is not None:
             schema = self._schemas.given(adapter)
         elif self._signature.answer.streams:
-            schema = _TEXT if produces.startswith("text/") else _BINARY
+            schema = _TEXT if produces.startswith("text/") else _STREAMED.get(produces, {})
         else:
-            return {str(int(self._endpoint.empty_status)): _response(_phrase(self._endpoint.empty_status))}
-        return {str(int(status)): _response(_phrase(status), {produces: {"schema": schema}})}
+            status = self._endpoint.empty_status
+            return {str(int(status)): _response(_phrase(status), header=replayed)}
+        return {str(int(status)): _response(_phrase(status), {produces: {"schema": schema}}, replayed)}
 
     def _responses(self) -> dict[str, Schema]:
         errors = {str(status): self._error(status) for status in sorted(self._error_statuses())}
@@ -222,6 +239,8 @@ class _Operation:
             statuses.add(404)
         if signature.body or signature.form or signature.raw:
             statuses |= {413} | ({415} if self._endpoint.accepts else set())
+        if self._endpoint.takes_key:
+            statuses |= {409, 422}
         return statuses
 
     def _error(self, status: int) -> Schema:

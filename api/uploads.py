@@ -1,37 +1,45 @@
 """Forms: multipart and URL-encoded bodies as one validated model, files streamed to staging while being hashed.
 
 The declared field decides whether a part is a file, not the part: clients put file names on fields and leave them off
-files. Parts come in any order; unknown parts are skipped. RFC 7578.
+files. Parts come in any order; unknown parts are skipped. RFC 7578. Where a route accepts other media types as well,
+such a body is, as it stands, the form's one file.
 """
 
 import asyncio
+import errno
 import hashlib
+import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
-from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp import hdrs, web
 from pydantic import ValidationError
 
 from api.calls import MEBIBYTE, STAGING, Upload
+from api.multipart import Multipart, Part
 from api.problems import invalid_input, invalid_under
 from api.reading import clean_text, guard, permit_body, read_body, too_large
 from api.signatures import Fields, put
-from domain.errors import Invalid
+from domain.errors import Invalid, Unavailable
 
 MULTIPART = "multipart/form-data"
 URL_ENCODED = "application/x-www-form-urlencoded"
+BINARY = "application/octet-stream"
 
+MAX_FILE: web.AppKey[int] = web.AppKey("max_file", int)
+"""Bytes that one file may have; then `Route.max_body` caps all the rest of its form. Absent: it caps both together."""
 MAX_FIELD = MEBIBYTE
 """Bytes of one field that is no file: it is held in memory."""
 MAX_FIELDS = 1000
-_CHUNK = 64 * 1024
-_FLUSH = MEBIBYTE
-_MAX_FILE_NAME = 255
+MAX_FILE_NAME = 255
+_PIECE = MEBIBYTE
+"""Bytes that a thread is given at once."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_COME_BACK = 60
 
 
 class Form:
@@ -43,8 +51,13 @@ class Form:
         self._staged: list[Path] = []
 
     async def read(self, request: web.Request, media: str) -> Any:
-        """The validated model. Raises `Invalid`, or `TooLarge` when the whole body exceeds its cap in bytes."""
-        data = await (self._multipart(request) if media == MULTIPART else self._url_encoded(request))
+        """The validated model. Raises `Invalid`, or `TooLarge` when the body or a file exceeds its cap in bytes."""
+        if media == MULTIPART:
+            data = await self._multipart(request)
+        elif media == URL_ENCODED:
+            data = await self._url_encoded(request)
+        else:
+            data = await self._whole(request)
         try:
             return self._fields.adapter.validate_python(data)
         except ValidationError as error:
@@ -64,103 +77,140 @@ class Form:
         return self._fields.gather(pairs)
 
     async def _multipart(self, request: web.Request) -> dict[str, Any]:
-        if (request.content_length or 0) > self._max_body:
-            raise too_large(self._max_body)
+        longest = self._max_body + request.app.get(MAX_FILE, 0)
+        if (request.content_length or 0) > longest:
+            raise too_large(longest)
+        body = Multipart(request.content, request.headers[hdrs.CONTENT_TYPE], self._max_body)
         await permit_body(request)
         data: dict[str, Any] = {}
-        with _malformed():
-            content = _BoundedStream(request.content, self._max_body)
-            reader = MultipartReader(request.headers, cast(StreamReader, content))
-        while (part := await self._next_part(reader)) is not None:
-            await self._take(request.app[STAGING], part, data)
+        while (part := await body.next_part()) is not None:
+            await self._take(request, body, part, data)
         return data
 
-    async def _next_part(self, reader: MultipartReader) -> BodyPartReader | None:
-        with _malformed():
-            part = await reader.next()  # skips the rest of the part before
-        if isinstance(part, MultipartReader):
-            raise Invalid("Malformed form: a part is itself multipart")
-        return part
-
-    async def _take(self, staging: Path, part: BodyPartReader, data: dict[str, Any]) -> None:
-        with _malformed():
-            name = clean_text("a part's name", part.name or "")
+    async def _take(self, request: web.Request, body: Multipart, part: Part, data: dict[str, Any]) -> None:
+        name = clean_text("a part's name", part.name)
         shape = self._fields.shape(name)
         if shape is None:
-            return  # the reader skips it on its way to the next part
+            return  # the body skips it on its way to the next part
         if shape.upload:
-            put(data, name, await self._file(staging, part, name), many=shape.many)
+            upload = await self._file(request, _allowed(request, body), part, name)
+            put(data, name, upload, many=shape.many)
         else:
-            put(data, name, await _text(part, name, json=shape.json), many=shape.many)
+            put(data, name, await _text(body, name, json=shape.json), many=shape.many)
 
-    async def _file(self, directory: Path, part: BodyPartReader, name: str) -> Upload:
-        file_name = _base_name(clean_text(name, part.filename or ""))
-        content_type = clean_text(name, part.headers.get("Content-Type", "application/octet-stream"))
-        with tempfile.NamedTemporaryFile(dir=directory, prefix="upload-", delete=False) as file:
-            path = Path(file.name)
-            self._staged.append(path)
-            staging, pending = _HashedFile(file), bytearray()
-            while chunk := await _chunk(part):
-                pending += chunk
-                if len(pending) >= _FLUSH:
-                    await asyncio.to_thread(staging.append, bytes(pending))
-                    pending.clear()
-            await asyncio.to_thread(staging.append, bytes(pending))
-        return Upload(path, staging.digest.hexdigest(), staging.size, file_name, content_type)
+    async def _whole(self, request: web.Request) -> dict[str, Any]:
+        longest = request.app.get(MAX_FILE, self._max_body)
+        if (request.content_length or 0) > longest:
+            raise too_large(longest)
+        await permit_body(request)
+        name = next(name for name, shape in self._fields.shapes.items() if shape.upload)
+        part = Part(name, "", request.headers.get(hdrs.CONTENT_TYPE, ""))
+        return {name: await self._file(request, _raw(request), part, name)}
 
-
-class _HashedFile:
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.digest = hashlib.sha256()
-        self.size = 0
-
-    def append(self, data: bytes) -> None:
-        self.digest.update(data)
-        self._file.write(data)
-        self.size += len(data)
+    async def _file(self, request: web.Request, content: AsyncIterator[bytes], part: Part, name: str) -> Upload:
+        file_name = base_name(clean_text(name, part.file_name))
+        content_type = clean_text(name, part.content_type) or BINARY
+        longest = request.app.get(MAX_FILE, self._max_body)
+        async with _staging(request.app[STAGING]) as staged:
+            self._staged.append(staged.path)
+            async for chunk in content:
+                await staged.append(chunk)
+                if staged.size > longest:
+                    raise too_large(longest)
+            sha256 = await staged.finish()
+        return Upload(staged.path, sha256, staged.size, file_name, content_type)
 
 
-class _BoundedStream:
-    """The part of `StreamReader` that the multipart reader uses; stops once more than the cap has arrived.
+class _Staged:
+    """A file that a thread hashes and writes, one piece behind what arrives.
 
-    It counts what came over the wire, so that a preamble, part headers and skipped parts count as well.
+    It is synced to the disk here, so that the transaction which promotes it need not wait for that.
     """
 
-    def __init__(self, content: StreamReader, max_body: int) -> None:
-        self._content = content
-        self._max_body = max_body
-        self._unread = b""  # kept here: `StreamReader.unread_data` warns that it is deprecated
+    def __init__(self, file: IO[bytes]) -> None:
+        self.path = Path(file.name)
+        self.size = 0
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._writing: asyncio.Task[None] | None = None
 
-    def at_eof(self) -> bool:
-        return not self._unread and self._content.at_eof()
+    async def append(self, piece: bytes) -> None:
+        """Take note of what arrived; waits when the disk is slower than the wire."""
+        self._pieces.append(piece)
+        self._held += len(piece)
+        self.size += len(piece)
+        if self._held >= _PIECE:
+            await self._hand_over()
 
-    def unread_data(self, data: bytes) -> None:
-        self._unread = data + self._unread
+    async def finish(self) -> str:
+        """The digest in hexadecimal, once everything is on the disk."""
+        await self._hand_over()
+        await self.settle()
+        self._writing = asyncio.create_task(asyncio.to_thread(self._sync))
+        await self.settle()
+        return self._digest.hexdigest()
 
-    async def read(self, size: int) -> bytes:
-        self._check()
-        if not self._unread:
-            return await self._content.read(size)
-        chunk, self._unread = self._unread[:size], self._unread[size:]
-        return chunk
+    async def settle(self) -> None:
+        """Wait for the thread. Raises Unavailable where the disk is full."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            await writing
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise Unavailable("There is no room for this file right now; try again later.", _COME_BACK) from error
 
-    async def readline(self, *, max_line_length: int | None = None) -> bytes:
-        self._check()
-        line, newline, self._unread = self._unread.partition(b"\n")
-        if newline:
-            return line + newline
-        return line + await self._content.readline(max_line_length=max_line_length)
+    async def _hand_over(self) -> None:
+        await self.settle()
+        pieces, self._pieces, self._held = self._pieces, [], 0
+        self._writing = asyncio.create_task(asyncio.to_thread(self._write, pieces))
 
-    def _check(self) -> None:
-        if self._content.total_bytes > self._max_body:
-            raise too_large(self._max_body)
+    def _write(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._digest.update(piece)
+            self._file.write(piece)
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
 
-async def _text(part: BodyPartReader, name: str, *, json: bool) -> str:
+@asynccontextmanager
+async def _staging(directory: Path) -> AsyncIterator[_Staged]:
+    with tempfile.NamedTemporaryFile(dir=directory, prefix="upload-", delete=False) as file:
+        staged = _Staged(file)
+        try:
+            yield staged
+        finally:
+            await staged.settle()
+
+
+async def _allowed(request: web.Request, body: Multipart) -> AsyncIterator[bytes]:
+    """The content of a file part, which has a cap of its own where the application sets one."""
+    apart = MAX_FILE in request.app
+    async for chunk in body.content():
+        if apart:
+            body.allow(len(chunk))
+        yield chunk
+
+
+async def _raw(request: web.Request) -> AsyncIterator[bytes]:
+    """The body as it arrives, after decompression."""
+    try:
+        while chunk := await request.content.readany():
+            yield chunk
+    except web.RequestPayloadError as error:
+        raise Invalid("The body does not arrive as its transfer or content encoding promises") from error
+
+
+async def _text(body: Multipart, name: str, *, json: bool) -> str:
     """A field that is no file, held in memory up to its own cap."""
     raw = bytearray()
-    while chunk := await _chunk(part):
+    async for chunk in body.content():
         raw += chunk
         if len(raw) > MAX_FIELD:
             raise too_large(MAX_FIELD)
@@ -173,22 +223,8 @@ async def _text(part: BodyPartReader, name: str, *, json: bool) -> str:
     return clean_text(name, text)
 
 
-async def _chunk(part: BodyPartReader) -> bytes:
-    with _malformed():
-        return await part.read_chunk(_CHUNK)
-
-
-@contextmanager
-def _malformed() -> Iterator[None]:
-    """What aiohttp's multipart reader raises for a broken body, as `Invalid`."""
-    try:
-        yield
-    except (ValueError, AssertionError, RuntimeError, HttpProcessingError, web.RequestPayloadError) as error:
-        raise Invalid("Malformed form: the multipart body does not follow its boundary") from error
-
-
-def _base_name(file_name: str) -> str:
-    """The name without directories of either kind of slash; browsers and scripts send whole paths."""
+def base_name(file_name: str) -> str:
+    """The name without directories of either kind of slash, for display only; browsers and scripts send whole paths."""
     printable = "".join(character for character in file_name if character.isprintable())
-    name = PurePosixPath(printable.replace("\\", "/")).name[:_MAX_FILE_NAME]
+    name = PurePosixPath(printable.replace("\\", "/")).name[:MAX_FILE_NAME]
     return "" if name == ".." else name

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from api.calls import Call
 from domain.facts.attestations import Attestation, NewAttestation
 from domain.permissions import Principal
+from storage.database import JoinedDatabase
 from storage.facts.commands.attestations import record_attestations
 from storage.group_commit import GroupCommit, Limits
 from storage.identity.queries import principals_of_keys
@@ -40,6 +42,19 @@ class Writers:
 
 
 WRITERS: web.AppKey[Writers] = web.AppKey("writers", Writers)
+
+
+async def record(call: Call, report: Report, *, dry_run: bool) -> Attestation:
+    """Record an attestation in one commit with those of other requests.
+
+    A dry run, and a request whose effect must be kept together with its answer, have a transaction of their own.
+    """
+    database = call.services.database
+    if not dry_run and not isinstance(database, JoinedDatabase):
+        return await call.request.app[WRITERS].reports.submit(report)
+    async with database.transaction(dry_run=dry_run) as tx:
+        [attestation] = await record_attestations(tx, report.scope, [report.attestation])
+    return attestation
 
 
 @asynccontextmanager

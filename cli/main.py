@@ -16,6 +16,7 @@ from cli.output import note
 from cli.processes import api, worker
 from cli.rebuild import rebuild
 from cli.schema import migrate, openapi, settings
+from cli.sweep import sweep
 from cli.up import up
 from domain.errors import TrailgateError
 from storage.database import UNREACHABLE
@@ -37,6 +38,7 @@ for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, rest
 app.add_typer(keys, name="keys")
 app.add_typer(organisations, name="organisations")
 app.add_typer(inbox, name="inbox")
+app.add_typer(sweep, name="sweep")
 
 _NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
 _EXPECTED = (

@@ -125,6 +125,10 @@ class Database:
             except _RolledBack:
                 pass
 
+    def within(self, tx: Transaction) -> "JoinedDatabase":
+        """The database as seen inside an open transaction: whatever it writes is kept or lost with all of that."""
+        return JoinedDatabase(self.pool, self.clock, self.ids, tx.connection)
+
     @asynccontextmanager
     async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
         try:
@@ -137,6 +141,22 @@ class Database:
             raise Unavailable("The database went away meanwhile; try again shortly.", 2) from error
         finally:
             await self.pool.release(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedDatabase(Database):
+    """One open transaction in the place of the pool: transactions inside it are savepoints."""
+
+    connection: asyncpg.Connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Reader]:
+        """A reader of the open transaction, whose isolation is settled: each statement sees what is committed then."""
+        yield Reader(self.connection)
+
+    @asynccontextmanager
+    async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
+        yield self.connection
 
 
 @asynccontextmanager

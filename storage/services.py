@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from arq.connections import ArqRedis
 
+from storage.blobs.store import BlobStore
 from storage.clock import Clock, SystemClock
 from storage.database import Database, open_database
 from storage.ids import Ids
@@ -22,6 +23,7 @@ class Services:
     settings: Settings
     database: Database
     redis: ArqRedis
+    blobs: BlobStore
     doorbell: Doorbell
     envelope: Envelope
     signer: Signer
@@ -42,6 +44,8 @@ async def open_services(settings: Settings, name: str, clock: Clock | None = Non
     if settings.database_url is None or settings.redis_url is None:
         raise NotConfigured("Set TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or run `trailgate up`.")
     clock, ids = clock or SystemClock(), Ids()
+    blobs = BlobStore(settings.blobs)
+    blobs.prepare()
     async with (
         open_database(settings.database_url, size=settings.database_pool, clock=clock, ids=ids, name=name) as database,
         open_redis(settings.redis_url) as redis,
@@ -51,6 +55,7 @@ async def open_services(settings: Settings, name: str, clock: Clock | None = Non
             settings=settings,
             database=database,
             redis=redis,
+            blobs=blobs,
             doorbell=doorbell,
             envelope=Envelope(load_master_key(settings)),
             signer=load_signer(settings),

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     region: str = Field("us-east-1", description="Region written into audit events and answers")
     database_pool: int = Field(16, ge=2, le=200, description="Connections per process")
     webhook_max_body: int = Field(25 * 2**20, ge=1024, description="Largest webhook body, bytes (GitHub sends 25 MiB)")
+    evidence_max_size: int = Field(2 * 2**30, ge=1, description="Largest evidence file, bytes")
+    evidence_max_files: int = Field(100, ge=1, description="Evidence files of one attestation")
     inbox_capacity: int = Field(2048, ge=1, description="Deliveries waiting for their commit, per API process")
     inbox_capacity_bytes: int = Field(
         128 * 2**20, ge=2**20, description="Bytes of deliveries waiting for their commit, per API process"
@@ -77,6 +79,11 @@ class Settings(BaseSettings):
     def keys_dir(self) -> Path:
         """Where the key files lie."""
         return self.data_dir / "keys"
+
+    @property
+    def blobs(self) -> Path:
+        """Where the content of evidence lies, and is staged."""
+        return self.data_dir / "blobs"
 
     @property
     def checkpoints(self) -> Path:

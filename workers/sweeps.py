@@ -2,6 +2,7 @@
 
 import structlog
 
+from storage.blobs.sweep import shard_of, sweep_blobs
 from storage.counters import fold
 from storage.fairness import organisations_waiting
 from storage.ledger.queries import unsigned_ledgers
@@ -14,6 +15,8 @@ log = structlog.get_logger()
 
 FOLD_BATCH = 5000
 DAY = 86_400
+BLOBS_EVERY = 30
+"""Seconds between two looks at the blobs: twice in each minute, which has a shard of its own."""
 
 
 async def ring_again(services: Services) -> None:
@@ -49,7 +52,18 @@ async def prepare_partitions(services: Services) -> None:
             await ensure_partitions(tx)
 
 
-SWEEPS = (ring_again, fold_counters, prepare_partitions)
+async def collect_blobs(services: Services) -> None:
+    """Stale staging files, and one shard of the objects that nobody keeps."""
+    async with services.database.transaction() as tx:
+        if not await due(tx, "blobs", BLOBS_EVERY):
+            return
+    shards = [shard_of(services.clock.now())]
+    swept = [swept async for swept in sweep_blobs(services.database, services.blobs, shards)][-1]
+    if swept.removed or swept.staged:
+        log.info("blobs.swept", removed=swept.removed, staged=swept.staged)
+
+
+SWEEPS = (ring_again, fold_counters, prepare_partitions, collect_blobs)
 
 
 async def sweep(services: Services) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import re2
 from lark import Lark, Token, Transformer
-from lark.exceptions import LarkError, VisitError
+from lark.exceptions import LarkError, UnexpectedToken, VisitError
 
 MAX_TEXT = 4096
 MAX_PATTERN = 1000
@@ -23,8 +23,8 @@ MAX_NESTING = 64
 
 _GRAMMAR = r"""
 ?start: either
-?either: both | either _OR both             -> either
-?both: negation | both _AND negation        -> both
+?either: both | both (_OR both)+             -> either
+?both: negation | negation (_AND negation)+  -> both
 ?negation: _NOT negation                    -> negation
          | comparison
 ?comparison: value OPERATOR value           -> comparison
@@ -107,7 +107,7 @@ def _parser() -> Lark:
 
 def _told(error: LarkError, text: str) -> str:
     place = getattr(error, "column", None)
-    if not isinstance(place, int) or place < 1:
+    if not isinstance(place, int) or place < 1 or (isinstance(error, UnexpectedToken) and error.token.type == "$END"):
         return "ends too early"
     return f"cannot be read at character {place}: {text[place - 1 : place + 19]!r}"
 
@@ -129,12 +129,10 @@ class _Compiler(Transformer[Token, Expression]):
     """Each rule of the grammar as a function of the context."""
 
     def either(self, parts: list[Expression]) -> Expression:
-        first, second = parts
-        return lambda context: _truth(first(context)) or _truth(second(context))
+        return lambda context: any(_truth(part(context)) for part in parts)
 
     def both(self, parts: list[Expression]) -> Expression:
-        first, second = parts
-        return lambda context: _truth(first(context)) and _truth(second(context))
+        return lambda context: all(_truth(part(context)) for part in parts)
 
     def negation(self, parts: list[Expression]) -> Expression:
         [inner] = parts

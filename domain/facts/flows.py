@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypedDict
 from uuid import UUID
 
 from domain.errors import FieldError, Invalid
@@ -28,6 +28,19 @@ class NewFlow:
     required_approver_roles: Sequence[str] = ()
     visibility: Visibility = "PRIVATE"
     template: Template | None = None
+
+
+class FlowChange(TypedDict, total=False):
+    """What to change of a flow: a key that is not there leaves the field as it is."""
+
+    name: str
+    description: str
+    required_types: list[str]
+    tags: dict[str, str]
+    requires_approval: bool
+    required_approver_roles: list[str]
+    visibility: Visibility
+    template: Template | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,18 @@ COUNTS = (
     ),
     Count("trails", "SELECT flow_id AS parent_id, count(*) AS n FROM trails WHERE org_id = $1 GROUP BY flow_id"),
     Count(
+        "verdicts",
+        "SELECT '00000000-0000-0000-0000-000000000000'::uuid AS parent_id, count(*) AS n FROM verdicts "
+        "WHERE org_id = $1 HAVING count(*) > 0",
+    ),
+    Count(
         "attestations",
         "SELECT trail_id AS parent_id, count(*) AS n FROM attestations WHERE org_id = $1 GROUP BY trail_id",
+    ),
+    Count("evidence", "SELECT trail_id AS parent_id, count(*) AS n FROM evidence WHERE org_id = $1 GROUP BY trail_id"),
+    Count(
+        "artifacts",
+        "SELECT trail_id AS parent_id, count(*) AS n FROM artifact_reports WHERE org_id = $1 GROUP BY trail_id",
     ),
 )
 
@@ -102,20 +112,30 @@ async def _rebuild_chunk(tx: Transaction, scope: Scope, trail_ids: list[UUID]) -
     return heads + judged
 
 
+_BUILT = """
+SELECT CASE WHEN t.git_repository <> '' THEN t.git_repository || '@' || t.git_commit_sha ELSE t.git_commit_sha END
+         AS to_key, t.id AS from_id, e.id AS event_id
+FROM trails t JOIN audit_events e ON e.record_id = t.id AND e.record_version = 1 AND e.name = 'trail.created'
+WHERE t.org_id = $1 AND e.org_id = $1
+"""
+_REPORTED = """
+SELECT DISTINCT ON (r.digest, r.trail_id) r.digest AS to_key, r.trail_id AS from_id, e.id AS event_id
+FROM artifact_reports r JOIN audit_events e ON e.record_id = r.id AND e.name = 'artifact.reported'
+WHERE r.org_id = $1 AND e.org_id = $1
+ORDER BY r.digest, r.trail_id, e.id
+"""
+_EDGES_FROM_TRAILS = (("commit", "built", _BUILT), ("digest", "reported", _REPORTED))
+"""What the edge leads to, its relation, and the facts that it follows from."""
+
 _EDGES = """
-WITH fresh AS MATERIALIZED (
-  SELECT CASE WHEN t.git_repository <> '' THEN t.git_repository || '@' || t.git_commit_sha ELSE t.git_commit_sha END
-           AS to_key, t.id AS from_id, e.id AS event_id
-  FROM trails t JOIN audit_events e ON e.record_id = t.id AND e.record_version = 1 AND e.name = 'trail.created'
-  WHERE t.org_id = $1 AND e.org_id = $1
-), dropped AS (
+WITH fresh AS MATERIALIZED ({facts}), dropped AS (
   DELETE FROM edges o
-  WHERE o.org_id = $1 AND o.to_kind = 'commit' AND o.from_kind = 'trail' AND o.relation = 'built'
+  WHERE o.org_id = $1 AND o.to_kind = $2 AND o.from_kind = 'trail' AND o.relation = $3
     AND NOT EXISTS (SELECT FROM fresh f WHERE f.to_key = o.to_key AND f.from_id = o.from_id)
   RETURNING true
 ), written AS (
   INSERT INTO edges AS o (org_id, to_kind, to_key, from_kind, from_id, relation, event_id)
-  SELECT $1, 'commit', to_key, 'trail', from_id, 'built', event_id FROM fresh
+  SELECT $1, $2, to_key, 'trail', from_id, $3, event_id FROM fresh
   ON CONFLICT (org_id, to_kind, to_key, from_kind, from_id, relation) DO UPDATE SET event_id = excluded.event_id
   WHERE o.event_id <> excluded.event_id
   RETURNING true
@@ -126,11 +146,16 @@ SELECT (SELECT count(*) FROM fresh) AS seen,
 
 
 async def rebuild_edges(database: Database, scope: Scope) -> AsyncIterator[Progress]:
-    """The edges from commits to the trails that were opened for them, in one statement.
+    """The edges from commits and digests to the trails that were opened for them or reported them.
 
-    It needs no lock: a trail, its event and its edge are committed together, so the statement sees all or none.
+    One statement for each kind. It needs no lock: a fact, its event and its edge are committed together, so the
+    statement sees all or none.
     """
-    async with database.transaction() as tx:
-        await tx.execute("SET LOCAL statement_timeout = 0")
-        row = await tx.connection.fetchrow(_EDGES, scope.org_id, timeout=LONG)
-    yield Progress(row["seen"], row["mended"]) if row else Progress(0, 0)
+    seen = mended = 0
+    for to_kind, relation, facts in _EDGES_FROM_TRAILS:
+        async with database.transaction() as tx:
+            await tx.execute("SET LOCAL statement_timeout = 0")
+            sql = _EDGES.format(facts=facts)
+            row = await tx.connection.fetchrow(sql, scope.org_id, to_kind, relation, timeout=LONG)
+        seen, mended = (seen + row["seen"], mended + row["mended"]) if row else (seen, mended)
+        yield Progress(seen, mended)

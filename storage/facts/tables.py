@@ -79,6 +79,7 @@ trails = Table(
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "flow_id", "created_at", "id"),
     Index(None, "org_id", "git_commit_sha"),
+    Index("trails_open_idx", "org_id", "created_at", "id", postgresql_where=text("status <> 'COMPLIANT'")),
     info={
         "kind": "HEAD"
     },  # facts of its own, plus the derived status and what later events add; see domain/facts/records
@@ -281,6 +282,8 @@ verdicts = Table(
     required("decided_by", Uuid),
     required("created_at", Time),
     Index(None, "org_id", "created_at", "id"),
+    Index(None, "org_id", "flow_id", "created_at", "id"),
+    Index(None, "org_id", "digest", "created_at", "id"),
     info=FACT,
 )
 

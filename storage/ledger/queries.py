@@ -10,7 +10,11 @@ from domain import merkle
 from domain.errors import NotFound
 from domain.ledger import Checkpoint, SignedCheckpoint
 from storage.database import Reader, Row
+from storage.paging import capped_count
 from storage.scope import Scope
+
+MAX_SIZE = 2**63 - 1
+"""No ledger is larger: sequence numbers have 64 bits."""
 
 _TILES = """
 SELECT t.level, t.n, t.hashes FROM ledger_tiles t
@@ -68,22 +72,21 @@ async def ledger_size(reader: Reader, scope: Scope) -> int:
     return await reader.value("SELECT coalesce(max(seq), 0) FROM ledger_entries WHERE org_id = $1", scope.org_id)  # type: ignore[no-any-return]
 
 
-async def entries_of_record(reader: Reader, scope: Scope, record_id: UUID) -> list[LedgerEntry]:
-    """Every sealed event of a record, oldest first."""
-    rows = await reader.rows(
-        f"{_ENTRIES} WHERE l.org_id = $1 AND e.org_id = $1 AND e.record_id = $2 ORDER BY l.seq", scope.org_id, record_id
+async def entry_of_record(reader: Reader, scope: Scope, record_id: UUID, seq: int | None = None) -> LedgerEntry:
+    """The newest entry of a record, or the one of that number. Raises NotFound."""
+    row = await reader.row(
+        f"{_ENTRIES} WHERE l.org_id = $1 AND e.org_id = $1 AND e.record_id = $2 AND ($3::bigint IS NULL OR l.seq = $3) "
+        "ORDER BY l.seq DESC LIMIT 1",
+        scope.org_id,
+        record_id,
+        seq,
     )
-    return [LedgerEntry(**row) for row in rows]
-
-
-async def latest_entry(reader: Reader, scope: Scope, record_id: UUID) -> LedgerEntry:
-    """The newest entry of a record. Raises NotFound."""
-    entries = await entries_of_record(reader, scope, record_id)
-    if not entries:
+    if row is None:
+        which = "entry" if seq is None else f"entry {seq}"
         raise NotFound(
-            f"The ledger has no entry of record {record_id}; what was written just now is sealed within seconds."
+            f"The ledger has no {which} of record {record_id}; what was written just now is sealed within seconds."
         )
-    return entries[-1]
+    return LedgerEntry(**row)
 
 
 _CHECKPOINTS = """
@@ -114,6 +117,37 @@ async def latest_checkpoint(reader: Reader, scope: Scope) -> StoredCheckpoint | 
     return StoredCheckpoint.of(row) if row else None
 
 
+async def checkpoint_of(reader: Reader, scope: Scope, size: int | None = None) -> StoredCheckpoint:
+    """The checkpoint of that size, or the newest. Raises NotFound."""
+    if size is None:
+        found = await latest_checkpoint(reader, scope)
+    else:
+        row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size = $2", scope.org_id, size)
+        found = StoredCheckpoint.of(row) if row else None
+    if found is None:
+        raise NotFound("No checkpoint was signed yet." if size is None else f"There is no checkpoint of size {size}.")
+    return found
+
+
+async def oldest_checkpoint_size(reader: Reader, scope: Scope) -> int | None:
+    """The size at which the first checkpoint was signed."""
+    return await reader.value("SELECT min(size) FROM checkpoints WHERE org_id = $1", scope.org_id)  # type: ignore[no-any-return]
+
+
+async def list_checkpoints(
+    reader: Reader, scope: Scope, *, before: int | None, limit: int
+) -> tuple[list[StoredCheckpoint], int, bool]:
+    """Checkpoints smaller than `before`, largest first; how many there are in all, and whether there are more."""
+    rows = await reader.rows(
+        f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size < $2 ORDER BY c.size DESC LIMIT $3",
+        scope.org_id,
+        MAX_SIZE if before is None else before,
+        limit,
+    )
+    count, capped = await capped_count(reader, "checkpoints c", ["c.org_id = $1"], [scope.org_id])
+    return [StoredCheckpoint.of(row) for row in rows], count, capped
+
+
 async def checkpoints_after(reader: Reader, org_id: UUID, size: int, limit: int) -> list[StoredCheckpoint]:
     """Checkpoints larger than `size`, smallest first."""
     rows = await reader.rows(
@@ -126,6 +160,30 @@ async def inclusion_proof(reader: Reader, org_id: UUID, seq: int, size: int) -> 
     """The audit path of entry `seq` in the tree of that size; one statement."""
     tiles = await read_tiles(reader, org_id, merkle.tiles_for_inclusion(seq - 1, size))
     return merkle.inclusion_proof(seq - 1, size, tiles)
+
+
+async def consistency_proof(reader: Reader, org_id: UUID, old: int, new: int) -> list[bytes]:
+    """Why the tree of `new` entries begins with that of `old` entries; one statement."""
+    tiles = await read_tiles(reader, org_id, merkle.tiles_for_consistency(old, new))
+    return merkle.consistency_proof(old, new, tiles)
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key that signs checkpoints, or did."""
+
+    key_id: str
+    public_key: bytes
+    created_at: datetime
+    is_current: bool
+
+
+async def signing_keys(reader: Reader) -> list[SigningKey]:
+    """Every key this installation ever signed with, newest first; they are the same for all organisations."""
+    rows = await reader.rows(
+        "SELECT key_id, public_key, created_at, is_current FROM signing_keys ORDER BY created_at DESC, key_id"
+    )
+    return [SigningKey(**row) for row in rows]
 
 
 async def waiting(reader: Reader, scope: Scope) -> int:

@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from api.binding import Endpoint
 from storage.services import Services
 from tests.api.facts.caller import Answer, Caller, make_world, unique
-from tests.api.facts.table import ENDPOINTS, WITH_BODY, body_model, example_of, name_of, url_of
+from tests.api.facts.table import ENDPOINTS, WITH_BODY, asking_url, body_model, example_of, name_of, url_of
 from workers.drain import drain
 from workers.seal import seal_and_sign
 
@@ -106,7 +106,7 @@ async def test_every_error_has_a_shape_and_an_example_that_fits_it(document: Doc
 
 async def test_every_body_shows_an_example_that_the_server_takes(document: Document) -> None:
     for endpoint in WITH_BODY:
-        content = document["paths"][endpoint.route.plain_path]["post"]["requestBody"]["content"]
+        content = document["paths"][endpoint.route.plain_path][endpoint.route.method.lower()]["requestBody"]["content"]
         schema = content["application/json"]["schema"]
         name = schema["$ref"].rpartition("/")[2]
         for example in document["components"]["schemas"][name].get("examples", []):
@@ -136,9 +136,12 @@ async def test_the_real_answer_is_what_is_promised(
         api, body = admin, {"slug": unique("org"), "name": "Acme"}
     if endpoint.route.name == "verify_ledger_chain":
         body = {}
-    if body and "flowId" in body:
-        body["flowId"] = world["flow_id"]
-    answer = await api.send(endpoint.route.method, url_of(endpoint, **world), json=body)
+    for name, known in (("flowId", "flow_id"), ("trailId", "trail_id")):
+        if body and name in body:
+            body[name] = world[known]
+    if endpoint.route.name == "get_provenance":
+        await api.record_provenance({"trailId": world["trail_id"], "id": world["artifact_id"]})
+    answer = await api.send(endpoint.route.method, asking_url(endpoint, **world), json=body)
     assert answer.status < 300, answer.text
     promised = operation["responses"][str(answer.status)]
     if answer.status == 204:
@@ -146,7 +149,8 @@ async def test_the_real_answer_is_what_is_promised(
         return
     [(media_type, media)] = promised["content"].items()
     assert answer.headers["Content-Type"].partition(";")[0] == media_type
-    assert problems(document, media["schema"], answer.json) == []
+    shown = answer.json if media_type == "application/json" else answer.text
+    assert problems(document, media["schema"], shown) == []
     refused = await Caller(api.client, "bogus").send(endpoint.route.method, url_of(endpoint, **world), json=body)
     if endpoint.route.permission is not None:
         assert problems(document, {"$ref": "#/components/schemas/ErrorOut"}, refused.json) == []

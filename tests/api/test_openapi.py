@@ -86,6 +86,19 @@ def test_parameters_have_their_real_names_and_formats(facts: dict[str, Any]) -> 
     assert snapshot["path", "expression"]["schema"]["pattern"] == "^(?:.+)$"
 
 
+def test_what_can_be_rehearsed_takes_an_idempotency_key(facts: dict[str, Any]) -> None:
+    takers = [
+        (method, path)
+        for path, operations in facts["paths"].items()
+        for method, operation in operations.items()
+        if any(one["name"] == "Idempotency-Key" for one in operation.get("parameters", ()))
+    ]
+    assert takers == [("post", "/api/v1/flows")]
+    created = facts["paths"]["/api/v1/flows"]["post"]["responses"]["201"]
+    assert "Idempotency-Replayed" in created["headers"]
+    assert "Idempotency-Replayed" in facts["components"]["headers"]
+
+
 def test_request_bodies(facts: dict[str, Any], tmp_path: Path) -> None:
     body = facts["paths"]["/api/v1/flows"]["post"]["requestBody"]
     assert body["required"] is True
@@ -128,7 +141,7 @@ def test_answers(facts: dict[str, Any]) -> None:
     ("path", "method", "statuses"),
     [
         ("/api/v1/flows", "get", {200, 400, 401, 403, 500}),
-        ("/api/v1/flows", "post", {201, 400, 401, 403, 409, 413, 415, 500}),
+        ("/api/v1/flows", "post", {201, 400, 401, 403, 409, 413, 415, 422, 500}),
         ("/api/v1/flows/{flow_id}", "get", {200, 400, 401, 403, 404, 500}),
         ("/api/v1/flows/{flow_id}", "delete", {204, 400, 401, 403, 404, 412, 429, 500}),
         ("/api/v1/receive", "post", {204, 413, 500}),

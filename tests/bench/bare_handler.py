@@ -41,17 +41,18 @@ def build(secret: bytes, keep: Keep | None) -> web.Application:
 async def serve(port: int, secret: str, database_url: str | None) -> None:
     """Serve until killed."""
     if database_url is None:
-        await _listen(build(secret.encode(), None), port)
+        await listen(build(secret.encode(), None), port)
         return
     async with asyncpg.create_pool(database_url, min_size=POOL, max_size=POOL) as pool:
 
         async def keep(delivery_id: str, body: bytes) -> None:
             await pool.execute(_INSERT, delivery_id, body)
 
-        await _listen(build(secret.encode(), keep), port)
+        await listen(build(secret.encode(), keep), port)
 
 
-async def _listen(app: web.Application, port: int) -> None:
+async def listen(app: web.Application, port: int) -> None:
+    """Listen on loopback until killed."""
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port, backlog=1024).start()

@@ -1,4 +1,4 @@
-"""What is measured, in the order of the report (issue 2, "Speed")."""
+"""What is measured, in the order of the report (issues 2 and 3, "Speed")."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tests.bench.outcomes import HotSpot, Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared
-from tests.bench.scenarios import accept, attest, drain, latency, startup
+from tests.bench.scenarios import accept, assertion, attest, drain, latency, scale, startup, upload
 from tests.bench.stand import Stand
 
 Run = Callable[[Stand, Prepared, Plan], Outcome]
@@ -32,6 +32,9 @@ SCENARIOS: Mapping[str, Scenario] = {
     accept.NAME: Scenario(accept.run, accept.profile),
     attest.NAME: Scenario(attest.run, attest.profile),
     drain.NAME: Scenario(drain.run, drain.profile),
+    assertion.NAME: Scenario(assertion.run, assertion.profile),
+    upload.NAME: Scenario(upload.run),
     latency.NAME: Scenario(latency.run),
     startup.NAME: Scenario(startup.run),
+    scale.NAME: Scenario(scale.run),
 }

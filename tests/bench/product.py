@@ -11,7 +11,9 @@ from typing import Any
 from uuid import UUID
 
 from cli.embedded.testing import clone_database, seal_template
+from storage.keys import Signer, load_signer
 from storage.migrations import migrate
+from storage.settings import Settings
 from tests.bench.stand import ADMIN_KEY, PRODUCT, ROOT, TEMPLATE, NotServing, Stand, fetch_value
 
 SECRET = "bench-webhook-secret"
@@ -28,8 +30,11 @@ class Prepared:
     """What the template holds."""
 
     org_id: UUID
+    principal_id: UUID
+    flow_id: UUID
     config_id: UUID
     trail_ids: tuple[UUID, ...]
+    digests: tuple[str, ...]
 
     @property
     def webhook_path(self) -> str:
@@ -42,14 +47,17 @@ def prepare(stand: Stand) -> Prepared:
     url = asyncio.run(clone_database(stand.admin_url, "template0", TEMPLATE))
     asyncio.run(migrate(url))
     with stand.api(url) as api, stand.worker(url):
-        flow = _create(api.url, "/api/v1/flows", {"name": "bench", "requiredAttestations": ["BUILD", "TEST"]})
+        flow = create(api.url, "/api/v1/flows", {"name": "bench", "requiredAttestations": ["BUILD", "TEST"]})
         hook = {"source": "GITHUB", "secret": SECRET, "flowId": flow["id"]}
-        config = _create(api.url, "/api/v1/webhook-configs", hook)
-        trails = [_create(api.url, "/api/v1/trails", _trail(flow["id"], number)) for number in range(TRAILS)]
+        config = create(api.url, "/api/v1/webhook-configs", hook)
+        trails = [create(api.url, "/api/v1/trails", _trail(flow["id"], number)) for number in range(TRAILS)]
+        digests = [_build(api.url, trail["id"], number) for number, trail in enumerate(trails)]
         _wait_until_sealed(url)
     org_id = fetch_value(url, "SELECT id FROM organisations WHERE slug = 'default'")
+    principal_id = fetch_value(url, "SELECT created_by FROM flow_versions LIMIT 1")
     asyncio.run(seal_template(stand.admin_url, TEMPLATE))
-    return Prepared(org_id, UUID(config["id"]), tuple(UUID(trail["id"]) for trail in trails))
+    trail_ids = tuple(UUID(trail["id"]) for trail in trails)
+    return Prepared(org_id, principal_id, UUID(flow["id"]), UUID(config["id"]), trail_ids, tuple(digests))
 
 
 def install(stand: Stand) -> str:
@@ -89,7 +97,22 @@ def _trail(flow_id: str, number: int) -> dict[str, str]:
     }
 
 
-def _create(url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def _build(url: str, trail_id: str, number: int) -> str:
+    """An artifact on the trail with all that is required of it; the answer is its digest."""
+    digest = f"sha256:{number:064x}"
+    create(url, f"/api/v1/trails/{trail_id}/artifacts", {"name": "app", "tag": str(number), "sha256Digest": digest})
+    for kind in ("BUILD", "TEST"):
+        create(url, f"/api/v1/trails/{trail_id}/attestations", {"type": kind, "status": "PASSED"})
+    return digest
+
+
+def bench_signer(stand: Stand) -> Signer:
+    """The key with which the stand's processes sign."""
+    return load_signer(Settings(data_dir=stand.home / "product"))
+
+
+def create(url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """POST as the administrator; the answer is what was made."""
     headers = {"Content-Type": "application/json", "X-Api-Key": ADMIN_KEY}
     request = urllib.request.Request(url + path, json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=30) as answer:

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from api.authentication import scope_of
 from api.calls import Call, Reply
+from api.facts.organisation import check_org_slug
 from api.facts.schemas.audit import AuditEventOut, AuditPage, AuditQuery
 from api.facts.schemas.paging import list_headers
 from storage.audit import queries
@@ -14,6 +15,7 @@ async def list_audit_events(call: Call, query: AuditQuery) -> Reply[AuditPage]:
 
     A filtered total stops at 10,000; X-Total-Count then ends in "+".
     """
+    check_org_slug(call, query.org_slug)
     async with call.services.database.read() as reader:
         page = await queries.list_events(reader, scope_of(call.caller), query.filters(), query.window())
     return Reply(AuditPage.of(page), headers=list_headers(call.request, page))

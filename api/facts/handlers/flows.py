@@ -2,42 +2,111 @@
 
 from uuid import UUID
 
+from aiohttp import web
+
 from api.authentication import actor_of, scope_of
 from api.calls import Call, Preview, Reply
 from api.facts.organisation import check_org_slug
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
-from api.facts.schemas.flows import FlowIn, FlowOut
-from api.facts.schemas.paging import ListQuery, list_headers
+from api.facts.schemas.dry_runs import DryRun, WouldCreate, WouldDelete, WouldUpdate, created, deleted, updated
+from api.facts.schemas.flows import (
+    FlowChangeIn,
+    FlowIn,
+    FlowOut,
+    FlowsQuery,
+    IfMatch,
+    TemplateOut,
+    etag,
+    expected_versions,
+    prefers_json,
+)
+from api.facts.schemas.paging import list_headers
+from api.facts.templates import compiled_template
+from domain.facts.templates import written_template
 from storage.facts.commands import flows as commands
 from storage.facts.queries import flows as queries
 
+YAML = "application/yaml"
+"""RFC 9512."""
 
-async def create_flow(call: Call, body: FlowIn, dry_run: DryRun = False) -> FlowOut | Preview[WouldCreate[FlowOut]]:
+
+async def create_flow(
+    call: Call, body: FlowIn, dry_run: DryRun = False
+) -> FlowOut | Reply[FlowOut] | Preview[WouldCreate[FlowOut]]:
     """Define a flow.
 
-    A flow names a delivery process and the types of evidence that every run of it must carry.
+    A flow names a delivery process and the evidence that every run of it must carry: a list of types, or a template.
     """
     check_org_slug(call, body.org_slug)
     caller = call.caller
+    new = body.flow(await compiled_template(body.template_yaml))
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        flow = await commands.create_flow(
-            tx, scope_of(caller), body.flow(), actor_of(call.request, caller, call.request_id)
-        )
-    return created(FlowOut.of(flow, caller.org_slug), dry_run=dry_run)
+        flow = await commands.create_flow(tx, scope_of(caller), new, actor_of(call.request, caller, call.request_id))
+    made = FlowOut.of(flow, caller.org_slug)
+    return created(made, dry_run=True) if dry_run else Reply(made, headers=etag(made))
 
 
-async def list_flows(call: Call, query: ListQuery) -> Reply[list[FlowOut]]:
+async def list_flows(call: Call, query: FlowsQuery) -> Reply[list[FlowOut]]:
     """List the flows, oldest first.
 
     The total stands in X-Total-Count, the way to the next page in Link.
     """
     caller = call.caller
     async with call.services.database.read() as reader:
-        page = await queries.list_flows(reader, scope_of(caller), query.window())
+        page = await queries.list_flows(reader, scope_of(caller), query.window(), name=query.name)
     return Reply([FlowOut.of(flow, caller.org_slug) for flow in page.items], headers=list_headers(call.request, page))
 
 
-async def get_flow(call: Call, flow_id: UUID) -> FlowOut:
-    """Read one flow."""
+async def get_flow(call: Call, flow_id: UUID) -> Reply[FlowOut]:
+    """Read one flow.
+
+    Its ETag is its version; a change that carries it in If-Match is made to this version or not at all.
+    """
     async with call.services.database.read() as reader:
-        return FlowOut.of(await queries.get_flow(reader, scope_of(call.caller), flow_id), call.caller.org_slug)
+        flow = FlowOut.of(await queries.get_flow(reader, scope_of(call.caller), flow_id), call.caller.org_slug)
+    return Reply(flow, headers=etag(flow))
+
+
+async def update_flow(
+    call: Call, flow_id: UUID, body: FlowChangeIn, dry_run: DryRun = False, if_match: IfMatch = None
+) -> FlowOut | Reply[FlowOut] | Preview[WouldUpdate[FlowOut]]:
+    """Change a flow.
+
+    Every change makes a version. Trails that exist keep the one they were opened with; what changes nothing makes none.
+    """
+    check_org_slug(call, body.org_slug)
+    caller = call.caller
+    change = body.change(await compiled_template(body.template_yaml))
+    actor, expected = actor_of(call.request, caller, call.request_id), expected_versions(if_match)
+    async with call.services.database.transaction(dry_run=dry_run) as tx:
+        flow = await commands.update_flow(tx, scope_of(caller), flow_id, change, actor, expected=expected)
+    changed = FlowOut.of(flow, caller.org_slug)
+    return updated(changed, dry_run=True) if dry_run else Reply(changed, headers=etag(changed))
+
+
+async def delete_flow(
+    call: Call, flow_id: UUID, dry_run: DryRun = False, if_match: IfMatch = None
+) -> Preview[WouldDelete[FlowOut]] | None:
+    """Put a flow away and free its name.
+
+    Refused while the flow has trails or webhook configs. Its versions and their seals stay.
+    """
+    caller = call.caller
+    actor, expected = actor_of(call.request, caller, call.request_id), expected_versions(if_match)
+    async with call.services.database.transaction(dry_run=dry_run) as tx:
+        flow = await commands.archive_flow(tx, scope_of(caller), flow_id, actor, expected=expected)
+    return deleted(FlowOut.of(flow, caller.org_slug), dry_run=dry_run)
+
+
+async def get_flow_template(call: Call, flow_id: UUID) -> web.Response:
+    """Read the template of a flow as YAML.
+
+    The text as it was sent; for a flow without a template, one that asks for the same. With `Accept: application/json`
+    the answer is an object: `flowId`, `templateYaml` and the parsed `effectiveTemplate`, null where there is none.
+    """
+    async with call.services.database.read() as reader:
+        flow = await queries.get_flow(reader, scope_of(call.caller), flow_id)
+    vary = {"Vary": "Accept"}
+    if prefers_json(",".join(call.request.headers.getall("Accept", ()))):
+        envelope = TemplateOut.of(flow).model_dump_json(by_alias=True).encode()
+        return web.Response(body=envelope, content_type="application/json", headers=vary)
+    return web.Response(text=flow.template_text or written_template(flow), content_type=YAML, headers=vary)

@@ -1,39 +1,57 @@
 """Trails (facts.md 5.2)."""
 
+import os
 from uuid import UUID
 
 from api.authentication import actor_of, scope_of
 from api.calls import Call, Preview, Reply
 from api.facts.organisation import check_org_slug
+from api.facts.schemas.audit import AuditEventOut
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
-from api.facts.schemas.paging import PageOut, PageQuery, list_headers, page_out
-from api.facts.schemas.trails import TrailIn, TrailOut, TrailsQuery
+from api.facts.schemas.paging import ListQuery, PageOut, list_headers, page_out
+from api.facts.schemas.trails import CiHeader, FlowTrailsQuery, TrailIn, TrailOut, TrailsQuery
+from api.facts.templates import compiled_template
+from domain.facts.ci import ci_context
+from storage.audit.queries import AuditFilters, list_events
 from storage.facts.commands import trails as commands
 from storage.facts.queries import trails as queries
+from storage.facts.queries.flows import get_flow
 
 
-async def create_trail(call: Call, body: TrailIn, dry_run: DryRun = False) -> TrailOut | Preview[WouldCreate[TrailOut]]:
+async def create_trail(
+    call: Call, body: TrailIn, dry_run: DryRun = False, ci: CiHeader = None
+) -> TrailOut | Preview[WouldCreate[TrailOut]]:
     """Open a trail.
 
     A trail is one execution of a flow, usually one build. It is pinned to the flow as it stands now.
     """
     check_org_slug(call, body.org_slug)
     caller = call.caller
-    new = body.trail(actor_of(call.request, caller, call.request_id))
+    scope, actor = scope_of(caller), actor_of(call.request, caller, call.request_id)
+    # Never both: what two runs tell must not end in one record.
+    context = ci_context(ci or "", body.ci_environment or os.environ)
+    template = await compiled_template(body.template_yaml)
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        [trail] = await commands.open_trails(tx, scope_of(caller), [new])
+        await get_flow(tx, scope, body.flow_id)  # a flow that nobody has is told before anything missing (facts.md 5.2)
+        [trail] = await commands.open_trails(tx, scope, [body.trail(actor, context, template)])
     return created(TrailOut.of(trail, caller.org_slug), dry_run=dry_run)
 
 
 async def list_trails(call: Call, query: TrailsQuery) -> Reply[list[TrailOut]]:
     """List trails, oldest first.
 
-    Of one flow or one commit where named; an unknown flow has none.
+    Of one flow, commit, status or name where given; an unknown flow has none.
     """
     caller = call.caller
     async with call.services.database.read() as reader:
         page = await queries.list_trails(
-            reader, scope_of(caller), query.window(), flow_id=query.flow_id, commit=query.git_commit_sha
+            reader,
+            scope_of(caller),
+            query.window(),
+            flow_id=query.flow_id,
+            commit=query.git_commit_sha,
+            status=query.trail_status,
+            name=query.name,
         )
     items = [TrailOut.of(trail, caller.org_slug) for trail in page.items]
     return Reply(items, headers=list_headers(call.request, page))
@@ -49,10 +67,21 @@ async def get_trail(call: Call, trail_id: UUID) -> TrailOut:
         return TrailOut.of(await queries.get_trail(reader, scope_of(call.caller), trail_id), call.caller.org_slug)
 
 
-async def list_flow_trails(call: Call, flow_id: UUID, query: PageQuery) -> Reply[PageOut[TrailOut]]:
+async def list_trail_audit(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[AuditEventOut]]:
+    """List the audit events of a trail, newest first."""
+    scope = scope_of(call.caller)
+    async with call.services.database.read() as reader:
+        await queries.get_trail(reader, scope, trail_id)
+        page = await list_events(reader, scope, AuditFilters(trail_id=trail_id), query.window(descending=True))
+    return Reply([AuditEventOut.of(event) for event in page.items], headers=list_headers(call.request, page))
+
+
+async def list_flow_trails(call: Call, flow_id: UUID, query: FlowTrailsQuery) -> Reply[PageOut[TrailOut]]:
     """List the trails of a flow as a page object, oldest first."""
     caller = call.caller
     async with call.services.database.read() as reader:
-        page = await queries.list_flow_trails(reader, scope_of(caller), flow_id, query.window())
+        page = await queries.list_flow_trails(
+            reader, scope_of(caller), flow_id, query.window(), status=query.trail_status, name=query.name
+        )
     body = page_out(page, lambda trail: TrailOut.of(trail, caller.org_slug))
     return Reply(body, headers=list_headers(call.request, page))

@@ -5,13 +5,20 @@ Hot routes stand first: below a variable the router tries its patterns in order 
 
 from api.calls import Route
 from api.facts.routes import (
+    artifacts,
+    assertions,
     attestations,
     audit,
+    collection,
+    coverage,
     doors,
+    evidence,
     flows,
     ledger,
     operations,
     organisations,
+    provenance,
+    provenance_keys,
     trails,
     webhook_configs,
 )
@@ -22,8 +29,15 @@ def routes(webhook_max_body: int) -> tuple[Route, ...]:
     return (
         *doors.routes(webhook_max_body),
         *attestations.ROUTES,
+        *artifacts.ROUTES,
+        *assertions.ROUTES,
+        *evidence.ROUTES,
         *trails.ROUTES,
+        *coverage.ROUTES,
+        *collection.ROUTES,
         *flows.ROUTES,
+        *provenance.ROUTES,
+        *provenance_keys.ROUTES,
         *webhook_configs.ROUTES,
         *ledger.ROUTES,
         *audit.ROUTES,

@@ -16,4 +16,18 @@ ROUTES = tagged(
         errors=(503,),
     ),
     Route("GET", f"{V1}/trails/{{trail_id}}/attestations", attestations.list_attestations, Permission.FACTS_READ),
+    Route(
+        "POST",
+        f"{V1}/attestations",
+        attestations.record_attestation_on_named_trail,
+        Permission.FACTS_REPORT,
+        status=201,
+        errors=(404, 503),
+    ),
+    Route(
+        "GET",
+        f"{V1}/trails/{{trail_id}}/attestations/{{attestation_id}}",
+        attestations.get_attestation,
+        Permission.FACTS_READ,
+    ),
 )

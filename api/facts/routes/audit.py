@@ -7,6 +7,6 @@ from domain.permissions import Permission
 
 ROUTES = tagged(
     "Audit",
-    Route("GET", f"{V1}/audit", audit.list_audit_events, Permission.AUDIT_READ),
+    Route("GET", f"{V1}/audit", audit.list_audit_events, Permission.AUDIT_READ, errors=(404,)),
     Route("GET", f"{V1}/audit/{{event_id}}", audit.get_audit_event, Permission.AUDIT_READ),
 )

@@ -1,21 +1,36 @@
 """Attestations on the wire (facts.md 7.1, C07)."""
 
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from api.facts.schemas.digests import Sha256
+from api.facts.schemas.paging import PageQuery
+from api.facts.schemas.synonyms import agreed
 from api.facts.schemas.texts import Flag, Name, Short, Text, Url
 from api.wire import Instant, WireIn, WireModel
 from domain.audit import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
+from storage.facts.queries.attestations import AttestationFilters
+
+UNNAMED = "type:"
+"""Begins the key of an attestation without a name (`NewAttestation.key`)."""
+
+
+def _no_key(name: str) -> str:
+    if name.startswith(UNNAMED):
+        raise ValueError(f"must not begin with '{UNNAMED}'")
+    return name
 
 
 class AttestationIn(WireIn):
     """What was found.
 
     `passed` is another way to give the status; `description` and `metadata` are the seed's names, kept as fields of
-    their own. `attestedBy` is shown as a claim: the audit names the caller.
+    their own. `attestedBy` is shown as a claim: the audit names the caller. With `artifactFingerprint` (also called
+    `artifactSha256` or `sha256Digest`) it speaks of that very artifact, with `targetArtifact` of those of that name in
+    the template; without either of the trail.
     """
 
     model_config = {
@@ -27,11 +42,16 @@ class AttestationIn(WireIn):
     type: Name
     status: ResultStatus | None = None
     passed: Flag | None = None
-    name: Name | None = None
+    name: Annotated[Name, AfterValidator(_no_key)] | None = None
     details: Text | None = None
     description: Text | None = None
     metadata: dict[str, Any] | None = Field(None, description="Free-form data of the reporter")
     evidence_url: Url | None = None
+    artifact_fingerprint: Sha256 | None = None
+    artifact_sha256: Sha256 | None = None
+    sha256_digest: Sha256 | None = None
+    target_artifact: Name | None = None
+    git_commit: Short | None = None
     attested_by: Short | None = None
     org_slug: Short | None = None
 
@@ -42,7 +62,7 @@ class AttestationIn(WireIn):
         return self
 
     def attestation(self, trail_id: UUID, actor: Actor) -> NewAttestation:
-        """What the command takes."""
+        """What the command takes. Raises Invalid for two digests that differ."""
         stated = self.status if self.passed is None else _status_of(passed=self.passed)
         return NewAttestation(
             trail_id=trail_id,
@@ -51,6 +71,9 @@ class AttestationIn(WireIn):
             actor=actor,
             origin=Origin.API,
             name=self.name,
+            slot=self.target_artifact,
+            digest=agreed(self, "artifact_fingerprint", "artifact_sha256", "sha256_digest"),
+            git_commit=self.git_commit,
             details=self.details,
             description=self.description,
             evidence_url=self.evidence_url,
@@ -61,6 +84,30 @@ class AttestationIn(WireIn):
 
 def _status_of(*, passed: bool) -> ResultStatus:
     return ResultStatus.PASSED if passed else ResultStatus.FAILED
+
+
+class AttestationOfTrailIn(AttestationIn):
+    """The same, with the trail that it was found on."""
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [{"trailId": "0190a8c0-0000-7000-8000-000000000002", "type": "TEST", "status": "PASSED"}]
+        }
+    }
+
+    trail_id: UUID
+
+
+class AttestationsQuery(PageQuery):
+    """Which attestations of the trail; `status` is the newest result's."""
+
+    type: Short | None = None
+    name: Short | None = None
+    status: ResultStatus | None = None
+
+    def filters(self) -> AttestationFilters:
+        """As the query takes them."""
+        return AttestationFilters(self.type, self.name, self.status)
 
 
 class AttestationOut(WireModel):
@@ -82,6 +129,8 @@ class AttestationOut(WireModel):
     attested_by: str | None
     org_slug: str
     artifact_fingerprint: str | None
+    target_artifact: str | None
+    git_commit: str | None
     origin: str
     receipt_id: UUID | None
     observed_at: Instant
@@ -108,6 +157,8 @@ class AttestationOut(WireModel):
             attested_by=attestation.claimed_by,
             org_slug=org_slug,
             artifact_fingerprint=attestation.digest,
+            target_artifact=attestation.slot,
+            git_commit=attestation.git_commit,
             origin=attestation.origin,
             receipt_id=attestation.source_id,
             observed_at=attestation.observed_at,

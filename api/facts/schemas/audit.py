@@ -10,6 +10,7 @@ from api.facts.schemas.texts import Short
 from api.wire import Instant, WireIn, WireModel
 from domain.audit import V1_NAMES, AuditName
 from domain.errors import Invalid
+from domain.facts.digests import normalise_digest
 from storage.audit.queries import AuditEvent, AuditFilters
 from storage.paging import Cursor, Page, Window
 
@@ -17,13 +18,17 @@ MAX_SIZE = 100
 
 
 class AuditQuery(WireIn):
-    """Which events. Names are taken in either spelling: `ATTESTATION_RECORDED` or `attestation.recorded`."""
+    """Which events; what is given must all be so, of several event types one."""
 
-    event_type: Short | None = None
+    event_type: Annotated[
+        list[str], Field(description="May be repeated. `ATTESTATION_RECORDED` or `attestation.recorded`")
+    ] = []
     trail_id: UUID | None = None
     environment_id: UUID | None = None
-    artifact_sha256: Short | None = None
+    artifact_sha256: Annotated[Short | None, Field(description="64 hex digits, with or without `sha256:`")] = None
     actor: Short | None = None
+    region: Short | None = None
+    org_slug: Short | None = None
     since: Annotated[Instant | None, Field(alias="from", description="Not before, inclusive")] = None
     until: Annotated[Instant | None, Field(alias="to", description="Not after, inclusive")] = None
     page: Annotated[int, Field(ge=0)] = 0
@@ -36,21 +41,22 @@ class AuditQuery(WireIn):
         return Window(self.size, self.page, Cursor.parse(self.after) if self.after else None, self.sort_desc)
 
     def filters(self) -> AuditFilters:
-        """Raises Invalid for an event type that does not exist."""
+        """Raises Invalid for an event type that does not exist and for a window of time that ends before it begins."""
+        if self.since and self.until and self.since > self.until:
+            raise Invalid.of("from", "lies after to")
         return AuditFilters(
-            name=_audit_name(self.event_type),
+            names=tuple(map(_audit_name, self.event_type)) or None,
             trail_id=self.trail_id,
             environment_id=self.environment_id,
-            digest=self.artifact_sha256,
+            digest=None if self.artifact_sha256 is None else normalise_digest(self.artifact_sha256),
             actor=self.actor,
+            region=self.region,
             since=self.since,
             until=self.until,
         )
 
 
-def _audit_name(text: str | None) -> AuditName | None:
-    if text is None:
-        return None
+def _audit_name(text: str) -> AuditName:
     name = V1_NAMES.get(text.upper().replace(".", "_").replace("-", "_"))
     if name is None:
         raise Invalid.of("eventType", f"must be one of {', '.join(sorted(V1_NAMES))}")

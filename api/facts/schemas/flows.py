@@ -1,63 +1,139 @@
 """Flows on the wire (facts.md 4)."""
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from api.facts.schemas.texts import Flag, Long, Name, Short, refuse_template
+from api.calls import Header
+from api.facts.schemas.paging import ListQuery
+from api.facts.schemas.texts import Flag, Long, Name, Short
 from api.wire import Instant, WireIn, WireModel
-from domain.facts.flows import Flow, NewFlow, Visibility
+from domain.facts.flows import Flow, FlowChange, NewFlow, Visibility
+from domain.facts.requirements import Template
+from domain.facts.templates import template_document
 
 MAX_TYPES = 200
 
+Names = Annotated[list[Name], Field(max_length=MAX_TYPES)]
+TemplateText = Annotated[str, Field(description="YAML of at most 64 KiB (facts.md 8.3)")]
+IfMatch = Annotated[str | None, Header("If-Match")]
+"""The ETag that a flow was read with (RFC 9110, section 13.1.1)."""
 
-class FlowIn(WireIn):
-    """A flow to be defined. `requiredAttestations` is the other name of `requiredAttestationTypes` (C01)."""
+_CHANGEABLE = (
+    "name",
+    "description",
+    "required_types",
+    "tags",
+    "requires_approval",
+    "required_approver_roles",
+    "visibility",
+)
+_TAG = re.compile(r'(")?([0-9]{1,9})(?(1)")')
+_TEMPLATE = """\
+trail:
+  attestations:
+    - {name: unit-tests, type: junit}
+  artifacts:
+    - name: payments-api
+      attestations:
+        - {name: scan, type: snyk, if: 'flow.tags.tier == "gold"'}
+"""
+
+
+class _RequiredTypes(WireIn):
+    """`requiredAttestations` is the other name of `requiredAttestationTypes` (C01)."""
+
+    required_attestation_types: Names | None = None
+    required_attestations: Names | None = None
+
+    @model_validator(mode="after")
+    def _one_list(self) -> "_RequiredTypes":
+        first, second = self.required_attestation_types, self.required_attestations
+        if first is not None and second is not None and first != second:
+            raise ValueError("requiredAttestations and requiredAttestationTypes differ; give one of them")
+        return self
+
+    @property
+    def required_types(self) -> list[str] | None:
+        """The list under whichever name, each type once; None where neither is given."""
+        given = (
+            self.required_attestations if self.required_attestation_types is None else self.required_attestation_types
+        )
+        return None if given is None else list(dict.fromkeys(given))
+
+
+class FlowIn(_RequiredTypes):
+    """A flow to be defined. `requiredAttestations` is the other name of `requiredAttestationTypes` (C01).
+
+    A template stands in the place of the list of types. It is refused where it cannot be read to its end.
+    """
 
     model_config = {
         "json_schema_extra": {
             "examples": [
-                {"name": "payments-api", "requiredAttestations": ["BUILD", "TEST"], "tags": {"team": "payments"}}
+                {"name": "payments-api", "requiredAttestations": ["BUILD", "TEST"], "tags": {"team": "payments"}},
+                {"name": "payments-web", "templateYaml": _TEMPLATE, "tags": {"tier": "gold"}},
             ]
         }
     }
 
     name: Name
     description: Long = ""
-    required_attestation_types: Annotated[list[Name], Field(max_length=MAX_TYPES)] | None = None
-    required_attestations: Annotated[list[Name], Field(max_length=MAX_TYPES)] | None = None
     tags: dict[str, str] = {}
     org_slug: Short | None = None
-    template_yaml: str | None = None
+    template_yaml: TemplateText | None = None
     requires_approval: Flag = False
-    required_approver_roles: Annotated[list[Name], Field(max_length=MAX_TYPES)] = []
+    required_approver_roles: Names = []
     visibility: Visibility = "PRIVATE"
 
-    @model_validator(mode="after")
-    def _one_list(self) -> "FlowIn":
-        first, second = self.required_attestation_types, self.required_attestations
-        if first is not None and second is not None and first != second:
-            raise ValueError("requiredAttestations and requiredAttestationTypes differ; give one of them")
-        return self
-
-    def flow(self) -> NewFlow:
-        """Raises Rejected for a template: what is not evaluated yet must not be stored as if it were."""
-        refuse_template(self.template_yaml)
-        types = self.required_attestation_types or self.required_attestations or []
+    def flow(self, template: Template | None) -> NewFlow:
+        """What the command takes."""
         return NewFlow(
             name=self.name,
             description=self.description,
-            required_types=list(dict.fromkeys(types)),
+            required_types=self.required_types or [],
             tags=self.tags,
             requires_approval=self.requires_approval,
             required_approver_roles=self.required_approver_roles,
             visibility=self.visibility,
+            template=template,
         )
 
 
+class FlowChangeIn(_RequiredTypes):
+    """What to change of a flow. A field that is absent stays; null takes the template away, and elsewhere is absent."""
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {"description": "Ships the payments", "tags": {"team": "payments", "tier": "gold"}},
+                {"templateYaml": _TEMPLATE},
+                {"templateYaml": None},
+            ]
+        }
+    }
+
+    name: Name | None = None
+    description: Long | None = None
+    tags: dict[str, str] | None = None
+    org_slug: Short | None = None
+    template_yaml: TemplateText | None = None
+    requires_approval: Flag | None = None
+    required_approver_roles: Names | None = None
+    visibility: Visibility | None = None
+
+    def change(self, template: Template | None) -> FlowChange:
+        """What the command takes."""
+        given = {name: value for name in _CHANGEABLE if (value := getattr(self, name)) is not None}
+        if "template_yaml" in self.model_fields_set:
+            given["template"] = template
+        return cast("FlowChange", given)
+
+
 class FlowOut(WireModel):
-    """A flow."""
+    """A flow. Its version is its ETag as well."""
 
     id: UUID
     name: str
@@ -79,4 +155,55 @@ class FlowOut(WireModel):
         """A flow of the caller's organisation."""
         fields: dict[str, Any] = {name: getattr(flow, name) for name in cls.model_fields if hasattr(flow, name)}
         types = {"required_attestation_types": flow.required_types, "required_attestations": flow.required_types}
-        return cls(**fields, **types, org_slug=org_slug, template_yaml=None)
+        return cls(**fields, **types, org_slug=org_slug, template_yaml=flow.template_text)
+
+
+class TemplateOut(WireModel):
+    """A flow's template for clients that ask for JSON (C02); both are null where the flow has none."""
+
+    flow_id: UUID
+    template_yaml: str | None
+    effective_template: dict[str, Any] | None
+
+    @classmethod
+    def of(cls, flow: Flow) -> "TemplateOut":
+        """The text as it was sent, and the same as an object."""
+        text = flow.template_text
+        return cls(
+            flow_id=flow.id, template_yaml=text, effective_template=None if text is None else template_document(text)
+        )
+
+
+class FlowsQuery(ListQuery):
+    """Which flows: the one of a name, or all."""
+
+    name: Annotated[Short | None, Field(description="Exactly this name")] = None
+
+
+def etag(flow: FlowOut) -> dict[str, str]:
+    """The header that names a flow's version (RFC 9110, section 8.8.3)."""
+    return {"ETag": f'"{flow.version}"'}
+
+
+def expected_versions(if_match: str | None) -> frozenset[int] | None:
+    """The versions that `If-Match` names; None where any will do. What is none of our tags names none."""
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tags = (_TAG.fullmatch(tag.strip()) for tag in if_match.split(","))
+    return frozenset(int(tag[2]) for tag in tags if tag)
+
+
+_WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
+
+
+def prefers_json(accept: str) -> bool:
+    """Whether a client asks for JSON rather than YAML (RFC 9110, section 12.5.1)."""
+    return _weight(accept, "application/json") > _weight(accept, "application/yaml")
+
+
+def _weight(accept: str, media: str) -> float:
+    for one in accept.lower().split(","):
+        kind, *parameters = (part.strip() for part in one.split(";"))
+        if kind == media:
+            return next((float(found[1]) for part in parameters if (found := _WEIGHT.fullmatch(part))), 1.0)
+    return 0.0

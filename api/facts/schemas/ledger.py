@@ -9,12 +9,14 @@ from pydantic import Field, model_validator
 
 from api.wire import Instant, WireIn, WireModel
 from domain.audit import AuditName
-from domain.ledger import signed_note
+from domain.ledger import KEY_NAME, signed_note
 from storage.ledger.chain import ChainVerdict
-from storage.ledger.queries import LedgerEntry, StoredCheckpoint
+from storage.ledger.queries import MAX_SIZE, LedgerEntry, SigningKey, StoredCheckpoint
 from storage.ledger.verification import Opening, Proof, RecordVerdict
 
 HASH_ALGORITHM = "SHA-256"
+_ED25519 = b"\x01"  # the algorithm byte of the C2SP signed note
+_HASH = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 
 
 class LedgerQuery(WireIn):
@@ -22,6 +24,36 @@ class LedgerQuery(WireIn):
 
     page: Annotated[int, Field(ge=0, le=2**40)] = 0
     size: Annotated[int, Field(ge=1, le=500)] = 20
+
+
+TreeSize = Annotated[int, Field(ge=1, le=MAX_SIZE, description="Entries that a checkpoint covers", examples=[1024])]
+
+
+class ProofQuery(WireIn):
+    """Which entry of the record, and under which checkpoint."""
+
+    sequence: Annotated[int | None, Field(ge=1, le=MAX_SIZE, description="Absent: the newest of the record")] = None
+    tree_size: TreeSize | None = None
+
+
+class ConsistencyQuery(WireIn):
+    """From which checkpoint to which."""
+
+    since: Annotated[TreeSize | None, Field(alias="from")] = None
+    until: Annotated[TreeSize | None, Field(alias="to")] = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ConsistencyQuery":
+        if self.since and self.until and self.since > self.until:
+            raise ValueError("from is larger than to: a ledger does not shrink")
+        return self
+
+
+class CheckpointsQuery(WireIn):
+    """A page of checkpoints, largest first."""
+
+    size: Annotated[int, Field(ge=1, le=500, description="Rows in the answer")] = 500
+    before: Annotated[TreeSize | None, Field(description="Only those of fewer entries; see `Link`")] = None
 
 
 class LedgerEntryOut(WireModel):
@@ -74,9 +106,9 @@ class LedgerPage(WireModel):
 class CheckpointOut(WireModel):
     """A signed checkpoint. `note` is the C2SP signed note, as it is published outside; keys and roots in base64."""
 
-    tree_size: int
-    root_hash: str
-    key_id: str
+    tree_size: Annotated[int, Field(examples=[1024])]
+    root_hash: Annotated[str, Field(examples=["bjQLnP+zepicpUTma3gKLHiRHT+zNzh2hRGjBhevoB0="])]
+    key_id: Annotated[str, Field(examples=["d81429a2"])]
     public_key: str | None
     note: str
     created_at: Instant
@@ -98,9 +130,9 @@ class CheckpointOut(WireModel):
 class ProofOut(WireModel):
     """An RFC 6962 inclusion proof: the leaf `leafIndex` leads by `path` (hex) to the checkpoint's root."""
 
-    leaf_index: int
-    leaf_hash: str
-    path: list[str]
+    leaf_index: Annotated[int, Field(description="From 0: the entry's sequence less one", examples=[41])]
+    leaf_hash: Annotated[str, Field(examples=[_HASH])]
+    path: Annotated[list[str], Field(examples=[[_HASH]])]
     checkpoint: CheckpointOut
 
     @classmethod
@@ -111,6 +143,42 @@ class ProofOut(WireModel):
             leaf_hash=leaf_hash.hex(),
             path=[step.hex() for step in proof.path],
             checkpoint=CheckpointOut.of(proof.checkpoint),
+        )
+
+
+class ConsistencyOut(WireModel):
+    """An RFC 6962 consistency proof: `path` (hex) leads from the older root to the newer; empty between equals."""
+
+    path: Annotated[list[str], Field(examples=[[_HASH]])]
+    older: CheckpointOut
+    newer: CheckpointOut
+
+    @classmethod
+    def of(cls, older: StoredCheckpoint, newer: StoredCheckpoint, path: list[bytes]) -> "ConsistencyOut":
+        """Between two checkpoints."""
+        return cls(path=[step.hex() for step in path], older=CheckpointOut.of(older), newer=CheckpointOut.of(newer))
+
+
+class SigningKeyOut(WireModel):
+    """A public key. `verifierKey` is its C2SP form, as tools that check signed notes take it."""
+
+    key_id: Annotated[str, Field(description="How signatures name it", examples=["d81429a2"])]
+    algorithm: Annotated[str, Field(examples=["Ed25519"])]
+    public_key: Annotated[str, Field(description="32 bytes in base64")]
+    verifier_key: Annotated[str, Field(examples=["trailgate+d81429a2+AZ3…"])]
+    is_current: bool
+    created_at: Instant
+
+    @classmethod
+    def of(cls, key: SigningKey) -> "SigningKeyOut":
+        """As registered."""
+        return cls(
+            key_id=key.key_id,
+            algorithm="Ed25519",
+            public_key=base64.b64encode(key.public_key).decode(),
+            verifier_key=f"{KEY_NAME}+{key.key_id}+{base64.b64encode(_ED25519 + key.public_key).decode()}",
+            is_current=key.is_current,
+            created_at=key.created_at,
         )
 
 

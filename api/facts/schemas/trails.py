@@ -1,24 +1,42 @@
 """Trails on the wire (facts.md 5)."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
-from api.facts.schemas.paging import ListQuery
-from api.facts.schemas.texts import Name, Short, Url, refuse_template
+from api.calls import Header
+from api.facts.schemas.paging import ListQuery, PageQuery
+from api.facts.schemas.texts import Name, Short, Url
+from api.problems import invalid_fields
 from api.wire import Instant, WireIn, WireModel
 from domain.audit import Actor
-from domain.facts.trails import NewTrail, Trail, TrailStatus
+from domain.errors import FieldError
+from domain.facts.ci import CiContext
+from domain.facts.requirements import Template
+from domain.facts.trails import UNKNOWN, NewTrail, Trail, TrailStatus
 
 NUMBER = re.compile(r"[0-9]{1,18}")
 """What a client's 64 bits hold."""
 Email = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
+CiHeader = Annotated[str | None, Header("X-Factstore-CI-Context")]
+"""The CI system that tells what the body does not: `github-actions`, `gitlab-ci`, `jenkins`, … (facts.md 5.3)."""
+StatusFilter = Annotated[
+    Literal["PENDING", "COMPLIANT", "NON_COMPLIANT", "IN_PROGRESS"] | None,
+    Field(description="IN_PROGRESS is another word for PENDING (C04)"),
+]
+
+_GIT = ("git_commit_sha", "git_branch", "git_author", "git_author_email", "build_url")
 
 
 class TrailIn(WireIn):
-    """A trail to be opened. `pullRequestNumber` is the other form of `pullRequestId` (C03)."""
+    """A trail to be opened.
+
+    The git data may be left to the CI system that X-Factstore-CI-Context names: its variables are read from
+    `ciEnvironment`, or from the server's own environment where that is absent. `pullRequestNumber` is the other form of
+    `pullRequestId` (C03). A template of its own stands in the place of the flow's.
+    """
 
     model_config = {
         "json_schema_extra": {
@@ -29,16 +47,26 @@ class TrailIn(WireIn):
                     "gitBranch": "main",
                     "gitAuthor": "Ada Lovelace",
                     "gitAuthorEmail": "ada@example.com",
-                }
+                },
+                {
+                    "flowId": "0190a8c0-0000-7000-8000-000000000001",
+                    "pullRequestNumber": 42,
+                    "ciEnvironment": {
+                        "GITHUB_SHA": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+                        "GITHUB_REF_NAME": "main",
+                        "GITHUB_ACTOR": "ada",
+                    },
+                },
             ]
         }
     }
 
     flow_id: UUID
-    git_commit_sha: Name
-    git_branch: Name
-    git_author: Name
-    git_author_email: Email
+    git_commit_sha: Name | None = None
+    git_branch: Name | None = None
+    git_author: Name | None = None
+    git_author_email: Email | None = None
+    ci_environment: Annotated[dict[str, str], Field(description="Variables of the CI run, by name")] = {}
     pull_request_id: Short | None = None
     pull_request_number: Annotated[int, Field(strict=True, ge=0)] | None = None
     pull_request_reviewer: Short | None = None
@@ -46,7 +74,7 @@ class TrailIn(WireIn):
     org_slug: Short | None = None
     build_url: Url | None = None
     name: Name | None = None
-    template_yaml: str | None = None
+    template_yaml: Annotated[str, Field(description="YAML of at most 64 KiB (facts.md 8.3)")] | None = None
 
     @model_validator(mode="after")
     def _one_pull_request(self) -> "TrailIn":
@@ -55,23 +83,32 @@ class TrailIn(WireIn):
             raise ValueError("pullRequestId and pullRequestNumber differ; give one of them")
         return self
 
-    def trail(self, actor: Actor) -> NewTrail:
-        """Raises Rejected for a template, as flows do."""
-        refuse_template(self.template_yaml)
+    def trail(self, actor: Actor, context: CiContext | None, template: Template | None) -> NewTrail:
+        """What the command takes. Raises Invalid, naming what neither the body nor the CI context tells."""
         number = self.pull_request_number
         return NewTrail(
             flow_id=self.flow_id,
             actor=actor,
-            git_commit_sha=self.git_commit_sha,
-            git_branch=self.git_branch,
-            git_author=self.git_author,
-            git_author_email=self.git_author_email,
+            **self._git_data(context),
             name=self.name,
             pull_request_id=self.pull_request_id if number is None else str(number),
             pull_request_reviewer=self.pull_request_reviewer,
             deployment_actor=self.deployment_actor,
-            build_url=self.build_url,
+            template=template,
         )
+
+    def _git_data(self, context: CiContext | None) -> dict[str, Any]:
+        """The body wins. Few CI systems tell who the author is (C05)."""
+        told = {name: getattr(self, name) for name in _GIT}
+        if context is not None:
+            told = {name: getattr(context, name) if value is None else value for name, value in told.items()}
+            told["git_author"] = told["git_author"] or UNKNOWN
+            told["git_author_email"] = told["git_author_email"] or UNKNOWN
+        missing = [name for name in _GIT if told[name] is None and name != "build_url"]
+        if missing:
+            reason = "neither the body nor a CI context tells it"
+            raise invalid_fields(FieldError(str(TrailIn.model_fields[name].alias), reason) for name in missing)
+        return told
 
 
 class TrailOut(WireModel):
@@ -104,12 +141,32 @@ class TrailOut(WireModel):
         pull_request = trail.pull_request_id
         number = int(pull_request) if pull_request and NUMBER.fullmatch(pull_request) else None
         return cls(
-            **fields, org_slug=org_slug, template_yaml=None, updated_at=trail.status_at, pull_request_number=number
+            **fields,
+            org_slug=org_slug,
+            template_yaml=trail.template_text,
+            updated_at=trail.status_at,
+            pull_request_number=number,
         )
 
 
-class TrailsQuery(ListQuery):
-    """Which trails: of a flow, of a commit, or all."""
+class _TrailFilters(WireIn):
+    status: StatusFilter = None
+    name: Annotated[Short | None, Field(description="Exactly this name")] = None
+
+    @property
+    def trail_status(self) -> TrailStatus | None:
+        """The filter in our own word."""
+        if self.status is None:
+            return None
+        return TrailStatus.PENDING if self.status == "IN_PROGRESS" else TrailStatus(self.status)
+
+
+class FlowTrailsQuery(_TrailFilters, PageQuery):
+    """Which trails of a flow."""
+
+
+class TrailsQuery(_TrailFilters, ListQuery):
+    """Which trails: of a flow, of a commit, of a status or name, or all."""
 
     flow_id: UUID | None = None
     git_commit_sha: Short | None = None

@@ -1,15 +1,17 @@
-"""Defining flows."""
+"""Defining flows. Every change makes a version that stays: trails are pinned to theirs, verdicts cite it."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from domain.audit import Actor, AuditName, Event
-from domain.errors import Conflict
-from domain.facts.flows import Flow, NewFlow, check_tags
+from domain.errors import Conflict, NotFound, Stale
+from domain.facts.flows import Flow, FlowChange, NewFlow, check_tags
 from domain.facts.records import FLOW
 from storage.audit.commands import NO_PARENT, append
-from storage.database import Transaction
+from storage.database import Row, Transaction
 from storage.rows import insert
 from storage.scope import Scope
 
@@ -17,7 +19,7 @@ from storage.scope import Scope
 async def create_flow(tx: Transaction, scope: Scope, new: NewFlow, actor: Actor) -> Flow:
     """Define a flow. Raises Invalid for its tags, Conflict when the name is taken."""
     check_tags(new.tags)
-    head: dict[str, Any] = {
+    head: Row = {
         "id": tx.new_id(),
         "org_id": scope.org_id,
         "name": new.name,
@@ -26,7 +28,7 @@ async def create_flow(tx: Transaction, scope: Scope, new: NewFlow, actor: Actor)
         "updated_at": tx.now,
         "archived_at": None,
     }
-    version: dict[str, Any] = {
+    version: Row = {
         "flow_id": head["id"],
         "version": 1,
         "org_id": scope.org_id,
@@ -37,17 +39,129 @@ async def create_flow(tx: Transaction, scope: Scope, new: NewFlow, actor: Actor)
         "requires_approval": new.requires_approval,
         "required_approver_roles": list(new.required_approver_roles),
         "visibility": new.visibility,
-        "template_text": new.template.text if new.template else None,
-        "template": new.template.requirements.to_json() if new.template else None,
+        **_columns({"template": new.template}),
         "created_at": tx.now,
         "created_by": actor.principal_id,
     }
     try:
         await insert(tx, "flows", head)
     except asyncpg.UniqueViolationError as error:
-        raise Conflict(f"A flow named '{new.name}' exists already.") from error
+        raise _taken(new.name) from error
     await insert(tx, "flow_versions", version)
+    await append(tx, scope, [_event(AuditName.FLOW_CREATED, actor, head, version)], [("flows", NO_PARENT)])
+    return _flow(head, version)
+
+
+async def update_flow(
+    tx: Transaction,
+    scope: Scope,
+    flow_id: UUID,
+    change: FlowChange,
+    actor: Actor,
+    *,
+    expected: Collection[int] | None = None,
+) -> Flow:
+    """Change a flow for the trails to come; what changes nothing makes no version.
+
+    `expected` are the versions that the change was meant for, None for any. Raises NotFound, Stale for another version,
+    Invalid for its tags, Conflict when the name is taken.
+    """
+    check_tags(change.get("tags", {}))
+    head, version = await _held(tx, scope, flow_id, expected)
+    changed = {**version, **_columns(change)}
+    if changed == version:
+        return _flow(head, version)
+    return await _next_version(tx, scope, head, changed, name=AuditName.FLOW_UPDATED, actor=actor)
+
+
+async def archive_flow(
+    tx: Transaction, scope: Scope, flow_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
+) -> Flow:
+    """Put a flow away and free its name; the answer is the flow at its end.
+
+    Raises NotFound, Stale, and Conflict while it has trails or lets webhooks in.
+    """
+    head, version = await _held(tx, scope, flow_id, expected)
+    for what, sql in _IN_USE.items():
+        if await tx.value(sql, scope.org_id, flow_id):
+            raise Conflict(f"The flow '{head['name']}' has {what}.", kind="state")
+    archived = {**head, "archived_at": tx.now}
+    flow = await _next_version(tx, scope, archived, version, name=AuditName.FLOW_DELETED, actor=actor)
+    fewer = {"id": tx.new_id(), "org_id": scope.org_id, "kind": "flows", "parent_id": NO_PARENT, "d": -1}
+    await insert(tx, "counter_deltas", fewer)
+    return flow
+
+
+_IN_USE = {
+    "trails": "SELECT EXISTS (SELECT FROM trails WHERE org_id = $1 AND flow_id = $2)",
+    "webhook configs": "SELECT EXISTS (SELECT FROM webhook_configs "
+    "WHERE org_id = $1 AND flow_id = $2 AND archived_at IS NULL)",
+}
+
+_HOLD = "SELECT * FROM flows WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE"
+_VERSION = "SELECT * FROM flow_versions WHERE flow_id = $1 AND version = $2"
+
+
+async def _held(
+    tx: Transaction, scope: Scope, flow_id: UUID, expected: Collection[int] | None
+) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """The locked head and its newest version.
+
+    In two statements: one that joins both would, after waiting for the lock, look for the version it saw before.
+    """
+    head = await tx.row(_HOLD, scope.org_id, flow_id)
+    if head is None:
+        raise NotFound(f"There is no flow {flow_id}.")
+    if expected is not None and head["version"] not in expected:
+        raise Stale(f"The flow is at version {head['version']}; read it again.")
+    [version] = await tx.rows(_VERSION, flow_id, head["version"])
+    return dict(head), dict(version)
+
+
+_MOVE = "UPDATE flows SET name = $2, version = $3, updated_at = $4, archived_at = $5 WHERE id = $1"
+
+
+async def _next_version(
+    tx: Transaction,
+    scope: Scope,
+    head: Mapping[str, Any],
+    version: Mapping[str, Any],
+    *,
+    name: AuditName,
+    actor: Actor,
+) -> Flow:
+    number = head["version"] + 1
+    version = {**version, "version": number, "created_at": tx.now, "created_by": actor.principal_id}
+    head = {**head, "name": version["name"], "version": number, "updated_at": tx.now}
+    try:
+        await tx.execute(_MOVE, head["id"], head["name"], number, tx.now, head["archived_at"])
+    except asyncpg.UniqueViolationError as error:
+        raise _taken(head["name"]) from error
+    await insert(tx, "flow_versions", version)
+    await append(tx, scope, [_event(name, actor, head, version)])
+    return _flow(head, version)
+
+
+def _columns(change: FlowChange) -> dict[str, Any]:
+    """The fields as columns: a template is kept as it was sent and as what it was compiled to."""
+    columns: dict[str, Any] = {**change}
+    if "template" in change:
+        template = change["template"]
+        columns["template_text"] = template.text if template else None
+        columns["template"] = template.requirements.to_json() if template else None
+    return columns
+
+
+def _event(name: AuditName, actor: Actor, head: Mapping[str, Any], version: Mapping[str, Any]) -> Event:
+    record = {**head, **version}  # `created_at` is the version's
+    payload = {"flowId": str(record["id"]), "name": record["name"], "version": record["version"]}
+    return Event(name, actor, FLOW, record, payload)
+
+
+def _flow(head: Mapping[str, Any], version: Mapping[str, Any]) -> Flow:
     row = {**version, **head}
-    event = Event(AuditName.FLOW_CREATED, actor, FLOW, row, {"flowId": str(row["id"]), "name": new.name, "version": 1})
-    await append(tx, scope, [event], [("flows", NO_PARENT)])
     return Flow(**{field: row[field] for field in Flow.__dataclass_fields__})
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"A flow named '{name}' exists already.")

@@ -17,7 +17,11 @@ from storage.database import Transaction, columns_of
 from storage.facts.queries.trails import TRAIL_COLUMNS
 from storage.scope import Scope
 
-_VERSIONS = "SELECT id, version FROM flows WHERE org_id = $1 AND id = ANY($2::uuid[]) AND archived_at IS NULL"
+_VERSIONS = """
+SELECT id, version FROM flows WHERE org_id = $1 AND id = ANY($2::uuid[]) AND archived_at IS NULL
+ORDER BY id FOR KEY SHARE
+"""
+"""Held, so that no flow is archived under a trail that is about to begin."""
 
 _SEALED_COLUMNS = (*TRAIL_COLUMNS, "template")
 

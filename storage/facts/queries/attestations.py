@@ -1,30 +1,36 @@
 """Reading attestations."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from domain.errors import NotFound
-from domain.facts.attestations import Attestation, EvidenceSummary
+from domain.facts.attestations import Attestation, EvidenceSummary, ResultStatus
 from storage.counters import total
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, fetch_page, with_total
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
 from storage.scope import Scope
 
-_ATTESTATIONS = """
+_WITH_RESULT = """
+attestations a
+JOIN LATERAL (
+  SELECT n, status, reason, details FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
+) r ON true
+"""
+
+_ATTESTATIONS = f"""
 SELECT a.id, a.org_id, a.trail_id, a.type, a.name, a.slot, a.digest, a.git_commit, a.origin, a.source_id,
        coalesce(r.details, a.details) AS details, a.description, a.evidence_url, a.user_data, a.payload, a.claimed_by,
        a.observed_at, a.created_at, r.n AS result_n, r.status, r.reason,
        f.digest AS file_digest, f.name AS file_name, f.size AS file_size
-FROM attestations a
-JOIN LATERAL (
-  SELECT n, status, reason, details FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
-) r ON true
+FROM {_WITH_RESULT}
 LEFT JOIN LATERAL (
   SELECT digest, name, size FROM evidence WHERE org_id = a.org_id AND attestation_id = a.id
   ORDER BY created_at DESC, id DESC LIMIT 1
 ) f ON true
-"""
+"""  # noqa: S608 - SQL of our own
 
 
 def _made(row: Row) -> Attestation:
@@ -33,7 +39,7 @@ def _made(row: Row) -> Attestation:
     return Attestation(**fields, evidence=EvidenceSummary(digest, name, size) if digest else None)
 
 
-_LISTING = Listing(_ATTESTATIONS, "a.created_at", "a.id", _made)
+ATTESTATIONS = Listing(_ATTESTATIONS, "a.created_at", "a.id", _made)
 
 
 async def get_attestation(reader: Reader, scope: Scope, trail_id: UUID, attestation_id: UUID) -> Attestation:
@@ -45,12 +51,51 @@ async def get_attestation(reader: Reader, scope: Scope, trail_id: UUID, attestat
     return _made(row)
 
 
-async def list_attestations(reader: Reader, scope: Scope, trail_id: UUID, window: Window) -> Page[Attestation]:
+@dataclass(frozen=True, slots=True)
+class AttestationFilters:
+    """What a trail's list may be narrowed to; `status` is the newest result's."""
+
+    type: str | None = None
+    name: str | None = None
+    status: ResultStatus | None = None
+
+    @property
+    def columns(self) -> dict[str, str | None]:
+        """By the column that is compared."""
+        return {"a.type": self.type, "a.name": self.name, "r.status": self.status and self.status.value}
+
+
+NO_FILTER = AttestationFilters()
+
+
+async def list_attestations(
+    reader: Reader, scope: Scope, trail_id: UUID, window: Window, filters: AttestationFilters = NO_FILTER
+) -> Page[Attestation]:
     """The attestations of a trail with their newest results, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, scope, trail_id)
-    conditions, args = ["a.org_id = $1", "a.trail_id = $2"], [scope.org_id, trail_id]
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    return with_total(page, await total(reader, scope, "attestations", trail_id))
+    conditions: list[str] = ["a.org_id = $1", "a.trail_id = $2"]
+    args: list[Any] = [scope.org_id, trail_id]
+    for column, value in filters.columns.items():
+        if value is not None:
+            args.append(value)
+            conditions.append(f"{column} = ${len(args)}")
+    page = await fetch_page(reader, ATTESTATIONS, conditions, args, window)
+    if filters == NO_FILTER:
+        return with_total(page, await total(reader, scope, "attestations", trail_id))
+    count, capped = await capped_count(reader, _WITH_RESULT, conditions, args)
+    return with_total(page, count, capped=capped)
+
+
+_COUNTS = f"""
+SELECT a.type, r.status, count(*) AS n FROM {_WITH_RESULT}
+WHERE a.org_id = $1 AND a.trail_id = $2 GROUP BY a.type, r.status ORDER BY a.type, r.status
+"""  # noqa: S608 - SQL of our own
+
+
+async def count_by_type(reader: Reader, scope: Scope, trail_id: UUID) -> dict[tuple[str, ResultStatus], int]:
+    """How many attestations of each type a trail has, by their newest status."""
+    rows = await reader.rows(_COUNTS, scope.org_id, trail_id)
+    return {(row["type"], ResultStatus(row["status"])): row["n"] for row in rows}
 
 
 async def attestations_of_source(reader: Reader, scope: Scope, source_id: UUID) -> Sequence[UUID]:

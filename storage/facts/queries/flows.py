@@ -1,5 +1,6 @@
 """Reading flows."""
 
+from typing import Any
 from uuid import UUID
 
 from domain.errors import NotFound
@@ -7,7 +8,7 @@ from domain.facts.flows import Flow
 from storage.audit.commands import NO_PARENT
 from storage.counters import total
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, fetch_page, with_total
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
 from storage.scope import Scope
 
 _FLOWS = """
@@ -28,7 +29,14 @@ async def get_flow(reader: Reader, scope: Scope, flow_id: UUID) -> Flow:
     return Flow(**row)
 
 
-async def list_flows(reader: Reader, scope: Scope, window: Window) -> Page[Flow]:
-    """The organisation's flows, oldest first."""
-    page = await fetch_page(reader, _LISTING, ["f.org_id = $1", "f.archived_at IS NULL"], [scope.org_id], window)
-    return with_total(page, await total(reader, scope, "flows", NO_PARENT))
+async def list_flows(reader: Reader, scope: Scope, window: Window, *, name: str | None = None) -> Page[Flow]:
+    """The organisation's flows, oldest first; of one name there is one at most."""
+    conditions: list[str] = ["f.org_id = $1", "f.archived_at IS NULL"]
+    args: list[Any] = [scope.org_id]
+    if name is not None:
+        conditions.append("f.name = $2")
+        args.append(name)
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    if name is None:
+        return with_total(page, await total(reader, scope, "flows", NO_PARENT))
+    return with_total(page, (await capped_count(reader, "flows f", conditions, args))[0])

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.errors import NotFound
-from domain.facts.trails import Trail
+from domain.facts.trails import Trail, TrailStatus
 from storage.counters import total
 from storage.database import Reader
 from storage.facts.queries.flows import get_flow
@@ -27,26 +27,39 @@ async def get_trail(reader: Reader, scope: Scope, trail_id: UUID) -> Trail:
 
 
 async def list_trails(
-    reader: Reader, scope: Scope, window: Window, *, flow_id: UUID | None = None, commit: str | None = None
+    reader: Reader,
+    scope: Scope,
+    window: Window,
+    *,
+    flow_id: UUID | None = None,
+    commit: str | None = None,
+    status: TrailStatus | None = None,
+    name: str | None = None,
 ) -> Page[Trail]:
-    """Trails, oldest first, of one flow and of one commit where given; an unknown flow has none."""
-    conditions: list[str] = ["org_id = $1"]
-    args: list[Any] = [scope.org_id]
-    for column, value in (("flow_id", flow_id), ("git_commit_sha", commit)):
-        if value is not None:
-            args.append(value)
-            conditions.append(f"{column} = ${len(args)}")
+    """Trails, oldest first, narrowed to what is given; an unknown flow has none. Names are unique inside a flow."""
+    wanted = {"flow_id": flow_id, "git_commit_sha": commit, "status": status, "name": name}
+    given = {column: value for column, value in wanted.items() if value is not None}
+    conditions = ["org_id = $1", *(f"{column} = ${n}" for n, column in enumerate(given, start=2))]
+    args: list[Any] = [scope.org_id, *given.values()]
     page = await fetch_page(reader, _LISTING, conditions, args, window)
-    if flow_id is not None and commit is None:
+    if flow_id is not None and len(given) == 1:
         return with_total(page, await total(reader, scope, "trails", flow_id))
     count, capped = await capped_count(reader, "trails", conditions, args)
     return with_total(page, count, capped=capped)
 
 
-async def list_flow_trails(reader: Reader, scope: Scope, flow_id: UUID, window: Window) -> Page[Trail]:
+async def list_flow_trails(
+    reader: Reader,
+    scope: Scope,
+    flow_id: UUID,
+    window: Window,
+    *,
+    status: TrailStatus | None = None,
+    name: str | None = None,
+) -> Page[Trail]:
     """The trails of a flow that must exist. Raises NotFound."""
     await get_flow(reader, scope, flow_id)
-    return await list_trails(reader, scope, window, flow_id=flow_id)
+    return await list_trails(reader, scope, window, flow_id=flow_id, status=status, name=name)
 
 
 _OF_COMMITS = """

@@ -85,6 +85,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("verdicts_pkey")),
     )
     op.create_index(op.f("verdicts_org_id_created_at_id_idx"), "verdicts", ["org_id", "created_at", "id"], unique=False)
+    for column in ("flow_id", "digest"):
+        name = op.f(f"verdicts_org_id_{column}_created_at_id_idx")
+        op.create_index(name, "verdicts", ["org_id", column, "created_at", "id"], unique=False)
     op.create_table(
         "artifact_reports",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -238,6 +241,13 @@ def upgrade() -> None:
     op.alter_column("slot_heads", "result_n", server_default=None)
     op.add_column("trails", sa.Column("template_text", sa.Text(), nullable=True))
     op.add_column("trails", sa.Column("template", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
+    op.create_index(
+        "trails_open_idx",
+        "trails",
+        ["org_id", "created_at", "id"],
+        unique=False,
+        postgresql_where=sa.text("status <> 'COMPLIANT'"),
+    )
     for table in APPEND_ONLY:
         op.execute(
             f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table} "

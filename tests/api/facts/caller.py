@@ -10,6 +10,8 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from aiohttp.test_utils import TestClient
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from domain.audit import Actor
 from domain.permissions import Permission
@@ -29,6 +31,9 @@ ROOTED = (V1, "/health", "/ready", "/actuator", "/metrics")
 """What is not below `/api/v1`."""
 SECRET = "a long random text"
 COMMIT = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+DIGEST = "sha256:" + "ab" * 32
+BUILT_DIGEST = "sha256:" + "cd" * 32
+"""Of the artifact whose provenance is recorded."""
 NOBODY = Actor(UUID(int=0))
 
 
@@ -81,6 +86,21 @@ class Caller:
     async def attest(self, trail_id: str, type_: str = "BUILD", status: str = "PASSED", **fields: Any) -> Any:
         body = {"type": type_, "status": status, **fields}
         return (await self.post(f"/trails/{trail_id}/attestations", body)).json
+
+    async def report_artifact(self, trail_id: str, digest: str = DIGEST, **fields: Any) -> Any:
+        body = {"imageName": "app", "imageTag": "1.0", "sha256Digest": digest, **fields}
+        return (await self.post(f"/trails/{trail_id}/artifacts", body)).json
+
+    async def upload(self, attestation_id: str, content: bytes = b"a") -> Any:
+        return (await self.post(f"/evidence/{attestation_id}", data=content)).json
+
+    async def record_provenance(self, artifact: Any, **fields: Any) -> Any:
+        body = {"builderId": "ci.example.com", "builderType": "GENERIC", **fields}
+        return (await self.post(f"/trails/{artifact['trailId']}/artifacts/{artifact['id']}/provenance", body)).json
+
+    async def make_provenance_key(self) -> Any:
+        pem = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        return (await self.post("/provenance-keys", {"name": unique("key"), "publicKeyPem": pem.decode()})).json
 
     async def make_config(self, flow_id: str, source: str = "GITHUB", secret: str = SECRET) -> Any:
         return (await self.post("/webhook-configs", {"source": source, "secret": secret, "flowId": flow_id})).json
@@ -151,7 +171,12 @@ async def make_world(api: Caller) -> dict[str, str]:
     """One of everything that has an id, by the name of the path parameter that takes it."""
     flow = await api.make_flow()
     trail = await api.make_trail(flow["id"])
-    await api.attest(trail["id"])
+    attestation = await api.attest(trail["id"])
+    evidence = await api.upload(attestation["id"])
+    artifact, built = [await api.report_artifact(trail["id"], digest) for digest in (DIGEST, BUILT_DIGEST)]
+    await api.record_provenance(built)
+    provenance_key = await api.make_provenance_key()
+    verdict = (await api.post("/assert", {"flowId": flow["id"], "sha256Digest": BUILT_DIGEST}, 200)).json
     config = await api.make_config(flow["id"])
     body = b'{"zen": "Keep it simple."}'
     headers = {"X-Hub-Signature-256": sign(body), "X-GitHub-Event": "ping"}
@@ -159,7 +184,15 @@ async def make_world(api: Caller) -> dict[str, str]:
     event = (await api.get("/audit?size=1")).json["events"][0]
     return {
         "flow_id": flow["id"],
+        "empty_flow_id": (await api.make_flow())["id"],
         "trail_id": trail["id"],
+        "attestation_id": attestation["id"],
+        "evidence_id": evidence["id"],
+        "sha256": evidence["sha256Hash"],
+        "artifact_id": artifact["id"],
+        "digest": BUILT_DIGEST,
+        "provenance_key_id": provenance_key["id"],
+        "verdict_id": verdict["verdictId"],
         "config_id": config["id"],
         "receipt_id": accepted["receiptId"],
         "event_id": event["id"],

@@ -1,11 +1,15 @@
 """Attestations on the wire: facts.md 7.1, 7.2, 28.2 and the naming conflict C07."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from aiohttp.test_utils import TestClient
 
-from tests.api.facts.caller import Caller
+from domain.facts.attestations import ResultStatus
+from storage.facts.commands.results import NewResult, add_results
+from storage.services import Services
+from tests.api.facts.caller import DIGEST, NOBODY, Caller, found_organisation
 from tests.api.facts.times import assert_times
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,7 +31,7 @@ ENTITY = {
     "createdAt",
 }
 """facts.md 7.1."""
-OURS = {"description", "metadata", "attestedBy", "origin", "receiptId", "observedAt"}
+OURS = {"description", "metadata", "attestedBy", "origin", "receiptId", "observedAt", "targetArtifact", "gitCommit"}
 
 
 async def new_trail(api: Caller) -> str:
@@ -61,6 +65,9 @@ async def test_an_attestation_reads_as_it_was_recorded(api: Caller) -> None:
         "description": "the nightly run",
         "metadata": {"suite": {"failed": [1, 2.5, None, "ü\u2028"]}, "": True},
         "evidenceUrl": "https://ci.example.com/1",
+        "artifactFingerprint": DIGEST,
+        "targetArtifact": "app",
+        "gitCommit": "c0ffee",
         "attestedBy": "ada",
         "orgSlug": api.scope.org_slug,
     }
@@ -68,6 +75,7 @@ async def test_an_attestation_reads_as_it_was_recorded(api: Caller) -> None:
     assert {key: made[key] for key in sent} == sent
     page = await api.get(f"/trails/{trail_id}/attestations")
     assert page.json == {"items": [made], "page": 0, "size": 20, "totalItems": 1, "totalPages": 1}
+    assert (await api.get(f"/trails/{trail_id}/attestations/{made['id']}")).json == made
 
 
 @pytest.mark.parametrize(
@@ -129,6 +137,17 @@ async def test_details_fall_back_to_the_description(
         ("passed", "maybe"),
         ("name", ""),
         ("name", "x" * 256),
+        ("name", "type:TEST"),
+        ("name", "type:"),
+        ("artifactFingerprint", "sha256:" + "g" * 64),
+        ("artifactFingerprint", "a" * 63),
+        ("artifactFingerprint", "md5:" + "a" * 64),
+        ("artifactFingerprint", ""),
+        ("artifactSha256", "sha256:"),
+        ("sha256Digest", "a" * 65),
+        ("sha256Digest", DIGEST + "\n"),
+        ("targetArtifact", " "),
+        ("gitCommit", "x" * 256),
         ("details", "x" * 65_537),
         ("metadata", [1]),
         ("metadata", "{}"),
@@ -143,10 +162,121 @@ async def test_a_refusal_names_the_field(api: Caller, field: str, value: Any) ->
     assert (await api.get(f"/trails/{trail_id}/attestations")).json["items"] == []
 
 
+@pytest.mark.parametrize("name", ["typed", "Type:TEST", "a type:TEST"])
+async def test_only_the_prefix_of_unnamed_ones_is_refused_in_a_name(api: Caller, name: str) -> None:
+    assert (await api.attest(await new_trail(api), name=name))["name"] == name
+
+
+@pytest.mark.parametrize("field", ["artifactFingerprint", "artifactSha256", "sha256Digest"])
+@pytest.mark.parametrize("spelling", [DIGEST, DIGEST.upper(), "ab" * 32, "AB" * 32, "Sha256:" + "aB" * 32])
+async def test_a_digest_has_many_names_and_spellings_and_is_shown_in_one(
+    api: Caller, field: str, spelling: str
+) -> None:
+    made = await api.attest(await new_trail(api), **{field: spelling})
+    assert made["artifactFingerprint"] == DIGEST
+
+
+async def test_two_digests_must_agree(api: Caller) -> None:
+    trail_id = await new_trail(api)
+    same = await api.attest(trail_id, artifactFingerprint="AB" * 32, sha256Digest=DIGEST, artifactSha256="ab" * 32)
+    assert same["artifactFingerprint"] == DIGEST
+    differing = {"type": "TEST", "artifactFingerprint": DIGEST, "sha256Digest": "cd" * 32}
+    assert (await api.post(f"/trails/{trail_id}/attestations", differing, status=400)).fields == ["sha256Digest"]
+
+
 async def test_an_unknown_trail_is_404(api: Caller) -> None:
     path = f"/trails/{uuid4()}/attestations"
     await api.post(path, {"type": "TEST"}, status=404)
     await api.get(path, status=404)
+    await api.post("/attestations", {"type": "TEST", "trailId": str(uuid4())}, status=404)
+
+
+async def test_an_attestation_of_another_trail_is_404(api: Caller) -> None:
+    trail_id, other = await new_trail(api), await new_trail(api)
+    made = await api.attest(trail_id)
+    await api.get(f"/trails/{other}/attestations/{made['id']}", status=404)
+    await api.get(f"/trails/{trail_id}/attestations/{uuid4()}", status=404)
+
+
+async def test_the_trail_may_stand_in_the_body(api: Caller) -> None:
+    """W20: what the shipped workflows call."""
+    trail_id = await new_trail(api)
+    sent = {"type": "junit", "passed": False, "name": "unit", "trailId": trail_id, "artifactSha256": DIGEST}
+    made = (await api.post("/attestations", sent)).json
+    assert (made["trailId"], made["status"], made["artifactFingerprint"]) == (trail_id, "FAILED", DIGEST)
+    assert (await api.get(f"/trails/{trail_id}/attestations")).json["items"] == [made]
+    assert await api.status_of(trail_id) == "NON_COMPLIANT"
+
+
+async def test_the_alias_refuses_what_the_path_refuses(
+    api: Caller, http: TestClient[Any, Any], open_for_module: Services
+) -> None:
+    trail_id = await new_trail(api)
+    assert (await api.post("/attestations", {"type": "TEST"}, status=400)).fields == ["trailId"]
+    assert (await api.post("/attestations", {"trailId": "x", "type": "TEST"}, status=400)).fields == ["trailId"]
+    assert (await api.post("/attestations", {"trailId": trail_id}, status=400)).fields == ["type"]
+    foreign = {"trailId": trail_id, "type": "TEST", "orgSlug": "default"}
+    await api.post("/attestations", foreign, status=404)
+    stranger = await found_organisation(http, open_for_module)
+    await stranger.post("/attestations", {"trailId": trail_id, "type": "TEST"}, status=404)
+    rehearsed = (await api.post("/attestations?dryRun=true", {"trailId": trail_id, "type": "TEST"}, status=200)).json
+    assert rehearsed["wouldCreate"]["trailId"] == trail_id
+    assert (await api.get(f"/trails/{trail_id}/attestations")).json["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("type=A", [0, 1, 4]),
+        ("type=a", []),
+        ("type=B", [2, 3]),
+        ("name=one", [1, 2]),
+        ("type=A&name=one", [1]),
+        ("status=PASSED", [0, 3]),
+        ("status=passed&type=A", [0]),
+        ("status=FAILED", [1, 2]),
+        ("status=PENDING&name=one", []),
+        ("", [0, 1, 2, 3, 4]),
+    ],
+)
+async def test_filters(api: Caller, query: str, expected: list[int]) -> None:
+    trail_id = await new_trail(api)
+    made = [
+        await api.attest(trail_id, "A", "PASSED"),
+        await api.attest(trail_id, "A", "FAILED", name="one"),
+        await api.attest(trail_id, "B", "FAILED", name="one"),
+        await api.attest(trail_id, "B", "PASSED", name="two"),
+        await api.attest(trail_id, "A", "PENDING"),
+    ]
+    answer = await api.get(f"/trails/{trail_id}/attestations?{query}")
+    assert answer.json["items"] == [made[place] for place in expected]
+    assert answer.json["totalItems"] == len(expected)
+    first = await api.get(f"/trails/{trail_id}/attestations?{query}&size=1")
+    assert first.json["totalItems"] == len(expected)
+    assert ("Link" in first.headers) == (len(expected) > 1)
+
+
+async def test_a_filter_by_status_looks_at_the_newest_result(api: Caller, open_for_module: Services) -> None:
+    trail_id = await new_trail(api)
+    made = await api.attest(trail_id, "A", "PENDING")
+    new = NewResult(UUID(trail_id), UUID(made["id"]), ResultStatus.FAILED, NOBODY)
+    async with open_for_module.database.transaction() as tx:
+        await add_results(tx, api.scope, [new])
+    assert (await api.get(f"/trails/{trail_id}/attestations?status=PENDING")).json["totalItems"] == 0
+    [found] = (await api.get(f"/trails/{trail_id}/attestations?status=FAILED")).json["items"]
+    assert found == {**made, "status": "FAILED"}
+    assert (await api.get(f"/trails/{trail_id}/attestations/{made['id']}")).json == found
+
+
+async def test_evidence_for_one_artifact_says_nothing_of_another(api: Caller) -> None:
+    """Heads are kept per digest and slot: a failure of one is not redeemed by a pass of the other."""
+    trail_id = await new_trail(api)
+    await api.attest(trail_id, "snyk", "FAILED", artifactFingerprint=DIGEST)
+    await api.attest(trail_id, "snyk", "PASSED", artifactFingerprint="cd" * 32)
+    await api.attest(trail_id, "snyk", "PASSED", targetArtifact="app")
+    assert await api.status_of(trail_id) == "NON_COMPLIANT"
+    await api.attest(trail_id, "snyk", "PASSED", sha256Digest=DIGEST.upper())
+    assert await api.status_of(trail_id) == "COMPLIANT"
 
 
 async def test_nothing_is_ever_replaced(api: Caller) -> None:

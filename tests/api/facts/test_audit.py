@@ -4,11 +4,16 @@ import asyncio
 import json
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
-from domain.audit import V1_NAMES
+from domain.audit import V1_NAMES, Actor, AuditName, Event
+from domain.identity.records import DENIAL
+from storage.audit.commands import append
+from storage.audit.queries import AuditFilters
+from storage.scope import Scope
+from storage.services import Services
 from tests.api.facts.caller import Caller, make_world, unique
 from tests.api.facts.times import assert_times
 
@@ -66,6 +71,11 @@ async def test_every_change_is_audited_newest_first(api: Caller) -> None:
             "FLOW_CREATED",
             "TRAIL_CREATED",
             "ATTESTATION_RECORDED",
+            "EVIDENCE_UPLOADED",
+            *["ARTIFACT_REPORTED", "ARTIFACT_DEPLOYED"] * 2,
+            "PROVENANCE_RECORDED",
+            "PROVENANCE_VERIFIED",
+            "PROVENANCE_KEY_CREATED",
             "PRINCIPAL_CREATED",
             "MEMBERSHIP_CREATED",
             "WEBHOOK_CONFIG_CREATED",
@@ -74,7 +84,7 @@ async def test_every_change_is_audited_newest_first(api: Caller) -> None:
     assert [event["eventType"] for event in await events(api, "size=100&sortDesc=false")] == told[::-1]
     times = [event["occurredAt"] for event in await events(api)]
     assert times == sorted(times, reverse=True)
-    assert len(await events(api, f"trailId={world['trail_id']}")) == 2
+    assert len(await events(api, f"trailId={world['trail_id']}")) == 9
 
 
 async def test_reading_and_refusals_leave_no_event(api: Caller) -> None:
@@ -138,13 +148,99 @@ async def test_a_window_of_time_is_inclusive(api: Caller) -> None:
     assert await events(api, f"{query}&from={second}&to={second}") == three[1:2]
     offset = (datetime.fromisoformat(second) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%S.%f%%2B02:00")
     assert await events(api, f"{query}&from={offset}") == three[1:]
-    assert await events(api, f"{query}&from={third}&to={first}") == []
+    refused = await api.get(f"/audit?{query}&from={third}&to={first}", status=400)
+    assert refused.fields == ["from"]
 
 
-async def test_filters_of_what_does_not_exist_yet(api: Caller) -> None:
+async def test_several_event_types(api: Caller) -> None:
     await make_world(api)
+    wanted = {"FLOW_CREATED", "TRAIL_CREATED"}
+    query = "eventType=flow.created&eventType=TRAIL_CREATED"
+    page = (await api.get(f"/audit?{query}")).json
+    assert {event["eventType"] for event in page["events"]} == wanted
+    assert page["totalElements"] == len(page["events"])
+    assert page["events"] == [event for event in await events(api) if event["eventType"] in wanted]
+    assert (await api.get(f"/audit?{query}&eventType=tea", status=400)).fields == ["eventType"]
+
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+async def tell(api: Caller, services: Services, **about: Any) -> str:
+    """An event about an environment or an artifact, as their commands write it."""
+    async with services.database.transaction() as tx:
+        actor = Actor(UUID(int=0), region=about.pop("region", "test"))
+        event = Event(AuditName.ARTIFACT_DEPLOYED, actor, DENIAL, {"id": tx.new_id()}, {}, **about)
+        [event_id] = await append(tx, api.scope, [event])
+    return str(event_id)
+
+
+async def test_the_events_of_an_environment(api: Caller, open_for_module: Services) -> None:
+    one, other = uuid4(), uuid4()
+    told = [await tell(api, open_for_module, environment_id=environment) for environment in (one, other, one)]
+    assert [event["id"] for event in await events(api, f"environmentId={one}")] == [told[2], told[0]]
     assert await events(api, f"environmentId={uuid4()}") == []
-    assert await events(api, "artifactSha256=" + "0" * 64) == []
+
+
+@pytest.mark.parametrize("spelling", [DIGEST, DIGEST.upper(), "ab" * 32, "AB" * 32])
+async def test_the_events_of_an_artifact_in_every_spelling(
+    api: Caller, open_for_module: Services, spelling: str
+) -> None:
+    told = await tell(api, open_for_module, digest=DIGEST)
+    await tell(api, open_for_module, digest="sha256:" + "cd" * 32)
+    [event] = await events(api, f"artifactSha256={spelling}")
+    assert (event["id"], event["artifactSha256"]) == (told, DIGEST)
+
+
+async def test_a_digest_of_another_kind_is_compared_as_it_is(api: Caller, open_for_module: Services) -> None:
+    told = await tell(api, open_for_module, digest="sha512:Ab")
+    assert [event["id"] for event in await events(api, "artifactSha256=sha512:Ab")] == [told]
+    assert await events(api, "artifactSha256=sha512:ab") == []
+
+
+async def test_the_events_of_a_region(api: Caller, open_for_module: Services) -> None:
+    told = await tell(api, open_for_module, region="ap-south-1")
+    assert [event["id"] for event in await events(api, "region=ap-south-1")] == [told]
+    assert await events(api, "region=ap-south") == []
+
+
+async def test_filters_narrow_together(api: Caller, open_for_module: Services) -> None:
+    one, other = uuid4(), uuid4()
+    await tell(api, open_for_module, environment_id=one)
+    await tell(api, open_for_module, environment_id=other, digest=DIGEST)
+    told = await tell(api, open_for_module, environment_id=one, digest=DIGEST)
+    query = f"environmentId={one}&artifactSha256={DIGEST}&eventType=ARTIFACT_DEPLOYED&region=test"
+    assert [event["id"] for event in await events(api, query)] == [told]
+
+
+async def test_the_organisation_may_be_repeated_and_not_contradicted(api: Caller) -> None:
+    everything = await events(api)
+    assert await events(api, f"size=100&orgSlug={api.scope.org_slug}") == everything
+    await api.get("/audit?orgSlug=default", status=404)
+
+
+INDEXED: dict[str, tuple[dict[str, Any], str]] = {
+    "environmentId": ({"environment_id": UUID(int=1)}, "environment_id"),
+    "artifactSha256": ({"digest": DIGEST}, "digest"),
+    "trailId": ({"trail_id": UUID(int=1)}, "trail_id"),
+    "nothing": ({}, "org_id"),
+}
+
+
+@pytest.mark.parametrize("narrowed", INDEXED)
+async def test_a_page_is_read_by_an_index(open_for_module: Services, narrowed: str) -> None:
+    filters, column = INDEXED[narrowed]
+    conditions, args = AuditFilters(**filters).conditions(Scope(UUID(int=7), "nobody"))
+    async with open_for_module.database.transaction() as tx:
+        await tx.execute("SET LOCAL enable_seqscan = off")
+        plan = await tx.connection.fetch(
+            f"EXPLAIN SELECT 1 FROM audit_events e WHERE {' AND '.join(conditions)} "
+            "ORDER BY e.occurred_at DESC, e.id DESC LIMIT 21",
+            *args,
+        )
+    conditions_of_indexes = [line[0] for line in plan if "Index Cond" in line[0]]
+    assert conditions_of_indexes
+    assert all(column in condition for condition in conditions_of_indexes), plan
 
 
 async def test_the_audit_page(api: Caller) -> None:
@@ -171,6 +267,8 @@ async def test_the_audit_page(api: Caller) -> None:
         ("environmentId=x", "environmentId"),
         ("from=yesterday", "from"),
         ("to=2026-01-01T00:00:00", "to"),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
+        ("artifactSha256=" + "x" * 256, "artifactSha256"),
         ("sortDesc=perhaps", "sortDesc"),
     ],
 )

@@ -119,6 +119,8 @@ async def test_media_types(admin: Caller, endpoint: Endpoint) -> None:
         "multipart/form-data; boundary=x",
         "application/x-www-form-urlencoded",
     ):
+        if media.partition(";")[0] in endpoint.accepts:
+            continue
         assert_refused(await post_json(admin, endpoint, b"{}", media), 415)
     for charset in ("utf-16", "latin-1", "klingon", "utf-8x"):
         answer = await post_json(admin, endpoint, b"{}", f"application/json; charset={charset}")

@@ -9,7 +9,7 @@ from api.binding import Endpoint
 from domain.permissions import Permission
 from storage.services import Services
 from tests.api.facts.caller import SECRET, Caller, make_world, trail_body, unique
-from tests.api.facts.table import GUARDED, body_model, example_of, name_of, url_of
+from tests.api.facts.table import GUARDED, body_model, example_of, file_for, name_of, url_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -95,7 +95,7 @@ async def test_a_dry_run_has_the_errors_of_the_real_call(api: Caller, admin: Cal
         ("/flows", {"name": ""}, 400),
         ("/flows", {"name": "x", "tags": {"": "v"}}, 400),
         ("/flows", {"name": "x", "orgSlug": "default"}, 404),
-        ("/flows", {"name": "x", "templateYaml": "a: b"}, 422),
+        ("/flows", {"name": "x", "templateYaml": "a: b"}, 400),
         ("/trails", trail_body(str(uuid4())), 404),
         ("/trails", trail_body(flow["id"], name="taken"), 409),
         (f"/trails/{uuid4()}/attestations", {"type": "TEST"}, 404),
@@ -123,10 +123,13 @@ async def test_no_changing_route_changes_anything_in_a_dry_run(
     world = await make_world(api)
     caller = admin if endpoint.route.permission is Permission.PLATFORM_MANAGE else api
     body = example_of(body_model(endpoint)) if endpoint.signature.body else None
-    if body and "flowId" in body:
-        body["flowId"] = world["flow_id"]
+    for name, known in (("flowId", "flow_id"), ("trailId", "trail_id")):
+        if body and name in body:
+            body[name] = world[known]
     before = await rows(open_for_module), (await api.get("/webhook-configs")).json
-    answer = await caller.send(endpoint.route.method, url_of(endpoint, **world), json=body, **ON)
+    answer = await caller.send(
+        endpoint.route.method, url_of(endpoint, **world), json=body, data=file_for(endpoint), **ON
+    )
     assert (await rows(open_for_module), (await api.get("/webhook-configs")).json) == before
     assert answer.status == 200
     assert answer.json["dryRun"] is True

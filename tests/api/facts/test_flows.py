@@ -6,8 +6,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.facts.caller import Caller, unique
+from storage.services import Services
+from tests.api.facts.caller import Caller, trail_body, unique
 from tests.api.facts.times import assert_times
+from workers.seal import seal_and_sign
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -147,12 +149,6 @@ async def test_a_missing_name_is_named(api: Caller) -> None:
     assert (await api.post("/flows", {}, status=400)).fields == ["name"]
 
 
-async def test_a_template_is_refused_and_never_stored_unread(api: Caller) -> None:
-    answer = await api.post("/flows", {"name": unique("flow"), "templateYaml": "version: 1"}, status=422)
-    assert "templateYaml" in answer.json["message"]
-    assert (await api.get("/flows")).json == []
-
-
 async def test_a_taken_name_is_409_and_another_organisations_is_free(api: Caller, admin: Caller) -> None:
     name = unique("flow")
     await api.make_flow(name=name)
@@ -188,3 +184,66 @@ async def test_an_unknown_flow_is_404(api: Caller) -> None:
     answer = await api.get(f"/flows/{missing}", status=404)
     assert answer.json["error"] == "Not Found"
     assert missing in answer.json["message"]
+
+
+async def test_a_flow_is_found_by_its_exact_name(api: Caller) -> None:
+    flow = await api.make_flow(name="payments & \u00fcbersee")
+    await api.make_flow(name="payments")
+    answer = await api.send("GET", "/flows", params={"name": flow["name"]})
+    assert answer.json == [flow]
+    assert answer.headers["X-Total-Count"] == "1"
+    for name in ("pay", "PAYMENTS", "payments ", ""):
+        none = await api.send("GET", "/flows", params={"name": name})
+        assert (none.status, none.json, none.headers["X-Total-Count"]) == (200, [], "0")
+
+
+async def test_a_deleted_flow_is_gone_and_its_name_free(api: Caller) -> None:
+    kept, flow = await api.make_flow(), await api.make_flow()
+    deleted = await api.send("DELETE", f"/flows/{flow['id']}")
+    assert (deleted.status, deleted.text) == (204, "")
+    for method, path in (("GET", ""), ("GET", "/template"), ("GET", "/trails"), ("DELETE", "")):
+        assert (await api.send(method, f"/flows/{flow['id']}{path}")).status == 404
+    assert (await api.send("PUT", f"/flows/{flow['id']}", json={"description": "x"})).status == 404
+    await api.post("/trails", trail_body(flow["id"]), status=404)
+    listed = await api.get("/flows")
+    assert (listed.json, listed.headers["X-Total-Count"]) == ([kept], "1")
+    again = await api.make_flow(name=flow["name"])
+    assert again["id"] != flow["id"]
+    assert (await api.get("/flows")).headers["X-Total-Count"] == "2"
+
+
+async def test_a_flow_with_trails_is_not_deleted(api: Caller) -> None:
+    """facts.md 4.2: 409 while trails exist."""
+    flow = await api.make_flow()
+    await api.make_trail(flow["id"])
+    refused = await api.send("DELETE", f"/flows/{flow['id']}")
+    assert refused.status == 409
+    assert "trails" in refused.json["message"]
+    assert (await api.get(f"/flows/{flow['id']}")).json == flow
+
+
+async def test_a_flow_that_lets_webhooks_in_is_not_deleted(api: Caller) -> None:
+    flow = await api.make_flow()
+    config = await api.make_config(flow["id"])
+    refused = await api.send("DELETE", f"/flows/{flow['id']}")
+    assert refused.status == 409
+    assert "webhook configs" in refused.json["message"]
+    assert (await api.send("DELETE", f"/webhook-configs/{config['id']}")).status == 204
+    assert (await api.send("DELETE", f"/flows/{flow['id']}")).status == 204
+
+
+async def test_of_parallel_deletions_one_wins(api: Caller) -> None:
+    flow = await api.make_flow()
+    answers = await asyncio.gather(*(api.send("DELETE", f"/flows/{flow['id']}") for _ in range(4)))
+    assert sorted(answer.status for answer in answers) == [204, 404, 404, 404]
+    assert (await api.get("/flows")).headers["X-Total-Count"] == "0"
+
+
+async def test_what_is_deleted_stays_in_the_audit_and_verifies(api: Caller, open_for_module: Services) -> None:
+    flow = await api.make_flow()
+    await api.send("DELETE", f"/flows/{flow['id']}")
+    events = [one for one in (await api.get("/audit")).json["events"] if one["recordId"] == flow["id"]]
+    assert [(one["eventType"], one["recordVersion"]) for one in events] == [("FLOW_DELETED", 2), ("FLOW_CREATED", 1)]
+    await seal_and_sign(open_for_module)
+    verdict = (await api.post(f"/ledger/verify/{flow['id']}", status=200)).json
+    assert verdict["verified"] is True, verdict

@@ -12,7 +12,7 @@ from asyncpg.connection import LoggedQuery
 from api.binding import Endpoint
 from storage.services import Services
 from tests.api.facts.caller import Caller, found_organisation, make_world
-from tests.api.facts.table import name_of, url_of, with_parameter
+from tests.api.facts.table import asking_url, name_of, with_parameter
 from tests.api.webhooks.sending import github_headers
 from workers.seal import seal_and_sign
 
@@ -52,15 +52,21 @@ async def filled(http: TestClient[Any, Any], open_for_module: Services) -> tuple
     """An organisation with thirty rows in every list."""
     api = await found_organisation(http, open_for_module)
     world = await make_world(api)
+    strict = await api.make_flow(requiredAttestations=["BUILD"])
     for n in range(ROWS):
+        await api.make_trail(strict["id"])
+        await api.report_artifact(world["trail_id"], imageTag=f"1.{n}")
+        await api.post(f"/trails/{world['trail_id']}/coverage", {"tool": "jacoco"})
         await api.make_trail(world["flow_id"])
         await api.make_config(world["flow_id"])
         await api.attest(world["trail_id"])
+        await api.upload(world["attestation_id"])
         body = b'{"n": %d}' % n
         path = f"/webhooks/github/{world['config_id']}"
         await api.post(path, status=202, data=body, headers=github_headers(body, "ping"))
         await api.make_flow()
-    await seal_and_sign(open_for_module)
+        await api.make_provenance_key()
+        await seal_and_sign(open_for_module)  # a checkpoint each
     return api, world
 
 
@@ -72,7 +78,7 @@ async def test_a_list_takes_as_many_statements_for_thirty_rows_as_for_one(
     counts, rows = [], []
     for size in (1, ROWS):
         async with statements(open_for_module) as seen:
-            answer = await api.get(f"{url_of(endpoint, **world)}?size={size}")
+            answer = await api.get(f"{asking_url(endpoint, **world)}size={size}")
         counts.append(len(seen))
         found = answer.json
         lists = [found] if isinstance(found, list) else [one for one in found.values() if isinstance(one, list)]

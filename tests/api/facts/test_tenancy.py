@@ -8,7 +8,7 @@ from aiohttp.test_utils import TestClient
 from api.binding import Endpoint
 from storage.services import Services
 from tests.api.facts.caller import Caller, found_organisation, make_world, trail_body
-from tests.api.facts.table import WITH_ID, body_model, example_of, name_of, url_of
+from tests.api.facts.table import WITH_ID, body_model, example_of, file_for, name_of, url_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,15 +20,15 @@ async def test_a_foreign_id_is_404_and_ones_own_is_not(
     stranger = await found_organisation(http, open_for_module)
     url = url_of(endpoint, **await make_world(api))
     body = example_of(body_model(endpoint)) if endpoint.signature.body else None
-    foreign = await stranger.send(endpoint.route.method, url, json=body)
+    foreign = await stranger.send(endpoint.route.method, url, json=body, data=file_for(endpoint))
     if endpoint.route.name == "verify_ledger_record":
         assert (foreign.status, foreign.json["verified"], foreign.json["result"]) == (200, False, "missing")
         assert foreign.json["contentHash"] is None
     else:
         assert foreign.status == 404, foreign.text
-    own = await api.send(endpoint.route.method, url, json=body)
-    not_sealed_yet = endpoint.route.name == "get_ledger_entry"
-    assert own.status in ({404} if not_sealed_yet else {200, 201, 204}), own.text
+    own = await api.send(endpoint.route.method, url, json=body, data=file_for(endpoint))
+    not_there_yet = endpoint.route.name in {"get_ledger_entry", "get_provenance"}
+    assert own.status in ({404} if not_there_yet else {200, 201, 204}), own.text
 
 
 async def test_a_foreign_id_in_a_body_or_filter_is_nobodys(

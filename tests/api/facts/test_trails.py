@@ -101,7 +101,7 @@ async def test_two_different_pull_requests_are_refused(api: Caller) -> None:
 
 @pytest.mark.parametrize("field", ["flowId", "gitCommitSha", "gitBranch", "gitAuthor", "gitAuthorEmail"])
 async def test_a_missing_or_null_field_is_named(api: Caller, field: str) -> None:
-    body = trail_body(str(uuid4()))
+    body = trail_body((await api.make_flow())["id"])
     assert (await api.post("/trails", {**body, field: None}, status=400)).fields == [field]
     del body[field]
     assert (await api.post("/trails", body, status=400)).fields == [field]
@@ -135,11 +135,14 @@ async def test_an_unknown_flow_is_404_on_creation_and_an_empty_list_on_reading(a
     await api.get(f"/trails/{missing}", status=404)
 
 
-async def test_a_trails_template_is_not_dropped_in_silence(api: Caller) -> None:
-    """What is not evaluated must not look as if it were (ARCHITECTURE.md 2.8)."""
+async def test_an_unknown_flow_is_told_before_what_is_missing(api: Caller) -> None:
+    """facts.md 5.2: checked first."""
+    missing = str(uuid4())
+    assert missing in (await api.post("/trails", {"flowId": missing}, status=404)).json["message"]
     flow = await api.make_flow()
-    answer = await api.post("/trails", trail_body(flow["id"], templateYaml="version: 1"), status=422)
-    assert "templateYaml" in answer.json["message"]
+    refused = await api.post("/trails", {"flowId": flow["id"]}, status=400)
+    assert refused.fields == ["gitCommitSha", "gitBranch", "gitAuthor", "gitAuthorEmail"]
+    assert (await api.get("/trails")).json == []
 
 
 async def test_a_name_is_unique_inside_its_flow_only(api: Caller) -> None:
@@ -183,3 +186,69 @@ async def test_the_trails_of_a_flow_are_a_page_object(api: Caller) -> None:
     empty = await api.make_flow()
     nothing = (await api.get(f"/flows/{empty['id']}/trails")).json
     assert nothing == {"items": [], "page": 0, "size": 20, "totalItems": 0, "totalPages": 0}
+
+
+async def test_trails_are_found_by_status_and_name(api: Caller) -> None:
+    flow, other = await api.make_flow(requiredAttestations=["BUILD"]), await api.make_flow()
+    names = ("red", "green", "open")
+    red, green, pending = [await api.make_trail(flow["id"], name=name) for name in names]
+    elsewhere = await api.make_trail(other["id"], name="red")
+    await api.attest(red["id"], status="FAILED")
+    await api.attest(green["id"])
+    for query, expected in (
+        ("status=NON_COMPLIANT", [red]),
+        ("status=non-compliant", [red]),
+        ("status=COMPLIANT", [green]),
+        ("status=PENDING", [pending, elsewhere]),
+        ("status=IN_PROGRESS", [pending, elsewhere]),
+        ("status=in-progress", [pending, elsewhere]),
+        ("name=red", [red, elsewhere]),
+        (f"name=red&flowId={flow['id']}", [red]),
+        (f"name=red&status=PENDING&flowId={other['id']}&gitCommitSha={COMMIT}", [elsewhere]),
+        ("name=Red", []),
+    ):
+        answer = await api.get(f"/trails?{query}")
+        assert [one["id"] for one in answer.json] == [one["id"] for one in expected], query
+        assert answer.headers["X-Total-Count"] == str(len(expected))
+    for query, total in (("status=PENDING", 1), ("status=IN_PROGRESS", 1), ("name=green", 1), ("name=x", 0), ("", 3)):
+        page = (await api.get(f"/flows/{flow['id']}/trails?{query}")).json
+        assert (page["totalItems"], len(page["items"])) == (total, total), query
+
+
+@pytest.mark.parametrize("path", ["/trails", "/flows/{flow}/trails"])
+async def test_a_status_that_does_not_exist_is_named(api: Caller, path: str) -> None:
+    target = path.format(flow=(await api.make_flow())["id"])
+    assert (await api.get(f"{target}?status=GREEN", status=400)).fields == ["status"]
+
+
+async def test_filters_go_on_through_the_pages(api: Caller) -> None:
+    flow = await api.make_flow()
+    made = [await api.make_trail(flow["id"]) for _ in range(4)]
+    await api.attest(made[1]["id"], status="FAILED")
+    found, target = [], f"/flows/{flow['id']}/trails?status=PENDING&size=2"
+    while target:
+        answer = await api.get(target)
+        found += [one["id"] for one in answer.json["items"]]
+        target = answer.headers.get("Link", "").partition(">")[0].removeprefix("<")
+    assert found == [made[0]["id"], made[2]["id"], made[3]["id"]]
+
+
+async def test_the_audit_of_a_trail_is_an_array_newest_first(api: Caller) -> None:
+    flow = await api.make_flow()
+    trail, other = await api.make_trail(flow["id"]), await api.make_trail(flow["id"])
+    attestation = await api.attest(trail["id"])
+    await api.attest(other["id"])
+    answer = await api.get(f"/trails/{trail['id']}/audit")
+    assert [one["eventType"] for one in answer.json] == ["ATTESTATION_RECORDED", "TRAIL_CREATED"]
+    assert [one["recordId"] for one in answer.json] == [attestation["id"], trail["id"]]
+    assert {one["trailId"] for one in answer.json} == {trail["id"]}
+    assert answer.json == (await api.get(f"/audit?trailId={trail['id']}")).json["events"]
+    assert answer.headers["X-Total-Count"] == "2"
+    first = await api.get(f"/trails/{trail['id']}/audit?size=1")
+    assert (first.json, "Link" in first.headers) == (answer.json[:1], True)
+
+
+async def test_the_audit_of_an_unknown_trail_is_404(api: Caller, admin: Caller) -> None:
+    await api.get(f"/trails/{uuid4()}/audit", status=404)
+    trail = await api.make_trail((await api.make_flow())["id"])
+    await admin.get(f"/trails/{trail['id']}/audit", status=404)

@@ -1,0 +1,50 @@
+"""Artifacts (facts.md 6.2)."""
+
+from uuid import UUID
+
+from api.authentication import actor_of, scope_of
+from api.calls import Call, Preview, Reply
+from api.facts.organisation import check_org_slug
+from api.facts.schemas.artifacts import ArtifactIn, ArtifactOut, ArtifactsQuery
+from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
+from api.facts.schemas.paging import ListQuery, list_headers
+from storage.facts.commands import artifacts as commands
+from storage.facts.queries import artifacts as queries
+
+
+async def report_artifact(
+    call: Call, trail_id: UUID, body: ArtifactIn, dry_run: DryRun = False
+) -> ArtifactOut | Preview[WouldCreate[ArtifactOut]]:
+    """Report an artifact on a trail.
+
+    The same digest, name and tag on the same trail is the same artifact: a repeated report answers the first one.
+    """
+    check_org_slug(call, body.org_slug)
+    caller = call.caller
+    new = body.artifact(trail_id, actor_of(call.request, caller, call.request_id))
+    async with call.services.database.transaction(dry_run=dry_run) as tx:
+        [report] = await commands.record_artifacts(tx, scope_of(caller), [new])
+    return created(ArtifactOut.of(report, caller.org_slug), dry_run=dry_run)
+
+
+async def list_trail_artifacts(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[ArtifactOut]]:
+    """List the artifacts of a trail, oldest first."""
+    caller = call.caller
+    async with call.services.database.read() as reader:
+        page = await queries.list_trail_artifacts(reader, scope_of(caller), trail_id, query.window())
+    items = [ArtifactOut.of(report, caller.org_slug) for report in page.items]
+    return Reply(items, headers=list_headers(call.request, page))
+
+
+async def list_artifacts(call: Call, query: ArtifactsQuery) -> Reply[list[ArtifactOut]]:
+    """List the reports of an artifact by its digest, oldest first.
+
+    Over all trails and flows; an unknown digest has none.
+    """
+    caller = call.caller
+    async with call.services.database.read() as reader:
+        page = await queries.list_artifacts(
+            reader, scope_of(caller), query.sha256, query.window(), flow_id=query.flow_id, name=query.name
+        )
+    items = [ArtifactOut.of(report, caller.org_slug) for report in page.items]
+    return Reply(items, headers=list_headers(call.request, page))

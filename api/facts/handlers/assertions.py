@@ -1,0 +1,57 @@
+"""Assertions and the verdicts they leave (facts.md 8)."""
+
+from uuid import UUID
+
+from api.authentication import actor_of, scope_of
+from api.calls import Call, Preview, Reply
+from api.facts.schemas.assertions import AssertIn, AssertionOut
+from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
+from api.facts.schemas.paging import list_headers
+from api.facts.schemas.verdicts import RecomputationOut, VerdictOut, VerdictsQuery
+from storage.facts.commands.assertions import decide
+from storage.facts.queries import verdicts as queries
+
+
+async def assert_compliance(
+    call: Call, body: AssertIn, dry_run: DryRun = False
+) -> AssertionOut | Preview[WouldCreate[AssertionOut]]:
+    """Ask whether an artifact may go on.
+
+    Answered with 200 either way. Judged by the flow as it is now and the newest report of the artifact in the flow; the
+    verdict is kept with all it was found from, and audited.
+    """
+    caller = call.caller
+    assertion = body.assertion(actor_of(call.request, caller, call.request_id))
+    async with call.services.database.transaction(dry_run=dry_run) as tx:
+        [decision] = await decide(tx, scope_of(caller), [assertion])
+    return created(AssertionOut.of(decision, body.sha256_digest), dry_run=dry_run)
+
+
+async def list_verdicts(call: Call, query: VerdictsQuery) -> Reply[list[VerdictOut]]:
+    """List verdicts, oldest first.
+
+    Of one flow and of one artifact where named.
+    """
+    async with call.services.database.read() as reader:
+        page = await queries.list_verdicts(
+            reader, scope_of(call.caller), query.window(), flow_id=query.flow_id, digest=query.sha256_digest
+        )
+    return Reply([VerdictOut.of(verdict) for verdict in page.items], headers=list_headers(call.request, page))
+
+
+async def get_verdict(call: Call, verdict_id: UUID) -> VerdictOut:
+    """Read one verdict with its inputs."""
+    async with call.services.database.read() as reader:
+        return VerdictOut.of(await queries.get_verdict(reader, scope_of(call.caller), verdict_id))
+
+
+async def recompute_verdict(call: Call, verdict_id: UUID) -> RecomputationOut:
+    """Find a verdict again from the facts it names.
+
+    The evaluator of today, the flow version, the trail and the results of then: whatever differs is named. Nothing is
+    stored.
+    """
+    scope = scope_of(call.caller)
+    async with call.services.database.snapshot() as reader:
+        verdict = await queries.get_verdict(reader, scope, verdict_id)
+        return RecomputationOut.of(verdict, await queries.recompute(reader, scope, verdict))

@@ -1,0 +1,74 @@
+"""Evidence in bulk, and what is lacking (facts.md 20.1)."""
+
+from uuid import UUID
+
+from api.authentication import actor_of, scope_of
+from api.calls import Call, Preview, Reply
+from api.facts.schemas.collection import (
+    CollectedIn,
+    CollectedOut,
+    CollectIn,
+    CollectionOut,
+    EvidenceSummaryOut,
+    GapOut,
+    GapsOut,
+    GapsQuery,
+)
+from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
+from api.facts.schemas.paging import MAX_SIZE, list_headers
+from domain.facts.attestations import Attestation
+from storage.database import Transaction
+from storage.facts.commands.attestations import record_attestations
+from storage.facts.queries import collection as queries
+from storage.facts.queries.coverage import list_coverage
+from storage.facts.queries.trails import flows_of_trails
+from storage.paging import Window
+
+
+async def collect_evidence(
+    call: Call, body: CollectIn, dry_run: DryRun = False
+) -> CollectionOut | Preview[WouldCreate[CollectionOut]]:
+    """Record many results at once, for any trails.
+
+    Each item becomes an attestation of its type. A bad item is reported with its error; the good ones are recorded
+    together.
+    """
+    readable = {index: item for index, item in enumerate(body.read) if isinstance(item, CollectedIn)}
+    async with call.services.database.transaction(dry_run=dry_run) as tx:
+        made = await _recorded(call, tx, readable)
+    results = [CollectedOut.of(index, item, made.get(index)) for index, item in enumerate(body.read)]
+    return created(CollectionOut.of(results), dry_run=dry_run)
+
+
+async def _recorded(call: Call, tx: Transaction, items: dict[int, CollectedIn]) -> dict[int, Attestation]:
+    """What was recorded of the items whose trail is there."""
+    scope, actor = scope_of(call.caller), actor_of(call.request, call.caller, call.request_id)
+    known = await flows_of_trails(tx, scope, [item.trail_id for item in items.values()])
+    good = {index: item.attestation(actor) for index, item in items.items() if item.trail_id in known}
+    if not good:
+        return {}
+    return dict(zip(good, await record_attestations(tx, scope, list(good.values())), strict=True))
+
+
+async def get_evidence_summary(call: Call, trail_id: UUID) -> EvidenceSummaryOut:
+    """Read what evidence a trail has, and what it lacks.
+
+    Complete means that every requirement of its flow version or template has PASSED.
+    """
+    scope = scope_of(call.caller)
+    async with call.services.database.snapshot() as reader:
+        evidence = await queries.evidence_of_trail(reader, scope, trail_id)
+        coverage = await list_coverage(reader, scope, trail_id, Window(MAX_SIZE, descending=True))
+    return EvidenceSummaryOut.of(trail_id, evidence, coverage.items[::-1])
+
+
+async def list_evidence_gaps(call: Call, query: GapsQuery) -> Reply[GapsOut]:
+    """List the trails that lack required evidence, oldest first.
+
+    A total over 10,000 is not counted to its end; X-Total-Count then ends in "+". A page may be shorter than asked for:
+    follow Link.
+    """
+    async with call.services.database.read() as reader:
+        page = await queries.list_gaps(reader, scope_of(call.caller), query.window(), flow_id=query.flow_id)
+    body = GapsOut(gaps=[GapOut.of(gap) for gap in page.items], total_trails_with_gaps=page.total)
+    return Reply(body, headers=list_headers(call.request, page))

@@ -1,0 +1,15 @@
+"""Paths of artifacts (facts.md 6.2)."""
+
+from api.calls import Route, tagged
+from api.facts.handlers import artifacts
+from api.facts.routes.paths import V1
+from domain.permissions import Permission
+
+ROUTES = tagged(
+    "Artifacts",
+    Route(
+        "POST", f"{V1}/trails/{{trail_id}}/artifacts", artifacts.report_artifact, Permission.FACTS_REPORT, status=201
+    ),
+    Route("GET", f"{V1}/trails/{{trail_id}}/artifacts", artifacts.list_trail_artifacts, Permission.FACTS_READ),
+    Route("GET", f"{V1}/artifacts", artifacts.list_artifacts, Permission.FACTS_READ),
+)

@@ -1,0 +1,14 @@
+"""Paths of assertions and verdicts (facts.md 8.1)."""
+
+from api.calls import Route, tagged
+from api.facts.handlers import assertions
+from api.facts.routes.paths import V1
+from domain.permissions import Permission
+
+ROUTES = tagged(
+    "Assertions",
+    Route("POST", f"{V1}/assert", assertions.assert_compliance, Permission.GATE_EVALUATE, errors=(404, 503)),
+    Route("GET", f"{V1}/verdicts", assertions.list_verdicts, Permission.FACTS_READ),
+    Route("GET", f"{V1}/verdicts/{{verdict_id}}", assertions.get_verdict, Permission.FACTS_READ),
+    Route("GET", f"{V1}/verdicts/{{verdict_id}}/recompute", assertions.recompute_verdict, Permission.FACTS_READ),
+)

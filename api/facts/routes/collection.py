@@ -1,0 +1,23 @@
+"""Paths of evidence in bulk, and of what is lacking (facts.md 20.1)."""
+
+from api.calls import MEBIBYTE, Route, tagged
+from api.facts.handlers import collection
+from api.facts.routes.paths import V1
+from domain.permissions import Permission
+
+COLLECT_CAP = 8 * MEBIBYTE
+"""Room for 500 items with 16 KiB of details each."""
+
+ROUTES = tagged(
+    "Evidence collection",
+    Route(
+        "POST",
+        f"{V1}/evidence/collect",
+        collection.collect_evidence,
+        Permission.FACTS_REPORT,
+        status=201,
+        max_body=COLLECT_CAP,
+    ),
+    Route("GET", f"{V1}/evidence/gaps", collection.list_evidence_gaps, Permission.FACTS_READ),
+    Route("GET", f"{V1}/trails/{{trail_id}}/evidence-summary", collection.get_evidence_summary, Permission.FACTS_READ),
+)

@@ -1,0 +1,19 @@
+"""Paths of test coverage (facts.md 20.1)."""
+
+from api.calls import Route, tagged
+from api.facts.handlers import coverage
+from api.facts.routes.paths import V1
+from domain.permissions import Permission
+
+ROUTES = tagged(
+    "Coverage",
+    Route(
+        "POST",
+        f"{V1}/trails/{{trail_id}}/coverage",
+        coverage.report_coverage,
+        Permission.FACTS_REPORT,
+        status=201,
+        errors=(503,),
+    ),
+    Route("GET", f"{V1}/trails/{{trail_id}}/coverage", coverage.list_coverage, Permission.FACTS_READ),
+)

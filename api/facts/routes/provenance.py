@@ -1,0 +1,16 @@
+"""Paths of provenance (facts.md 6.4)."""
+
+from api.calls import Route, tagged
+from api.facts.handlers import provenance
+from api.facts.routes.paths import V1
+from domain.permissions import Permission
+
+OF_ARTIFACT = f"{V1}/trails/{{trail_id}}/artifacts/{{artifact_id}}/provenance"
+
+ROUTES = tagged(
+    "Provenance",
+    Route("POST", OF_ARTIFACT, provenance.record_provenance, Permission.FACTS_REPORT, status=201, errors=(409, 422)),
+    Route("GET", OF_ARTIFACT, provenance.get_provenance, Permission.FACTS_READ),
+    Route("POST", f"{OF_ARTIFACT}/verify", provenance.verify_provenance, Permission.FACTS_REPORT, errors=(409,)),
+    Route("GET", f"{V1}/artifacts/{{digest}}/provenance", provenance.get_provenance_of_digest, Permission.FACTS_READ),
+)

@@ -1,0 +1,123 @@
+"""Artifacts on the wire (facts.md 6.1, C06)."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from api.facts.schemas.digests import Sha256
+from api.facts.schemas.paging import ListQuery
+from api.facts.schemas.synonyms import required
+from api.facts.schemas.texts import Long, Name, Short, Url
+from api.wire import Instant, WireIn, WireModel
+from domain.audit import Actor
+from domain.facts.artifacts import ArtifactReport, ArtifactType, NewArtifact, ProvenanceStatus
+
+MAX_ANNOTATIONS = 100
+
+
+class ArtifactIn(WireIn):
+    """An artifact that was built. `name` and `tag` are the other names of `imageName` and `imageTag` (C06).
+
+    `reportedBy` is shown as a claim: the audit names the caller.
+    """
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "imageName": "payments-api",
+                    "imageTag": "1.4.2",
+                    "sha256Digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                    "registry": "registry.example.com",
+                    "artifactType": "OCI",
+                }
+            ]
+        }
+    }
+
+    image_name: Name | None = None
+    name: Name | None = None
+    image_tag: Short | None = None
+    tag: Short | None = None
+    sha256_digest: Sha256
+    registry: Short | None = None
+    artifact_type: ArtifactType | None = None
+    git_commit: Short | None = None
+    build_url: Url | None = None
+    commit_url: Url | None = None
+    annotations: Annotated[dict[Name, Long], Field(max_length=MAX_ANNOTATIONS)] = {}
+    reported_by: Short | None = None
+    org_slug: Short | None = None
+
+    def artifact(self, trail_id: UUID, actor: Actor) -> NewArtifact:
+        """What the command takes. Raises Invalid for a name or tag that is missing or given twice and differently."""
+        return NewArtifact(
+            trail_id=trail_id,
+            name=required(self, "image_name", "name"),
+            tag=required(self, "image_tag", "tag"),
+            digest=self.sha256_digest,
+            actor=actor,
+            registry=self.registry,
+            artifact_type=self.artifact_type,
+            git_commit=self.git_commit,
+            build_url=self.build_url,
+            commit_url=self.commit_url,
+            annotations=self.annotations or None,
+            claimed_by=self.reported_by,
+        )
+
+
+class ArtifactOut(WireModel):
+    """A reported artifact, with both names of its name and tag."""
+
+    id: UUID
+    flow_id: UUID
+    trail_id: UUID
+    image_name: str
+    name: str
+    image_tag: str | None
+    tag: str | None
+    sha256_digest: str
+    registry: str | None
+    artifact_type: str | None
+    git_commit: str | None
+    build_url: str | None
+    commit_url: str | None
+    annotations: dict[str, str]
+    reported_at: Instant
+    reported_by: str
+    org_slug: str
+    provenance_status: ProvenanceStatus
+
+    @classmethod
+    def of(cls, report: ArtifactReport, org_slug: str) -> "ArtifactOut":
+        """An artifact of the caller's organisation."""
+        return cls(
+            id=report.id,
+            flow_id=report.flow_id,
+            trail_id=report.trail_id,
+            image_name=report.name,
+            name=report.name,
+            image_tag=report.tag,
+            tag=report.tag,
+            sha256_digest=report.digest,
+            registry=report.registry,
+            artifact_type=report.artifact_type,
+            git_commit=report.git_commit,
+            build_url=report.build_url,
+            commit_url=report.commit_url,
+            annotations=report.annotations or {},
+            reported_at=report.created_at,
+            reported_by=report.reporter,
+            org_slug=org_slug,
+            provenance_status=report.provenance_status,
+        )
+
+
+class ArtifactsQuery(ListQuery):
+    """Which artifact: its digest in any spelling, bare hex and upper case too."""
+
+    sha256: Annotated[Short, Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])]
+    flow_id: UUID | None = None
+    name: Short | None = None

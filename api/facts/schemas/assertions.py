@@ -1,0 +1,119 @@
+"""Assertions on the wire (facts.md 8.1, C09)."""
+
+from uuid import UUID
+
+from pydantic import AliasChoices, Field
+
+from api.facts.schemas.texts import Name
+from api.wire import Instant, WireIn, WireModel
+from domain.audit import Actor
+from domain.errors import Invalid
+from domain.facts.assertions import Considered, Outcome
+from domain.facts.attestations import ResultStatus
+from storage.facts.commands.assertions import Decision, NewAssertion
+
+
+class AssertIn(WireIn):
+    """Which artifact, in which flow. `artifactSha256` is the other name of `sha256Digest`.
+
+    With `trailId` the flow may be left out, and only that trail's report of the artifact counts.
+    """
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "flowId": "0190a8c0-0000-7000-8000-000000000001",
+                    "sha256Digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                }
+            ]
+        }
+    }
+
+    flow_id: UUID | None = None
+    trail_id: UUID | None = None
+    sha256_digest: Name = Field(
+        validation_alias=AliasChoices("sha256Digest", "artifactSha256"), description="In any spelling of a SHA-256"
+    )
+
+    def assertion(self, actor: Actor) -> NewAssertion:
+        """What the command takes. Raises Invalid when neither a flow nor a trail is named."""
+        if self.flow_id is None and self.trail_id is None:
+            raise Invalid.of("flowId", "is required, unless trailId is given")
+        return NewAssertion(self.sha256_digest, actor, self.flow_id, self.trail_id)
+
+
+class ConsideredOut(WireModel):
+    """An attestation that was looked at: the newest of its key. `required` tells whether the flow asks for it."""
+
+    id: UUID
+    type: str
+    name: str | None
+    status: ResultStatus
+    required: bool
+    artifact_fingerprint: str | None
+    observed_at: Instant
+
+    @classmethod
+    def of(cls, considered: Considered) -> "ConsideredOut":
+        """One of the assessment's heads."""
+        head = considered.head
+        return cls(
+            id=head.attestation_id,
+            type=head.type,
+            name=head.name,
+            status=head.status,
+            required=considered.required,
+            artifact_fingerprint=head.digest or None,
+            observed_at=head.observed_at,
+        )
+
+
+class AssertionOut(WireModel):
+    """The answer with its reasons. What failed is listed as missing as well; `verdictId` is where it is kept."""
+
+    verdict_id: UUID
+    flow_id: UUID
+    flow_name: str
+    flow_version: int
+    trail_id: UUID | None
+    artifact_id: UUID | None
+    sha256_digest: str
+    compliant: bool
+    status: Outcome
+    checked_at: Instant
+    attestations: list[ConsideredOut]
+    missing_attestations: list[str]
+    failed_attestations: list[str]
+    missing_attestation_types: list[str]
+    failed_attestation_types: list[str]
+    missing_attestation_names: list[str]
+    failed_attestation_names: list[str]
+    details: str
+    message: str
+
+    @classmethod
+    def of(cls, decision: Decision, digest: str) -> "AssertionOut":
+        """`digest` as the caller spelled it."""
+        verdict, found = decision.verdict, decision.assessment
+        return cls(
+            verdict_id=verdict.id,
+            flow_id=verdict.inputs["flowId"],
+            flow_name=decision.flow_name,
+            flow_version=verdict.inputs["flowVersion"],
+            trail_id=verdict.trail_id,
+            artifact_id=verdict.inputs["artifactId"],
+            sha256_digest=digest,
+            compliant=found.outcome is Outcome.COMPLIANT,
+            status=found.outcome,
+            checked_at=verdict.created_at,
+            attestations=[ConsideredOut.of(one) for one in found.considered],
+            missing_attestations=[*found.missing_types, *found.missing_names],
+            failed_attestations=[*found.failed_types, *found.failed_names],
+            missing_attestation_types=list(found.missing_types),
+            failed_attestation_types=list(found.failed_types),
+            missing_attestation_names=list(found.missing_names),
+            failed_attestation_names=list(found.failed_names),
+            details=found.details,
+            message=found.details,
+        )

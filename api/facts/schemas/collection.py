@@ -1,0 +1,219 @@
+"""Evidence in bulk, and what is lacking, on the wire (facts.md 20.1)."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+
+from api.facts.schemas.coverage import CoverageOut
+from api.facts.schemas.paging import ListQuery
+from api.facts.schemas.texts import Flag, Name, Text
+from api.problems import invalid_input
+from api.wire import WireIn, WireModel
+from domain.audit import Actor
+from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
+from domain.facts.collection import Completeness
+from domain.facts.trails import TrailStatus
+from storage.facts.queries.collection import Gap, TrailEvidence
+
+MAX_ITEMS = 500
+
+
+class CollectedIn(WireIn):
+    """One result of one tool."""
+
+    trail_id: UUID
+    evidence_type: Name
+    tool: Name
+    passed: Flag
+    details: Text | None = None
+
+    def attestation(self, actor: Actor) -> NewAttestation:
+        """What the command takes; the tool stands in the payload."""
+        return NewAttestation(
+            trail_id=self.trail_id,
+            type=self.evidence_type,
+            status=ResultStatus.PASSED if self.passed else ResultStatus.FAILED,
+            actor=actor,
+            origin=Origin.API,
+            details=self.details,
+            payload={"tool": self.tool},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An item that is not what it should be, and why."""
+
+    reason: str
+
+
+def _alone(value: Any, validate: ValidatorFunctionWrapHandler) -> "CollectedIn | Unread":
+    """One bad item must not cost the others (W63)."""
+    try:
+        return cast("CollectedIn", validate(value))
+    except ValidationError as error:
+        return Unread(invalid_input(error).message)
+
+
+class CollectIn(WireIn):
+    """Results of many tools for any trails. Each item counts alone: a bad one is reported and the others recorded."""
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "items": [
+                        {
+                            "trailId": "0190a8c0-0000-7000-8000-000000000002",
+                            "evidenceType": "license-compliance",
+                            "tool": "scancode",
+                            "passed": True,
+                        }
+                    ]
+                }
+            ]
+        }
+    }
+
+    items: Annotated[list[Annotated[CollectedIn, WrapValidator(_alone)]], Field(min_length=1, max_length=MAX_ITEMS)]
+
+    @property
+    def read(self) -> "list[CollectedIn | Unread]":
+        """The items, each as far as it could be read."""
+        return cast("list[CollectedIn | Unread]", self.items)
+
+
+class CollectedOut(WireModel):
+    """What became of the item at `index` (from 0): an attestation, or an error."""
+
+    index: int
+    trail_id: UUID | None = None
+    evidence_type: str | None = None
+    attestation_id: UUID | None = None
+    passed: bool | None = None
+    error: str | None = None
+
+    @classmethod
+    def of(cls, index: int, item: CollectedIn | Unread, attestation: Attestation | None) -> "CollectedOut":
+        """Without an attestation the trail was not there, or the item could not be read."""
+        if isinstance(item, Unread):
+            return cls(index=index, error=item.reason)
+        return cls(
+            index=index,
+            trail_id=item.trail_id,
+            evidence_type=item.evidence_type,
+            attestation_id=attestation.id if attestation else None,
+            passed=item.passed,
+            error=None if attestation else f"trailId: There is no trail {item.trail_id}.",
+        )
+
+
+class CollectionOut(WireModel):
+    """What became of each item, in the order of the request."""
+
+    results: list[CollectedOut]
+    accepted: int
+    failed: int
+
+    @classmethod
+    def of(cls, results: list[CollectedOut]) -> "CollectionOut":
+        """Counted."""
+        failed = sum(result.error is not None for result in results)
+        return cls(results=results, accepted=len(results) - failed, failed=failed)
+
+
+class EvidenceSummaryOut(WireModel):
+    """All evidence of a trail. Complete means that everything required has PASSED (W64).
+
+    `missingRequired…` have no result or one that is PENDING, `failedRequired…` a FAILED one; by type where no name is
+    asked for. `missingArtifacts` are those of the template that nobody reported.
+    """
+
+    trail_id: UUID
+    collected_types: list[str]
+    coverage_reports: list[CoverageOut]
+    total_attestations: int
+    passed_attestations: int
+    failed_attestations: int
+    pending_attestations: int
+    is_complete: bool
+    missing_required_types: list[str]
+    failed_required_types: list[str]
+    missing_required_names: list[str]
+    failed_required_names: list[str]
+    missing_artifacts: list[str]
+    details: str | None
+
+    @classmethod
+    def of(cls, trail_id: UUID, evidence: TrailEvidence, coverage: list[Attestation]) -> "EvidenceSummaryOut":
+        """With the trail's coverage."""
+        lacking = evidence.completeness
+        return cls(
+            trail_id=trail_id,
+            collected_types=evidence.types,
+            coverage_reports=[CoverageOut.of(report) for report in coverage],
+            total_attestations=evidence.total(*ResultStatus),
+            passed_attestations=evidence.total(ResultStatus.PASSED),
+            failed_attestations=evidence.total(ResultStatus.FAILED),
+            pending_attestations=evidence.total(ResultStatus.PENDING),
+            is_complete=lacking.complete,
+            missing_required_types=list(lacking.missing_types),
+            missing_required_names=list(lacking.missing_names),
+            **_common(lacking),
+        )
+
+
+class GapOut(WireModel):
+    """What a trail lacks."""
+
+    trail_id: UUID
+    git_commit_sha: str
+    git_branch: str
+    flow_id: UUID
+    missing_types: list[str]
+    failed_required_types: list[str]
+    missing_names: list[str]
+    failed_required_names: list[str]
+    missing_artifacts: list[str]
+    details: str | None
+    trail_status: TrailStatus
+
+    @classmethod
+    def of(cls, gap: Gap) -> "GapOut":
+        """As found."""
+        lacking = gap.completeness
+        return cls(
+            trail_id=gap.trail_id,
+            git_commit_sha=gap.git_commit_sha,
+            git_branch=gap.git_branch,
+            flow_id=gap.flow_id,
+            missing_types=list(lacking.missing_types),
+            missing_names=list(lacking.missing_names),
+            trail_status=gap.status,
+            **_common(lacking),
+        )
+
+
+def _common(lacking: Completeness) -> dict[str, Any]:
+    """What a summary and a gap call by the same names."""
+    return {
+        "failed_required_types": list(lacking.failed_types),
+        "failed_required_names": list(lacking.failed_names),
+        "missing_artifacts": list(lacking.absent_artifacts),
+        "details": lacking.problem,
+    }
+
+
+class GapsQuery(ListQuery):
+    """Of one flow, or of all."""
+
+    flow_id: UUID | None = None
+
+
+class GapsOut(WireModel):
+    """A page of gaps, and how many there are in all."""
+
+    gaps: list[GapOut]
+    total_trails_with_gaps: int

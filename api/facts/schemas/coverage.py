@@ -1,0 +1,87 @@
+"""Test coverage on the wire (facts.md 20.1)."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from api.facts.schemas.texts import Name, Short, Text
+from api.wire import Instant, WireIn, WireModel
+from domain.audit import Actor
+from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
+from domain.facts.coverage import COVERAGE_TYPE, Coverage
+
+Percent = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
+"""0 to 100."""
+
+
+class CoverageIn(WireIn):
+    """What a coverage tool measured, in percent. With `minCoverage` every metric that is given must reach it."""
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [{"tool": "jacoco", "lineCoverage": 85.2, "branchCoverage": 81, "minCoverage": 80}]
+        }
+    }
+
+    tool: Name
+    line_coverage: Percent | None = None
+    branch_coverage: Percent | None = None
+    min_coverage: Percent | None = None
+    report_file_name: Short | None = None
+    details: Text | None = None
+
+    def attestation(self, trail_id: UUID, actor: Actor) -> NewAttestation:
+        """The attestation that the report is."""
+        coverage = Coverage(
+            tool=self.tool,
+            line=self.line_coverage,
+            branch=self.branch_coverage,
+            minimum=self.min_coverage,
+            report_file_name=self.report_file_name,
+            details=self.details,
+        )
+        return NewAttestation(
+            trail_id=trail_id,
+            type=COVERAGE_TYPE,
+            status=ResultStatus.PASSED if coverage.passed else ResultStatus.FAILED,
+            actor=actor,
+            origin=Origin.API,
+            details=coverage.summary,
+            payload=coverage.to_payload(),
+        )
+
+
+class CoverageOut(WireModel):
+    """A report of coverage; `id` is its attestation's. `reportFileHash` is that of the evidence uploaded last."""
+
+    id: UUID
+    trail_id: UUID
+    tool: str
+    line_coverage: float | None
+    branch_coverage: float | None
+    min_coverage: float | None
+    passed: bool
+    report_file_name: str | None
+    report_file_hash: str | None
+    details: str | None
+    created_at: Instant
+
+    @classmethod
+    def of(cls, attestation: Attestation) -> "CoverageOut":
+        """Of an attestation that carries metrics."""
+        coverage = Coverage.from_payload(attestation.payload or {})
+        file = attestation.evidence
+        return cls(
+            id=attestation.id,
+            trail_id=attestation.trail_id,
+            tool=coverage.tool,
+            line_coverage=coverage.line,
+            branch_coverage=coverage.branch,
+            min_coverage=coverage.minimum,
+            passed=attestation.status == ResultStatus.PASSED,
+            report_file_name=coverage.report_file_name or (file.name if file else None),
+            report_file_hash=file.digest.removeprefix("sha256:") if file else None,
+            details=coverage.details,
+            created_at=attestation.created_at,
+        )

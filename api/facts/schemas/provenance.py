@@ -1,0 +1,184 @@
+"""Provenance on the wire (facts.md 6.3, 6.4)."""
+
+import json
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, field_validator
+
+from api.facts.schemas.texts import Long, Short
+from api.problems import invalid_under
+from api.reading import parse_json
+from api.wire import Instant, WireIn, WireModel
+from domain.errors import Invalid
+from domain.facts.artifacts import ProvenanceStatus
+from domain.facts.provenance import Build, BuilderType, Check, Claim, Provenance, SlsaLevel
+from integrations.intoto.parse import MAX_TEXT, Statement
+from storage.facts.queries.provenance import BUILD_COLUMNS
+
+Uri = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
+Builder = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
+
+
+class ProvenanceIn(WireIn):
+    """Who built an artifact, from what, and the proof of it.
+
+    The proof is a DSSE `envelope` with an in-toto statement of SLSA provenance, as an object or as its text; the body
+    itself may be one (`payload`, `payloadType`, `signatures`). What an envelope says of the build need not be given
+    again; what is given beside it and not said in it keeps the provenance unverified. Without an envelope `builderId`
+    and `builderType` are required, and `provenanceSignature` may sign the fields: base64 over the UTF-8 JSON of one
+    object with the members artifactDigest, buildConfigUri, buildFinishedOn, buildStartedOn, builderId, builderType,
+    slsaLevel, sourceCommitSha, sourceRepositoryUri, in this order, without blanks; what is not given is null, slsaLevel
+    is "L0", times are written as 2026-01-31T12:00:00.000000Z, the digest as sha256: and 64 lower-case digits.
+    """
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "builderId": "https://github.com/example/shop/.github/workflows/release.yml@refs/heads/main",
+                    "builderType": "GITHUB_ACTIONS",
+                    "sourceRepositoryUri": "https://github.com/example/shop",
+                    "sourceCommitSha": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+                    "slsaLevel": "L2",
+                }
+            ]
+        }
+    }
+
+    builder_id: Builder | None = None
+    builder_type: BuilderType | None = None
+    build_config_uri: Uri | None = None
+    source_repository_uri: Uri | None = None
+    source_commit_sha: Short | None = None
+    build_started_on: Instant | None = None
+    build_finished_on: Instant | None = None
+    provenance_signature: Long | None = None
+    slsa_level: SlsaLevel = SlsaLevel.L0
+    envelope: Annotated[dict[str, Any] | str | None, Field(description="DSSE envelope, as an object or its text")] = (
+        None
+    )
+    payload: Annotated[str | None, Field(description="Of a body that is a DSSE envelope itself")] = None
+    payload_type: str | None = None
+    signatures: list[dict[str, Any]] | None = None
+
+    @field_validator("envelope")
+    @classmethod
+    def _one_form(cls, envelope: Any) -> Any:
+        if not isinstance(envelope, str):
+            return envelope
+        try:
+            value = parse_json(envelope.encode())
+        except Invalid as error:
+            raise invalid_under("envelope", error) from error
+        if not isinstance(value, dict):
+            raise ValueError("must be an object, or the text of one")  # noqa: TRY004 - pydantic answers these with 400
+        return value
+
+    def envelope_text(self) -> str | None:
+        """The envelope as it is stored. Raises Invalid where there are two."""
+        fields = (("payload", self.payload), ("payloadType", self.payload_type), ("signatures", self.signatures))
+        root = {name: value for name, value in fields if value is not None}
+        if root and self.envelope is not None:
+            raise Invalid.of("envelope", "the body is an envelope itself; give one of them")
+        envelope = root or self.envelope
+        return None if envelope is None else json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
+
+    def claim(self, digest: str, stated: Statement | None) -> Claim:
+        """The claim, with what the envelope says where the body does not. Raises Invalid without a builder."""
+        given = Build(**{column: getattr(self, column) for column in BUILD_COLUMNS})
+        build, builder_type = given, self.builder_type
+        if stated and stated.build:
+            build, builder_type = given.filled(stated.build), builder_type or stated.builder_type
+        if build.builder_id is None:
+            raise Invalid.of("builderId", "is required where no SLSA provenance in an envelope names the builder")
+        if builder_type is None:
+            raise Invalid.of("builderType", "is required where no envelope holds SLSA provenance")
+        signature = self.provenance_signature
+        return Claim(
+            digest=digest,
+            build=build,
+            builder_type=builder_type,
+            slsa_level=self.slsa_level,
+            signature=signature if signature and signature.strip() else None,
+            envelope=self.envelope_text(),
+        )
+
+
+class ProvenanceOut(WireModel):
+    """Recorded provenance. `message` says why it is verified or not, `keyId` whose signature it is, as of `checkedAt`.
+
+    `slsaLevel` is the reporter's claim; of an envelope's statement it is no part.
+    """
+
+    id: UUID
+    artifact_id: UUID
+    trail_id: UUID
+    sha256_digest: str
+    builder_id: str
+    builder_type: BuilderType
+    build_config_uri: str | None
+    source_repository_uri: str | None
+    source_commit_sha: str | None
+    build_started_on: Instant | None
+    build_finished_on: Instant | None
+    provenance_signature: str | None
+    envelope: dict[str, Any] | None
+    slsa_level: SlsaLevel
+    provenance_status: ProvenanceStatus
+    message: str
+    key_id: str | None
+    predicate_type: str | None
+    checked_at: Instant
+    recorded_at: Instant
+
+    @classmethod
+    def of(cls, provenance: Provenance) -> "ProvenanceOut":
+        """As recorded, with its newest check."""
+        claim, check = provenance.claim, provenance.check
+        return cls(
+            id=provenance.id,
+            artifact_id=provenance.report_id,
+            trail_id=provenance.trail_id,
+            sha256_digest=claim.digest,
+            **claim.build.values(),
+            builder_type=claim.builder_type,
+            provenance_signature=claim.signature,
+            envelope=json.loads(claim.envelope) if claim.envelope else None,
+            slsa_level=claim.slsa_level,
+            provenance_status=check.status.provenance_status,
+            message=check.reason,
+            key_id=check.signer,
+            predicate_type=check.predicate_type,
+            checked_at=check.created_at,
+            recorded_at=provenance.created_at,
+        )
+
+
+class VerificationOut(WireModel):
+    """What a check found. `keyId` is what signatures call the key that made the good one."""
+
+    artifact_id: UUID
+    provenance_status: ProvenanceStatus
+    message: str
+    key_id: str | None
+    checked_at: Instant | None
+
+    @classmethod
+    def none(cls, artifact_id: UUID) -> "VerificationOut":
+        """There was nothing to check."""
+        message = "No provenance is recorded of this artifact."
+        status = ProvenanceStatus.NO_PROVENANCE
+        return cls(artifact_id=artifact_id, provenance_status=status, message=message, key_id=None, checked_at=None)
+
+    @classmethod
+    def of(cls, artifact_id: UUID, check: Check, *, added: bool) -> "VerificationOut":
+        """The newest check; `added` says whether this request made it, else it found what that one had found."""
+        since = "This was recorded as a new check." if added else "Nothing changed since the last recorded check."
+        return cls(
+            artifact_id=artifact_id,
+            provenance_status=check.status.provenance_status,
+            message=f"{check.reason} {since}",
+            key_id=check.signer,
+            checked_at=check.created_at,
+        )

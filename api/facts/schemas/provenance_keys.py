@@ -1,0 +1,70 @@
+"""Provenance keys on the wire."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from api.facts.schemas.texts import Name
+from api.wire import Instant, WireIn, WireModel
+from domain.facts.provenance import KeyAlgorithm, ProvenanceKey
+from integrations.dsse.keys import read_public_key
+from storage.facts.commands.provenance_keys import NewProvenanceKey
+
+MAX_PEM = 16_384
+"""Characters; an RSA key of 8192 bits takes a tenth."""
+
+
+class ProvenanceKeyIn(WireIn):
+    """A public key to be registered. The algorithm is the key's own: Ed25519, ECDSA P-256 or RSA-PSS, with SHA-256."""
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "name": "release builds",
+                    "publicKeyPem": "-----BEGIN PUBLIC KEY-----\n"
+                    "MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n"
+                    "-----END PUBLIC KEY-----\n",
+                }
+            ]
+        }
+    }
+
+    name: Name
+    public_key_pem: Annotated[
+        str, StringConstraints(max_length=MAX_PEM), Field(description="SubjectPublicKeyInfo as PEM (RFC 7468)")
+    ]
+    key_id: Annotated[
+        Name | None,
+        Field(description="What signatures call the key, if not by the hexadecimal SHA-256 of its DER; that holds too"),
+    ] = None
+
+    def key(self) -> NewProvenanceKey:
+        """What the command takes. Raises Invalid for anything but a public key of these kinds."""
+        public_key = read_public_key(self.public_key_pem)
+        key_id = self.key_id or public_key.fingerprint
+        return NewProvenanceKey(self.name, key_id, public_key.algorithm, public_key.pem)
+
+
+class ProvenanceKeyOut(WireModel):
+    """A registered key. `keyId` is what signatures call it."""
+
+    id: UUID
+    name: str
+    key_id: str
+    algorithm: KeyAlgorithm
+    public_key_pem: str
+    created_at: Instant
+
+    @classmethod
+    def of(cls, key: ProvenanceKey) -> "ProvenanceKeyOut":
+        """As stored."""
+        return cls(
+            id=key.id,
+            name=key.name,
+            key_id=key.key_id,
+            algorithm=key.algorithm,
+            public_key_pem=key.public_key,
+            created_at=key.created_at,
+        )

@@ -1,0 +1,196 @@
+"""Deciding whether artifacts may go on: for one from the API, and for many in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from domain.audit import Actor, AuditName, Event
+from domain.errors import NotFound
+from domain.facts.assertions import Assessment, Outcome, assess, unknown_artifact
+from domain.facts.digests import normalise_digest
+from domain.facts.evaluation import Candidate, Head
+from domain.facts.records import VERDICT
+from domain.facts.verdicts import AssertionInputs, Basis, Verdict, VerdictKind, result_to_json
+from storage.audit.commands import NO_PARENT, append
+from storage.database import Row, Transaction, columns_of
+from storage.facts.queries.heads import heads_of
+from storage.facts.queries.requirements import asked_by
+from storage.facts.queries.trails import flows_of_trails
+from storage.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class NewAssertion:
+    """May the artifact of this digest go on in this flow? With a trail only that trail's report of it counts.
+
+    The flow may be left out where a trail is named: it is the trail's.
+    """
+
+    digest: str
+    actor: Actor
+    flow_id: UUID | None = None
+    trail_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with the assessment behind it."""
+
+    verdict: Verdict
+    assessment: Assessment
+    flow_name: str
+
+
+_FLOWS = """
+SELECT f.id, f.version, v.name, v.tags, v.required_types, v.requires_approval, v.template
+FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.version = f.version
+WHERE f.org_id = $1 AND f.id = ANY($2::uuid[]) AND f.archived_at IS NULL
+"""
+
+_CANDIDATES = """
+SELECT asked.place, found.id AS report_id, found.name, t.id AS trail_id, t.template
+FROM unnest($2::int[], $3::uuid[], $4::text[], $5::uuid[]) AS asked(place, flow_id, digest, trail_id)
+CROSS JOIN LATERAL (
+  SELECT id, trail_id, coalesce(slot, name) AS name FROM artifact_reports r
+  WHERE r.org_id = $1 AND r.flow_id = asked.flow_id AND r.digest = asked.digest
+    AND (asked.trail_id IS NULL OR r.trail_id = asked.trail_id)
+  ORDER BY r.created_at DESC, r.id DESC LIMIT 1
+) found
+JOIN trails t ON t.id = found.trail_id
+ORDER BY t.id FOR SHARE OF t
+"""
+"""Shared: assertions do not wait for each other, and no report changes the trail's heads between the reading."""
+
+_KEEP = """
+INSERT INTO verdicts (id, org_id, kind, flow_id, trail_id, digest, outcome, inputs, result, decided_by, created_at)
+SELECT v.id, $1, v.kind, v.flow_id, v.trail_id, v.digest, v.outcome, v.inputs, v.result, v.decided_by, $2
+FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::jsonb[], $10::jsonb[],
+            $11::uuid[])
+  AS v(id, kind, flow_id, trail_id, digest, outcome, inputs, result, decided_by)
+"""
+
+
+async def decide(tx: Transaction, scope: Scope, new: Sequence[NewAssertion]) -> list[Decision]:
+    """Decide assertions by the flow's current version and the newest report of each digest in the flow.
+
+    A trail's own template stands in the place of the flow's. The trails are held while their heads are read; every
+    verdict is kept with its inputs and audited. The answer is in the order of `new`. Raises NotFound for an unknown
+    flow, an unknown trail, and a trail of another flow.
+    """
+    wanted = await _with_flows(tx, scope, new)
+    flows = await _flows(tx, scope, {flow_id for flow_id, _ in wanted})
+    found = await _candidates(tx, scope, wanted)
+    heads = await heads_of(tx, {row["trail_id"] for row in found.values()}) if found else {}
+    judged = [
+        _judge(flows[flow_id], normalise_digest(assertion.digest), found.get(place), heads)
+        for place, (flow_id, assertion) in enumerate(wanted)
+    ]
+    return await _keep(tx, scope, new, judged)
+
+
+async def _with_flows(tx: Transaction, scope: Scope, new: Sequence[NewAssertion]) -> list[tuple[UUID, NewAssertion]]:
+    trail_ids = [assertion.trail_id for assertion in new if assertion.trail_id]
+    flows = await flows_of_trails(tx, scope, trail_ids) if trail_ids else {}
+    return [(_flow_of(assertion, flows), assertion) for assertion in new]
+
+
+def _flow_of(assertion: NewAssertion, flows: Mapping[UUID, UUID]) -> UUID:
+    flow_id = flows.get(assertion.trail_id) if assertion.trail_id else assertion.flow_id
+    if flow_id is None or assertion.flow_id not in (None, flow_id):
+        raise NotFound(f"There is no trail {assertion.trail_id} in this flow.")
+    return flow_id
+
+
+async def _flows(tx: Transaction, scope: Scope, flow_ids: set[UUID]) -> dict[UUID, Row]:
+    flows = {row["id"]: row for row in await tx.rows(_FLOWS, scope.org_id, list(flow_ids))}
+    for missing in flow_ids - flows.keys():
+        raise NotFound(f"There is no flow {missing}.")
+    return flows
+
+
+async def _candidates(tx: Transaction, scope: Scope, wanted: Sequence[tuple[UUID, NewAssertion]]) -> dict[int, Row]:
+    """By the place of the assertion: the newest report of its artifact."""
+    asked = [
+        (place, flow_id, normalise_digest(assertion.digest), assertion.trail_id)
+        for place, (flow_id, assertion) in enumerate(wanted)
+    ]
+    rows = await tx.rows(_CANDIDATES, scope.org_id, *columns_of(asked, 4))
+    return {row["place"]: row for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    inputs: AssertionInputs
+    assessment: Assessment
+    flow_name: str
+
+
+def _judge(flow: Row, digest: str, found: Row | None, heads: Mapping[UUID, Sequence[Head]]) -> _Judged:
+    basis = _basis(flow, found)
+    asked = asked_by({**flow, "template": found["template"]} if found and basis is Basis.TRAIL_TEMPLATE else flow)
+    if found is None:
+        inputs = AssertionInputs(flow["id"], flow["version"], digest, basis)
+        return _Judged(inputs, unknown_artifact(asked), flow["name"])
+    candidate, on_trail = Candidate(found["name"], digest), heads[found["trail_id"]]
+    inputs = AssertionInputs(
+        flow["id"], flow["version"], digest, basis, found["trail_id"], found["report_id"], candidate, on_trail
+    )
+    return _Judged(inputs, assess(asked, on_trail, candidate), flow["name"])
+
+
+def _basis(flow: Row, found: Row | None) -> Basis:
+    if found is not None and found["template"] is not None:
+        return Basis.TRAIL_TEMPLATE
+    return Basis.FLOW_TYPES if flow["template"] is None else Basis.FLOW_TEMPLATE
+
+
+async def _keep(
+    tx: Transaction, scope: Scope, new: Sequence[NewAssertion], judged: Sequence[_Judged]
+) -> list[Decision]:
+    rows = [_row(tx, scope, assertion, one) for assertion, one in zip(new, judged, strict=True)]
+    written = [[row[column] for column in _WRITTEN] for row in rows]
+    await tx.execute(_KEEP, scope.org_id, tx.now, *columns_of(written, len(_WRITTEN)))
+    events = [_event(assertion, row) for assertion, row in zip(new, rows, strict=True)]
+    await append(tx, scope, events, [("verdicts", NO_PARENT)] * len(rows))
+    return [
+        Decision(Verdict(**{name: row[name] for name in Verdict.__dataclass_fields__}), one.assessment, one.flow_name)
+        for row, one in zip(rows, judged, strict=True)
+    ]
+
+
+_WRITTEN = ("id", "kind", "flow_id", "trail_id", "digest", "outcome", "inputs", "result", "decided_by")
+
+
+def _row(tx: Transaction, scope: Scope, assertion: NewAssertion, judged: _Judged) -> dict[str, Any]:
+    return {
+        "id": tx.new_id(),
+        "org_id": scope.org_id,
+        "kind": VerdictKind.ASSERT.value,
+        "flow_id": judged.inputs.flow_id,
+        "trail_id": judged.inputs.trail_id,
+        "environment_id": None,
+        "digest": judged.inputs.digest,
+        "outcome": judged.assessment.outcome.value,
+        "inputs": judged.inputs.to_json(),
+        "result": result_to_json(judged.assessment),
+        "decided_by": assertion.actor.principal_id,
+        "created_at": tx.now,
+    }
+
+
+def _event(assertion: NewAssertion, row: Mapping[str, Any]) -> Event:
+    allowed = row["outcome"] == Outcome.COMPLIANT
+    payload = {
+        "verdictId": str(row["id"]),
+        "sha256Digest": row["digest"],
+        "flowId": str(row["flow_id"]),
+        "trailId": str(row["trail_id"]) if row["trail_id"] else None,
+        "status": row["outcome"],
+        "missingAttestationTypes": row["result"]["missingTypes"],
+        "failedAttestationTypes": row["result"]["failedTypes"],
+        "missingAttestationNames": row["result"]["missingNames"],
+        "failedAttestationNames": row["result"]["failedNames"],
+    }
+    name = AuditName.GATE_ALLOWED if allowed else AuditName.GATE_BLOCKED
+    return Event(name, assertion.actor, VERDICT, row, payload, trail_id=row["trail_id"], digest=row["digest"])

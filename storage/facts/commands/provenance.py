@@ -1,0 +1,137 @@
+"""Recording provenance, and every check of it as a fact of its own. The checking itself is done before, elsewhere."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import asyncpg
+
+from domain.audit import Actor, AuditName, Event
+from domain.errors import Conflict
+from domain.facts.provenance import Check, Claim, Finding, Provenance
+from domain.facts.records import PROVENANCE, PROVENANCE_CHECK
+from storage.audit.commands import append
+from storage.database import Row, Transaction
+from storage.facts.queries.provenance import Subject, find_provenance
+from storage.rows import insert
+from storage.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class NewProvenance:
+    """A claim about an artifact, and what the first check of it found."""
+
+    subject: Subject
+    claim: Claim
+    finding: Finding
+
+
+async def record_provenance(tx: Transaction, scope: Scope, new: NewProvenance, actor: Actor) -> Provenance:
+    """Record who built an artifact, with the outcome of the first check.
+
+    Raises Conflict when it is recorded already, and when the key of the finding was withdrawn meanwhile.
+    """
+    await _hold_key(tx, scope, new.finding)
+    row, subject = _row(tx, scope, new, actor), new.subject
+    try:
+        await insert(tx, "provenance", row)
+    except asyncpg.UniqueViolationError as error:
+        raise Conflict(f"Provenance of artifact {subject.report_id} is recorded already.") from error
+    recorded = _event(AuditName.PROVENANCE_RECORDED, actor, row)
+    check, checked = await _add_check(tx, row, 1, new.finding, actor)
+    await append(tx, scope, [recorded, checked])
+    return Provenance(row["id"], subject.report_id, subject.trail_id, new.claim, tx.now, check)
+
+
+async def record_check(
+    tx: Transaction, scope: Scope, subject: Subject, finding: Finding, actor: Actor
+) -> tuple[Provenance, bool]:
+    """Add a check to recorded provenance; one that repeats the newest is not added, and the answer's second part false.
+
+    Raises Conflict when the key of the finding was withdrawn meanwhile.
+    """
+    await _hold_key(tx, scope, finding)
+    row = await tx.row(
+        "SELECT * FROM provenance WHERE org_id = $1 AND report_id = $2 FOR NO KEY UPDATE",
+        scope.org_id,
+        subject.report_id,
+    )
+    known = await find_provenance(tx, scope, subject)
+    if row is None or known is None:
+        raise Conflict(f"No provenance is recorded of artifact {subject.report_id}.", kind="state")
+    if known.check.repeats(finding):
+        return known, False
+    check, event = await _add_check(tx, row, known.check.n + 1, finding, actor)
+    await append(tx, scope, [event])
+    return replace(known, check=check), True
+
+
+_HOLD_KEY = "SELECT id FROM provenance_keys WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR SHARE"
+
+
+async def _hold_key(tx: Transaction, scope: Scope, finding: Finding) -> None:
+    """The check was made before this transaction: its key must count until the end of it."""
+    if finding.key and not await tx.value(_HOLD_KEY, scope.org_id, finding.key.id):
+        raise Conflict(f"The provenance key '{finding.key.name}' was deleted meanwhile; try again.", kind="race")
+
+
+def _row(tx: Transaction, scope: Scope, new: NewProvenance, actor: Actor) -> dict[str, Any]:
+    subject, claim = new.subject, new.claim
+    return {
+        "id": tx.new_id(),
+        "org_id": scope.org_id,
+        "report_id": subject.report_id,
+        "trail_id": subject.trail_id,
+        "digest": claim.digest,
+        **claim.build.values(),
+        "builder_type": claim.builder_type.value,
+        "signature": claim.signature,
+        "envelope": claim.envelope,
+        "slsa_level": claim.slsa_level.value,
+        "recorded_by": actor.principal_id,
+        "created_at": tx.now,
+    }
+
+
+async def _add_check(tx: Transaction, provenance: Row, n: int, finding: Finding, actor: Actor) -> tuple[Check, Event]:
+    row = {
+        "id": tx.new_id(),
+        "org_id": provenance["org_id"],
+        "provenance_id": provenance["id"],
+        "n": n,
+        "status": finding.status.value,
+        "key_id": finding.key.id if finding.key else None,
+        "predicate_type": finding.predicate_type,
+        "reason": finding.reason,
+        "checked_by": actor.principal_id,
+        "created_at": tx.now,
+    }
+    await insert(tx, "provenance_checks", row)
+    signer = finding.key.key_id if finding.key else None
+    told = {
+        **_told(provenance),
+        "check": n,
+        "status": finding.status.provenance_status.value,
+        "reason": finding.reason,
+        "keyId": signer,
+    }
+    name, trail_id, digest = AuditName.PROVENANCE_VERIFIED, provenance["trail_id"], provenance["digest"]
+    event = Event(name, actor, PROVENANCE_CHECK, row, told, trail_id=trail_id, digest=digest)
+    return Check(n, finding.status, finding.reason, row["key_id"], signer, finding.predicate_type, tx.now), event
+
+
+def _event(name: AuditName, actor: Actor, row: Row) -> Event:
+    told = {
+        **_told(row),
+        "builderId": row["builder_id"],
+        "builderType": row["builder_type"],
+        "slsaLevel": row["slsa_level"],
+    }
+    return Event(name, actor, PROVENANCE, row, told, trail_id=row["trail_id"], digest=row["digest"])
+
+
+def _told(provenance: Row) -> dict[str, Any]:
+    return {
+        "provenanceId": str(provenance["id"]),
+        "artifactId": str(provenance["report_id"]),
+        "trailId": str(provenance["trail_id"]),
+    }

@@ -1,0 +1,88 @@
+"""Reading reported artifacts."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from domain.facts.artifacts import ArtifactReport, ReportKey
+from domain.facts.digests import normalise_digest
+from domain.facts.evaluation import Candidate
+from storage.counters import total
+from storage.database import Reader, Row, columns_of
+from storage.facts.queries.trails import get_trail
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.scope import Scope
+
+_COLUMNS = tuple(ArtifactReport.__dataclass_fields__)
+
+_REPORTS = """
+SELECT r.id, r.org_id, r.flow_id, r.trail_id, r.digest, r.slot, r.name, r.tag, r.registry, r.artifact_type,
+       r.git_commit, r.build_url, r.commit_url, r.annotations, r.observed_at, r.created_at,
+       coalesce(r.claimed_by, w.username, r.reported_by::text) AS reporter,
+       CASE WHEN p.id IS NULL THEN 'NO_PROVENANCE' WHEN c.status = 'VERIFIED' THEN 'PROVENANCE_VERIFIED'
+            ELSE 'PROVENANCE_UNVERIFIED' END AS provenance_status
+FROM artifact_reports r
+LEFT JOIN principals w ON w.id = r.reported_by AND w.erased_at IS NULL
+LEFT JOIN provenance p ON p.report_id = r.id
+LEFT JOIN LATERAL (
+  SELECT status FROM provenance_checks WHERE provenance_id = p.id ORDER BY n DESC LIMIT 1
+) c ON true
+"""
+
+
+def _made(row: Row) -> ArtifactReport:
+    return ArtifactReport(**{name: row[name] for name in _COLUMNS})
+
+
+_LISTING = Listing(_REPORTS, "r.created_at", "r.id", _made)
+
+
+async def list_trail_artifacts(reader: Reader, scope: Scope, trail_id: UUID, window: Window) -> Page[ArtifactReport]:
+    """What was reported on a trail, oldest first. Raises NotFound for the trail."""
+    await get_trail(reader, scope, trail_id)
+    conditions, args = ["r.org_id = $1", "r.trail_id = $2"], [scope.org_id, trail_id]
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    return with_total(page, await total(reader, scope, "artifacts", trail_id))
+
+
+async def list_artifacts(
+    reader: Reader, scope: Scope, digest: str, window: Window, *, flow_id: UUID | None = None, name: str | None = None
+) -> Page[ArtifactReport]:
+    """The reports of one digest, in any spelling, over all trails, oldest first; an unknown digest has none."""
+    conditions: list[str] = ["r.org_id = $1", "r.digest = $2"]
+    args: list[Any] = [scope.org_id, normalise_digest(digest)]
+    for column, value in (("r.flow_id", flow_id), ("r.name", name)):
+        if value is not None:
+            args.append(value)
+            conditions.append(f"{column} = ${len(args)}")
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    count, capped = await capped_count(reader, "artifact_reports r", conditions, args)
+    return with_total(page, count, capped=capped)
+
+
+_OF_KEYS = f"""
+{_REPORTS}
+JOIN unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS k(trail_id, digest, name, tag, place)
+  ON r.trail_id = k.trail_id AND r.digest = k.digest AND r.name = k.name AND r.tag IS NOT DISTINCT FROM k.tag
+WHERE r.org_id = $1
+ORDER BY k.place
+"""
+
+
+async def reports_of_keys(reader: Reader, scope: Scope, keys: Sequence[ReportKey]) -> list[ArtifactReport]:
+    """The report of each key that has one, in the order of the keys."""
+    return [_made(row) for row in await reader.rows(_OF_KEYS, scope.org_id, *columns_of(keys, 4))]
+
+
+_CANDIDATES = """
+SELECT DISTINCT trail_id, coalesce(slot, name) AS name, digest FROM artifact_reports
+WHERE org_id = $1 AND trail_id = ANY($2::uuid[])
+"""
+
+
+async def candidates_of(reader: Reader, scope: Scope, trail_ids: Sequence[UUID]) -> dict[UUID, list[Candidate]]:
+    """What was reported on each trail, as the evaluator takes it."""
+    found: dict[UUID, list[Candidate]] = {trail_id: [] for trail_id in trail_ids}
+    for row in await reader.rows(_CANDIDATES, scope.org_id, trail_ids) if trail_ids else ():
+        found[row["trail_id"]].append(Candidate(row["name"], row["digest"]))
+    return found

@@ -1,0 +1,76 @@
+"""Reading evidence."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.errors import NotFound
+from domain.facts.evidence import Evidence
+from storage.counters import total
+from storage.database import Reader
+from storage.facts.queries.trails import get_trail
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.scope import Scope
+
+_EVIDENCE = f"SELECT {', '.join(Evidence.__dataclass_fields__)} FROM evidence"  # noqa: S608 - names of our own
+_LISTING = Listing(_EVIDENCE, "created_at", "id", lambda row: Evidence(**row))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An attestation that evidence is brought for. `type` decides who reads the file."""
+
+    trail_id: UUID
+    attestation_id: UUID
+    type: str
+
+
+async def find_target(reader: Reader, scope: Scope, attestation_id: UUID, trail_id: UUID | None = None) -> Target:
+    """The attestation, on that trail where one is named. Raises NotFound."""
+    row = await reader.row(
+        "SELECT trail_id, id AS attestation_id, type FROM attestations "
+        "WHERE org_id = $1 AND id = $2 AND ($3::uuid IS NULL OR trail_id = $3)",
+        *(scope.org_id, attestation_id, trail_id),
+    )
+    if row is None:
+        where = f" on trail {trail_id}" if trail_id else ""
+        raise NotFound(f"There is no attestation {attestation_id}{where}.")
+    return Target(**row)
+
+
+async def get_evidence(reader: Reader, scope: Scope, evidence_id: UUID) -> Evidence:
+    """One file. Raises NotFound, also for another organisation's."""
+    row = await reader.row(f"{_EVIDENCE} WHERE org_id = $1 AND id = $2", scope.org_id, evidence_id)
+    if row is None:
+        raise NotFound(f"There is no evidence {evidence_id}.")
+    return Evidence(**row)
+
+
+async def find_by_digest(reader: Reader, scope: Scope, digest: str) -> Evidence:
+    """The organisation's oldest file of that content, a kept one before one that lies elsewhere. Raises NotFound.
+
+    Content is shared between organisations, the right to it is not: whoever has no kept file of a digest, but only
+    claims that it lies elsewhere, is not given what another organisation keeps.
+    """
+    for kept in ("AND external_url IS NULL", ""):
+        row = await reader.row(
+            f"{_EVIDENCE} WHERE org_id = $1 AND digest = $2 {kept} ORDER BY created_at, id LIMIT 1",
+            *(scope.org_id, digest),
+        )
+        if row is not None:
+            return Evidence(**row)
+    raise NotFound(f"There is no evidence with the digest {digest}.")
+
+
+async def list_trail_evidence(reader: Reader, scope: Scope, trail_id: UUID, window: Window) -> Page[Evidence]:
+    """The files of a trail's attestations, oldest first. Raises NotFound for the trail."""
+    await get_trail(reader, scope, trail_id)
+    page = await fetch_page(reader, _LISTING, ["org_id = $1", "trail_id = $2"], [scope.org_id, trail_id], window)
+    return with_total(page, await total(reader, scope, "evidence", trail_id))
+
+
+async def list_attestation_evidence(reader: Reader, scope: Scope, target: Target, window: Window) -> Page[Evidence]:
+    """The files of an attestation that exists, oldest first."""
+    conditions, args = ["org_id = $1", "attestation_id = $2"], [scope.org_id, target.attestation_id]
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    count, capped = await capped_count(reader, "evidence", conditions, args)
+    return with_total(page, count, capped=capped)

@@ -1,0 +1,102 @@
+"""Reading provenance with its newest check."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.errors import NotFound
+from domain.facts.digests import normalise_digest
+from domain.facts.provenance import Build, BuilderType, Check, CheckStatus, Claim, Provenance, SlsaLevel
+from storage.database import Reader, Row
+from storage.facts.queries.trails import get_trail
+from storage.scope import Scope
+
+BUILD_COLUMNS = tuple(Build.__dataclass_fields__)
+
+_PROVENANCE = f"""
+SELECT p.id, p.report_id, p.trail_id, p.digest, p.builder_type, p.slsa_level, p.signature, p.envelope, p.created_at,
+       {", ".join("p." + column for column in BUILD_COLUMNS)},
+       c.n, c.status, c.reason, c.key_id, k.key_id AS signer, c.predicate_type, c.created_at AS checked_at
+FROM provenance p
+JOIN LATERAL (
+  SELECT n, status, reason, key_id, predicate_type, created_at FROM provenance_checks
+  WHERE provenance_id = p.id ORDER BY n DESC LIMIT 1
+) c ON true
+LEFT JOIN provenance_keys k ON k.id = c.key_id
+"""  # noqa: S608 - names of our own
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The artifact that provenance is about: one report of a digest on a trail."""
+
+    report_id: UUID
+    trail_id: UUID
+    digest: str
+
+
+_SUBJECT = "SELECT digest FROM artifact_reports WHERE org_id = $1 AND trail_id = $2 AND id = $3"
+
+
+async def get_subject(reader: Reader, scope: Scope, trail_id: UUID, report_id: UUID) -> Subject:
+    """An artifact of a trail. Raises NotFound for the trail, for the artifact, and for one of another trail."""
+    digest = await reader.value(_SUBJECT, scope.org_id, trail_id, report_id)
+    if digest is None:
+        await get_trail(reader, scope, trail_id)
+        raise NotFound(f"There is no artifact {report_id} on trail {trail_id}.")
+    return Subject(report_id, trail_id, digest)
+
+
+async def find_provenance(reader: Reader, scope: Scope, subject: Subject) -> Provenance | None:
+    """What is recorded of an artifact, if anything."""
+    row = await reader.row(f"{_PROVENANCE} WHERE p.org_id = $1 AND p.report_id = $2", scope.org_id, subject.report_id)
+    return _made(row) if row else None
+
+
+async def get_provenance(reader: Reader, scope: Scope, trail_id: UUID, report_id: UUID) -> Provenance:
+    """What is recorded of an artifact. Raises NotFound for the trail, the artifact, and where nothing is."""
+    found = await find_provenance(reader, scope, await get_subject(reader, scope, trail_id, report_id))
+    if found is None:
+        raise NotFound(f"No provenance is recorded of artifact {report_id}.")
+    return found
+
+
+_NEWEST_OF_DIGEST = f"""
+{_PROVENANCE} JOIN artifact_reports r ON r.id = p.report_id
+WHERE p.org_id = $1 AND p.digest = $2
+ORDER BY r.created_at DESC, r.id DESC LIMIT 1
+"""
+_IS_REPORTED = "SELECT EXISTS (SELECT FROM artifact_reports WHERE org_id = $1 AND digest = $2)"
+
+
+async def get_provenance_of_digest(reader: Reader, scope: Scope, digest: str) -> Provenance:
+    """That of the newest report of a digest that has any, whatever its spelling.
+
+    Raises NotFound, saying whether it is the artifact or its provenance that is missing.
+    """
+    normal = normalise_digest(digest)
+    row = await reader.row(_NEWEST_OF_DIGEST, scope.org_id, normal)
+    if row is None:
+        known = await reader.value(_IS_REPORTED, scope.org_id, normal)
+        raise NotFound(f"No provenance is recorded of {normal}." if known else f"There is no artifact {normal}.")
+    return _made(row)
+
+
+def _made(row: Row) -> Provenance:
+    claim = Claim(
+        digest=row["digest"],
+        build=Build(**{column: row[column] for column in BUILD_COLUMNS}),
+        builder_type=BuilderType(row["builder_type"]),
+        slsa_level=SlsaLevel(row["slsa_level"]),
+        signature=row["signature"],
+        envelope=row["envelope"],
+    )
+    check = Check(
+        n=row["n"],
+        status=CheckStatus(row["status"]),
+        reason=row["reason"],
+        key_id=row["key_id"],
+        signer=row["signer"],
+        predicate_type=row["predicate_type"],
+        created_at=row["checked_at"],
+    )
+    return Provenance(row["id"], row["report_id"], row["trail_id"], claim, row["created_at"], check)

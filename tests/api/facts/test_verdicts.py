@@ -1,0 +1,106 @@
+"""Verdicts: kept with what they were found from, found again, and provable (ARCHITECTURE.md 2, rule 7)."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from storage.services import Services
+from tests.api.facts.caller import Caller, found_organisation
+from tests.api.facts.test_assertions import DIGEST, TEMPLATE, ask, built
+from workers.seal import seal_and_sign
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def decided(api: Caller, **flow: Any) -> tuple[dict[str, Any], str]:
+    """An assertion's answer, and the trail it judged."""
+    made = await api.make_flow(**flow)
+    trail = await built(api, made)
+    await api.attest(trail, "junit", name="unit")
+    return await ask(api, made), trail
+
+
+async def test_a_verdict_names_everything_it_was_found_from(api: Caller) -> None:
+    answer, trail = await decided(api, templateYaml=TEMPLATE)
+    verdict = (await api.get(f"/verdicts/{answer['verdictId']}")).json
+    assert (verdict["kind"], verdict["outcome"], verdict["sha256Digest"]) == ("assert", "NON_COMPLIANT", DIGEST)
+    inputs = verdict["inputs"]
+    assert (inputs["flowId"], inputs["flowVersion"], inputs["basis"]) == (answer["flowId"], 1, "flow template")
+    assert (inputs["trailId"], inputs["artifactName"]) == (trail, "app")
+    [head] = inputs["heads"]
+    assert (head["key"], head["type"], head["status"], head["result"]) == ("unit", "junit", "PASSED", 1)
+    assert verdict["result"]["missingNames"] == answer["missingAttestationNames"]
+    assert verdict["result"]["required"] == [head["attestationId"]]
+
+
+@pytest.mark.parametrize(
+    "flow", [{"requiredAttestations": ["junit"]}, {"templateYaml": TEMPLATE}, {}], ids=["types", "template", "nothing"]
+)
+async def test_a_verdict_is_found_again_whatever_was_reported_since(api: Caller, flow: dict[str, Any]) -> None:
+    answer, trail = await decided(api, **flow)
+    await api.attest(trail, "junit", "FAILED", name="unit")
+    await api.send("PUT", f"/flows/{answer['flowId']}", json={"requiredAttestations": ["MORE"], "templateYaml": None})
+    found = (await api.get(f"/verdicts/{answer['verdictId']}/recompute")).json
+    assert (found["confirmed"], found["differences"]) == (True, [])
+    assert found["outcome"] == found["recomputedOutcome"] == answer["status"]
+
+
+async def test_a_verdict_on_an_unknown_artifact_is_found_again(api: Caller) -> None:
+    answer = await ask(api, await api.make_flow(requiredAttestations=["A"]), "no-such-thing")
+    found = (await api.get(f"/verdicts/{answer['verdictId']}/recompute")).json
+    assert (found["confirmed"], found["recomputedOutcome"]) == (True, "NON_COMPLIANT")
+
+
+TAMPERINGS = {
+    "a result": ("UPDATE attestation_results SET status = 'FAILED' WHERE attestation_id = $1", "differs in status"),
+    "an attestation": ("UPDATE attestations SET type = 'other' WHERE id = $1", "differs in type"),
+    "an attestation gone": ("DELETE FROM attestation_results WHERE attestation_id = $1", "is gone"),
+    "an artifact": ("UPDATE artifact_reports SET name = 'web' WHERE trail_id = $2", "differs from what was judged"),
+    "a flow": (
+        "UPDATE flow_versions v SET required_types = '[\"x\"]' FROM trails t WHERE v.flow_id = t.flow_id AND t.id = $2",
+        "missingTypes was []",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERINGS)
+async def test_whoever_changes_an_input_is_named(api: Caller, open_for_module: Services, what: str) -> None:
+    answer, trail = await decided(api, requiredAttestations=["junit"])
+    assert answer["compliant"]
+    sql, expected = TAMPERINGS[what]
+    for number, value in ((1, answer["attestations"][0]["id"]), (2, trail)):
+        sql = sql.replace(f"${number}", f"'{value}'")
+    async with open_for_module.database.transaction() as tx:
+        await tx.execute("SET LOCAL trailgate.retention = 'on'")
+        await tx.execute(sql)
+    found = (await api.get(f"/verdicts/{answer['verdictId']}/recompute")).json
+    assert not found["confirmed"]
+    assert any(expected in difference for difference in found["differences"]), found
+
+
+async def test_verdicts_are_listed_by_flow_and_artifact(api: Caller) -> None:
+    first, _ = await decided(api)
+    other = await ask(api, await api.make_flow(), "ab" * 32)
+    listed = await api.get("/verdicts")
+    assert [one["id"] for one in listed.json] == [first["verdictId"], other["verdictId"]]
+    assert listed.headers["X-Total-Count"] == "2"
+    by_flow = (await api.get(f"/verdicts?flowId={first['flowId']}")).json
+    by_digest = (await api.get(f"/verdicts?sha256Digest={'AB' * 32}")).json
+    assert [one["id"] for one in by_flow] == [first["verdictId"]]
+    assert [one["id"] for one in by_digest] == [other["verdictId"]]
+
+
+async def test_a_verdict_is_proven_by_the_ledger(api: Caller, open_for_module: Services) -> None:
+    answer, _ = await decided(api)
+    await seal_and_sign(open_for_module)
+    proof = (await api.post(f"/ledger/verify/{answer['verdictId']}", status=200)).json
+    assert proof["verified"] is True
+
+
+async def test_a_strangers_verdict_is_not_there(api: Caller, http: Any, open_for_module: Services) -> None:
+    answer, _ = await decided(api)
+    stranger = await found_organisation(http, open_for_module)
+    for path in (f"/verdicts/{answer['verdictId']}", f"/verdicts/{answer['verdictId']}/recompute"):
+        await stranger.get(path, 404)
+        await api.get(path.replace(answer["verdictId"], str(uuid4())), 404)

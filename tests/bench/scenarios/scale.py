@@ -1,0 +1,153 @@
+"""What becomes of reading and deciding when there is a hundred times as much: the same requests to two databases."""
+
+import asyncio
+import http.client
+import json
+import random
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from hashlib import sha256
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from storage.database import Reader
+from storage.ledger.queries import inclusion_proof
+from tests.bench.figures import Spread
+from tests.bench.outcomes import TIMES, Check, Outcome, Series
+from tests.bench.plan import Plan
+from tests.bench.product import Prepared, bench_signer
+from tests.bench.seed import PER_TRAIL, TRAILS, Place, seed, shown
+from tests.bench.stand import ADMIN_KEY, TEMPLATE, Running, Stand, fetch_value
+
+NAME = "scale"
+SHARE = 100
+REQUESTS = 40
+"""Of each kind and round, in turn to both."""
+SMALL, LARGE = "bench_small", "bench_large"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request; `body` None makes it a GET."""
+
+    path: str
+    body: bytes | None = None
+
+
+def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+    """Both are seeded, then every question goes to one and the other in turn."""
+    sizes = {SMALL: TRAILS // SHARE, LARGE: TRAILS}
+    urls = {name: _seeded(stand, prepared, name, trails) for name, trails in sizes.items()}
+    with ExitStack() as running:
+        apis = {name: running.enter_context(stand.api(url)) for name, url in urls.items()}
+        times = _times(apis, _questions(prepared, urls), plan.rounds)
+    proofs = asyncio.run(_proofs(urls[LARGE], prepared))
+    ratios = {what: _ratio(found) for what, found in times.items()}
+    checks = [
+        Check.at_most(f"{what}: large against small", ratio, 1.3 if what == "assert" else 1.5, TIMES)
+        for what, ratio in ratios.items()
+    ]
+    series = [
+        Series(f"{what}: {'large' if name == LARGE else 'small'}", "ms", values)
+        for what, found in times.items()
+        for name, values in found.items()
+    ]
+    return Outcome(
+        NAME,
+        f"{TRAILS * PER_TRAIL:,} attestations on {TRAILS:,} trails and as many artifacts, against a {SHARE}th of it",
+        [*series, Series("inclusion proof", "ms", proofs)],
+        [*checks, Check.at_most("inclusion proof", Spread.of(proofs).median, 5, "ms")],
+    )
+
+
+def _seeded(stand: Stand, prepared: Prepared, name: str, trails: int) -> str:
+    url = stand.fresh(name, TEMPLATE)
+    place = Place(prepared.org_id, prepared.flow_id, prepared.principal_id)
+    asyncio.run(seed(url, place, trails, bench_signer(stand), shown))
+    stand.settle()
+    return url
+
+
+def _questions(prepared: Prepared, urls: Mapping[str, str]) -> dict[str, dict[str, Question]]:
+    """By what they ask, then by database: each is asked for what it has."""
+    flow = f"/api/v1/flows/{prepared.flow_id}"
+    everywhere = {
+        "flows": "/api/v1/flows",
+        "trails": "/api/v1/trails?size=100",
+        "trails of a flow": f"{flow}/trails?size=100",
+        "audit": "/api/v1/audit?size=100",
+        "audit by name": "/api/v1/audit?size=100&eventType=ARTIFACT_REPORTED",
+        "ledger entries": "/api/v1/ledger/entries?size=100",
+        "gaps": f"/api/v1/evidence/gaps?flowId={prepared.flow_id}",
+    }
+    questions = {what: dict.fromkeys(urls, Question(path)) for what, path in everywhere.items()}
+    trails = {name: fetch_value(url, _SOME_TRAIL) for name, url in urls.items()}
+    of_trail = {"attestations of a trail": "attestations?size=100", "audit of a trail": "audit"}
+    for what, rest in of_trail.items():
+        questions[what] = {name: Question(f"/api/v1/trails/{trails[name]}/{rest}") for name in urls}
+    digest = "sha256:" + sha256(b"artifact 77").hexdigest()
+    questions["artifacts by digest"] = dict.fromkeys(urls, Question(f"/api/v1/artifacts?sha256={digest}"))
+    body = json.dumps({"flowId": str(prepared.flow_id), "sha256Digest": digest}).encode()
+    questions["assert"] = dict.fromkeys(urls, Question("/api/v1/assert", body))
+    return questions
+
+
+_SOME_TRAIL = "SELECT id FROM trails ORDER BY created_at DESC LIMIT 1"
+
+
+def _times(
+    apis: Mapping[str, Running], questions: Mapping[str, Mapping[str, Question]], rounds: int
+) -> dict[str, dict[str, list[float]]]:
+    """Medians in milliseconds, one a round."""
+    found: dict[str, dict[str, list[float]]] = {what: {name: [] for name in apis} for what in questions}
+    for what, by_name in questions.items():
+        for _ in range(rounds + 1):  # the first one warms up
+            taken: dict[str, list[float]] = {name: [] for name in apis}
+            for _ in range(REQUESTS):
+                for name, api in apis.items():
+                    taken[name].append(_ask(api, by_name[name]))
+            for name, times in taken.items():
+                found[what][name].append(statistics.median(times))
+        for times in found[what].values():
+            del times[0]
+    return found
+
+
+def _ask(api: Running, question: Question) -> float:
+    connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=30)
+    headers = {"X-Api-Key": ADMIN_KEY, "Content-Type": "application/json"}
+    connection.connect()
+    started = time.perf_counter()
+    connection.request("POST" if question.body else "GET", question.path, question.body, headers)
+    answer = connection.getresponse()
+    answer.read()
+    elapsed = (time.perf_counter() - started) * 1000
+    connection.close()
+    if answer.status != http.HTTPStatus.OK:
+        raise RuntimeError(f"{question.path} was answered with {answer.status}")
+    return elapsed
+
+
+def _ratio(found: Mapping[str, Sequence[float]]) -> float:
+    return Spread.of(found[LARGE]).median / Spread.of(found[SMALL]).median
+
+
+async def _proofs(url: str, prepared: Prepared) -> list[float]:
+    """Milliseconds that a proof takes, of entries all over the ledger."""
+    connection = await asyncpg.connect(url)
+    try:
+        reader = Reader(connection)
+        size = await reader.value("SELECT max(seq) FROM ledger_entries WHERE org_id = $1", prepared.org_id)
+        chosen = random.Random(7).choices(range(1, size + 1), k=REQUESTS)
+        times = []
+        for seq in chosen:
+            started = time.perf_counter()
+            await inclusion_proof(reader, prepared.org_id, seq, size)
+            times.append((time.perf_counter() - started) * 1000)
+        return times
+    finally:
+        await connection.close()

@@ -1,0 +1,89 @@
+"""The answer of an assertion and its reasons (facts.md 8.2 with its "Do", ARCHITECTURE.md 4.3)."""
+
+import pytest
+
+from domain.facts.assertions import Outcome, assess, unknown_artifact
+from domain.facts.evaluation import Asked, Head
+from domain.facts.requirements import RequirementSet
+from tests.domain.facts.evidence import APP, DIGEST, OTHER, head, named, template, types
+
+YES, NO = Outcome.COMPLIANT, Outcome.NON_COMPLIANT
+
+
+@pytest.mark.parametrize(
+    ("asked", "heads", "outcome", "details"),
+    [
+        pytest.param(types(), [], YES, "nothing is required", id="nothing asked, nothing there"),
+        pytest.param(
+            types(), [head("X", "FAILED")], NO, "failed although not required: X", id="nothing asked, one failed"
+        ),
+        pytest.param(types("TEST"), [head("TEST")], YES, "all required attestations passed", id="passed"),
+        pytest.param(types("TEST"), [], NO, "missing: TEST", id="missing"),
+        pytest.param(types("TEST"), [head("TEST", "PENDING")], NO, "missing: TEST", id="pending is missing"),
+        pytest.param(types("TEST"), [head("TEST", "FAILED")], NO, "failed: TEST", id="failed"),
+        pytest.param(
+            types("TEST"),
+            [head("TEST"), head("EXTRA", "FAILED")],
+            YES,
+            "all required attestations passed",
+            id="what nobody asked for does not block where something is asked",
+        ),
+        pytest.param(types("TEST"), [head("TEST", digest=OTHER)], NO, "missing: TEST", id="evidence of another digest"),
+        pytest.param(
+            types("TEST"), [head("TEST", digest=DIGEST)], YES, "all required attestations passed", id="of this"
+        ),
+        pytest.param(
+            types("TEST", approval=True),
+            [head("TEST")],
+            NO,
+            "an approval is required and none was granted",
+            id="without approval",
+        ),
+        pytest.param(
+            types(approval=True), [], NO, "an approval is required and none was granted", id="nothing but approval"
+        ),
+        pytest.param(
+            template(named("unit", "junit")), [head("junit", "FAILED", "unit")], NO, "failed: unit", id="by name"
+        ),
+        pytest.param(template(web=[named("scan")]), [], YES, "nothing is required", id="another artifact's entry"),
+        pytest.param(
+            template(named("scan", "*", "flow.tags.tier ==")),
+            [],
+            NO,
+            "missing: scan; if of 'scan': ends too early",
+            id="a condition that cannot be read",
+        ),
+        pytest.param(
+            Asked(RequirementSet.from_json({}), approval=False, flow_name="f"),
+            [head("TEST")],
+            NO,
+            "the stored template cannot be read",
+            id="a template that cannot be read",
+        ),
+    ],
+)
+def test_the_table(asked: Asked, heads: list[Head], outcome: Outcome, details: str) -> None:
+    found = assess(asked, heads, APP)
+    assert (found.outcome, found.details) == (outcome, details)
+
+
+def test_lists_name_types_and_names_apart_and_what_failed_is_missing_too() -> None:
+    by_type = assess(types("A", "B"), [head("A", "FAILED")], APP)
+    assert (by_type.missing_types, by_type.failed_types) == (("A", "B"), ("A",))
+    assert (by_type.missing_names, by_type.failed_names) == ((), ())
+    by_name = assess(template(named("a"), named("b")), [head("x", "FAILED", "a")], APP)
+    assert (by_name.missing_names, by_name.failed_names) == (("a", "b"), ("a",))
+    assert (by_name.missing_types, by_name.failed_types) == ((), ())
+
+
+def test_everything_looked_at_is_listed_and_marked() -> None:
+    asked_for, extra, elsewhere = head("TEST", minute=1), head("LINT", minute=2), head("SCAN", minute=3, digest=OTHER)
+    found = assess(types("TEST"), [asked_for, extra, elsewhere], APP)
+    assert [(one.head, one.required) for one in found.considered] == [(asked_for, True), (extra, False)]
+
+
+def test_an_unknown_artifact_misses_everything() -> None:
+    found = unknown_artifact(template(named("unit"), app=[named("scan")]))
+    assert (found.outcome, found.missing_names) == (NO, ("unit",))
+    assert unknown_artifact(types("TEST")).missing_types == ("TEST",)
+    assert unknown_artifact(types()).outcome is NO
