@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from api.binding import Endpoint
 from storage.services import Services
 from tests.api.facts.caller import Answer, Caller, make_world, unique
-from tests.api.facts.table import ENDPOINTS, WITH_BODY, asking_url, body_model, example_of, name_of, url_of
+from tests.api.facts.table import ENDPOINTS, WITH_BODY, asking_url, body_model, example_of, file_for, name_of, url_of
 from workers.drain import drain
 from workers.seal import seal_and_sign
 
@@ -141,7 +141,7 @@ async def test_the_real_answer_is_what_is_promised(
             body[name] = world[known]
     if endpoint.route.name == "get_provenance":
         await api.record_provenance({"trailId": world["trail_id"], "id": world["artifact_id"]})
-    answer = await api.send(endpoint.route.method, asking_url(endpoint, **world), json=body)
+    answer = await api.send(endpoint.route.method, asking_url(endpoint, **world), json=body, data=file_for(endpoint))
     assert answer.status < 300, answer.text
     promised = operation["responses"][str(answer.status)]
     if answer.status == 204:

@@ -11,8 +11,6 @@ import pytest
 from domain.audit import V1_NAMES, Actor, AuditName, Event
 from domain.identity.records import DENIAL
 from storage.audit.commands import append
-from storage.audit.queries import AuditFilters
-from storage.scope import Scope
 from storage.services import Services
 from tests.api.facts.caller import Caller, make_world, unique
 from tests.api.facts.times import assert_times
@@ -63,7 +61,13 @@ async def test_an_event_has_every_field_of_the_entity(api: Caller) -> None:
 
 
 async def test_every_change_is_audited_newest_first(api: Caller) -> None:
-    world = await make_world(api)
+    flow = await api.make_flow()
+    trail = await api.make_trail(flow["id"])
+    await api.upload((await api.attest(trail["id"]))["id"])
+    await api.record_provenance(await api.report_artifact(trail["id"]))
+    await api.make_provenance_key()
+    await api.post("/assert", {"flowId": flow["id"], "sha256Digest": DIGEST}, status=200)
+    await api.make_config(flow["id"])
     told = [event["eventType"] for event in await events(api)]
     assert told[0] == "WEBHOOK_CONFIG_CREATED"
     assert sorted(told[:-FOUNDING]) == sorted(
@@ -72,10 +76,11 @@ async def test_every_change_is_audited_newest_first(api: Caller) -> None:
             "TRAIL_CREATED",
             "ATTESTATION_RECORDED",
             "EVIDENCE_UPLOADED",
-            *["ARTIFACT_REPORTED", "ARTIFACT_DEPLOYED"] * 2,
+            *["ARTIFACT_REPORTED", "ARTIFACT_DEPLOYED"],
             "PROVENANCE_RECORDED",
             "PROVENANCE_VERIFIED",
             "PROVENANCE_KEY_CREATED",
+            "GATE_ALLOWED",
             "PRINCIPAL_CREATED",
             "MEMBERSHIP_CREATED",
             "WEBHOOK_CONFIG_CREATED",
@@ -84,7 +89,7 @@ async def test_every_change_is_audited_newest_first(api: Caller) -> None:
     assert [event["eventType"] for event in await events(api, "size=100&sortDesc=false")] == told[::-1]
     times = [event["occurredAt"] for event in await events(api)]
     assert times == sorted(times, reverse=True)
-    assert len(await events(api, f"trailId={world['trail_id']}")) == 9
+    assert len(await events(api, f"trailId={trail['id']}")) == 8
 
 
 async def test_reading_and_refusals_leave_no_event(api: Caller) -> None:
@@ -217,30 +222,6 @@ async def test_the_organisation_may_be_repeated_and_not_contradicted(api: Caller
     everything = await events(api)
     assert await events(api, f"size=100&orgSlug={api.scope.org_slug}") == everything
     await api.get("/audit?orgSlug=default", status=404)
-
-
-INDEXED: dict[str, tuple[dict[str, Any], str]] = {
-    "environmentId": ({"environment_id": UUID(int=1)}, "environment_id"),
-    "artifactSha256": ({"digest": DIGEST}, "digest"),
-    "trailId": ({"trail_id": UUID(int=1)}, "trail_id"),
-    "nothing": ({}, "org_id"),
-}
-
-
-@pytest.mark.parametrize("narrowed", INDEXED)
-async def test_a_page_is_read_by_an_index(open_for_module: Services, narrowed: str) -> None:
-    filters, column = INDEXED[narrowed]
-    conditions, args = AuditFilters(**filters).conditions(Scope(UUID(int=7), "nobody"))
-    async with open_for_module.database.transaction() as tx:
-        await tx.execute("SET LOCAL enable_seqscan = off")
-        plan = await tx.connection.fetch(
-            f"EXPLAIN SELECT 1 FROM audit_events e WHERE {' AND '.join(conditions)} "
-            "ORDER BY e.occurred_at DESC, e.id DESC LIMIT 21",
-            *args,
-        )
-    conditions_of_indexes = [line[0] for line in plan if "Index Cond" in line[0]]
-    assert conditions_of_indexes
-    assert all(column in condition for condition in conditions_of_indexes), plan
 
 
 async def test_the_audit_page(api: Caller) -> None:

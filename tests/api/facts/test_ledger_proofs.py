@@ -11,7 +11,7 @@ from domain import merkle
 from domain.ledger import parse_note
 from storage.keys import key_id, signature_holds
 from storage.services import Services
-from tests.api.facts.caller import Caller, make_holder
+from tests.api.facts.caller import Caller, found_organisation, make_holder
 from tests.api.facts.times import assert_times
 from workers.seal import seal_and_sign
 
@@ -195,6 +195,18 @@ async def test_the_keys_that_sign(api: Caller, open_for_module: Services) -> Non
     name, number, blob = current["verifierKey"].split("+", 2)  # C2SP signed-note: <name>+<hash>+<base64 of the key>
     assert (name, number) == ("trailgate", key_id(base64.b64decode(blob)[1:]))
     assert base64.b64decode(blob)[:1] == b"\x01"
+
+
+async def test_a_ledger_is_its_organisations_alone(api: Caller, open_for_module: Services) -> None:
+    stranger = await found_organisation(api.client, open_for_module)
+    [flow_id] = await grown(api, open_for_module, 1)
+    await grown(stranger, open_for_module, 2)
+    size = (await checkpoints(api))[0]["treeSize"]
+    await stranger.get(f"/ledger/entries/{flow_id}/proof", status=404)
+    await stranger.get(f"/ledger/entries/{flow_id}/proof?treeSize={size}", status=404)
+    assert not {one["note"] for one in await checkpoints(api)} & {one["note"] for one in await checkpoints(stranger)}
+    foreign = (await stranger.get("/ledger/consistency")).json["newer"]["note"]
+    assert parse_note(foreign).checkpoint.org_id == stranger.scope.org_id
 
 
 async def test_an_auditor_may_and_a_reporter_may_not(api: Caller, open_for_module: Services) -> None:

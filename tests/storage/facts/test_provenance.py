@@ -182,6 +182,33 @@ async def test_parallel_checks_are_numbered_and_never_repeated(world: World) -> 
     ]
 
 
+async def waits(task: asyncio.Task[Any]) -> bool:
+    done, _ = await asyncio.wait([task], timeout=0.3)
+    return not done
+
+
+async def test_a_check_waits_for_the_one_before_it(world: World) -> None:
+    subject = await new_subject(world)
+    await record(world, subject)
+    good = Finding(CheckStatus.VERIFIED, "good", await register(world))
+    async with world.services.database.transaction() as tx:
+        await record_check(tx, world.scope, subject, good, world.actor)
+        second = asyncio.create_task(recheck(world, subject, good))
+        assert await waits(second)
+    found, added = await second
+    assert (found.check.n, added) == (2, False)
+
+
+async def test_a_registration_waits_for_the_one_before_it(world: World) -> None:
+    async with world.services.database.transaction() as tx:
+        new = NewProvenanceKey("first", "same", KeyAlgorithm.ED25519, "pem")
+        await create_provenance_key(tx, world.scope, new, world.actor)
+        second = asyncio.create_task(register(world, key_id="same"))
+        assert await waits(second)
+    with pytest.raises(Conflict, match="'first'"):
+        await second
+
+
 async def test_a_key_that_was_withdrawn_meanwhile_verifies_nothing(world: World) -> None:
     """The check is made outside the transaction: what it found must still hold inside."""
     first, second = await new_subject(world), await new_subject(world)
@@ -203,8 +230,7 @@ async def test_a_key_waits_for_who_records_by_it(world: World) -> None:
         new = NewProvenance(subject, CLAIM, Finding(CheckStatus.VERIFIED, "good", key))
         await record_provenance(tx, world.scope, new, world.actor)
         withdrawing = asyncio.create_task(withdraw(world, key))
-        done, _ = await asyncio.wait([withdrawing], timeout=0.3)
-        assert not done
+        assert await waits(withdrawing)
     await withdrawing
     async with world.services.database.read() as reader:
         found = await find_provenance(reader, world.scope, subject)

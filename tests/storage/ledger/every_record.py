@@ -1,0 +1,97 @@
+"""One record of every kind, made through the real commands: what tampering is tried on."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from domain.facts.artifacts import ArtifactType, NewArtifact
+from domain.facts.attestations import Attestation
+from domain.facts.evidence import NewEvidence
+from domain.facts.flows import Flow
+from domain.facts.provenance import Build, BuilderType, CheckStatus, Claim, Finding, KeyAlgorithm, SlsaLevel
+from domain.facts.requirements import Requirement, RequirementSet, Template
+from domain.facts.trails import Trail
+from storage.database import Transaction
+from storage.facts.commands.artifacts import record_artifacts
+from storage.facts.commands.assertions import NewAssertion, decide
+from storage.facts.commands.evidence import attach_reference
+from storage.facts.commands.provenance import NewProvenance, record_provenance
+from storage.facts.commands.provenance_keys import NewProvenanceKey, create_provenance_key
+from storage.facts.queries.provenance import Subject
+from storage.identity.commands import NewApiKey, create_api_key
+from tests.storage.world import World
+
+DIGEST = "sha256:" + "c" * 64
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+TEMPLATE = Template("trail: {attestations: [{name: n}]}", RequirementSet((Requirement("*", "n"),)))
+
+
+async def one_of_every_kind(world: World) -> dict[str, UUID]:
+    """Their ids by kind. Not sealed yet."""
+    flow = await world.flow("BUILD", template=TEMPLATE)
+    user_data: dict[str, Any] = {"a": 1.5, "b": [1e22, -0.0, "é"]}
+    trail = await world.trail(flow, name="a", git_repository="o/r", user_data=user_data, template=TEMPLATE)
+    new = world.attestation(
+        trail.id, "BUILD", name="n", details="d", user_data={"k": 0.1}, payload={"p": 1}, slot="app", git_commit="abc"
+    )
+    [attestation] = await world.attest(new)
+    result, config = await world.judge(attestation, "FAILED"), await world.config(flow)
+    async with world.services.database.transaction() as tx:
+        key, _ = await create_api_key(tx, world.scope, NewApiKey(world.actor.principal_id, "k"), world.actor)
+        facts = await _facts(tx, world, flow, trail, attestation)
+        member: UUID = await tx.value(
+            "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
+            *(world.actor.principal_id, world.scope.org_id),
+        )
+    return {
+        "organisation": world.scope.org_id,
+        "principal": world.actor.principal_id,
+        "membership": member,
+        "api_key": key.id,
+        "flow": flow.id,
+        "trail": trail.id,
+        "attestation": attestation.id,
+        "attestation_result": result,
+        "webhook_config": config.id,
+        **facts,
+    }
+
+
+async def _facts(tx: Transaction, world: World, flow: Flow, trail: Trail, attestation: Attestation) -> dict[str, UUID]:
+    scope, actor = world.scope, world.actor
+    report = NewArtifact(
+        trail.id,
+        "app",
+        DIGEST,
+        actor,
+        tag="1",
+        registry="ghcr.io",
+        artifact_type=ArtifactType.OCI,
+        git_commit="abc",
+        build_url="https://ci/1",
+        commit_url="https://git/1",
+        annotations={"a": "b"},
+        claimed_by="ada",
+    )
+    [artifact] = await record_artifacts(tx, scope, [report])
+    file = NewEvidence(
+        trail.id, attestation.id, DIGEST, "junit.xml", 7, "text/xml", actor, external_url="https://files/1"
+    )
+    evidence = await attach_reference(tx, scope, file, most=1)
+    key = await create_provenance_key(tx, scope, NewProvenanceKey("k", "id", KeyAlgorithm.ED25519, "PEM"), actor)
+    build = Build("builder", "https://git/build.yml", "https://git", "abc", NOON, NOON)
+    claim = Claim(DIGEST, build, BuilderType.JENKINS, SlsaLevel.L2, "signature", '{"a": 1}')
+    finding = Finding(CheckStatus.VERIFIED, "good", key, "https://slsa.dev/provenance/v1")
+    provenance = await record_provenance(
+        tx, scope, NewProvenance(Subject(artifact.id, trail.id, DIGEST), claim, finding), actor
+    )
+    check: UUID = await tx.value("SELECT id FROM provenance_checks WHERE provenance_id = $1", provenance.id)
+    [decision] = await decide(tx, scope, [NewAssertion(DIGEST, actor, flow.id)])
+    return {
+        "artifact_report": artifact.id,
+        "evidence": evidence.id,
+        "provenance_key": key.id,
+        "provenance": provenance.id,
+        "provenance_check": check,
+        "verdict": decision.verdict.id,
+    }
