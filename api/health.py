@@ -76,7 +76,8 @@ async def prometheus(call: Call) -> web.Response:
     metrics.SEAL_LAG.set(gauges.seal_lag.total_seconds())
     writers = call.request.app[WRITERS]
     metrics.WRITERS_DEPTH.labels("arrivals").set(writers.arrivals.depth)
-    metrics.WRITERS_DEPTH.labels("reports").set(writers.reports.depth)
+    metrics.WRITERS_DEPTH.labels("attestations").set(writers.attestations.commits.depth)
+    metrics.WRITERS_DEPTH.labels("assertions").set(writers.assertions.commits.depth)
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

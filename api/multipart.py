@@ -1,7 +1,8 @@
 """A multipart/form-data body, part by part as it arrives (RFC 2046, section 5.1.1; RFC 7578).
 
-aiohttp's own reader copies content three times and takes a dozen calls for every 64 KiB, which is too much for files
-of gigabytes. Here content is passed on as the socket gave it; only what may begin a delimiter waits for more.
+Content is passed on as the socket gave it; only what may begin a delimiter waits for more. aiohttp's own reader takes
+twice the processor time for a gigabyte, has no caps on what surrounds a file, cuts quoted names at their semicolons,
+and takes a body for whole that ends before its promised length.
 """
 
 from collections.abc import AsyncIterator

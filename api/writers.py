@@ -1,15 +1,17 @@
 """What many requests do in one go: commits, and look-ups of credentials (storage/group_commit.py)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from aiohttp import web
 
 from api.calls import Call
 from domain.facts.attestations import Attestation, NewAttestation
 from domain.permissions import Principal
-from storage.database import JoinedDatabase
+from storage.database import JoinedDatabase, Transaction
+from storage.facts.commands.assertions import Decision, NewAssertion, decide
 from storage.facts.commands.attestations import record_attestations
 from storage.group_commit import GroupCommit, Limits
 from storage.identity.queries import principals_of_keys
@@ -23,12 +25,54 @@ REPORT_LIMITS = Limits(items=512, weight=64 * 2**20, batch=64, writers=2)
 CREDENTIAL_LIMITS = Limits(items=4096, weight=0, batch=256, writers=2)
 
 
+Item = TypeVar("Item")
+Outcome = TypeVar("Outcome")
+
+Command = Callable[[Transaction, Scope, Sequence[Item]], Awaitable[Sequence[Outcome]]]
+
+
 @dataclass(frozen=True, slots=True)
-class Report:
-    """One attestation of one organisation, as a request hands it over."""
+class Scoped(Generic[Item]):
+    """What one request of one organisation hands over."""
 
     scope: Scope
-    attestation: NewAttestation
+    item: Item
+
+
+@dataclass(frozen=True, slots=True)
+class Together(Generic[Item, Outcome]):
+    """A command that takes lists, run for many requests in one commit."""
+
+    command: Command[Item, Outcome]
+    commits: GroupCommit[Scoped[Item], Outcome]
+
+    @classmethod
+    def opened(cls, services: Services, command: Command[Item, Outcome]) -> "Together[Item, Outcome]":
+        """Ready to run; inside an event loop."""
+
+        async def write(waiting: Sequence[Scoped[Item]]) -> Sequence[Outcome]:
+            made: dict[int, Outcome] = {}
+            async with services.database.transaction() as tx:
+                for scope in sorted({one.scope for one in waiting}, key=lambda scope: scope.org_id):
+                    places = [place for place, one in enumerate(waiting) if one.scope == scope]
+                    outcomes = await command(tx, scope, [waiting[place].item for place in places])
+                    made.update(zip(places, outcomes, strict=True))
+            services.doorbell.ring(Job.SEAL)
+            return [made[place] for place in range(len(waiting))]
+
+        return cls(command, GroupCommit(write, REPORT_LIMITS))
+
+    async def run(self, call: Call, scope: Scope, item: Item, *, dry_run: bool) -> Outcome:
+        """The outcome of one request, once it is committed.
+
+        A dry run, and a request whose effect must be kept together with its answer, have a transaction of their own.
+        """
+        database = call.services.database
+        if not dry_run and not isinstance(database, JoinedDatabase):
+            return await self.commits.submit(Scoped(scope, item))
+        async with database.transaction(dry_run=dry_run) as tx:
+            [outcome] = await self.command(tx, scope, [item])
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,25 +80,13 @@ class Writers:
     """`arrivals` answers None for a config that was deleted a moment ago."""
 
     arrivals: GroupCommit[Arrival, Receipt | None]
-    reports: GroupCommit[Report, Attestation]
+    attestations: Together[NewAttestation, Attestation]
+    assertions: Together[NewAssertion, Decision]
     credentials: GroupCommit[bytes, Principal | None]
     """Look-ups by a key's hash. Each begins after its request arrived, so a revoked key holds for nobody."""
 
 
 WRITERS: web.AppKey[Writers] = web.AppKey("writers", Writers)
-
-
-async def record(call: Call, report: Report, *, dry_run: bool) -> Attestation:
-    """Record an attestation in one commit with those of other requests.
-
-    A dry run, and a request whose effect must be kept together with its answer, have a transaction of their own.
-    """
-    database = call.services.database
-    if not dry_run and not isinstance(database, JoinedDatabase):
-        return await call.request.app[WRITERS].reports.submit(report)
-    async with database.transaction(dry_run=dry_run) as tx:
-        [attestation] = await record_attestations(tx, report.scope, [report.attestation])
-    return attestation
 
 
 @asynccontextmanager
@@ -68,16 +100,6 @@ async def open_writers(services: Services) -> AsyncIterator[Writers]:
         services.doorbell.ring(Job.DRAIN)
         return receipts
 
-    async def write_reports(reports: Sequence[Report]) -> Sequence[Attestation]:
-        recorded: dict[int, Attestation] = {}
-        async with services.database.transaction() as tx:
-            for scope in sorted({report.scope for report in reports}, key=lambda scope: scope.org_id):
-                places = [place for place, report in enumerate(reports) if report.scope == scope]
-                made = await record_attestations(tx, scope, [reports[place].attestation for place in places])
-                recorded.update(zip(places, made, strict=True))
-        services.doorbell.ring(Job.SEAL)
-        return [recorded[place] for place in range(len(reports))]
-
     inbox_limits = Limits(settings.inbox_capacity, settings.inbox_capacity_bytes, INBOX_BATCH, INBOX_WRITERS)
 
     async def look_up(hashes: Sequence[bytes]) -> Sequence[Principal | None]:
@@ -87,12 +109,14 @@ async def open_writers(services: Services) -> AsyncIterator[Writers]:
 
     writers = Writers(
         GroupCommit(write_arrivals, inbox_limits),
-        GroupCommit(write_reports, REPORT_LIMITS),
+        Together.opened(services, record_attestations),
+        Together.opened(services, decide),
         GroupCommit(look_up, CREDENTIAL_LIMITS),
     )
     try:
         yield writers
     finally:
         await writers.arrivals.close()
-        await writers.reports.close()
+        await writers.attestations.commits.close()
+        await writers.assertions.commits.close()
         await writers.credentials.close()

@@ -5,6 +5,7 @@ import structlog
 from storage.blobs.sweep import shard_of, sweep_blobs
 from storage.counters import fold
 from storage.fairness import organisations_waiting
+from storage.idempotency.sweep import forget_answers
 from storage.ledger.queries import unsigned_ledgers
 from storage.partitions import ensure_partitions
 from storage.schedule.commands import due
@@ -63,7 +64,7 @@ async def collect_blobs(services: Services) -> None:
         log.info("blobs.swept", removed=swept.removed, staged=swept.staged)
 
 
-SWEEPS = (ring_again, fold_counters, prepare_partitions, collect_blobs)
+SWEEPS = (ring_again, fold_counters, prepare_partitions, collect_blobs, forget_answers)
 
 
 async def sweep(services: Services) -> None:

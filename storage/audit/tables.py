@@ -26,6 +26,7 @@ audit_events = Table(
     Index(None, "org_id", "occurred_at", "id"),
     Index(None, "org_id", "name", "occurred_at", "id"),
     Index(None, "org_id", "actor_id", "occurred_at", "id"),
+    Index(None, "org_id", "region", "occurred_at", "id"),
     Index(
         "audit_events_trail_idx",
         "org_id",

@@ -150,7 +150,7 @@ def test_external_servers_are_used_and_left_alone(
     assert KEY.findall(up.shown) == []
     assert "TRAILGATE_ADMIN_KEY" in up.shown
     assert get(port, "/api/v1/flows", "test-admin-key")[0] == 200
-    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["keys", "logs"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["blobs", "keys", "logs"]
     status, seconds = up.stop()
     assert (status, seconds < 10) == (0, True), f"{seconds} s"
     assert trailgate("keys", "list").status == 0

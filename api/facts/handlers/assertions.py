@@ -8,7 +8,7 @@ from api.facts.schemas.assertions import AssertIn, AssertionOut
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.paging import list_headers
 from api.facts.schemas.verdicts import RecomputationOut, VerdictOut, VerdictsQuery
-from storage.facts.commands.assertions import decide
+from api.writers import WRITERS
 from storage.facts.queries import verdicts as queries
 
 
@@ -22,8 +22,8 @@ async def assert_compliance(
     """
     caller = call.caller
     assertion = body.assertion(actor_of(call.request, caller, call.request_id))
-    async with call.services.database.transaction(dry_run=dry_run) as tx:
-        [decision] = await decide(tx, scope_of(caller), [assertion])
+    writer = call.request.app[WRITERS].assertions
+    decision = await writer.run(call, scope_of(caller), assertion, dry_run=dry_run)
     return created(AssertionOut.of(decision, body.sha256_digest), dry_run=dry_run)
 
 

@@ -8,7 +8,7 @@ from api.facts.organisation import check_org_slug
 from api.facts.schemas.attestations import AttestationIn, AttestationOfTrailIn, AttestationOut, AttestationsQuery
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.paging import PageOut, list_headers, page_out
-from api.writers import Report, record
+from api.writers import WRITERS
 from storage.facts.queries import attestations as queries
 
 
@@ -38,7 +38,8 @@ async def _record(
     check_org_slug(call, body.org_slug)
     caller = call.caller
     new = body.attestation(trail_id, actor_of(call.request, caller, call.request_id))
-    attestation = await record(call, Report(scope_of(caller), new), dry_run=dry_run)
+    writer = call.request.app[WRITERS].attestations
+    attestation = await writer.run(call, scope_of(caller), new, dry_run=dry_run)
     return created(AttestationOut.of(attestation, caller.org_slug), dry_run=dry_run)
 
 

@@ -7,7 +7,7 @@ from api.calls import Call, Preview, Reply
 from api.facts.schemas.coverage import CoverageIn, CoverageOut
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.paging import ListQuery, list_headers
-from api.writers import Report, record
+from api.writers import WRITERS
 from storage.facts.queries.coverage import list_coverage as coverage_of
 
 
@@ -19,7 +19,8 @@ async def report_coverage(
     It is kept as an attestation of type `test-coverage`: PASSED without a minimum, else when every metric reaches it.
     """
     new = body.attestation(trail_id, actor_of(call.request, call.caller, call.request_id))
-    attestation = await record(call, Report(scope_of(call.caller), new), dry_run=dry_run)
+    writer = call.request.app[WRITERS].attestations
+    attestation = await writer.run(call, scope_of(call.caller), new, dry_run=dry_run)
     return created(CoverageOut.of(attestation), dry_run=dry_run)
 
 

@@ -242,6 +242,12 @@ def upgrade() -> None:
     op.add_column("trails", sa.Column("template_text", sa.Text(), nullable=True))
     op.add_column("trails", sa.Column("template", postgresql.JSONB(astext_type=sa.Text()), nullable=True))
     op.create_index(
+        op.f("audit_events_org_id_region_occurred_at_id_idx"),
+        "audit_events",
+        ["org_id", "region", "occurred_at", "id"],
+        unique=False,
+    )
+    op.create_index(
         "trails_open_idx",
         "trails",
         ["org_id", "created_at", "id"],

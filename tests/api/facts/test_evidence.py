@@ -490,3 +490,23 @@ async def test_what_a_killed_process_left_is_swept(api: Caller, open_for_module:
         pass
     assert objects(store) == before - {digest}
     assert staged(store) == []
+
+
+async def test_an_upload_that_is_sent_again_under_its_key_is_one(api: Caller, open_for_module: Services) -> None:
+    """The answer is kept in the upload's own transaction; of the second request's file nothing stays behind."""
+    attested, content, key = await Attested.made(api, "jira"), unlike_any(), {"Idempotency-Key": uuid4().hex}
+    first = await attested.send(content, headers=key)
+    again = await attested.send(content, headers=key)
+    assert (again.json, again.headers["Idempotency-Replayed"]) == (first.json, "true")
+    assert len(await attested.names()) == 1
+    assert staged(open_for_module.blobs) == []
+    await attested.send(content + b"x", headers=key, status=422)
+    assert (await fetch(api, f"/evidence/{sha(content)}")).body == content
+
+
+async def test_a_structured_media_type_is_taken_as_json_is(api: Caller) -> None:
+    attested = await Attested.made(api, "sarif")
+    raw = {"Content-Type": "application/sarif+json"}
+    made = (await api.post(f"/evidence/{attested.id}", data=b'{"runs": [{"results": []}]}', headers=raw)).json
+    assert made["contentType"] == "application/sarif+json"
+    assert (await attested.shown())["status"] == "PASSED"

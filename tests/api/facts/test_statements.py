@@ -11,7 +11,7 @@ from asyncpg.connection import LoggedQuery
 
 from api.binding import Endpoint
 from storage.services import Services
-from tests.api.facts.caller import Caller, found_organisation, make_world
+from tests.api.facts.caller import DIGEST, Caller, found_organisation, make_world
 from tests.api.facts.table import asking_url, name_of, with_parameter
 from tests.api.webhooks.sending import github_headers
 from workers.seal import seal_and_sign
@@ -66,6 +66,7 @@ async def filled(http: TestClient[Any, Any], open_for_module: Services) -> tuple
         await api.post(path, status=202, data=body, headers=github_headers(body, "ping"))
         await api.make_flow()
         await api.make_provenance_key()
+        await api.post("/assert", {"flowId": world["flow_id"], "sha256Digest": DIGEST}, 200)
         await seal_and_sign(open_for_module)  # a checkpoint each
     return api, world
 

@@ -48,7 +48,7 @@ async def test_a_foreign_id_in_a_body_or_filter_is_nobodys(
     assert (await stranger.get(f"/audit?trailId={world['trail_id']}")).json["events"] == []
     for path in ("/flows", "/trails", "/webhook-configs"):
         assert (await stranger.get(path)).json == []
-        assert len((await api.get(path)).json) == 1
+        assert (await api.get(path)).json != []
 
 
 async def test_a_foreign_name_does_not_show_in_a_404(api: Caller, admin: Caller) -> None:

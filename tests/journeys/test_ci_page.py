@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.conftest import Running, running
+from tests.journeys.conftest import Running
 from tests.journeys.processes import ADMIN_KEY
-
-__all__ = ["running"]  # the fixture of the journeys, used here by its name
 
 PAGE = Path(__file__).parents[2] / "docs" / "ci.md"
 TOOLS = ("bash", "curl", "openssl", "python3")
