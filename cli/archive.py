@@ -25,13 +25,17 @@ DUMP = "database.dump"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints/"
 KEYS = "keys/"
+BLOBS = "blobs/sha256/"
 
 MAX_MANIFEST = 64 * 2**20
 MAX_KEY = 4096
 _CHUNK = 2**20
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-_NAMES = re.compile(rf"manifest\.json|database\.dump|keys/(?:master|signing)\.key|checkpoints/{_UUID}\.checkpoints")
+_NAMES = re.compile(
+    rf"manifest\.json|database\.dump|keys/(?:master|signing)\.key|checkpoints/{_UUID}\.checkpoints"
+    rf"|{BLOBS}[0-9a-f]{{64}}"
+)
 
 
 class Manifest(BaseModel):

@@ -1,24 +1,26 @@
-"""`trailgate backup` and `restore`: the database with its published checkpoints, and the keys if asked for."""
+"""`trailgate backup` and `restore`: the database, its evidence and published checkpoints, and the keys if asked for."""
 
 import asyncio
+import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.archive import CHECKPOINTS, DUMP, KEYS, Archive, open_archive, write_archive
+from cli.archive import BLOBS, CHECKPOINTS, DUMP, KEYS, Archive, open_archive, write_archive
 from cli.installation import located, opened, read_settings
 from cli.ledger import inspect_ledgers
 from cli.output import note, progress, say
 from cli.postgres import dump_database, load_dump
 from cli.schema import database_url, report_differences
-from domain.errors import Conflict
+from domain.errors import Conflict, Invalid
 from domain.ledger import SignedCheckpoint
+from storage.blobs.store import SHARDS, BlobStore
 from storage.ledger.published import read_published
 from storage.settings import Settings
 
@@ -36,7 +38,7 @@ def backup(
         bool, typer.Option("--with-keys", help="Put the master and signing key in: who gets the archive gets all.")
     ] = False,
 ) -> None:
-    """Write database and published checkpoints into one archive, while everything runs."""
+    """Write database, evidence and published checkpoints into one archive, while everything runs."""
     with located(read_settings()) as settings, _workshop(file) as folder:
         # Before the dump: what was published by then is in it, so the restored ledger contains all that is published.
         members = _copied_checkpoints(settings, folder)
@@ -44,12 +46,16 @@ def backup(
         with progress("dumping (MiB)") as advance:
             dump_database(database_url(settings), dump, advance)
         members[DUMP] = dump
+        evidence = _evidence_files(settings)  # after the dump: whatever it speaks of had its object before its row
         keys = _key_files(settings) if with_keys else {}
         draft = folder / "archive"
-        write_archive(draft, members | keys)
+        write_archive(draft, members | evidence | keys)
         draft.replace(file)
         _sync(file.parent)
-    say(f"{file}: {file.stat().st_size} bytes, {len(members) - 1} ledgers' published checkpoints, {len(keys)} keys")
+    say(
+        f"{file}: {file.stat().st_size} bytes, {len(evidence)} evidence files, "
+        f"{len(members) - 1} ledgers' published checkpoints, {len(keys)} keys"
+    )
     if not with_keys:
         note(f"The keys are not in it: keep {settings.keys_dir} elsewhere, or say --with-keys.")
 
@@ -66,6 +72,12 @@ def _copied_checkpoints(settings: Settings, folder: Path) -> dict[str, Path]:
     for published in sorted(settings.checkpoints.glob("*.checkpoints")):
         copies[CHECKPOINTS + published.name] = Path(shutil.copy(published, folder))
     return copies
+
+
+def _evidence_files(settings: Settings) -> dict[str, Path]:
+    store = BlobStore(settings.blobs)
+    digests = (digest for shard in SHARDS for digest in store.objects(shard))
+    return {BLOBS + digest.removeprefix("sha256:"): store.path(digest) for digest in digests}
 
 
 def _key_files(settings: Settings) -> dict[str, Path]:
@@ -103,6 +115,7 @@ def restore(
             asyncio.run(_refuse_used(settings))
             _keep_keys(settings, archive)
             published = _keep_checkpoints(settings, archive)
+            _keep_evidence(settings, archive)
             with progress("loading (MiB)") as advance:
                 load_dump(database_url(settings), archive.stream(DUMP), advance)
             say("loaded")
@@ -135,11 +148,36 @@ def _keep_keys(settings: Settings, archive: Archive) -> None:
         if getattr(settings, f"{name}_key") is not None or path.exists():
             continue
         if member in archive.members:
-            _write(path, archive.read(member))
+            _write(path, archive.stream(member))
         else:
             note(
                 f"The archive has no {name} key: put yours at {path} before anything is started, or a new one is made."
             )
+
+
+def _keep_evidence(settings: Settings, archive: Archive) -> None:
+    """Before the dump is loaded, as uploads do: an object stands in its place before any row speaks of it."""
+    store = BlobStore(settings.blobs)
+    store.prepare()
+    names = archive.names(BLOBS)
+    with progress("evidence files", len(names)) as advance:
+        for place, name in enumerate(names):
+            digest = f"sha256:{name.removeprefix(BLOBS)}"
+            if not store.path(digest).exists():
+                staged = store.staging / f"restore-{os.getpid()}"
+                staged.unlink(missing_ok=True)
+                _write(staged, archive.stream(name))
+                _check_digest(staged, digest)
+                asyncio.run(store.promote(staged, digest))
+            advance(place + 1)
+
+
+def _check_digest(staged: Path, digest: str) -> None:
+    with staged.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if f"sha256:{found}" != digest:
+        staged.unlink()
+        raise Invalid(f"The archive is damaged: the evidence file {digest} is another one.")
 
 
 def _keep_checkpoints(settings: Settings, archive: Archive) -> list[SignedCheckpoint]:
@@ -148,17 +186,17 @@ def _keep_checkpoints(settings: Settings, archive: Archive) -> list[SignedCheckp
     for name in archive.names(CHECKPOINTS):
         path = settings.checkpoints / name.removeprefix(CHECKPOINTS)
         if not path.exists():
-            _write(path, archive.read(name))
+            _write(path, archive.stream(name))
         text = path.read_text(encoding="utf-8")
         published += read_published(text) if text else []
     return published
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: Iterable[bytes]) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
+        file.writelines(content)
         file.flush()
         os.fsync(file.fileno())
 

@@ -5,14 +5,19 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from cli.archive import DUMP, write_archive
+from cli.archive import BLOBS, DUMP, MANIFEST, write_archive
 from cli.embedded.testing import clone_database, drop_database
 from cli.postgres import _without_password
+from domain.facts.attestations import Attestation
+from domain.facts.evidence import NewEvidence
+from storage.blobs.store import BlobStore
+from storage.facts.commands.evidence import attach_file
 from storage.identity.bootstrap import bootstrap
 from storage.ledger.published import checkpoint_file
 from storage.services import Services
@@ -27,12 +32,26 @@ def sealed(started: None, arrange) -> str:
     async def fill(services: Services) -> str:
         world = await World.founded(services)
         trail = await world.trail(await world.flow())
-        await world.attest(world.attestation(trail.id, "BUILD", details="größe"))
+        [attestation] = await world.attest(world.attestation(trail.id, "BUILD", details="größe"))
+        await keep_evidence(world, attestation)
         await world.config(await world.flow())
         await seal_and_sign(services)
         return str(world.scope.org_id)
 
     return arrange(fill)
+
+
+EVIDENCE = b"what stands behind it"
+DIGEST = f"sha256:{sha256(EVIDENCE).hexdigest()}"
+
+
+async def keep_evidence(world: World, attestation: Attestation) -> None:
+    blobs = world.services.blobs
+    staged = blobs.staging / "upload"
+    staged.write_bytes(EVIDENCE)
+    new = NewEvidence(attestation.trail_id, attestation.id, DIGEST, "e.txt", len(EVIDENCE), "text/plain", world.actor)
+    async with world.services.database.transaction() as tx:
+        await attach_file(tx, world.scope, new, staged, blobs, most=1)
 
 
 @pytest.fixture
@@ -70,7 +89,7 @@ def test_a_backup_with_keys_restores_to_the_same_installation(
     file = tmp_path / "backup.tar"
     made = trailgate("backup", file, "--with-keys")
     assert (made.status, made.err) == (0, "")
-    assert "2 ledgers' published checkpoints, 2 keys" in made.out
+    assert "1 evidence files, 2 ledgers' published checkpoints, 2 keys" in made.out
     assert file.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob(".trailgate-backup-*"))
     with tarfile.open(file) as tar:
@@ -87,6 +106,7 @@ def test_a_backup_with_keys_restores_to_the_same_installation(
         assert path.stat().st_mode & 0o777 == 0o600
     published = checkpoint_file(tmp_path / "elsewhere-checkpoints", sealed)
     assert published.read_bytes() == checkpoint_file(tmp_path / "data-checkpoints", sealed).read_bytes()
+    assert BlobStore(new / "blobs").path(DIGEST).read_bytes() == EVIDENCE
     counts = rows(configured.database_url)
     assert counts["attestations"] == 1
     assert rows(os.environ["TRAILGATE_DATABASE_URL"]) == counts
@@ -94,6 +114,25 @@ def test_a_backup_with_keys_restores_to_the_same_installation(
     again = trailgate("restore", file)
     assert (again.status, again.out) == (2, "")
     assert "not empty" in again.err
+
+
+def test_an_evidence_file_under_another_ones_name_is_refused(sealed, trailgate, elsewhere, tmp_path: Path) -> None:
+    whole, changed = tmp_path / "backup.tar", tmp_path / "changed.tar"
+    trailgate("backup", whole, "--with-keys")
+    members = {}
+    with tarfile.open(whole) as tar:
+        for member in tar:
+            if member.name != MANIFEST:
+                members[member.name] = tmp_path / member.name.replace("/", "-")
+                members[member.name].write_bytes(tar.extractfile(member).read())
+    [name] = [name for name in members if name.startswith(BLOBS)]
+    members[name].write_bytes(b"something else")
+    write_archive(changed, members)
+    new = elsewhere()
+    restored = trailgate("restore", changed)
+    assert (restored.status, "is another one" in restored.err) == (2, True)
+    assert not BlobStore(new / "blobs").path(DIGEST).exists()
+    assert trailgate("restore", whole).status == 0, "nothing of it stayed"
 
 
 def test_keys_stay_out_unless_asked_for_and_both_ends_say_so(sealed, trailgate, elsewhere, tmp_path: Path) -> None:
