@@ -67,7 +67,7 @@ class Endpoint:
 
         repeatable = self.takes_key and not arguments.get("dry_run")
         request = keyed(call, self.signature, content) if repeatable else None
-        return await (once(call, self.surface, request, perform) if request else perform(call))
+        return await (once(call, request, perform) if request else perform(call))
 
     async def _admitted(self, request: web.Request) -> Principal:
         principal = await self.surface.authenticate(request)

@@ -12,14 +12,12 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from api.calls import Call, Route, Surface, Upload
-from api.problems import Problem
+from api.calls import Call, Route, Upload
 from api.signatures import Signature
 from domain.errors import Conflict, Invalid, Rejected
 from storage.idempotency.commands import KeptAnswer, Slot, keep_answer, kept_answer, occupy
@@ -91,16 +89,17 @@ def _told(value: Any) -> Any:
     return dict(value) if isinstance(value, BaseModel) else str(value)
 
 
-async def once(call: Call, surface: Surface, request: Keyed, perform: Perform) -> web.StreamResponse:
+async def once(call: Call, request: Keyed, perform: Perform) -> web.StreamResponse:
     """Perform, or answer as the first request of this key was answered; one at work is waited for.
 
-    Raises Rejected where the key belongs to another request, and Conflict where the answer was too long to be kept.
+    Raises Rejected where the key belongs to another request, and Conflict where the first one is at work for too long
+    or had an answer too long to be kept.
     """
     now = asyncio.get_running_loop().time
     deadline, pause = now() + PATIENCE, FIRST_LOOK
     while (answer := await _attempt(call, request, perform)) is None:
         if now() >= deadline:
-            return _busy(call, surface)
+            raise Conflict(f"Another request with this {HEADER} is still at work; send this one again shortly", "race")
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, LAST_LOOK)
     return answer
@@ -138,14 +137,3 @@ def _body(response: web.StreamResponse) -> bytes:
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes | None):
         raise TypeError("an answer that is streamed cannot be kept under an Idempotency-Key")
     return response.body or b""
-
-
-def _busy(call: Call, surface: Surface) -> web.Response:
-    message = f"Another request with this {HEADER} is still at work; send this one again shortly"
-    problem = Problem(HTTPStatus.CONFLICT, message, call.request.path, call.request_id, headers={"Retry-After": "1"})
-    return web.Response(
-        text=surface.render(problem).model_dump_json(by_alias=True),
-        status=problem.status,
-        content_type=surface.error_media_type,
-        headers=problem.headers,
-    )

@@ -129,6 +129,8 @@ def _field_error(one: ErrorDetails, where: str) -> FieldError:
 
 def _retry_header(error: TrailgateError) -> dict[str, str]:
     """`Retry-After` in seconds (RFC 9110, section 10.2.3) where the error says when to come back."""
+    if isinstance(error, Conflict) and error.kind == "race":
+        return {"Retry-After": "1"}
     return {"Retry-After": str(error.retry_after)} if isinstance(error, Throttled | Unavailable) else {}
 
 

@@ -1,6 +1,5 @@
 """Evidence files: uploads, references, lists, downloads and their verification (facts.md 7.3-7.5, 20.2)."""
 
-import asyncio
 import json
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from aiohttp import web
 from api.authentication import actor_of, scope_of
 from api.calls import Call, Preview, Reply
 from api.downloads import Download, send
+from api.evidence_reading import read_upload
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.evidence import (
     DeclaredDigest,
@@ -24,7 +24,7 @@ from domain.errors import Invalid
 from domain.facts.attestations import ResultStatus
 from domain.facts.digests import normalise_digest
 from domain.facts.evidence import Evidence
-from integrations.evidence import Reading, read_evidence
+from integrations.readings import Reading
 from storage.blobs.store import Rehearsal
 from storage.facts.commands.evidence import attach_file, attach_reference, note_access
 from storage.facts.commands.results import NewResult, add_results
@@ -83,7 +83,7 @@ async def _upload(
     form.check(declared)
     services, staged, scope = call.services, form.file.path, scope_of(call.caller)
     actor = actor_of(call.request, call.caller, call.request_id)
-    reading = await asyncio.to_thread(read_evidence, target.type, staged)
+    reading = await read_upload(target.type, form.file)
     blobs = Rehearsal() if dry_run else services.blobs
     most = services.settings.evidence_max_files
     async with services.database.transaction(dry_run=dry_run) as tx:
