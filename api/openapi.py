@@ -34,7 +34,7 @@ _HEADERS: Mapping[str, Schema] = {
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before the next attempt"},
     REPLAYED: {"schema": {"const": "true"}, "description": f"The answer that this `{HEADER}` had before"},
 }
-_ERROR_HEADERS = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+_ERROR_HEADERS = {401: "WWW-Authenticate", 409: "Retry-After", 429: "Retry-After", 503: "Retry-After"}
 
 MESSAGES: Mapping[int, str] = {
     400: "A parameter or the body is not acceptable; the details name each field",

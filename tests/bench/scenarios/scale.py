@@ -20,7 +20,7 @@ from tests.bench.figures import Spread
 from tests.bench.outcomes import TIMES, Check, Outcome, Series
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared, bench_signer
-from tests.bench.seed import PER_TRAIL, TRAILS, Place, seed, shown
+from tests.bench.seed import PER_TRAIL, Place, seed, shown
 from tests.bench.stand import ADMIN_KEY, TEMPLATE, Running, Stand, fetch_value
 
 NAME = "scale"
@@ -40,7 +40,7 @@ class Question:
 
 def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
     """Both are seeded, then every question goes to one and the other in turn."""
-    sizes = {SMALL: TRAILS // SHARE, LARGE: TRAILS}
+    sizes = {SMALL: plan.trails // SHARE, LARGE: plan.trails}
     urls = {name: _seeded(stand, prepared, name, trails) for name, trails in sizes.items()}
     with ExitStack() as running:
         apis = {name: running.enter_context(stand.api(url)) for name, url in urls.items()}
@@ -58,7 +58,7 @@ def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
     ]
     return Outcome(
         NAME,
-        f"{TRAILS * PER_TRAIL:,} attestations on {TRAILS:,} trails and as many artifacts, against a {SHARE}th of it",
+        f"{plan.trails * PER_TRAIL:,} attestations, {plan.trails:,} trails and as many artifacts, against a {SHARE}th",
         [*series, Series("inclusion proof", "ms", proofs)],
         [*checks, Check.at_most("inclusion proof", Spread.of(proofs).median, 5, "ms")],
     )
@@ -89,7 +89,7 @@ def _questions(prepared: Prepared, urls: Mapping[str, str]) -> dict[str, dict[st
     of_trail = {"attestations of a trail": "attestations?size=100", "audit of a trail": "audit"}
     for what, rest in of_trail.items():
         questions[what] = {name: Question(f"/api/v1/trails/{trails[name]}/{rest}") for name in urls}
-    digest = "sha256:" + sha256(b"artifact 77").hexdigest()
+    digest = "sha256:" + sha256(b"artifact 7").hexdigest()
     questions["artifacts by digest"] = dict.fromkeys(urls, Question(f"/api/v1/artifacts?sha256={digest}"))
     body = json.dumps({"flowId": str(prepared.flow_id), "sha256Digest": digest}).encode()
     questions["assert"] = dict.fromkeys(urls, Question("/api/v1/assert", body))

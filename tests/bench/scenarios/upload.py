@@ -16,7 +16,6 @@ from tests.bench.rounds import alternate
 from tests.bench.stand import ADMIN_KEY, Stand
 
 NAME = "upload"
-GIBIBYTE = 2**30
 _CHUNK = b"".join(number.to_bytes(8, "big") for number in range(2**17))
 OURS, TOOLS = "Trailgate", "sha256sum and cp"
 _MEBIBYTE = 2**20
@@ -34,12 +33,12 @@ def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
         before = _peak(process)
         meter = Meter({"the API": api.pid, "PostgreSQL": stand.postgres_pid})
         sides = {TOOLS: lambda: _copy(source), OURS: lambda: _upload(source, target)}
-        found = alternate({name: _fresh(source, side) for name, side in sides.items()}, plan.rounds)
+        found = alternate({name: _fresh(source, plan.upload, side) for name, side in sides.items()}, plan.rounds)
         busy, growth = meter.cores(), (_peak(process) - before) / _MEBIBYTE
-    rates = {name: [GIBIBYTE / _MEBIBYTE / seconds for seconds in times] for name, times in found.items()}
+    rates = {name: [plan.upload / _MEBIBYTE / seconds for seconds in times] for name, times in found.items()}
     return Outcome(
         NAME,
-        "one file of 1 GiB by multipart: streamed, hashed, kept durably",
+        f"one file of {plan.upload // _MEBIBYTE:,} MiB by multipart: streamed, hashed, kept durably",
         (*(Series(name, "MiB/s", values) for name, values in rates.items()), Series("growth", "MiB", [growth])),
         (
             Check.at_least("against sha256sum and cp", ratio_of_medians(rates[OURS], rates[TOOLS]), 0.5, TIMES),
@@ -49,20 +48,20 @@ def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
     )
 
 
-def _fresh(source: Path, side: Callable[[], float]) -> Callable[[], float]:
+def _fresh(source: Path, size: int, side: Callable[[], float]) -> Callable[[], float]:
     def measure() -> float:
-        _write(source)
+        _write(source, size)
         return side()
 
     return measure
 
 
-def _write(source: Path) -> None:
-    """A gigabyte that was not there before."""
+def _write(source: Path, size: int) -> None:
+    """Content that was not there before."""
     with source.open("wb") as file:
         file.write(time.time_ns().to_bytes(8, "big"))
         file.write(_CHUNK[8:])
-        for _ in range(GIBIBYTE // len(_CHUNK) - 1):
+        for _ in range(size // len(_CHUNK) - 1):
             file.write(_CHUNK)
 
 

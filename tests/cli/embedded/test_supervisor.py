@@ -178,6 +178,7 @@ def after(seconds: float, number: signal.Signals) -> threading.Timer:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_run_announces_once_and_stops_in_order_on_a_signal(actor, journal: Path, number: signal.Signals) -> None:
     announced: list[str] = []
+    outside = signal.signal(number, signal.SIG_DFL)  # whoever started us by nohup has it ignored
     before = signal.getsignal(number)
     supervisor = Supervisor([actor("worker"), actor("api")])
 
@@ -189,6 +190,7 @@ def test_run_announces_once_and_stops_in_order_on_a_signal(actor, journal: Path,
     assert announced == ["worker up\napi up\n"]
     assert journal.read_text().splitlines()[2:] == ["api down", "worker down"]
     assert signal.getsignal(number) is before
+    signal.signal(number, outside)
 
 
 def test_run_ignores_the_hangup_that_nohup_ignores(actor, journal: Path) -> None:
