@@ -31,7 +31,7 @@ OURS, BARE = "Trailgate", "bare loop"
 _BEGUN = "SELECT EXISTS (SELECT FROM inbox WHERE claim_id IS NOT NULL)"
 _EMPTY = "SELECT NOT EXISTS (SELECT FROM inbox)"
 _SEALED = "SELECT NOT EXISTS (SELECT FROM unsealed)"
-_VISIBLE = "SELECT count(*) FROM attestations"
+_VISIBLE = "SELECT count(*) FROM attestations WHERE origin = 'webhook'"
 _PATIENCE = 300.0
 
 
