@@ -8,9 +8,10 @@ them, others every time. A failure prints its request as a curl line.
 import os
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CheckFunction, not_a_server_error
@@ -43,6 +44,8 @@ BRIEFLY = settings(
     phases=[Phase.generate, Phase.shrink] if REQUESTS else [Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
+LONGEST_LINE = 8000
+"""aiohttp takes 8,190 bytes."""
 KNOWN_FIELDS = {"flowId": "flow_id", "trailId": "trail_id", "attestationId": "attestation_id"}
 """Of bodies, with the path parameters that take the same ids."""
 
@@ -62,6 +65,10 @@ def _options(operation: APIOperation[Any, Any, Any, Any], world: dict[str, str])
             yield {"generation_mode": mode, "path_parameters": known}
 
 
+def _encoded(query: Any) -> int:
+    return len(urlencode(query or {}, doseq=True))
+
+
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
 def test_every_answer_is_one_that_is_documented(live: Live, schema: BaseSchema, endpoint: Endpoint) -> None:
     operation = schema[endpoint.route.plain_path][endpoint.route.method]
@@ -71,6 +78,8 @@ def test_every_answer_is_one_that_is_documented(live: Live, schema: BaseSchema, 
     def send(case: Case[Any], *, known: bool) -> None:
         if known and isinstance(case.body, dict):
             case.body |= {field: live.world[KNOWN_FIELDS[field]] for field in case.body.keys() & KNOWN_FIELDS.keys()}
+        # Longer lines end in aiohttp's parser, with its own bare 400, before any surface could speak.
+        assume(len(case.as_transport_kwargs(base_url=live.address)["url"]) + _encoded(case.query) < LONGEST_LINE)
         case.call_and_validate(base_url=live.address, headers=live.headers, checks=CHECKS)
 
     send()
