@@ -7,6 +7,7 @@ from aiohttp import web
 from api.authentication import EVERYBODY, KEY_USES, REGION_HEADER
 from api.calls import SERVICES, STAGING
 from api.documents import add_documents
+from api.evidence_reading import READERS, EvidenceReaders
 from api.facts.surface import facts_surface
 from api.health import STOPPING, Stopping
 from api.key_uses import KeyUses
@@ -29,6 +30,7 @@ def build_app(services: Services) -> web.Application:
     app[SERVICES] = services
     app[DOORS] = Doors(services.database, services.envelope)
     app[STOPPING] = Stopping()
+    app[READERS] = EvidenceReaders()
     app[STAGING] = services.blobs.staging
     app[MAX_FILE] = settings.evidence_max_size
     app.cleanup_ctx.extend([_prepared, _key_uses, _writers])

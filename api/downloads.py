@@ -12,9 +12,6 @@ from urllib.parse import quote
 import structlog
 from aiohttp import hdrs, web
 
-from api.binding import SURFACE
-from api.calls import REQUEST_ID
-from api.problems import Problem
 from api.uploads import BINARY
 from domain.errors import Conflict
 from storage.blobs.store import Blob, BlobStore
@@ -73,7 +70,9 @@ async def send(request: web.Request, blobs: BlobStore, download: Download, given
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_validators(download))
     span = _wanted(request, download)
     if span is None:
-        return _unsatisfiable(request, download.size)
+        told = {hdrs.CONTENT_RANGE: f"bytes */{download.size}"}
+        message = f"The content has {download.size} bytes; this range has none of them"
+        raise web.HTTPRequestRangeNotSatisfiable(headers=told, text=message)
     try:
         async with blobs.opened(download.digest) as blob:
             return await _stream(request, blob, download, span, given)
@@ -156,15 +155,3 @@ def _wanted(request: web.Request, download: Download) -> _Span | None:
     if last is not None and last < start:
         return _Span(0, size, size)
     return _Span(start, end + 1, size) if start < size else None
-
-
-def _unsatisfiable(request: web.Request, size: int) -> web.Response:
-    status = HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE
-    surface, message = request[SURFACE], f"The content has {size} bytes; this range has none of them"
-    problem = Problem(status, message, request.path, request[REQUEST_ID])
-    return web.Response(
-        status=status,
-        text=surface.render(problem).model_dump_json(by_alias=True),
-        content_type=surface.error_media_type,
-        headers={hdrs.CONTENT_RANGE: f"bytes */{size}"},
-    )

@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 import structlog
+from aiohttp import web
 
 from api.calls import Upload
-from integrations.evidence import PROCESSORS, read_evidence
+from integrations.evidence import PROCESSORS, UNREADABLE, failed, read_evidence
 from integrations.reader_process import understood
 from integrations.readings import Reading
 
@@ -19,23 +20,31 @@ SMALL = 512 * 1024
 """Bytes up to which a thread will do: some milliseconds of parsing."""
 SECONDS = 40
 """For one process: ten more than the reader gives itself."""
-AT_ONCE = asyncio.Semaphore(2)
+AT_ONCE = 2
 """More processes than cores only wait for each other."""
 
 _ROOT = Path(__file__).parents[1]
-_UNREADABLE = "The file could not be read"
 
 log = structlog.get_logger()
 
 
-async def read_upload(kind: str, file: Upload) -> Reading | None:
-    """What a file says of an attestation of that type; None where such evidence is not read."""
-    if kind.lower() not in PROCESSORS:
-        return None
-    if file.size <= SMALL:
-        return await asyncio.to_thread(read_evidence, kind, file.path)
-    async with AT_ONCE:
-        return await _read_apart(kind, file.path)
+class EvidenceReaders:
+    """Who reads the uploads of one application."""
+
+    def __init__(self) -> None:
+        self._places = asyncio.Semaphore(AT_ONCE)
+
+    async def read(self, kind: str, file: Upload) -> Reading | None:
+        """What a file says of an attestation of that type; None where such evidence is not read."""
+        if kind.lower() not in PROCESSORS:
+            return None
+        if file.size <= SMALL:
+            return await asyncio.to_thread(read_evidence, kind, file.path)
+        async with self._places:
+            return await _read_apart(kind, file.path)
+
+
+READERS: web.AppKey[EvidenceReaders] = web.AppKey("evidence_readers", EvidenceReaders)
 
 
 def _command(kind: str, path: Path) -> tuple[str, ...]:
@@ -63,4 +72,4 @@ async def _read_apart(kind: str, path: Path) -> Reading | None:
         return understood(said.decode())
     # Fails closed: whatever ended it, memory, time or a crash, the evidence was not read.
     log.warning("evidence_reader_ended", kind=kind, status=process.returncode)
-    return Reading(passed=False, details={"error": _UNREADABLE}, reason=_UNREADABLE)
+    return failed(UNREADABLE)

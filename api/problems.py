@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -135,8 +135,8 @@ def _retry_header(error: TrailgateError) -> dict[str, str]:
 
 
 def _router_problem(error: web.HTTPException, path: str, request_id: str) -> Problem:
-    """The router's own refusals; their default texts ("404: Not Found") say too little."""
-    headers = {}
+    """Refusals as aiohttp has them, with their headers; its default texts ("404: Not Found") say too little."""
+    headers = {name: value for name, value in error.headers.items() if name != hdrs.CONTENT_TYPE}
     message = error.text if error.text and not error.text.startswith(f"{error.status}: ") else error.reason
     if isinstance(error, web.HTTPNotFound):
         message = "Nothing is served at this path"

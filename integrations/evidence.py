@@ -16,10 +16,13 @@ from integrations.sarif.parse import read as read_sarif
 from integrations.snyk.parse import read as read_snyk
 from integrations.sonar.parse import read as read_sonar
 
-__all__ = ["PROCESSORS", "Deadline", "Processor", "Reading", "read_evidence"]
+__all__ = ["PROCESSORS", "UNREADABLE", "Deadline", "Processor", "Reading", "failed", "read_evidence"]
 
 SECONDS = 30
 """For one file."""
+
+UNREADABLE = "The file could not be read"
+"""For a fault of ours, whose words are nobody's business."""
 
 PROCESSORS: Mapping[str, Processor] = MappingProxyType(
     {
@@ -52,13 +55,14 @@ def judged(processor: Processor, path: Path) -> Reading:
     try:
         return processor(path, Deadline.after(SECONDS))
     except Unreadable as unreadable:
-        return _failed(unreadable.message)
+        return failed(unreadable.message)
     except OSError:
         raise
     except Exception:  # fails closed: a fault of ours must neither pass the file nor refuse the upload
         log.exception("evidence_reader_failed", processor=processor.__module__)
-        return _failed("The file could not be read")
+        return failed(UNREADABLE)
 
 
-def _failed(message: str) -> Reading:
+def failed(message: str) -> Reading:
+    """The reading of a file that could not be read."""
     return Reading(passed=False, details={"error": message}, reason=message)

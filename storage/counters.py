@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from storage.database import Reader, Transaction
+from storage.rows import insert
 from storage.scope import Scope
 
 _TOTAL = """
@@ -29,6 +30,12 @@ SELECT coalesce(sum(rows), 0) FROM sums
 async def total(reader: Reader, scope: Scope, kind: str, parent_id: UUID) -> int:
     """How many there are, as of this statement."""
     return int(await reader.value(_TOTAL, scope.org_id, kind, parent_id))
+
+
+async def adjust(tx: Transaction, scope: Scope, kind: str, parent_id: UUID, by: int) -> None:
+    """Change a total with what it counts; `storage.audit.commands.append` raises totals on its way."""
+    delta = {"id": tx.new_id(), "org_id": scope.org_id, "kind": kind, "parent_id": parent_id, "d": by}
+    await insert(tx, "counter_deltas", delta)
 
 
 async def fold(tx: Transaction, limit: int) -> int:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
@@ -118,6 +118,15 @@ def with_total(page: Page[T], total: int, *, capped: bool = False) -> Page[T]:
 
 def _behind(row: Row, listing: Listing[Any]) -> Cursor:
     return Cursor(row[listing.time.rpartition(".")[2]], row[listing.id.rpartition(".")[2]])
+
+
+def equalities(wanted: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
+    """Conditions that these columns have these values, with the values as `$1` and on; None asks for nothing.
+
+    Columns are SQL of our own. Further conditions may follow behind.
+    """
+    given = {column: value for column, value in wanted.items() if value is not None}
+    return [f"{column} = ${n}" for n, column in enumerate(given, start=1)], list(given.values())
 
 
 async def capped_count(reader: Reader, table: str, conditions: Sequence[str], args: Sequence[Any]) -> tuple[int, bool]:

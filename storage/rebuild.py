@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
+from storage.audit.commands import NO_PARENT
 from storage.database import Database, Transaction
 from storage.scope import Scope
 
@@ -34,12 +35,25 @@ class Count:
     kind: str
     facts: str
 
+    @classmethod
+    def of_all(cls, kind: str, table: str, condition: str = "true") -> "Count":
+        """Over the whole organisation. All three are names and SQL of our own."""
+        return cls(
+            kind,
+            f"SELECT '{NO_PARENT}'::uuid AS parent_id, count(*) AS n FROM {table} "  # noqa: S608
+            f"WHERE org_id = $1 AND {condition} HAVING count(*) > 0",
+        )
 
-AUDIT_COUNT = Count(
-    "audit",
-    "SELECT '00000000-0000-0000-0000-000000000000'::uuid AS parent_id, count(*) AS n FROM audit_events "
-    "WHERE org_id = $1 HAVING count(*) > 0",
-)
+    @classmethod
+    def by(cls, parent: str, kind: str, table: str) -> "Count":
+        """By a column that names the parent."""
+        return cls(
+            kind,
+            f"SELECT {parent} AS parent_id, count(*) AS n FROM {table} WHERE org_id = $1 GROUP BY {parent}",  # noqa: S608
+        )
+
+
+AUDIT_COUNT = Count.of_all("audit", "audit_events")
 
 _ATTEMPTS = 5
 

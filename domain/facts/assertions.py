@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.facts.attestations import ResultStatus
-from domain.facts.evaluation import Asked, Candidate, Finding, Head, State, about, artifact_findings
+from domain.facts.evaluation import Asked, Candidate, Finding, Head, State, about, artifact_findings, labels
 
 
 class Outcome(StrEnum):
@@ -42,19 +42,19 @@ def assess(asked: Asked, heads: Sequence[Head], candidate: Candidate) -> Assessm
     What nobody asked for counts only where nothing at all is asked for: then a newest FAILED blocks.
     """
     findings = artifact_findings(asked, heads, candidate)
-    open_ones = [one for one in findings if one.state is not State.SATISFIED]
+    unmet = any(one.state is not State.SATISFIED for one in findings)
     relevant = about(candidate, heads)
     unasked = [head for head in relevant if head.status == ResultStatus.FAILED] if not findings else []
-    blocked = bool(open_ones or unasked or asked.approval or asked.requirements.problem)
+    blocked = bool(unmet or unasked or asked.approval or asked.requirements.problem)
     asked_for = {head.attestation_id for one in findings for head in one.heads}
     return Assessment(
         Outcome.NON_COMPLIANT if blocked else Outcome.COMPLIANT,
-        missing_types=_labels(open_ones, named=False),
-        failed_types=(*_labels(open_ones, named=False, only=State.FAILED), *_types(unasked)),
-        missing_names=_labels(open_ones, named=True),
-        failed_names=_labels(open_ones, named=True, only=State.FAILED),
+        missing_types=labels(findings, State.MISSING, State.FAILED, named=False),
+        failed_types=(*labels(findings, State.FAILED, named=False), *_types(unasked)),
+        missing_names=labels(findings, State.MISSING, State.FAILED, named=True),
+        failed_names=labels(findings, State.FAILED, named=True),
         considered=tuple(Considered(head, head.attestation_id in asked_for) for head in relevant),
-        details=_details(asked, findings, open_ones, unasked),
+        details=_details(asked, findings, unasked),
     )
 
 
@@ -72,25 +72,15 @@ def unknown_artifact(asked: Asked) -> Assessment:
     )
 
 
-def _labels(findings: Sequence[Finding], *, named: bool, only: State | None = None) -> tuple[str, ...]:
-    chosen = (
-        one.requirement.label
-        for one in findings
-        if (one.requirement.name is not None) == named and only in (None, one.state)
-    )
-    return tuple(dict.fromkeys(chosen))
-
-
 def _types(heads: Sequence[Head]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(head.type for head in heads))
 
 
-def _details(asked: Asked, findings: Sequence[Finding], open_ones: Sequence[Finding], unasked: Sequence[Head]) -> str:
-    failed = [one.requirement.label for one in open_ones if one.state is State.FAILED]
-    missing = [one.requirement.label for one in open_ones if one.state is State.MISSING]
+def _details(asked: Asked, findings: Sequence[Finding], unasked: Sequence[Head]) -> str:
+    failed, missing = labels(findings, State.FAILED), labels(findings, State.MISSING)
     parts = [
-        f"failed: {', '.join(dict.fromkeys(failed))}" if failed else "",
-        f"missing: {', '.join(dict.fromkeys(missing))}" if missing else "",
+        f"failed: {', '.join(failed)}" if failed else "",
+        f"missing: {', '.join(missing)}" if missing else "",
         f"failed although not required: {', '.join(head.label for head in unasked)}" if unasked else "",
         "an approval is required and none was granted" if asked.approval else "",
         asked.requirements.problem,

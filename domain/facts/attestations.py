@@ -20,6 +20,11 @@ class ResultStatus(StrEnum):
     FAILED = "FAILED"
     PENDING = "PENDING"
 
+    @classmethod
+    def of(cls, *, passed: bool | None) -> "ResultStatus":
+        """Of a verdict that is yes, no, or open."""
+        return cls.PENDING if passed is None else cls.PASSED if passed else cls.FAILED
+
 
 class Origin(StrEnum):
     """Through which door a fact came in."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from domain.facts.evaluation import Asked, Candidate, Finding, Head, State, trail_findings
+from domain.facts.evaluation import Asked, Candidate, Head, State, labels, trail_findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,10 @@ def completeness(asked: Asked, heads: Sequence[Head], artifacts: Sequence[Candid
     present = replace(asked.requirements, artifacts=tuple(slot for slot in slots if slot.name in reported))
     findings = trail_findings(replace(asked, requirements=present), heads, artifacts) or []
     return Completeness(
-        missing_types=_labels(findings, State.MISSING, named=False),
-        failed_types=_labels(findings, State.FAILED, named=False),
-        missing_names=_labels(findings, State.MISSING, named=True),
-        failed_names=_labels(findings, State.FAILED, named=True),
+        missing_types=labels(findings, State.MISSING, named=False),
+        failed_types=labels(findings, State.FAILED, named=False),
+        missing_names=labels(findings, State.MISSING, named=True),
+        failed_names=labels(findings, State.FAILED, named=True),
         absent_artifacts=tuple(slot.name for slot in slots if slot.name not in reported),
         problem=asked.requirements.problem,
     )
-
-
-def _labels(findings: Sequence[Finding], state: State, *, named: bool) -> tuple[str, ...]:
-    chosen = (
-        one.requirement.label for one in findings if one.state is state and (one.requirement.name is not None) == named
-    )
-    return tuple(dict.fromkeys(chosen))

@@ -149,6 +149,16 @@ def _findings(
         yield Finding(requirement, _state(found), tuple(found), problem)
 
 
+def labels(findings: Iterable[Finding], *states: State, named: bool | None = None) -> tuple[str, ...]:
+    """What the findings in these states ask for, each once; by name or by type alone where that is said."""
+    chosen = (
+        one.requirement.label
+        for one in findings
+        if one.state in states and named in (None, one.requirement.name is not None)
+    )
+    return tuple(dict.fromkeys(chosen))
+
+
 def _matching(requirement: Requirement, heads: Sequence[Head], candidate: Candidate | None) -> list[Head]:
     """By name the newest one, if it is of the right type; by type the newest of every key.
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from storage.database import Database, Transaction
 from storage.facts.commands.status import lock_trails, refresh_status
+from storage.facts.queries.heads import KEY_OF
 from storage.rebuild import LONG, Count, Progress
 from storage.scope import Scope
 
@@ -13,33 +14,19 @@ CHUNK = 500
 """Trails judged, and locked, in one transaction."""
 
 COUNTS = (
-    Count(
-        "flows",
-        "SELECT '00000000-0000-0000-0000-000000000000'::uuid AS parent_id, count(*) AS n FROM flows "
-        "WHERE org_id = $1 AND archived_at IS NULL HAVING count(*) > 0",
-    ),
-    Count("trails", "SELECT flow_id AS parent_id, count(*) AS n FROM trails WHERE org_id = $1 GROUP BY flow_id"),
-    Count(
-        "verdicts",
-        "SELECT '00000000-0000-0000-0000-000000000000'::uuid AS parent_id, count(*) AS n FROM verdicts "
-        "WHERE org_id = $1 HAVING count(*) > 0",
-    ),
-    Count(
-        "attestations",
-        "SELECT trail_id AS parent_id, count(*) AS n FROM attestations WHERE org_id = $1 GROUP BY trail_id",
-    ),
-    Count("evidence", "SELECT trail_id AS parent_id, count(*) AS n FROM evidence WHERE org_id = $1 GROUP BY trail_id"),
-    Count(
-        "artifacts",
-        "SELECT trail_id AS parent_id, count(*) AS n FROM artifact_reports WHERE org_id = $1 GROUP BY trail_id",
-    ),
+    Count.of_all("flows", "flows", "archived_at IS NULL"),
+    Count.of_all("verdicts", "verdicts"),
+    Count.by("flow_id", "trails", "trails"),
+    Count.by("trail_id", "attestations", "attestations"),
+    Count.by("trail_id", "evidence", "evidence"),
+    Count.by("trail_id", "artifacts", "artifact_reports"),
 )
 
 _NEXT_TRAILS = """
 SELECT id, created_at FROM trails WHERE org_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4
 """
 
-_HEADS = """
+_HEADS = f"""
 WITH fresh AS MATERIALIZED (
   SELECT DISTINCT ON (a.trail_id, k.slot, k.digest, k.key)
          a.org_id, a.trail_id, k.slot, k.digest, k.key, a.type, a.id AS attestation_id, r.n AS result_n, r.status,
@@ -47,7 +34,7 @@ WITH fresh AS MATERIALIZED (
   FROM attestations a
   CROSS JOIN LATERAL (
     SELECT coalesce(a.slot, '') AS slot, coalesce(a.digest, '') AS digest,
-           coalesce(nullif(a.name, ''), 'type:' || a.type) AS key
+           {KEY_OF} AS key
   ) k
   JOIN LATERAL (
     SELECT n, status FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
@@ -73,7 +60,7 @@ WITH fresh AS MATERIALIZED (
   RETURNING true
 )
 SELECT (SELECT count(*) FROM dropped) + (SELECT count(*) FROM written)
-"""
+"""  # noqa: S608 - SQL of our own
 
 _CHANGED = """
 SELECT count(*) FROM trails t JOIN unnest($1::uuid[], $2::text[]) AS b(id, status) USING (id) WHERE t.status <> b.status

@@ -10,7 +10,7 @@ import pytest
 
 from api import evidence_reading
 from api.calls import Upload
-from api.evidence_reading import SMALL, read_upload
+from api.evidence_reading import SMALL, EvidenceReaders
 from integrations.reader_process import understood, written
 from integrations.readings import Reading
 
@@ -30,17 +30,17 @@ def report(findings: int, padding: int = 0) -> bytes:
 @pytest.mark.parametrize("findings", [0, 3])
 async def test_size_changes_the_place_and_not_the_verdict(tmp_path: Path, findings: int, padding: int) -> None:
     content = report(findings, padding) + b" " * padding
-    reading = await read_upload("SARIF", uploaded(tmp_path / "scan.sarif", content))
+    reading = await EvidenceReaders().read("SARIF", uploaded(tmp_path / "scan.sarif", content))
     assert reading is not None
     assert (reading.passed, reading.details["vulnerabilities"]) == (findings == 0, findings)
 
 
 async def test_what_is_not_read_starts_nothing(tmp_path: Path) -> None:
-    assert await read_upload("generic", uploaded(tmp_path / "x", b" " * (SMALL + 1))) is None
+    assert await EvidenceReaders().read("generic", uploaded(tmp_path / "x", b" " * (SMALL + 1))) is None
 
 
 async def test_a_large_file_that_is_no_report_has_failed(tmp_path: Path) -> None:
-    reading = await read_upload("sarif", uploaded(tmp_path / "x", b"x" * (SMALL + 1)))
+    reading = await EvidenceReaders().read("sarif", uploaded(tmp_path / "x", b"x" * (SMALL + 1)))
     assert reading is not None
     assert reading.passed is False
     assert reading.details["error"].startswith("The file is not JSON")
@@ -50,7 +50,7 @@ async def test_a_reader_that_takes_too_long_is_ended_and_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence_reading, "SECONDS", 0.05)
-    reading = await read_upload("sarif", uploaded(tmp_path / "x", report(1, SMALL)))
+    reading = await EvidenceReaders().read("sarif", uploaded(tmp_path / "x", report(1, SMALL)))
     assert reading == Reading(
         passed=False, details={"error": "The file could not be read"}, reason="The file could not be read"
     )
@@ -59,7 +59,7 @@ async def test_a_reader_that_takes_too_long_is_ended_and_has_failed(
 
 async def test_the_loop_answers_while_a_large_file_is_parsed(tmp_path: Path) -> None:
     file = uploaded(tmp_path / "x", report(60_000, 300))
-    reading = asyncio.create_task(read_upload("sarif", file))
+    reading = asyncio.create_task(EvidenceReaders().read("sarif", file))
     longest = 0.0
     while not reading.done():
         began = time.thread_time()

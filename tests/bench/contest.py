@@ -7,11 +7,12 @@ from pathlib import Path
 from statistics import fmean
 
 from tests.bench.load import Load, play
-from tests.bench.outcomes import OTHERS, Series
+from tests.bench.outcomes import OTHERS, HotSpot, Series
 from tests.bench.plan import Plan
 from tests.bench.processor import Meter
+from tests.bench.profiles import hottest, profiling
 from tests.bench.rounds import alternate
-from tests.bench.stand import Running, Stand
+from tests.bench.stand import ROOT, Running, Stand
 
 SERVER, POSTGRES = "the server process", "PostgreSQL"
 
@@ -48,6 +49,16 @@ def _run(stand: Stand, contender: Contender, connections: int, seconds: float) -
     load = play(contender.requests, contender.server.url, connections=connections, seconds=seconds)
     busy, wrk = meter.cores(), load.processor / seconds
     return Heat(load, {**busy, OTHERS: max(0.0, busy[OTHERS] - wrk), "wrk": wrk})
+
+
+def profile_load(stand: Stand, url: str, requests: Path, connections: int, plan: Plan) -> list[HotSpot]:
+    """Where one API process spends its time while it gets these requests."""
+    output = requests.with_suffix(".profile")
+    with stand.api(url, output) as api:
+        play(requests, api.url, connections=connections, seconds=plan.warm_up)
+        with profiling(api.pid, output):
+            play(requests, api.url, connections=connections, seconds=plan.seconds)
+    return hottest(output, ROOT)
 
 
 def rates(heats: Sequence[Heat]) -> list[float]:

@@ -9,7 +9,7 @@ from aiohttp import web
 from api.authentication import actor_of, scope_of
 from api.calls import Call, Preview, Reply
 from api.downloads import Download, send
-from api.evidence_reading import read_upload
+from api.evidence_reading import READERS
 from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.evidence import (
     DeclaredDigest,
@@ -33,8 +33,6 @@ from storage.facts.queries.evidence import Target
 from storage.paging import Page
 
 log = structlog.get_logger()
-
-_STATUS = {True: ResultStatus.PASSED, False: ResultStatus.FAILED, None: ResultStatus.PENDING}
 
 
 async def add_evidence(
@@ -83,7 +81,7 @@ async def _upload(
     form.check(declared)
     services, staged, scope = call.services, form.file.path, scope_of(call.caller)
     actor = actor_of(call.request, call.caller, call.request_id)
-    reading = await read_upload(target.type, form.file)
+    reading = await call.request.app[READERS].read(target.type, form.file)
     blobs = Rehearsal() if dry_run else services.blobs
     most = services.settings.evidence_max_files
     async with services.database.transaction(dry_run=dry_run) as tx:
@@ -97,7 +95,7 @@ def _result(target: Target, evidence: Evidence, reading: Reading, actor: Actor) 
     return NewResult(
         trail_id=target.trail_id,
         attestation_id=target.attestation_id,
-        status=_STATUS[reading.passed],
+        status=ResultStatus.of(passed=reading.passed),
         actor=actor,
         details=json.dumps(dict(reading.details), ensure_ascii=False, separators=(",", ":")),
         reason=reading.reason,

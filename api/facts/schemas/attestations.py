@@ -57,17 +57,16 @@ class AttestationIn(WireIn):
 
     @model_validator(mode="after")
     def _one_status(self) -> "AttestationIn":
-        if self.passed is not None and self.status not in (None, _status_of(passed=self.passed)):
+        if self.passed is not None and self.status not in (None, ResultStatus.of(passed=self.passed)):
             raise ValueError("status and passed contradict each other; give one of them")
         return self
 
     def attestation(self, trail_id: UUID, actor: Actor) -> NewAttestation:
         """What the command takes. Raises Invalid for two digests that differ."""
-        stated = self.status if self.passed is None else _status_of(passed=self.passed)
         return NewAttestation(
             trail_id=trail_id,
             type=self.type,
-            status=stated or ResultStatus.PENDING,
+            status=self.status or ResultStatus.of(passed=self.passed),
             actor=actor,
             origin=Origin.API,
             name=self.name,
@@ -80,10 +79,6 @@ class AttestationIn(WireIn):
             user_data=self.metadata,
             claimed_by=self.attested_by,
         )
-
-
-def _status_of(*, passed: bool) -> ResultStatus:
-    return ResultStatus.PASSED if passed else ResultStatus.FAILED
 
 
 class AttestationOfTrailIn(AttestationIn):

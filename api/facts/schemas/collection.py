@@ -34,7 +34,7 @@ class CollectedIn(WireIn):
         return NewAttestation(
             trail_id=self.trail_id,
             type=self.evidence_type,
-            status=ResultStatus.PASSED if self.passed else ResultStatus.FAILED,
+            status=ResultStatus.of(passed=self.passed),
             actor=actor,
             origin=Origin.API,
             details=self.details,

@@ -44,7 +44,7 @@ class CoverageIn(WireIn):
         return NewAttestation(
             trail_id=trail_id,
             type=COVERAGE_TYPE,
-            status=ResultStatus.PASSED if coverage.passed else ResultStatus.FAILED,
+            status=ResultStatus.of(passed=coverage.passed),
             actor=actor,
             origin=Origin.API,
             details=coverage.summary,

@@ -11,6 +11,7 @@ from domain.errors import Conflict, NotFound, Stale
 from domain.facts.flows import Flow, FlowChange, NewFlow, check_tags
 from domain.facts.records import FLOW
 from storage.audit.commands import NO_PARENT, append
+from storage.counters import adjust
 from storage.database import Row, Transaction
 from storage.rows import insert
 from storage.scope import Scope
@@ -87,8 +88,7 @@ async def archive_flow(
             raise Conflict(f"The flow '{head['name']}' has {what}.", kind="state")
     archived = {**head, "archived_at": tx.now}
     flow = await _next_version(tx, scope, archived, version, name=AuditName.FLOW_DELETED, actor=actor)
-    fewer = {"id": tx.new_id(), "org_id": scope.org_id, "kind": "flows", "parent_id": NO_PARENT, "d": -1}
-    await insert(tx, "counter_deltas", fewer)
+    await adjust(tx, scope, "flows", NO_PARENT, -1)
     return flow
 
 

@@ -1,7 +1,6 @@
 """Reading reported artifacts."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from domain.facts.artifacts import ArtifactReport, ReportKey
@@ -10,7 +9,7 @@ from domain.facts.evaluation import Candidate
 from storage.counters import total
 from storage.database import Reader, Row, columns_of
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
 from storage.scope import Scope
 
 _COLUMNS = tuple(ArtifactReport.__dataclass_fields__)
@@ -49,12 +48,8 @@ async def list_artifacts(
     reader: Reader, scope: Scope, digest: str, window: Window, *, flow_id: UUID | None = None, name: str | None = None
 ) -> Page[ArtifactReport]:
     """The reports of one digest, in any spelling, over all trails, oldest first; an unknown digest has none."""
-    conditions: list[str] = ["r.org_id = $1", "r.digest = $2"]
-    args: list[Any] = [scope.org_id, normalise_digest(digest)]
-    for column, value in (("r.flow_id", flow_id), ("r.name", name)):
-        if value is not None:
-            args.append(value)
-            conditions.append(f"{column} = ${len(args)}")
+    wanted = {"r.digest": normalise_digest(digest), "r.flow_id": flow_id, "r.name": name}
+    conditions, args = equalities({"r.org_id": scope.org_id, **wanted})
     page = await fetch_page(reader, _LISTING, conditions, args, window)
     count, capped = await capped_count(reader, "artifact_reports r", conditions, args)
     return with_total(page, count, capped=capped)

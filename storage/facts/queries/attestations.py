@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from domain.errors import NotFound
@@ -10,7 +9,7 @@ from domain.facts.attestations import Attestation, EvidenceSummary, ResultStatus
 from storage.counters import total
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
 from storage.scope import Scope
 
 _WITH_RESULT = """
@@ -73,12 +72,7 @@ async def list_attestations(
 ) -> Page[Attestation]:
     """The attestations of a trail with their newest results, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, scope, trail_id)
-    conditions: list[str] = ["a.org_id = $1", "a.trail_id = $2"]
-    args: list[Any] = [scope.org_id, trail_id]
-    for column, value in filters.columns.items():
-        if value is not None:
-            args.append(value)
-            conditions.append(f"{column} = ${len(args)}")
+    conditions, args = equalities({"a.org_id": scope.org_id, "a.trail_id": trail_id, **filters.columns})
     page = await fetch_page(reader, ATTESTATIONS, conditions, args, window)
     if filters == NO_FILTER:
         return with_total(page, await total(reader, scope, "attestations", trail_id))

@@ -14,7 +14,7 @@ from storage.facts.queries.artifacts import candidates_of
 from storage.facts.queries.attestations import count_by_type
 from storage.facts.queries.heads import heads_of
 from storage.facts.queries.requirements import asked_by
-from storage.paging import Listing, Page, Window, capped_count, fetch_page
+from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page
 from storage.scope import Scope
 
 MAX_UNSURE = 1000
@@ -95,11 +95,8 @@ async def list_gaps(reader: Reader, scope: Scope, window: Window, *, flow_id: UU
     A page may be shorter than asked for: a trail that is not compliant for another reason turns out to be complete
     only when its template is evaluated. Exact up to 10,000 trails, of which MAX_UNSURE may need that.
     """
-    conditions: list[str] = ["t.org_id = $1", "t.status <> 'COMPLIANT'"]
-    args: list[Any] = [scope.org_id]
-    if flow_id is not None:
-        conditions.append("t.flow_id = $2")
-        args.append(flow_id)
+    narrowed, args = equalities({"t.org_id": scope.org_id, "t.flow_id": flow_id})
+    conditions = [*narrowed, "t.status <> 'COMPLIANT'"]
     page = await fetch_page(reader, _CANDIDATES, [*conditions, f"({_TEMPLATE} IS NOT NULL OR {_SURE})"], args, window)
     unsure = await _unsure(reader, conditions, args)
     sure, capped = await capped_count(reader, _FROM, [*conditions, _SURE], args)

@@ -7,6 +7,9 @@ from domain.facts.attestations import ResultStatus
 from domain.facts.evaluation import Head
 from storage.database import Reader, Row
 
+KEY_OF = "coalesce(nullif(a.name, ''), 'type:' || a.type)"
+"""The key of an attestation `a`, as `domain.facts.attestations.NewAttestation.key` has it."""
+
 _HEADS = """
 SELECT trail_id, key, type, slot, digest, status, observed_at, attestation_id, result_n
 FROM slot_heads WHERE trail_id = ANY($1::uuid[])

@@ -1,7 +1,6 @@
 """Reading trails."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from domain.errors import NotFound
@@ -9,7 +8,7 @@ from domain.facts.trails import Trail, TrailStatus
 from storage.counters import total
 from storage.database import Reader
 from storage.facts.queries.flows import get_flow
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
 from storage.scope import Scope
 
 TRAIL_COLUMNS = tuple(Trail.__dataclass_fields__)
@@ -37,12 +36,10 @@ async def list_trails(
     name: str | None = None,
 ) -> Page[Trail]:
     """Trails, oldest first, narrowed to what is given; an unknown flow has none. Names are unique inside a flow."""
-    wanted = {"flow_id": flow_id, "git_commit_sha": commit, "status": status, "name": name}
-    given = {column: value for column, value in wanted.items() if value is not None}
-    conditions = ["org_id = $1", *(f"{column} = ${n}" for n, column in enumerate(given, start=2))]
-    args: list[Any] = [scope.org_id, *given.values()]
+    filters = {"flow_id": flow_id, "git_commit_sha": commit, "status": status, "name": name}
+    conditions, args = equalities({"org_id": scope.org_id, **filters})
     page = await fetch_page(reader, _LISTING, conditions, args, window)
-    if flow_id is not None and len(given) == 1:
+    if flow_id is not None and args == [scope.org_id, flow_id]:
         return with_total(page, await total(reader, scope, "trails", flow_id))
     count, capped = await capped_count(reader, "trails", conditions, args)
     return with_total(page, count, capped=capped)

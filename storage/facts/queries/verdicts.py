@@ -14,8 +14,9 @@ from domain.facts.verdicts import AssertionInputs, Basis, Verdict, head_to_json,
 from storage.audit.commands import NO_PARENT
 from storage.counters import total
 from storage.database import Reader, Row
+from storage.facts.queries.heads import KEY_OF
 from storage.facts.queries.requirements import asked_by
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
 from storage.scope import Scope
 
 _COLUMNS = tuple(Verdict.__dataclass_fields__)
@@ -35,12 +36,8 @@ async def list_verdicts(
     reader: Reader, scope: Scope, window: Window, *, flow_id: UUID | None = None, digest: str | None = None
 ) -> Page[Verdict]:
     """Verdicts, oldest first unless the window says otherwise; of one flow and of one digest where given."""
-    conditions: list[str] = ["org_id = $1"]
-    args: list[Any] = [scope.org_id]
-    for column, value in (("flow_id", flow_id), ("digest", normalise_digest(digest) if digest else None)):
-        if value is not None:
-            args.append(value)
-            conditions.append(f"{column} = ${len(args)}")
+    wanted = {"flow_id": flow_id, "digest": normalise_digest(digest) if digest else None}
+    conditions, args = equalities({"org_id": scope.org_id, **wanted})
     page = await fetch_page(reader, _LISTING, conditions, args, window)
     if flow_id is None and digest is None:
         return with_total(page, await total(reader, scope, "verdicts", NO_PARENT))
@@ -64,14 +61,14 @@ _TRAIL_TEMPLATE = "SELECT template FROM trails WHERE org_id = $1 AND id = $2"
 _REPORT = """
 SELECT coalesce(slot, name) AS name, digest, trail_id FROM artifact_reports WHERE org_id = $1 AND id = $2
 """
-_HEADS = """
-SELECT a.id AS attestation_id, r.n AS result_n, coalesce(nullif(a.name, ''), 'type:' || a.type) AS key, a.type,
+_HEADS = f"""
+SELECT a.id AS attestation_id, r.n AS result_n, {KEY_OF} AS key, a.type,
        coalesce(a.slot, '') AS slot, coalesce(a.digest, '') AS digest, r.status, a.observed_at
 FROM unnest($2::uuid[], $3::int[]) AS seen(id, n)
 JOIN attestations a ON a.id = seen.id
 JOIN attestation_results r ON r.attestation_id = a.id AND r.n = seen.n
 WHERE a.org_id = $1
-"""
+"""  # noqa: S608 - SQL of our own
 
 
 async def recompute(reader: Reader, scope: Scope, verdict: Verdict) -> Recomputation:

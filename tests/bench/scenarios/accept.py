@@ -4,14 +4,13 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench import bare_handler
-from tests.bench.contest import Contender, busy_of, contest, rates, series_of
+from tests.bench.contest import Contender, busy_of, contest, profile_load, rates, series_of
 from tests.bench.figures import ratio_of_medians
-from tests.bench.load import MARKER, play, post, write_requests
+from tests.bench.load import MARKER, post, write_requests
 from tests.bench.outcomes import TIMES, Check, HotSpot, Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import SECRET, Prepared, install, push, signed
-from tests.bench.profiles import hottest, profiling
-from tests.bench.stand import BASELINE, ROOT, Stand, execute
+from tests.bench.stand import BASELINE, Stand, execute
 
 NAME = "accept"
 CONNECTIONS = 32
@@ -52,13 +51,9 @@ def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
 
 def profile(stand: Stand, prepared: Prepared, plan: Plan) -> list[HotSpot]:
     """Where the API process spends its time while accepting."""
-    output = stand.home / "accept.profile"
-    requests = _requests(stand.home / "accept", prepared.webhook_path)
-    with stand.api(install(stand), output) as api:
-        play(requests, api.url, connections=CONNECTIONS, seconds=plan.warm_up)
-        with profiling(api.pid, output):
-            play(requests, api.url, connections=CONNECTIONS, seconds=plan.seconds)
-    return hottest(output, ROOT)
+    return profile_load(
+        stand, install(stand), _requests(stand.home / "accept", prepared.webhook_path), CONNECTIONS, plan
+    )
 
 
 def _requests(file: Path, path: str) -> Path:

@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from tests.bench import bare_select
-from tests.bench.contest import Contender, busy_of, contest, rates, series_of
+from tests.bench.contest import Contender, busy_of, contest, profile_load, rates, series_of
 from tests.bench.figures import ratio_of_medians
-from tests.bench.load import play, post, write_requests
+from tests.bench.load import post, write_requests
 from tests.bench.outcomes import TIMES, Check, HotSpot, Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared, install
-from tests.bench.profiles import hottest, profiling
-from tests.bench.stand import ADMIN_KEY, BASELINE, ROOT, Stand, execute
+from tests.bench.stand import ADMIN_KEY, BASELINE, Stand, execute
 
 NAME = "assert"
 CONNECTIONS = 16
@@ -42,14 +40,7 @@ def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
 
 def profile(stand: Stand, prepared: Prepared, plan: Plan) -> list[HotSpot]:
     """Where the API process spends its time while deciding."""
-    output = stand.home / "assert.profile"
-    requests = _requests(stand.home / "assert", prepared)
-    with stand.api(install(stand), output) as api:
-        load = partial(play, requests, api.url, connections=CONNECTIONS)
-        load(seconds=plan.warm_up)
-        with profiling(api.pid, output):
-            load(seconds=plan.seconds)
-    return hottest(output, ROOT)
+    return profile_load(stand, install(stand), _requests(stand.home / "assert", prepared), CONNECTIONS, plan)
 
 
 def _nothing() -> None:
