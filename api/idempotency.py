@@ -21,7 +21,6 @@ from api.calls import Call, Route, Upload
 from api.signatures import Signature
 from domain.errors import Conflict, Invalid, Rejected
 from storage.idempotency.commands import KeptAnswer, Slot, keep_answer, kept_answer, occupy
-from storage.schedule.doorbell import Job
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
@@ -116,7 +115,6 @@ async def _attempt(call: Call, request: Keyed, perform: Perform) -> web.StreamRe
         response = await perform(replace(call, services=replace(call.services, database=database.within(tx))))
         answer = KeptAnswer.of(request.fingerprint, response.status, _headers(response), _body(response))
         await keep_answer(tx, call.caller.org_id, request.slot, answer)
-    call.services.doorbell.ring(Job.SEAL)  # a ring from within came before the commit
     return response
 
 

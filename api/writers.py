@@ -16,7 +16,6 @@ from storage.facts.commands.attestations import record_attestations
 from storage.group_commit import GroupCommit, Limits
 from storage.identity.queries import principals_of_keys
 from storage.inbox.commands import Arrival, Receipt, accept
-from storage.schedule.doorbell import Job
 from storage.scope import Scope
 from storage.services import Services
 
@@ -57,7 +56,6 @@ class Together(Generic[Item, Outcome]):
                     places = [place for place, one in enumerate(waiting) if one.scope == scope]
                     outcomes = await command(tx, scope, [waiting[place].item for place in places])
                     made.update(zip(places, outcomes, strict=True))
-            services.doorbell.ring(Job.SEAL)
             return [made[place] for place in range(len(waiting))]
 
         return cls(command, GroupCommit(write, REPORT_LIMITS))
@@ -96,9 +94,7 @@ async def open_writers(services: Services) -> AsyncIterator[Writers]:
 
     async def write_arrivals(arrivals: Sequence[Arrival]) -> Sequence[Receipt | None]:
         async with services.database.transaction() as tx:
-            receipts = await accept(tx, arrivals)
-        services.doorbell.ring(Job.DRAIN)
-        return receipts
+            return await accept(tx, arrivals)
 
     inbox_limits = Limits(settings.inbox_capacity, settings.inbox_capacity_bytes, INBOX_BATCH, INBOX_WRITERS)
 

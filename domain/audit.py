@@ -37,6 +37,11 @@ class AuditName(StrEnum):
     WEBHOOK_CONFIG_CREATED = "webhook_config.created"
     WEBHOOK_CONFIG_ROTATED = "webhook_config.rotated"
     WEBHOOK_CONFIG_DELETED = "webhook_config.deleted"
+    WEBHOOK_CONFIG_RECONCILED = "webhook_config.reconciled"
+    NOTIFICATION_RULE_CREATED = "notification_rule.created"
+    NOTIFICATION_RULE_UPDATED = "notification_rule.updated"
+    NOTIFICATION_RULE_ROTATED = "notification_rule.rotated"
+    NOTIFICATION_RULE_DELETED = "notification_rule.deleted"
     ACCESS_DENIED = "access.denied"
 
     @property

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from operator import attrgetter
 from typing import Protocol
 from uuid import UUID
@@ -25,6 +26,15 @@ class BadDelivery(Exception):  # noqa: N818
         self.field = field
 
 
+class Proof(StrEnum):
+    """How a delivery proves itself. Once a config's sender has signed, its token alone is not enough any more."""
+
+    SIGNED = "signed"
+    """A signature over the body."""
+    TOKEN = "token"  # noqa: S105 - names a kind of proof
+    """A shared secret sent in clear, which proves who sends but not what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """A delivery that proved itself.
@@ -35,6 +45,7 @@ class Verified:
 
     delivery_id: str
     event: str | None
+    proof: Proof = Proof.SIGNED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ asyncpg runs every statement as text; SQLAlchemy describes the tables and drives
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +17,7 @@ import asyncpg
 from domain.errors import Unavailable
 from storage.clock import Clock
 from storage.ids import Ids
+from storage.schedule.doorbell import Job
 
 Row = Mapping[str, Any]
 """A row by column name: an asyncpg Record, which is such a mapping in all but its type stubs."""
@@ -76,7 +77,12 @@ class Transaction(Reader):
     def __init__(self, connection: asyncpg.Connection, now: datetime, ids: Ids) -> None:
         super().__init__(connection)
         self.now = now
+        self.rung: set[Job] = set()
         self._ids = ids
+
+    def ring(self, job: Job) -> None:
+        """Ask for a nudge once this is committed: said by the command that leaves work for the job."""
+        self.rung.add(job)
 
     def new_id(self) -> UUID:
         """A fresh UUIDv7."""
@@ -95,11 +101,12 @@ class _RolledBack(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The pool, with the clock and the id source that its transactions carry."""
+    """The pool, with the clock and the id source that its transactions carry, and the bell they ring when committed."""
 
     pool: asyncpg.Pool
     clock: Clock
     ids: Ids
+    ring: Callable[[Job], None]
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -117,17 +124,20 @@ class Database:
     async def transaction(self, *, dry_run: bool = False) -> AsyncIterator[Transaction]:
         """All or nothing. A dry run does everything, constraints included, and keeps nothing."""
         async with self._acquire() as connection:
+            tx = Transaction(connection, self.clock.now(), self.ids)
             try:
                 async with connection.transaction():
-                    yield Transaction(connection, self.clock.now(), self.ids)
+                    yield tx
                     if dry_run:
                         raise _RolledBack  # noqa: TRY301 - leaving the block is what rolls back
             except _RolledBack:
-                pass
+                return
+        for job in tx.rung:
+            self.ring(job)
 
     def within(self, tx: Transaction) -> "JoinedDatabase":
         """The database as seen inside an open transaction: whatever it writes is kept or lost with all of that."""
-        return JoinedDatabase(self.pool, self.clock, self.ids, tx.connection)
+        return JoinedDatabase(self.pool, self.clock, self.ids, tx.ring, tx.connection)
 
     @asynccontextmanager
     async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
@@ -159,9 +169,18 @@ class JoinedDatabase(Database):
         yield self.connection
 
 
+def _unheard(_: Job) -> None:
+    """No bell."""
+
+
 @asynccontextmanager
-async def open_database(url: str, *, size: int, clock: Clock, ids: Ids, name: str) -> AsyncIterator[Database]:
-    """Open the pool. `url` is a libpq URL; `name` appears as application_name; `size` bounds the connections."""
+async def open_database(
+    url: str, *, size: int, clock: Clock, ids: Ids, name: str, ring: Callable[[Job], None] = _unheard
+) -> AsyncIterator[Database]:
+    """Open the pool. `url` is a libpq URL; `name` appears as application_name; `size` bounds the connections.
+
+    Without `ring` the work that commits leave behind waits for the workers' next sweep.
+    """
     pool = asyncpg.create_pool(
         dsn=url,
         min_size=1,
@@ -179,7 +198,7 @@ async def open_database(url: str, *, size: int, clock: Clock, ids: Ids, name: st
     )
     await pool
     try:
-        yield Database(pool, clock, ids)
+        yield Database(pool, clock, ids, ring)
     finally:
         try:
             await asyncio.wait_for(pool.close(), CLOSING_PATIENCE)

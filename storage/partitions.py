@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from storage.database import Transaction
 from storage.ids import first_id_at
 
-PARTITIONED = ("audit_events", "inbox_bodies")
+PARTITIONED = ("attempts", "audit_events", "inbox_bodies", "messages")
 AHEAD = 3
 """Months prepared beyond the current one."""
 

@@ -13,6 +13,8 @@ from storage.identity.records import RECORDS as IDENTITY_RECORDS
 from storage.inbox import tables as inbox_tables
 from storage.ledger import tables as ledger_tables
 from storage.ledger.records import RecordSource
+from storage.notifications import tables as notification_tables
+from storage.notifications.records import RECORDS as NOTIFICATION_RECORDS
 from storage.outbox import tables as outbox_tables
 from storage.schedule import tables as schedule_tables
 from storage.schema import metadata
@@ -27,6 +29,7 @@ TABLES = (
     identity_tables,
     inbox_tables,
     ledger_tables,
+    notification_tables,
     outbox_tables,
     schedule_tables,
     search_tables,
@@ -36,5 +39,7 @@ TABLES = (
 
 METADATA = metadata
 
-RECORDS: dict[str, RecordSource] = {source.form.kind: source for source in (*IDENTITY_RECORDS, *FACTS_RECORDS)}
+RECORDS: dict[str, RecordSource] = {
+    source.form.kind: source for source in (*IDENTITY_RECORDS, *NOTIFICATION_RECORDS, *FACTS_RECORDS)
+}
 """By kind of record."""

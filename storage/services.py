@@ -46,10 +46,13 @@ async def open_services(settings: Settings, name: str, clock: Clock | None = Non
     clock, ids = clock or SystemClock(), Ids()
     blobs = BlobStore(settings.blobs)
     blobs.prepare()
+    pool = settings.database_pool
     async with (
-        open_database(settings.database_url, size=settings.database_pool, clock=clock, ids=ids, name=name) as database,
         open_redis(settings.redis_url) as redis,
         Doorbell.opened(redis) as doorbell,
+        open_database(
+            settings.database_url, size=pool, clock=clock, ids=ids, name=name, ring=doorbell.ring
+        ) as database,
     ):
         yield Services(
             settings=settings,

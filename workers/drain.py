@@ -26,7 +26,6 @@ from storage.facts.queries.trails import flows_of_trails, newest_trails_of_commi
 from storage.facts.queries.webhooks import ConfigTarget, targets
 from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, give_back, retry_later
 from storage.inbox.queries import StoredDelivery, load
-from storage.schedule.doorbell import Job
 from storage.scope import Scope
 from storage.services import Services
 
@@ -70,7 +69,7 @@ async def drain(services: Services) -> None:
 
 async def _lane(services: Services) -> None:
     while await drain_batch(services):
-        services.doorbell.ring(Job.SEAL)
+        pass
 
 
 async def drain_batch(services: Services) -> int:

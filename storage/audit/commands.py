@@ -10,6 +10,7 @@ from domain.audit import Event
 from domain.canonical import normalise
 from domain.records import EVENT_COLUMNS, leaf
 from storage.database import Transaction, columns_of
+from storage.schedule.doorbell import Job
 from storage.scope import Scope
 
 NONCE_BYTES = 16
@@ -48,6 +49,7 @@ async def append(
     rows = [_row(tx, scope, event) for event in events]
     totals = Counter([("audit", NO_PARENT)] * len(rows) + list(counts))
     deltas = [(tx.new_id(), kind, parent, number) for (kind, parent), number in totals.items()]
+    tx.ring(Job.SEAL)
     await tx.execute(_APPEND, scope.org_id, tx.now, *columns_of(rows, 16), *columns_of(deltas, 4))
     return [row[0] for row in rows]
 

@@ -1,9 +1,22 @@
-from sqlalchemy import BigInteger, Boolean, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 
 from storage.schema import (
     DEFINITION,
     DERIVED,
     FACT,
+    WORK,
     Identifier,
     Time,
     document,
@@ -299,10 +312,38 @@ webhook_configs = Table(
     optional("previous_secret_id", Uuid),
     optional("previous_until", Time),
     required("is_active", Boolean),
+    optional("signed_at", Time),
     required("version", Integer),
     required("created_at", Time),
     optional("archived_at", Time),
     Index(None, "org_id", "source", "created_at", "id", postgresql_where=text("archived_at IS NULL")),
     Index(None, "flow_id"),
     info=DEFINITION,
+)
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    required("config_id", Uuid, ForeignKey(webhook_configs.c.id), primary_key=True),
+    org(),
+    required("hook_url", Text),
+    required("secret_id", Uuid),
+    required("next_run_at", Time),
+    optional("last_run_at", Time),
+    optional("last_error", Text),
+    required("created_at", Time),
+    info=WORK,
+)
+"""Where a sender's own list of deliveries is compared with ours; `secret_id` is the token for its API."""
+
+redelivery_requests = Table(
+    "redelivery_requests",
+    metadata,
+    required("config_id", Uuid, primary_key=True),
+    required("delivery_id", Identifier, primary_key=True),
+    org(),
+    required("times", SmallInteger),
+    required("asked_at", Time),
+    Index(None, "asked_at"),
+    info=WORK,
 )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from storage.database import Transaction, columns_of
 from storage.fairness import organisations_waiting
+from storage.schedule.doorbell import Job
 from storage.scope import Scope
 
 
@@ -96,6 +97,7 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
         )
         for key, arrival in sorted(first.items())
     ]
+    tx.ring(Job.DRAIN)
     kept = await tx.rows(_ACCEPT, tx.now, *columns_of(rows, 10))
     ours = {row[0] for row in rows}
     receipts = {(row["config_id"], row["delivery_id"]): Receipt(row["id"], row["id"] in ours) for row in kept}
@@ -220,4 +222,5 @@ ON CONFLICT (delivery_id) DO NOTHING
 
 async def replay(tx: Transaction, scope: Scope | None, delivery_ids: Sequence[UUID] | None) -> int:
     """Queue dead letters anew, those named or all of them; the answer is how many."""
+    tx.ring(Job.DRAIN)
     return await tx.execute(_REPLAY, scope.org_id if scope else None, delivery_ids, tx.now)

@@ -1,20 +1,85 @@
-from sqlalchemy import Index, SmallInteger, Table, Uuid
+from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, Table, Text, UniqueConstraint, Uuid, text
 
 from storage.schema import WORK, Identifier, Time, document, key, metadata, optional, org, required
+
+destinations = Table(
+    "destinations",
+    metadata,
+    key(),
+    org(),
+    required("channel", Identifier),
+    required("address_sha256", LargeBinary),
+    required("label", Text),
+    required("failures", Integer),
+    optional("failing_since", Time),
+    optional("told", Identifier),
+    optional("paused_until", Time),
+    optional("disabled_at", Time),
+    optional("disabled_reason", Text),
+    required("created_at", Time),
+    UniqueConstraint("org_id", "channel", "address_sha256"),
+    info=WORK,
+)
+"""Where messages go. `failures` counts since the last success; `told` is what its owner was told last."""
+
+messages = Table(
+    "messages",
+    metadata,
+    key(),
+    org(),
+    required("destination_id", Uuid),
+    optional("rule_id", Uuid),
+    required("channel", Identifier),
+    required("event", Identifier),
+    required("subject", Identifier),
+    document("payload"),
+    required("status", Identifier),
+    optional("error", Text),
+    required("attempts", Integer),
+    required("created_at", Time),
+    optional("settled_at", Time),
+    Index(None, "org_id", "id"),
+    Index(None, "org_id", "rule_id", "id"),
+    Index(None, "org_id", "destination_id", "id"),
+    Index("messages_dead_idx", "org_id", "destination_id", "id", postgresql_where=text("status = 'FAILED'")),
+    info=WORK,
+    postgresql_partition_by="RANGE (id)",  # UUIDv7: a month is a range of ids
+)
 
 outbox = Table(
     "outbox",
     metadata,
-    key(),
+    required("message_id", Uuid, primary_key=True),
     org(),
-    required("kind", Identifier),
-    required("destination", Identifier),
+    required("destination_id", Uuid),
     required("subject", Identifier),
-    document("payload"),
-    required("created_at", Time),
     required("due_at", Time),
     optional("claim_id", Uuid),
     required("attempts", SmallInteger),
-    Index(None, "org_id", "destination", "due_at", "id"),
+    Index(None, "org_id", "destination_id", "due_at", "message_id"),
+    Index(None, "destination_id", "subject", "message_id"),
     info=WORK,
+    postgresql_with={
+        "fillfactor": "50",
+        "autovacuum_vacuum_scale_factor": "0.01",
+        "autovacuum_vacuum_threshold": "500",
+        "autovacuum_vacuum_cost_delay": "0",
+    },
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    key(),
+    org(),
+    required("message_id", Uuid),
+    required("outcome", Identifier),
+    optional("status_code", Integer),
+    optional("error", Text),
+    optional("response", Text),
+    required("duration_ms", Integer),
+    required("started_at", Time),
+    Index(None, "org_id", "message_id", "id"),
+    info=WORK,
+    postgresql_partition_by="RANGE (id)",
 )

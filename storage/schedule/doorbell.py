@@ -24,6 +24,7 @@ class Job(StrEnum):
     """Every job that can be rung for."""
 
     DRAIN = "drain"
+    RELAY = "relay"
     SEAL = "seal"
 
 

@@ -52,6 +52,8 @@ async def test_every_tenant_table_has_its_tenant_and_an_index_for_it(services: S
             "flow_versions",
             "idempotency_keys",
             "provenance_checks",
+            "reconciliations",
+            "redelivery_requests",
             "slot_heads",
             "trails",
             "secrets",

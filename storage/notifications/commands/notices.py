@@ -1,0 +1,55 @@
+"""Raising triggers: a message for every rule that listens, in the transaction of the fact (integrations.md 12.2)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from domain.canonical import normalise
+from domain.notifications.rules import Listener
+from domain.notifications.triggers import Notice
+from storage.database import Transaction
+from storage.outbox.commands import NewMessage, enqueue
+from storage.scope import Scope
+
+_LISTENERS = """
+SELECT id AS rule_id, trigger, channel, destination_id, filter_flow_id, filter_environment_id
+FROM notification_rules
+WHERE org_id = $1 AND trigger = ANY($2::text[]) AND is_active AND archived_at IS NULL
+"""
+
+
+async def raise_notices(tx: Transaction, scope: Scope, notices: Sequence[Notice]) -> list[UUID]:
+    """Queue a message for each pair of notice and listening rule; the answer is the messages' ids."""
+    if not notices:
+        return []
+    triggers = sorted({notice.trigger.value for notice in notices})
+    listeners = [Listener(**row) for row in await tx.rows(_LISTENERS, scope.org_id, triggers)]
+    wanted = [(notice, listener) for notice in notices for listener in listeners if listener.wants(notice)]
+    return await enqueue(tx, scope, [message(notice, listener) for notice, listener in wanted])
+
+
+def message(notice: Notice, listener: Listener) -> NewMessage:
+    """What the outbox keeps for one rule."""
+    return NewMessage(
+        destination_id=listener.destination_id,
+        channel=listener.channel,
+        event=notice.trigger.value,
+        subject=notice.subject,
+        payload=payload_of(notice),
+        rule_id=listener.rule_id,
+    )
+
+
+def payload_of(notice: Notice) -> Mapping[str, Any]:
+    """A notice as it is kept with its message, in the names of the wire."""
+    return {
+        "triggerEvent": notice.trigger.value,
+        "severity": notice.severity.value,
+        "title": notice.title,
+        "message": notice.message,
+        "entityType": notice.entity_type,
+        "entityId": str(notice.entity_id),
+        "flowId": str(notice.flow_id) if notice.flow_id else None,
+        "environmentId": str(notice.environment_id) if notice.environment_id else None,
+        "data": normalise(dict(notice.data)),
+    }

@@ -1,0 +1,73 @@
+"""The outbox: messages written with the fact that causes them, claimed in leases, settled once (engineering.md 2.1)."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from storage.database import Transaction, columns_of
+from storage.schedule.doorbell import Job
+from storage.scope import Scope
+
+_DESTINATION = """
+INSERT INTO destinations (id, org_id, channel, address_sha256, label, failures, created_at)
+VALUES ($1, $2, $3, $4, $5, 0, $6)
+ON CONFLICT (org_id, channel, address_sha256) DO UPDATE SET label = excluded.label
+RETURNING id
+"""
+
+
+async def destination_for(tx: Transaction, scope: Scope, channel: str, address: str, label: str) -> UUID:
+    """The destination of an address, made if it is new.
+
+    `address` is whatever tells destinations of a channel apart (a URL, an e-mail address); only its hash is kept, for
+    it may be a secret. `label` is what people see of it.
+    """
+    digest = hashlib.sha256(address.encode()).digest()
+    made: UUID = await tx.value(_DESTINATION, tx.new_id(), scope.org_id, channel, digest, label, tx.now)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to be sent. Messages of one `subject` reach a destination in order."""
+
+    destination_id: UUID
+    channel: str
+    event: str
+    subject: str
+    payload: Mapping[str, Any]
+    rule_id: UUID | None = None
+
+
+_ENQUEUE = """
+WITH new AS (
+  SELECT m.*, d.disabled_at
+  FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::uuid[])
+    AS m(id, destination_id, channel, event, subject, payload, rule_id)
+  JOIN destinations d ON d.id = m.destination_id AND d.org_id = $1
+), kept AS (
+  INSERT INTO messages (id, org_id, destination_id, rule_id, channel, event, subject, payload, status, error,
+                        attempts, created_at, settled_at)
+  SELECT id, $1, destination_id, rule_id, channel, event, subject, payload,
+         CASE WHEN disabled_at IS NULL THEN 'PENDING' ELSE 'SKIPPED' END,
+         CASE WHEN disabled_at IS NOT NULL THEN 'The destination is disabled.' END,
+         0, $2, CASE WHEN disabled_at IS NOT NULL THEN $2 END
+  FROM new
+)
+INSERT INTO outbox (message_id, org_id, destination_id, subject, due_at, attempts)
+SELECT id, $1, destination_id, subject, $2, 0 FROM new WHERE disabled_at IS NULL
+"""
+
+
+async def enqueue(tx: Transaction, scope: Scope, new: Sequence[NewMessage]) -> list[UUID]:
+    """Keep messages and queue them, in the transaction of what they tell of; the answer is their ids, in order.
+
+    For a disabled destination the message is kept as SKIPPED.
+    """
+    rows = [(tx.new_id(), m.destination_id, m.channel, m.event, m.subject, dict(m.payload), m.rule_id) for m in new]
+    if rows:
+        tx.ring(Job.RELAY)
+        await tx.execute(_ENQUEUE, scope.org_id, tx.now, *columns_of(rows, 7))
+    return [row[0] for row in rows]
