@@ -5,14 +5,14 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
-from redis.exceptions import RedisError
 
+from cli.bell import ring
 from cli.installation import located, opened, read_settings
 from cli.output import note, printable, say, table
 from domain.errors import NotFound
 from storage.inbox.commands import replay
 from storage.inbox.queries import Backlog, DeliveryRow, backlog, dead_letters, queued
-from storage.schedule.doorbell import Job, nudge, open_redis
+from storage.schedule.doorbell import Job
 from storage.settings import Settings
 
 inbox = typer.Typer(help="Deliveries: waiting, dead, replayed.", no_args_is_help=True)
@@ -85,16 +85,4 @@ async def _replay(settings: Settings, ids: list[UUID] | None) -> None:
     if wanted and revived < len(wanted):
         note(f"{len(wanted) - revived} of the receipts named no dead letter.")
     if revived:
-        await _ring(settings)
-
-
-async def _ring(settings: Settings) -> None:
-    """Fails open: what is queued is found by the worker's next sweep."""
-    try:
-        if settings.redis_url:
-            async with open_redis(settings.redis_url) as redis:
-                await nudge(redis, Job.DRAIN)
-            return
-    except (RedisError, OSError, ValueError):
-        pass
-    note(f"The worker was not reached; it looks by itself every {settings.sweep_interval} seconds.")
+        await ring(settings, Job.DRAIN)

@@ -1,11 +1,16 @@
 """What an outbound channel offers: one message to one destination, and what a failure means (engineering.md 2.5)."""
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.errors import Invalid
+from domain.notifications.channel_config import checked_config
+from domain.notifications.rules import Channel
 from domain.retries import ErrorClass
 
 MAX_RESPONSE = 20 * 1024
@@ -70,6 +75,38 @@ class SendFailed(Exception):  # noqa: N818
         self.retry_after = retry_after
         self.gone = gone
         self.quick = quick
+
+
+_UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+
+
+def storable(text: str) -> str:
+    """What the other side said, fit to be kept and shown: at most MAX_RESPONSE characters, no control characters."""
+    return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_RESPONSE])
+
+
+def readable(name: str) -> str:
+    """A name of the wire as people read it: `GATE_BLOCKED` is "Gate blocked", `trailId` is "Trail id"."""
+    return _HUMP.sub(" ", name).replace("_", " ").capitalize()
+
+
+def details(message: Outgoing) -> Iterator[tuple[str, str]]:
+    """What a message is about beside its text, as pairs of label and value: the entity first, then the data."""
+    kind, entity = message.payload.get("entityType"), message.payload.get("entityId")
+    if kind and entity:
+        yield readable(kind), entity
+    for name, value in (message.payload.get("data") or {}).items():
+        if value is not None and value != entity:
+            yield readable(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def config_of(channel: Channel, target: Target) -> Mapping[str, Any]:
+    """The target's configuration, if it says where to send to. Raises SendFailed."""
+    try:
+        return checked_config(channel, target.config)
+    except Invalid as invalid:
+        raise SendFailed(ErrorClass.PERMANENT, f"The rule cannot be followed: {invalid.message}.") from None
 
 
 class Send(Protocol):

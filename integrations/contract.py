@@ -128,5 +128,7 @@ class Sender:
     """Headers stored with the delivery because `parse` reads them; never one that carries a signature or secret."""
     json_of: Callable[[Delivery], bytes] = attrgetter("body")
     """Where the JSON is: the body, or a part of it. Raises BadDelivery."""
+    takes_token: bool = False
+    """Whether a token in clear may stand in the place of a signature: for a config whose sender never signed."""
     validate_on_accept: bool = False
     """Whether the whole body is validated before the 202 (our own schema: GENERIC) rather than only its syntax."""

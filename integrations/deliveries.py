@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 from integrations.contract import BadDelivery
 
 _DELIVERY_ID = re.compile(r"[ -~]{1,255}")
+_REPOSITORY = re.compile(r"(?:[a-z+]+://[^/]+/+|[^/@:]+@[^/:]+:/*)([^\x00-\x20]{1,255}?)(?:\.git)?/?")
 _FALLBACK_SECONDS = 300
 _PATH_SEGMENTS = 10
 
@@ -22,6 +23,10 @@ Url = Annotated[str, StringConstraints(max_length=2048, pattern=r"^(https?://[^\
 """A web address that may stand behind a link, or the empty string."""
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{7,64}$", to_lower=True)]
 """A git object name, abbreviated or whole, SHA-1 or SHA-256; lower case once read."""
+Address = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[^\x00]*$")]
+"""Where a vendor's thing is, in the vendor's own form: a path, or what git clones from."""
+DeliveryId = Annotated[str, StringConstraints(pattern=r"^[ -~]{1,255}$")]
+"""The id of a delivery whose sender writes it into the body: the same text as a header may hold."""
 
 
 def utc_time(text: str) -> datetime:
@@ -65,6 +70,15 @@ def delivery_id(headers: Mapping[str, str], names: Sequence[str], body: bytes, n
     if not _DELIVERY_ID.fullmatch(headers[name]):
         raise BadDelivery(f"{name}: 1 to 255 printable ASCII characters expected", name)
     return headers[name]
+
+
+def repository_path(address: str | None) -> str | None:
+    """`owner/name` of the repository at a clone or web address: no host, no credentials, no `.git`.
+
+    None where the address names no host, such as a path on the sender's disk.
+    """
+    match = _REPOSITORY.fullmatch(address or "")
+    return match[1] if match else None
 
 
 def read(model: type[Model], body: bytes) -> Model:

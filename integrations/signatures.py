@@ -1,4 +1,4 @@
-"""The two proofs that senders put on a delivery: an HMAC of the body, and Standard Webhooks 1.0.
+"""The proofs that senders put on a delivery: an HMAC of the body, Standard Webhooks 1.0, or a token sent in clear.
 
 Every check works on bytes, goes through all secrets without stopping at a match, and raises BadSignature with a reason
 code for whatever header a stranger may send; nothing else escapes.
@@ -50,6 +50,18 @@ def check_standard_webhook(headers: Mapping[str, str], body: bytes, secrets: Seq
     keys = [key for secret in secrets for key in _keys(secret)]
     _check(f"{message_id}.{timestamp}.".encode() + body, keys, _v1_signatures(signatures))
     return message_id
+
+
+def check_token(header: str | None, secrets: Sequence[str]) -> None:
+    """Check that a header is one of the secrets, which proves who sends but not what (GitLab's `X-Gitlab-Token`).
+
+    A `whsec_…` secret never counts: its sender signs and does not send it in clear. Raises BadSignature: token_missing,
+    header_oversize, header_not_ascii, token_mismatch.
+    """
+    sent = sha256(_header(header, "token").encode()).digest()  # hashed, so that the time tells no secret's length
+    tokens = [secret.encode() for secret in secrets if secret and not secret.startswith(_SECRET_PREFIX)]
+    if not sum(compare_digest(sent, sha256(token).digest()) for token in tokens):
+        raise BadSignature("token_mismatch")
 
 
 def _header(value: str | None, name: str) -> str:

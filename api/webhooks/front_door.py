@@ -17,7 +17,7 @@ from api.webhooks.schemas import AcceptedOut
 from api.writers import WRITERS
 from domain.errors import Invalid, Unauthenticated
 from integrations import SENDERS
-from integrations.contract import BadDelivery, BadSignature, Delivery, Sender, Verified
+from integrations.contract import BadDelivery, BadSignature, Delivery, Proof, Sender, Verified
 from storage.facts.queries.webhooks import Door
 from storage.inbox.commands import Arrival
 
@@ -62,7 +62,7 @@ async def _receive(call: Call, source: str, config_id: UUID | None, raw: bytes) 
         raise Invalid(error.message) if not error.field else Invalid.of(error.field, error.message) from error
     receipt = await call.request.app[WRITERS].arrivals.submit(arrival, len(raw))
     if receipt is None:
-        raise _refusal(sender.source, "config_deleted", call)
+        raise _refusal(sender.source, "not_let_in", call)
     metrics.ACCEPTED.labels(sender.source, "fresh" if receipt.fresh else "duplicate").inc()
     call.request[RECEIPT_ID] = str(receipt.id)
     event = verified.event or "event"
@@ -78,7 +78,7 @@ async def _proven(
     try:
         return _prove(sender, await doors.find(sender.source, config_id), headers, raw, call)
     except BadSignature as error:
-        if error.reason not in {"signature_mismatch", "no_config"}:
+        if error.reason not in {"signature_mismatch", "token_mismatch", "no_config"}:
             raise
         return _prove(sender, await doors.find(sender.source, config_id, since=arrived), headers, raw, call)
 
@@ -95,6 +95,8 @@ def _prove(
     for door in found:
         try:
             verified = sender.verify(headers, raw, door.secrets, now)
+            if door.signed and verified.proof is Proof.TOKEN:
+                raise BadSignature("token_after_signature")  # noqa: TRY301 - one of the reasons of this door
         except BadSignature as error:
             reason = error.reason
         else:
@@ -127,6 +129,7 @@ def _arrival(sender: Sender, door: Door, verified: Verified, headers: dict[str, 
         headers=kept,
         body=raw,
         body_sha256=sha256(raw).digest(),
+        signed=verified.proof is Proof.SIGNED if sender.takes_token else None,
     )
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from storage.database import Database, Transaction
-from storage.facts.commands.status import lock_trails, refresh_status
+from storage.facts.commands.status import judge_trails, lock_trails
 from storage.facts.queries.heads import KEY_OF
 from storage.rebuild import LONG, Count, Progress
 from storage.scope import Scope
@@ -62,10 +62,6 @@ WITH fresh AS MATERIALIZED (
 SELECT (SELECT count(*) FROM dropped) + (SELECT count(*) FROM written)
 """  # noqa: S608 - SQL of our own
 
-_CHANGED = """
-SELECT count(*) FROM trails t JOIN unnest($1::uuid[], $2::text[]) AS b(id, status) USING (id) WHERE t.status <> b.status
-"""
-
 _STRAY_HEADS = """
 DELETE FROM slot_heads h
 WHERE h.org_id = $1 AND NOT EXISTS (SELECT FROM trails t WHERE t.id = h.trail_id AND t.org_id = h.org_id)
@@ -94,9 +90,7 @@ async def rebuild_heads(database: Database, scope: Scope) -> AsyncIterator[Progr
 async def _rebuild_chunk(tx: Transaction, scope: Scope, trail_ids: list[UUID]) -> int:
     trails = await lock_trails(tx, scope, trail_ids)
     heads: int = await tx.value(_HEADS, scope.org_id, trail_ids)
-    await refresh_status(tx, scope, trails)
-    judged: int = await tx.value(_CHANGED, [trail.id for trail in trails], [trail.status.value for trail in trails])
-    return heads + judged
+    return heads + len(await judge_trails(tx, scope, trails))
 
 
 _BUILT = """

@@ -13,7 +13,10 @@ from storage.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A delivery that proved itself, not yet kept."""
+    """A delivery that proved itself, not yet kept.
+
+    `signed` tells, for senders that may send a token instead, which of the two it was; None for all others.
+    """
 
     org_id: UUID
     config_id: UUID
@@ -23,6 +26,7 @@ class Arrival:
     headers: Mapping[str, str]
     body: bytes
     body_sha256: bytes
+    signed: bool | None = None
 
     @property
     def key(self) -> tuple[UUID, str]:
@@ -41,9 +45,15 @@ class Receipt:
 _ACCEPT = """
 WITH arrived AS (
   SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::bytea[],
-                       $10::bytea[], $11::int[])
-    AS a(id, org_id, config_id, source, delivery_id, event, headers, body, body_sha256, copies)
-  WHERE EXISTS (SELECT FROM webhook_configs c WHERE c.id = a.config_id AND c.is_active AND c.archived_at IS NULL)
+                       $10::bytea[], $11::bool[], $12::int[])
+    AS a(id, org_id, config_id, source, delivery_id, event, headers, body, body_sha256, signed, copies)
+  WHERE EXISTS (
+    SELECT FROM webhook_configs c WHERE c.id = a.config_id AND c.is_active AND c.archived_at IS NULL
+      AND (a.signed IS NOT FALSE OR c.signed_at IS NULL)
+  )
+), signing AS (
+  UPDATE webhook_configs SET signed_at = $1
+  WHERE signed_at IS NULL AND id IN (SELECT config_id FROM arrived WHERE signed)
 ), kept AS (
   INSERT INTO deliveries AS d (id, org_id, config_id, source, delivery_id, event, body_id, body_sha256, status,
                                duplicates, received_at)
@@ -72,8 +82,9 @@ SELECT config_id, delivery_id, id, body_id FROM kept
 async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
     """Keep deliveries and queue them; the receipts are in the order of `arrivals`.
 
-    None stands for a delivery whose config lets its sender in no more: whoever proved it may have known the config
-    from before. The statement that keeps a delivery is the one that asks.
+    None stands for a delivery whose config lets its sender in no more, or not by a token any more: whoever proved it
+    may have known the config from before. The statement that keeps a delivery is the one that asks. The first signed
+    delivery of a sender that may also send a token is noted with the config.
     A copy of a known delivery raises its counter and answers the first receipt. A copy of a dead-lettered one brings
     it back to life with the bytes that came now (ARCHITECTURE.md 4.3, webhook answer).
     """
@@ -93,12 +104,13 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
             dict(arrival.headers),
             arrival.body,
             arrival.body_sha256,
+            arrival.signed,
             copies[key],
         )
         for key, arrival in sorted(first.items())
     ]
     tx.ring(Job.DRAIN)
-    kept = await tx.rows(_ACCEPT, tx.now, *columns_of(rows, 10))
+    kept = await tx.rows(_ACCEPT, tx.now, *columns_of(rows, 11))
     ours = {row[0] for row in rows}
     receipts = {(row["config_id"], row["delivery_id"]): Receipt(row["id"], row["id"] in ours) for row in kept}
     answers: list[Receipt | None] = []

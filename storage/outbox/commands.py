@@ -53,7 +53,7 @@ WITH new AS (
   SELECT id, $1, destination_id, rule_id, channel, event, subject, payload,
          CASE WHEN disabled_at IS NULL THEN 'PENDING' ELSE 'SKIPPED' END,
          CASE WHEN disabled_at IS NOT NULL THEN 'The destination is disabled.' END,
-         0, $2, CASE WHEN disabled_at IS NOT NULL THEN $2 END
+         0, $2, CASE WHEN disabled_at IS NOT NULL THEN $2::timestamptz END
   FROM new
 )
 INSERT INTO outbox (message_id, org_id, destination_id, subject, due_at, attempts)

@@ -13,6 +13,7 @@ destinations = Table(
     required("failures", Integer),
     optional("failing_since", Time),
     optional("told", Identifier),
+    optional("paused_at", Time),
     optional("paused_until", Time),
     optional("disabled_at", Time),
     optional("disabled_reason", Text),
@@ -38,10 +39,10 @@ messages = Table(
     required("attempts", Integer),
     required("created_at", Time),
     optional("settled_at", Time),
-    Index(None, "org_id", "id"),
-    Index(None, "org_id", "rule_id", "id"),
-    Index(None, "org_id", "destination_id", "id"),
-    Index("messages_dead_idx", "org_id", "destination_id", "id", postgresql_where=text("status = 'FAILED'")),
+    Index(None, "org_id", "created_at", "id"),
+    Index(None, "org_id", "rule_id", "created_at", "id"),
+    Index(None, "org_id", "destination_id", "created_at", "id"),
+    Index("messages_dead_idx", "org_id", "created_at", "id", postgresql_where=text("status = 'FAILED'")),
     info=WORK,
     postgresql_partition_by="RANGE (id)",  # UUIDv7: a month is a range of ids
 )

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from pydantic import Field
 
 from integrations.contract import BadDelivery
-from integrations.deliveries import Commit, Payload, Text, Url, VendorTime, delivery_id, read, utc_time
+from integrations.deliveries import (
+    Address,
+    Commit,
+    DeliveryId,
+    Payload,
+    Text,
+    Url,
+    VendorTime,
+    delivery_id,
+    read,
+    repository_path,
+    utc_time,
+)
 
 NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 NAMES = ("x-first-id", "x-second-id")
@@ -122,3 +134,57 @@ def test_unreadable_times_are_refused_where_asked_for_and_absent_in_vendors_payl
 @pytest.mark.parametrize("value", [b"1772532257", b"null", b"{}", b"true"])
 def test_times_that_are_no_text_are_absent(value: bytes) -> None:
     assert read(Outer, b'{"at": %s}' % value).at is None
+
+
+class Named(Payload):
+    id: DeliveryId = "d-1"
+    address: Address = ""
+
+
+@pytest.mark.parametrize("good", ["~", " ", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "x" * 255])
+def test_an_id_in_the_body_may_be_what_one_in_a_header_may(good: str) -> None:
+    assert read(Named, b'{"id": "%s"}' % good.encode()).id == delivery_id({"x-first-id": good}, NAMES, b"", NOW)
+
+
+@pytest.mark.parametrize("bad", ["", "x" * 256, "\u00e9", "a\\nb", "a\\n", "\\u0000"])
+def test_other_ids_in_the_body_are_refused_by_name(bad: str) -> None:
+    with pytest.raises(BadDelivery) as refused:
+        read(Named, f'{{"id": "{bad}"}}'.encode())
+    assert refused.value.field == "id"
+
+
+@pytest.mark.parametrize("bad", ["x" * 2049, "a\\u0000"])
+def test_addresses_are_bounded(bad: str) -> None:
+    with pytest.raises(BadDelivery, match="address"):
+        read(Named, f'{{"address": "{bad}"}}'.encode())
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("https://github.com/northwind-labs/parcel-tracker", "northwind-labs/parcel-tracker"),
+        ("https://github.com/northwind-labs/parcel-tracker.git", "northwind-labs/parcel-tracker"),
+        ("https://github.com/northwind-labs/parcel-tracker/", "northwind-labs/parcel-tracker"),
+        ("https://ada:s3cret@git.northwind.example/labs/tracker.git", "labs/tracker"),
+        ("git@gitlab.com:labs/depot/tracker.git", "labs/depot/tracker"),
+        ("ssh://git@git.northwind.example:7999/labs/tracker.git", "labs/tracker"),
+        ("git+ssh://git@git.northwind.example/labs/tracker", "labs/tracker"),
+        ("https://github.com/labs/github.io", "labs/github.io"),
+        ("/srv/git/tracker.git", None),
+        ("https://github.com", None),
+        ("https://github.com/", None),
+        ("https://github.com/a b", None),
+        ("https://github.com/" + "x" * 256, None),
+        ("tracker", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_a_repository_is_known_by_its_path_alone(address: str | None, path: str | None) -> None:
+    assert repository_path(address) == path
+
+
+@given(st.text("ht+:/@.git a\0", max_size=300) | st.text(max_size=50))
+def test_no_address_gives_a_path_that_cannot_be_stored(address: str) -> None:
+    path = repository_path(address)
+    assert path is None or (0 < len(path) <= 255 and "\0" not in path)

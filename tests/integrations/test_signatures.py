@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
 from integrations.contract import BadSignature
-from integrations.signatures import TOLERANCE, check_body_hmac, check_standard_webhook
+from integrations.signatures import TOLERANCE, check_body_hmac, check_standard_webhook, check_token
 
 # GitHub, "Validating webhook deliveries"
 GITHUB_SECRET = "It's a Secret to Everybody"
@@ -191,6 +191,55 @@ class TestStandardWebhooks:
         sent = SW_HEADERS | headers
         if sent != SW_HEADERS:
             reason(lambda: check_standard_webhook(sent, SW_BODY, [SW_SECRET], SW_NOW))
+
+
+TOKEN = "correct horse battery staple"
+
+
+def token_reason(header: str | None, *secrets: str) -> str:
+    return reason(lambda: check_token(header, secrets or (TOKEN,)))
+
+
+class TestToken:
+    @pytest.mark.parametrize("secrets", [(TOKEN,), ("new", TOKEN), (TOKEN, "new"), (TOKEN, SW_SECRET, "", "ünicode")])
+    def test_any_of_the_secrets_will_do(self, secrets: tuple[str, ...]) -> None:
+        check_token(TOKEN, secrets)
+
+    @pytest.mark.parametrize(
+        ("header", "expected"),
+        [
+            (None, "token_missing"),
+            ("", "token_missing"),
+            ("é" * 8, "header_not_ascii"),
+            ("\udce9", "header_not_ascii"),
+            ("a" * 1025, "header_oversize"),
+            (TOKEN[:-1], "token_mismatch"),
+            (TOKEN + " ", "token_mismatch"),
+            (TOKEN.upper(), "token_mismatch"),
+            ("\0", "token_mismatch"),
+        ],
+    )
+    def test_each_refusal_has_its_reason(self, header: str | None, expected: str) -> None:
+        assert token_reason(header) == expected
+
+    @pytest.mark.parametrize("secret", [SW_SECRET, "whsec_", "whsec_not base64!"])
+    def test_a_secret_that_signs_is_never_a_token(self, secret: str) -> None:
+        assert token_reason(secret, secret, TOKEN) == "token_mismatch"
+        assert token_reason(secret.removeprefix("whsec_") or "whsec_", secret, TOKEN) == "token_mismatch"
+
+    def test_the_empty_secret_opens_nothing(self) -> None:
+        assert token_reason("", "", TOKEN) == "token_missing"
+        assert token_reason("whatever", "") == "token_mismatch"
+
+    @given(st.text("!#$%&'()*+,-./:;<=>?@AZaz09", min_size=1, max_size=60), st.lists(st.text(max_size=8), max_size=3))
+    def test_exactly_the_configured_token_holds(self, token: str, others: list[str]) -> None:
+        check_token(token, [*others, token])
+        if token not in others:
+            assert token_reason(token, *others, "never") == "token_mismatch"
+
+    @given(any_header)
+    def test_no_header_does_worse_than_being_refused(self, header: str) -> None:
+        token_reason(header)
 
 
 def test_vectors_agree_with_plain_hashing() -> None:

@@ -6,11 +6,13 @@ from uuid import UUID
 
 from domain.audit import AuditName, Event
 from domain.canonical import normalise
-from domain.facts.attestations import Attestation, NewAttestation
+from domain.facts.attestations import Attestation, NewAttestation, ResultStatus
 from domain.facts.records import ATTESTATION
+from domain.notifications.triggers import Notice, attestation_failed
 from storage.audit.commands import append
 from storage.database import Transaction, columns_of
 from storage.facts.commands.status import LockedTrail, lock_trails, refresh_status
+from storage.notifications.commands.notices import raise_notices
 from storage.scope import Scope
 
 _RECORD = """
@@ -63,6 +65,7 @@ async def record_on_trails(
         *columns_of([[row[column] for column in _WRITTEN] for row in rows], len(_WRITTEN)),
         *columns_of(_heads(rows, new), 8),
     )
+    await raise_notices(tx, scope, _notices(trails, rows))
     await refresh_status(tx, scope, trails)
     events = [_event(attestation, row) for attestation, row in zip(new, rows, strict=True)]
     await append(tx, scope, events, [("attestations", row["trail_id"]) for row in rows])
@@ -134,6 +137,17 @@ def _heads(rows: Sequence[Mapping[str, Any]], new: Sequence[NewAttestation]) -> 
 
 def _recency(head: tuple[Any, ...]) -> tuple[Any, UUID]:
     return head[7], head[5]
+
+
+def _notices(trails: Sequence[LockedTrail], rows: Sequence[Mapping[str, Any]]) -> list[Notice]:
+    failed = [row for row in rows if row["status"] == ResultStatus.FAILED]
+    flows = {trail.id: trail.flow_id for trail in trails} if failed else {}
+    return [
+        attestation_failed(
+            row["id"], row["trail_id"], flows[row["trail_id"]], row["name"] or row["type"], row["details"]
+        )
+        for row in failed
+    ]
 
 
 def _event(new: NewAttestation, row: Mapping[str, Any]) -> Event:

@@ -8,9 +8,11 @@ from uuid import UUID
 from domain.audit import Actor, AuditName, Event
 from domain.facts.attestations import ResultStatus
 from domain.facts.records import ATTESTATION_RESULT
+from domain.notifications.triggers import Notice, attestation_failed
 from storage.audit.commands import append
 from storage.database import Transaction, columns_of
 from storage.facts.commands.status import lock_trails, refresh_status
+from storage.notifications.commands.notices import raise_notices
 from storage.scope import Scope
 
 
@@ -45,8 +47,9 @@ WITH added AS (
   UPDATE slot_heads h SET status = newest.status, result_n = newest.n
   FROM newest WHERE h.trail_id = ANY($10::uuid[]) AND h.attestation_id = newest.attestation_id
 )
-SELECT id, org_id, attestation_id, n, status, reason, details, processor, evidence_id, created_at
-FROM added ORDER BY id
+SELECT r.id, r.org_id, r.attestation_id, r.n, r.status, r.reason, r.details, r.processor, r.evidence_id, r.created_at,
+       coalesce(a.name, a.type) AS label
+FROM added r JOIN attestations a ON a.id = r.attestation_id ORDER BY r.id
 """
 
 
@@ -71,8 +74,15 @@ async def add_results(tx: Transaction, scope: Scope, new: Sequence[NewResult]) -
     ]
     trail_ids = [trail.id for trail in trails]
     added = await tx.rows(_ADD, scope.org_id, tx.now, *columns_of(rows, 7), trail_ids)
+    flows = {trail.id: trail.flow_id for trail in trails}
+    failed = [(row, drafts[row["id"]]) for row in added if row["status"] == ResultStatus.FAILED]
+    await raise_notices(tx, scope, [_notice(row, result, flows[result.trail_id]) for row, result in failed])
     await refresh_status(tx, scope, trails)
     await append(tx, scope, [_event(drafts[row["id"]], row) for row in added])
+
+
+def _notice(row: Mapping[str, Any], result: NewResult, flow_id: UUID) -> Notice:
+    return attestation_failed(row["attestation_id"], result.trail_id, flow_id, row["label"], result.details)
 
 
 def _event(result: NewResult, row: Mapping[str, Any]) -> Event:

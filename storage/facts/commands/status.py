@@ -1,4 +1,4 @@
-"""Holding trails, and keeping their status: every fact on a trail ends here."""
+"""Holding trails, and keeping their status: every fact on a trail ends here, and its notices begin here."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,12 @@ from uuid import UUID
 from domain.errors import NotFound
 from domain.facts.evaluation import Asked, trail_status
 from domain.facts.trails import TrailStatus
+from domain.notifications.triggers import trail_non_compliant
 from storage.database import Transaction, columns_of
 from storage.facts.queries.artifacts import candidates_of
 from storage.facts.queries.heads import heads_of
 from storage.facts.queries.requirements import asked_by
+from storage.notifications.commands.notices import raise_notices
 from storage.scope import Scope
 
 
@@ -49,10 +51,20 @@ FROM unnest($2::uuid[], $3::text[]) AS s(id, status) WHERE t.id = s.id
 
 
 async def refresh_status(tx: Transaction, scope: Scope, trails: Sequence[LockedTrail]) -> None:
-    """Judge locked trails anew from their heads and artifacts, and keep what changed."""
+    """Judge locked trails anew, and tell of those that turned NON_COMPLIANT."""
+    changed = await judge_trails(tx, scope, trails)
+    fallen = [trail for trail, status in changed if status is TrailStatus.NON_COMPLIANT]
+    await raise_notices(tx, scope, [trail_non_compliant(one.id, one.flow_id, one.asked.flow_name) for one in fallen])
+
+
+async def judge_trails(
+    tx: Transaction, scope: Scope, trails: Sequence[LockedTrail]
+) -> list[tuple[LockedTrail, TrailStatus]]:
+    """Judge locked trails by their heads and artifacts, and keep what changed: the answer, with the new status."""
     heads = await heads_of(tx, [trail.id for trail in trails])
     artifacts = await candidates_of(tx, scope, [trail.id for trail in trails if trail.asked.requirements.artifacts])
     verdicts = [trail_status(trail.asked, heads[trail.id], artifacts.get(trail.id, ())) for trail in trails]
-    changed = [(trail.id, now.value) for trail, now in zip(trails, verdicts, strict=True) if now != trail.status]
+    changed = [(trail, now) for trail, now in zip(trails, verdicts, strict=True) if now != trail.status]
     if changed:
-        await tx.execute(_SET_STATUS, tx.now, *columns_of(changed, 2))
+        await tx.execute(_SET_STATUS, tx.now, *columns_of([(trail.id, now.value) for trail, now in changed], 2))
+    return changed

@@ -1,5 +1,6 @@
 """Reading trails."""
 
+import re
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -60,21 +61,29 @@ async def list_flow_trails(
 
 
 _OF_COMMITS = """
-SELECT DISTINCT ON (t.flow_id, t.git_commit_sha) t.id, t.flow_id, t.git_commit_sha
-FROM trails t JOIN unnest($2::uuid[], $3::text[]) AS wanted(flow_id, commit)
-  ON t.flow_id = wanted.flow_id AND t.git_commit_sha = wanted.commit
-WHERE t.org_id = $1
-ORDER BY t.flow_id, t.git_commit_sha, t.created_at DESC, t.id DESC
+SELECT wanted.flow_id, wanted.first AS commit, found.id
+FROM unnest($2::uuid[], $3::text[], $4::text[]) AS wanted(flow_id, first, last)
+CROSS JOIN LATERAL (
+  SELECT t.id FROM trails t
+  WHERE t.org_id = $1 AND t.flow_id = wanted.flow_id AND t.git_commit_sha BETWEEN wanted.first AND wanted.last
+  ORDER BY t.created_at DESC, t.id DESC LIMIT 1
+) found
 """
+_ABBREVIATED = re.compile(r"[0-9a-f]{7,39}")
 
 
 async def newest_trails_of_commits(
     reader: Reader, scope: Scope, wanted: Sequence[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], UUID]:
-    """For each (flow, commit) that has a trail, the newest one's id."""
+    """For each (flow, commit) that has a trail, the newest one's id. An abbreviated commit finds what it begins."""
     flows, commits = [flow for flow, _ in wanted], [commit for _, commit in wanted]
-    rows = await reader.rows(_OF_COMMITS, scope.org_id, flows, commits)
-    return {(row["flow_id"], row["git_commit_sha"]): row["id"] for row in rows}
+    rows = await reader.rows(_OF_COMMITS, scope.org_id, flows, commits, [_last_of(commit) for commit in commits])
+    return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
+
+
+def _last_of(commit: str) -> str:
+    """The end of the range of commits that this one may stand for."""
+    return commit + "g" if _ABBREVIATED.fullmatch(commit) else commit  # g: the first letter behind the digits
 
 
 async def flows_of_trails(reader: Reader, scope: Scope, trail_ids: Sequence[UUID]) -> dict[UUID, UUID]:

@@ -42,11 +42,13 @@ class Door:
     config_id: UUID
     org_id: UUID
     source: str
+    signed: bool
+    """Its sender signs: a token alone is not enough any more."""
     secrets: tuple[str, ...]
 
 
 _DOORS = """
-SELECT c.id, c.org_id, c.source, c.secret_id,
+SELECT c.id, c.org_id, c.source, c.secret_id, c.signed_at IS NOT NULL AS signed,
        CASE WHEN c.previous_until > now() THEN c.previous_secret_id END AS previous_secret_id
 FROM webhook_configs c JOIN organisations o ON o.id = c.org_id
 WHERE c.source = $1 AND c.is_active AND c.archived_at IS NULL
@@ -62,7 +64,13 @@ async def doors(reader: Reader, envelope: Envelope, source: str, config_id: UUID
     ids = [secret_id for row in rows for secret_id in _secret_ids(row)]
     texts = await open_secrets(reader, envelope, ids, SECRET_PURPOSE)
     return [
-        Door(row["id"], row["org_id"], row["source"], tuple(texts[secret_id] for secret_id in _secret_ids(row)))
+        Door(
+            row["id"],
+            row["org_id"],
+            row["source"],
+            signed=row["signed"],
+            secrets=tuple(texts[secret_id] for secret_id in _secret_ids(row)),
+        )
         for row in rows
     ]
 

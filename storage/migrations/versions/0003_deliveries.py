@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("failing_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("told", sa.Text(collation="C"), nullable=True),
+        sa.Column("paused_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("paused_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("disabled_reason", sa.Text(), nullable=True),
@@ -68,12 +69,18 @@ def upgrade() -> None:
     op.create_index(
         "messages_dead_idx",
         "messages",
-        ["org_id", "destination_id", "id"],
+        ["org_id", "created_at", "id"],
         postgresql_where=sa.text("status = 'FAILED'"),
     )
-    op.create_index(op.f("messages_org_id_destination_id_id_idx"), "messages", ["org_id", "destination_id", "id"])
-    op.create_index(op.f("messages_org_id_id_idx"), "messages", ["org_id", "id"])
-    op.create_index(op.f("messages_org_id_rule_id_id_idx"), "messages", ["org_id", "rule_id", "id"])
+    op.create_index(
+        op.f("messages_org_id_destination_id_created_at_id_idx"),
+        "messages",
+        ["org_id", "destination_id", "created_at", "id"],
+    )
+    op.create_index(op.f("messages_org_id_created_at_id_idx"), "messages", ["org_id", "created_at", "id"])
+    op.create_index(
+        op.f("messages_org_id_rule_id_created_at_id_idx"), "messages", ["org_id", "rule_id", "created_at", "id"]
+    )
     op.create_table(
         "notification_readers",
         sa.Column("org_id", sa.Uuid(), nullable=False),

@@ -22,6 +22,15 @@ def recorded(name: str) -> bytes:
     return (FIXTURES / "github" / f"{name}.json").read_bytes()
 
 
+def proof(source: str, body: bytes, secret: str = SECRET) -> dict[str, str]:
+    """The least that a sender must send to be believed."""
+    if source == "AZURE_DEVOPS":
+        return {"X-Trailgate-Token": secret}
+    if source == "BITBUCKET":
+        return {"X-Hub-Signature": sign(body, secret), "X-Event-Key": "repo:push"}
+    return {"X-Hub-Signature-256": sign(body, secret)}
+
+
 def github_headers(body: bytes, event: str | None = "workflow_run", secret: str = SECRET) -> dict[str, str]:
     headers = {
         "X-Hub-Signature-256": sign(body, secret),

@@ -1,0 +1,294 @@
+"""What Azure DevOps' events mean to us (Microsoft's "Service hooks events" and the payloads really sent).
+
+Microsoft's samples promise no commit in the events of pipelines and releases. Real ones have it; where it is missing
+the event keeps our name but there is nothing to record it on.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+
+from integrations.azure_devops.payloads import (
+    Author,
+    Build,
+    BuildCompleted,
+    CodePushed,
+    Deployment,
+    DeploymentChanged,
+    GitRepository,
+    Identity,
+    JobStateChanged,
+    Links,
+    Notification,
+    PullRequest,
+    PullRequestChanged,
+    RunOfPipeline,
+    RunStateChanged,
+    StageStateChanged,
+    Step,
+)
+from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
+from integrations.deliveries import read
+
+_BRANCH = "refs/heads/"
+_APPROVING_VOTE = 5
+_TEST_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+_WHOLE_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SOURCE_GET_VERSION = re.compile(r"[^:]*:(refs/[^:]+):([0-9a-fA-F]{7,64})")
+
+_OUTCOMES: Mapping[str, tuple[str, str | None]] = {
+    "succeeded": ("succeeded", "PASSED"),
+    "failed": ("failed", "FAILED"),
+    # Something in it failed, and the pipeline was told to go on all the same: that is no pass.
+    "partiallySucceeded": ("failed", "FAILED"),
+    "succeededWithIssues": ("failed", "FAILED"),
+    # A check or a person said no, or the agent was lost on the way.
+    "rejected": ("failed", "FAILED"),
+    "abandoned": ("failed", "FAILED"),
+    # Nobody looked at the code, so there is nothing to attest; an earlier result stands.
+    "canceled": ("cancelled", None),
+    "stopped": ("cancelled", None),
+    "skipped": ("skipped", None),
+}
+"""How our event ends and which status it attests. A result not listed here is refused, never taken for a pass."""
+
+
+def parse(delivery: Delivery, /) -> Parsed:
+    """Read one event; those we do not know become `azure_devops.<eventType>` with nothing to record.
+
+    What the button "Test" sends is Microsoft's sample, not evidence of anything: a ping. Raises BadDelivery naming the
+    field.
+    """
+    notification = read(Notification, delivery.body)
+    if notification.subscription_id == _TEST_SUBSCRIPTION:
+        return Parsed("ping")
+    reader = _READERS.get(notification.event_type)
+    return reader(delivery.body) if reader else _kept(notification)
+
+
+def _build(body: bytes) -> Parsed:
+    event = read(BuildCompleted, body)
+    build, name = event.resource, event.resource.definition.name
+    requests = [request.requested_for for request in build.requests]
+    actor = _name(build.requested_for, *requests)
+    field, result = ("result", build.result) if build.result else ("status", build.status)
+    ending, status = _outcome(f"resource.{field}", result)
+    trail = _trail_of_build(build, actor)
+    attestation = _attestation("BUILD", status, name, f"build {name}: {result}", trail.build_url)
+    return Parsed(f"build.{ending}", actor, trail, attestation, event.created_date)
+
+
+def _push(body: bytes) -> Parsed:
+    """A trail for the tip of a branch: the first one, if the push moved several. Tags and deletions are kept only."""
+    event = read(CodePushed, body)
+    push, actor = event.resource, _name(event.resource.pushed_by)
+    tips = [
+        update for update in push.ref_updates if update.name.startswith(_BRANCH) and update.new_object_id.strip("0")
+    ]
+    if not tips:
+        return _kept(event, actor)
+    commit = tips[0].new_object_id
+    written = next((pushed.author for pushed in push.commits if pushed.commit_id == commit), None)
+    trail = _trail(commit, _branch(tips[0].name), _full_name(push.repository), actor, written)
+    return Parsed("push", actor, trail, observed_at=event.created_date)
+
+
+def _pull_request(body: bytes) -> Parsed:
+    """`git.pullrequest.merged` says that a merge was tried, mostly as a test: only a completed one is merged."""
+    event = read(PullRequestChanged, body)
+    request, author = event.resource, _name(event.resource.created_by)
+    action = event.event_type.rpartition(".")[2]
+    if action == "merged" and request.status != "completed":
+        action = "merge_attempted"
+    trail = TrailHint(
+        commit=request.last_merge_source_commit.commit_id,
+        branch=_branch(request.source_ref_name),
+        author=author,
+        repository=_full_name(request.repository),
+        pull_request=str(request.pull_request_id),
+        pull_request_reviewer=_approver(request),
+    )
+    return Parsed(f"pull_request.{action}", author, trail, observed_at=event.created_date)
+
+
+def _run(body: bytes) -> Parsed:
+    event = read(RunStateChanged, body)
+    run, name = event.resource.run, event.resource.pipeline.name
+    actor = _name(event.resource.requested_for)
+    trail = _trail_of_run(event.resource, run.links)
+    if run.state == "inProgress":
+        return Parsed("build.started", actor, trail, observed_at=event.created_date)
+    if run.state != "completed":
+        return _kept(event, actor)
+    ending, status = _outcome("resource.run.result", run.result)
+    attestation = _attestation("BUILD", status, name, f"pipeline {name}: {run.result}", _web(run.links))
+    return Parsed(f"build.{ending}", actor, trail, attestation if trail else (), event.created_date)
+
+
+def _stage(body: bytes) -> Parsed:
+    event = read(StageStateChanged, body)
+    return _check(event, event.resource, "stage", event.resource.stage, _title(event.resource.stage))
+
+
+def _job(body: bytes) -> Parsed:
+    event = read(JobStateChanged, body)
+    name = f"{_title(event.resource.stage)}/{_title(event.resource.job)}"
+    return _check(event, event.resource, "job", event.resource.job, name)
+
+
+def _check(event: Notification, pipeline: RunOfPipeline, what: str, step: Step, name: str) -> Parsed:
+    """Named after its pipeline too: "Job" is what most of them are called, and one must not hide another's failure."""
+    actor = _name(pipeline.requested_for)
+    if step.state != "completed":
+        return _kept(event, actor)
+    ending, status = _outcome(f"resource.{what}.result", step.result)
+    trail = _trail_of_run(pipeline, step.links)
+    full_name = f"{pipeline.pipeline.name}/{name}"
+    details = f"{what} {full_name}: {step.result}"
+    attestation = _attestation("CHECK", status, f"check/{full_name}", details, _web(step.links))
+    return Parsed(f"check.{ending}", actor, trail, attestation if trail else (), event.created_date)
+
+
+def _deployment_started(body: bytes) -> Parsed:
+    event = read(DeploymentChanged, body)
+    actor = _deployer(event.resource)
+    return Parsed("deployment.started", actor, _trail_of_release(event.resource), observed_at=event.created_date)
+
+
+def _deployment_completed(body: bytes) -> Parsed:
+    event = read(DeploymentChanged, body)
+    environment = event.resource.environment
+    ending, status = _outcome("resource.environment.status", environment.status)
+    trail = _trail_of_release(event.resource)
+    details = f"deployment to {environment.name}: {environment.status}"
+    url = _web(environment.release.links) if environment.release else None
+    attestation = _attestation("DEPLOYMENT", status, f"deployment/{environment.name}", details, url)
+    actor = _deployer(event.resource)
+    return Parsed(f"deployment.{ending}", actor, trail, attestation if trail else (), event.created_date)
+
+
+def _kept(notification: Notification, actor: str | None = None) -> Parsed:
+    return Parsed(f"azure_devops.{notification.event_type}", actor)
+
+
+def _outcome(field: str, result: str | None) -> tuple[str, str | None]:
+    if result is None or result not in _OUTCOMES:
+        raise BadDelivery(f"{field}: one of {', '.join(_OUTCOMES)} expected", field)
+    return _OUTCOMES[result]
+
+
+def _attestation(
+    type_: str, status: str | None, name: str, details: str, url: str | None
+) -> tuple[AttestationHint, ...]:
+    return (AttestationHint(type_, status, name or None, details, url),) if status else ()
+
+
+def _name(*identities: Identity | None) -> str | None:
+    return next((name for who in identities if who and (name := who.display_name or who.unique_name)), None)
+
+
+def _title(step: Step) -> str:
+    return step.display_name or step.name
+
+
+def _web(links: Links | None) -> str | None:
+    return (links.web.href or None) if links and links.web else None
+
+
+def _branch(ref: str | None) -> str | None:
+    """Pull requests name their branch with or without `refs/heads/`; other refs are no branches."""
+    branch = (ref or "").removeprefix(_BRANCH)
+    return branch if branch and not branch.startswith("refs/") else None
+
+
+def _full_name(repository: GitRepository) -> str:
+    return f"{repository.project.name}/{repository.name}"
+
+
+def _approver(request: PullRequest) -> str | None:
+    return _name(*(r for r in request.reviewers if r.vote >= _APPROVING_VOTE and not r.is_container))
+
+
+def _deployer(deployment: Deployment) -> str | None:
+    return _name(deployment.deployment.requested_for) if deployment.deployment else None
+
+
+def _trail(
+    commit: str,
+    branch: str | None,
+    repository: str | None,
+    actor: str | None,
+    written: Author | None,
+    *,
+    build_url: str | None = None,
+) -> TrailHint:
+    return TrailHint(
+        commit=commit,
+        branch=branch,
+        author=(written.name if written else None) or actor,
+        author_email=(written.email if written else None) or None,
+        repository=repository or None,
+        build_url=build_url,
+    )
+
+
+def _trail_of_build(build: Build, actor: str | None) -> TrailHint:
+    old = _SOURCE_GET_VERSION.fullmatch(build.source_get_version or "")
+    commit = build.source_version or (old[2].lower() if old else None)
+    branch, number = build.source_branch or (old[1] if old else None), None
+    if build.trigger_info and build.trigger_info.pr_source_sha:
+        commit = build.trigger_info.pr_source_sha
+        branch, number = build.trigger_info.pr_source_branch, build.trigger_info.pr_number or None
+    if commit is None:
+        raise BadDelivery("resource.sourceVersion: Field required", "resource.sourceVersion")
+    repository = build.repository.name if build.repository else None
+    if build.repository and build.repository.type == "TfsGit" and build.project:
+        repository = f"{build.project.name}/{repository}"
+    return TrailHint(
+        commit=commit,
+        branch=_branch(branch),
+        author=actor,
+        repository=repository or None,
+        build_url=_web(build.links),
+        pull_request=number,
+    )
+
+
+def _trail_of_run(pipeline: RunOfPipeline, links: Links | None) -> TrailHint | None:
+    resources = pipeline.run.resources
+    own = resources.repositories.own if resources and resources.repositories else None
+    if own is None or own.version is None:
+        return None
+    changes = [repository.change for repository in pipeline.repositories if repository.change]
+    written = next((change.author for change in changes if change.version == own.version), None)
+    repository = own.repository.full_name if own.repository else None
+    actor = _name(pipeline.requested_for)
+    return _trail(own.version, _branch(own.ref_name), repository, actor, written, build_url=_web(links))
+
+
+def _trail_of_release(deployment: Deployment) -> TrailHint | None:
+    """The trail of the commit that the release's primary artifact was made of, where that came from git."""
+    deployed = deployment.deployment.release if deployment.deployment else None
+    artifacts = [
+        artifact for release in (deployed, deployment.release) if release for artifact in release.artifacts or ()
+    ]
+    reference = next((artifact.definition_reference for artifact in artifacts if artifact.is_primary), None)
+    source = reference.source_version if reference else None
+    commit = (source.id or "").lower() if source else ""
+    if not _WHOLE_SHA.fullmatch(commit):
+        return None
+    deployer = _deployer(deployment)
+    return TrailHint(commit=commit, author=deployer, deployment_actor=deployer)
+
+
+_READERS: Mapping[str, Callable[[bytes], Parsed]] = {
+    "build.complete": _build,
+    "git.push": _push,
+    "git.pullrequest.created": _pull_request,
+    "git.pullrequest.updated": _pull_request,
+    "git.pullrequest.merged": _pull_request,
+    "ms.vss-pipelines.run-state-changed-event": _run,
+    "ms.vss-pipelines.stage-state-changed-event": _stage,
+    "ms.vss-pipelines.job-state-changed-event": _job,
+    "ms.vss-release.deployment-started-event": _deployment_started,
+    "ms.vss-release.deployment-completed-event": _deployment_completed,
+}

@@ -1,0 +1,185 @@
+"""What Bitbucket's events mean to us (Atlassian's "Event payloads" of Bitbucket Cloud and of Bitbucket Data Center)."""
+
+from collections.abc import Callable, Mapping
+
+from integrations.bitbucket.payloads import (
+    Account,
+    ApprovedEvent,
+    Author,
+    CommitStatusEvent,
+    DataCenterEvent,
+    DataCenterPullRequestEvent,
+    Event,
+    ProjectRepository,
+    PullRequestEvent,
+    PushEvent,
+    RefsChangedEvent,
+    ReviewerApprovedEvent,
+    State,
+)
+from integrations.contract import AttestationHint, Delivery, Parsed, TrailHint
+from integrations.deliveries import read
+
+_STATES: Mapping[State, tuple[str, str | None]] = {
+    "INPROGRESS": ("started", None),
+    "SUCCESSFUL": ("succeeded", "PASSED"),
+    "FAILED": ("failed", "FAILED"),
+    # Somebody stopped it: nobody looked at the code, so an earlier result stands.
+    "STOPPED": ("cancelled", None),
+}
+"""How our event ends and which status it attests."""
+
+
+def parse(delivery: Delivery, /) -> Parsed:
+    """Read one event; those we do not know become `bitbucket.<event key>` with nothing to record.
+
+    Raises BadDelivery naming the field.
+    """
+    key = delivery.event or "event"
+    reader = _READERS.get(key)
+    return reader(key, delivery.body) if reader else _kept(key)
+
+
+def _push(key: str, body: bytes) -> Parsed:
+    """A trail for the tip of a branch: the first one, if the push moved several. Tags and deletions are kept only."""
+    event = read(PushEvent, body)
+    sender = _name(event.actor)
+    tip = next((change.new for change in event.push.changes if change.new and change.new.type == "branch"), None)
+    if tip is None:
+        return _kept(key, sender)
+    return Parsed("push", sender, _trail(event, tip.target.hash, tip.name, sender, tip.target.author))
+
+
+def _pull_request(key: str, body: bytes) -> Parsed:
+    event = read(PullRequestEvent, body)
+    return Parsed(_action(key), _name(event.actor), _of_pull_request(event), observed_at=event.pullrequest.updated_on)
+
+
+def _approved(key: str, body: bytes) -> Parsed:
+    event = read(ApprovedEvent, body)
+    trail = _of_pull_request(event, _name(event.approval.user))
+    return Parsed(_action(key), _name(event.actor), trail, observed_at=event.approval.date)
+
+
+def _commit_status(_key: str, body: bytes) -> Parsed:
+    """The result of a pipeline, of Bitbucket's own or of anybody who reports one."""
+    event = read(CommitStatusEvent, body)
+    status = event.commit_status
+    sender = _name(event.actor)
+    commit = status.links.commit.href.rpartition("/")[2].lower()
+    written = status.commit.author if status.commit else None
+    trail = _trail(event, commit, status.refname, sender, written, build_url=status.url or None)
+    ending, result = _STATES[status.state]
+    # Named by its key, of which a commit has one status at a time: the name counts the runs ("Pipeline #7 for main"),
+    # and under it a rerun's success would not replace the failure before.
+    details = f"build {status.name or status.key}: {status.state}"
+    attestation = AttestationHint("BUILD", result, status.key or None, details, status.url or None) if result else None
+    return Parsed(f"build.{ending}", sender, trail, (attestation,) if attestation else (), status.updated_on)
+
+
+def _refs_changed(key: str, body: bytes) -> Parsed:
+    event = read(RefsChangedEvent, body)
+    sender = _user(event)
+    tip = next((change for change in event.changes if change.ref.type == "BRANCH" and change.type != "DELETE"), None)
+    if tip is None:
+        return _kept(key, sender)
+    trail = TrailHint(
+        commit=tip.to_hash, branch=tip.ref.display_id, author=sender, repository=_full_name(event.repository)
+    )
+    return Parsed("push", sender, trail, observed_at=event.date)
+
+
+def _data_center_pull_request(key: str, body: bytes) -> Parsed:
+    event = read(DataCenterPullRequestEvent, body)
+    return Parsed(_action(key), _user(event), _of_data_center_pull_request(event), observed_at=event.date)
+
+
+def _reviewer_approved(key: str, body: bytes) -> Parsed:
+    event = read(ReviewerApprovedEvent, body)
+    trail = _of_data_center_pull_request(event, event.participant.user.name)
+    return Parsed(_action(key), _user(event), trail, observed_at=event.date)
+
+
+def _kept(key: str, actor: str | None = None) -> Parsed:
+    return Parsed(f"bitbucket.{key}", actor)
+
+
+def _action(key: str) -> str:
+    return f"pull_request.{key.rpartition(':')[2]}"
+
+
+def _name(account: Account | None) -> str | None:
+    return (account.nickname or account.display_name or None) if account else None
+
+
+def _user(event: DataCenterEvent) -> str | None:
+    return event.actor.name if event.actor else None
+
+
+def _full_name(repository: ProjectRepository) -> str:
+    return f"{repository.project.key}/{repository.slug}"
+
+
+def _of_pull_request(event: PullRequestEvent, reviewer: str | None = None) -> TrailHint:
+    request = event.pullrequest
+    return TrailHint(
+        commit=request.source.commit.hash,
+        branch=request.source.branch.name or None,
+        author=_name(request.author) or _name(event.actor),
+        repository=event.repository.full_name if event.repository else None,
+        pull_request=str(request.id),
+        pull_request_reviewer=reviewer,
+    )
+
+
+def _of_data_center_pull_request(event: DataCenterPullRequestEvent, reviewer: str | None = None) -> TrailHint:
+    request = event.pull_request
+    return TrailHint(
+        commit=request.from_ref.latest_commit,
+        branch=request.from_ref.display_id or None,
+        author=request.author.user.name if request.author else _user(event),
+        repository=_full_name(request.to_ref.repository),
+        pull_request=str(request.id),
+        pull_request_reviewer=reviewer,
+    )
+
+
+def _trail(
+    event: Event,
+    commit: str,
+    branch: str | None,
+    login: str | None,
+    written: Author | None,
+    *,
+    build_url: str | None = None,
+) -> TrailHint:
+    name, _, address = (written.raw or "" if written else "").partition("<")
+    return TrailHint(
+        commit=commit,
+        branch=branch or None,
+        author=name.strip() or login,
+        author_email=address.strip(" >") or None,
+        repository=event.repository.full_name if event.repository else None,
+        build_url=build_url,
+    )
+
+
+_READERS: Mapping[str, Callable[[str, bytes], Parsed]] = {
+    "repo:push": _push,
+    "repo:commit_status_created": _commit_status,
+    "repo:commit_status_updated": _commit_status,
+    "pullrequest:created": _pull_request,
+    "pullrequest:updated": _pull_request,
+    "pullrequest:approved": _approved,
+    "pullrequest:unapproved": _pull_request,
+    "pullrequest:fulfilled": _pull_request,
+    "pullrequest:rejected": _pull_request,
+    "repo:refs_changed": _refs_changed,
+    "pr:opened": _data_center_pull_request,
+    "pr:from_ref_updated": _data_center_pull_request,
+    "pr:reviewer:approved": _reviewer_approved,
+    "pr:reviewer:unapproved": _data_center_pull_request,
+    "pr:merged": _data_center_pull_request,
+    "pr:declined": _data_center_pull_request,
+    "diagnostics:ping": lambda _key, _body: Parsed("ping"),
+}

@@ -1,0 +1,97 @@
+"""Slack's incoming webhooks (integrations.md 12.2): a text for notifications, Block Kit for the channel."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+
+import aiohttp
+from slack_sdk.models.blocks import Block, ContextBlock, HeaderBlock, MarkdownTextObject, PlainTextObject, SectionBlock
+from slack_sdk.webhook.async_client import AsyncWebhookClient
+from slack_sdk.webhook.webhook_response import WebhookResponse
+
+from domain.notifications.rules import Channel
+from integrations.channels import Outgoing, Receipt, SendFailed, Target, details, readable, storable
+from integrations.transport import answer, reaching, webhook_url
+
+_HEADINGS = {
+    "CRITICAL": "\N{POLICE CARS REVOLVING LIGHT} Critical alert",
+    "WARNING": "\N{WARNING SIGN} Warning",
+    "INFO": "\N{INFORMATION SOURCE} For your information",
+}
+
+MAX_HEADER = 150
+MAX_TEXT = 3000
+MAX_FIELDS = 10
+MAX_FIELD = 2000
+"""Characters and numbers that Slack takes in a block; one too many makes it refuse the whole message."""
+
+_ERROR = re.compile(r"[a-z_]{1,50}")
+
+
+class SlackClient:
+    """Posts messages to the channel of an incoming webhook."""
+
+    def __init__(self, outbound: aiohttp.ClientSession) -> None:
+        self._outbound = outbound
+
+    async def __call__(self, message: Outgoing, target: Target, now: datetime, /) -> Receipt:
+        """Deliver one message. Raises SendFailed, naming Slack's own word for what is wrong (`no_service`)."""
+        url = webhook_url(Channel.SLACK, target)
+        client = AsyncWebhookClient(str(url), session=self._outbound, retry_handlers=[])
+        client.proxy = None  # the library takes one from the environment, round the guard
+        with reaching(url.host):
+            response = await client.send(text=text_of(message), blocks=blocks_of(message), unfurl_links=False)
+        return _judged(url.host, response, now)
+
+
+def _judged(host: str | None, response: WebhookResponse, now: datetime) -> Receipt:
+    text = storable(response.body)
+    try:
+        return answer(host, response.status_code, response.headers, text, now)
+    except SendFailed as failed:
+        if _ERROR.fullmatch(text):
+            failed.reason = f"Slack answered {response.status_code}: {text}."
+        raise
+
+
+def text_of(message: Outgoing) -> str:
+    """What a phone shows, and all that a client without blocks has."""
+    lines = [
+        f"*{heading(message)}*",
+        f"*Type:* {escaped(readable(message.event), MAX_FIELD)}",
+        f"*{escaped(message.title, MAX_TEXT)}*",
+        escaped(message.message, MAX_TEXT),
+        *_pairs(message),
+    ]
+    return "\n".join(lines)
+
+
+def blocks_of(message: Outgoing) -> list[Block]:
+    """The message in Block Kit: title, text, details in two columns, and a line that says what it is."""
+    fields = [MarkdownTextObject(text=pair) for pair in _pairs(message)]
+    origin = f"{heading(message)} · {escaped(readable(message.event), MAX_FIELD)}"
+    blocks: list[Block] = [
+        HeaderBlock(text=PlainTextObject(text=escaped(message.title or heading(message), MAX_HEADER), emoji=False)),
+        SectionBlock(text=MarkdownTextObject(text=escaped(message.message or message.title, MAX_TEXT) or "-")),
+    ]
+    if fields:
+        blocks.append(SectionBlock(fields=fields))
+    return [*blocks, ContextBlock(elements=[MarkdownTextObject(text=origin)])]
+
+
+def heading(message: Outgoing) -> str:
+    """How loudly a message calls, by its severity."""
+    return _HEADINGS.get(message.severity, _HEADINGS["INFO"])
+
+
+def escaped(text: str, limit: int) -> str:
+    """Text in which Slack sees no mention, link or channel (`<!channel>`), of at most `limit` characters."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if len(safe) <= limit:
+        return safe
+    return re.sub(r"&[a-z]*\Z", "", safe[: limit - 1]) + "…"
+
+
+def _pairs(message: Outgoing) -> list[str]:
+    shown: Iterable[tuple[str, str]] = list(details(message))[:MAX_FIELDS]
+    return [f"*{escaped(label, 100)}:* {escaped(value, MAX_FIELD - 110)}" for label, value in shown]

@@ -1,0 +1,184 @@
+"""Reconciling with a sender: where it tells what it delivered, and runs that are claimed in leases and settled once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from domain.audit import Actor, AuditName, Event
+from domain.errors import Conflict, NotFound
+from domain.facts.reconciliations import SOURCES, TOKEN_PURPOSE, Reconciliation, next_run
+from domain.facts.records import WEBHOOK_CONFIG
+from storage.audit.commands import append
+from storage.database import Row, Transaction
+from storage.facts.queries.reconciliations import COLUMNS
+from storage.rows import insert
+from storage.scope import Scope
+from storage.secrets.commands import keep_secret
+from storage.secrets.envelope import Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class NewReconciliation:
+    """Where a config's sender tells what it delivered, and the token for asking it."""
+
+    config_id: UUID
+    hook_url: str
+    token: str
+
+
+async def set_reconciliation(
+    tx: Transaction, scope: Scope, new: NewReconciliation, envelope: Envelope, actor: Actor
+) -> Reconciliation:
+    """Begin to reconcile a config, or do it elsewhere or with another token; its first run is due at once.
+
+    Raises NotFound for the config, Conflict for one whose sender cannot be asked.
+    """
+    config = await _hold_config(tx, scope, new.config_id)
+    if config["source"] not in SOURCES:
+        raise Conflict(f"Only configs of {', '.join(sorted(SOURCES))} can be reconciled.", kind="state")
+    await forget_reconciliation(tx, scope, new.config_id)
+    row: Row = {
+        "config_id": new.config_id,
+        "org_id": scope.org_id,
+        "hook_url": new.hook_url,
+        "secret_id": await keep_secret(tx, scope, envelope, new.token, TOKEN_PURPOSE),
+        "next_run_at": tx.now,
+        "last_run_at": None,
+        "last_error": None,
+        "created_at": tx.now,
+    }
+    await insert(tx, "reconciliations", row)
+    await append(tx, scope, [_event(actor, config, new.hook_url)])
+    return _reconciliation(row)
+
+
+async def remove_reconciliation(tx: Transaction, scope: Scope, config_id: UUID, actor: Actor) -> Reconciliation:
+    """Reconcile a config no longer, and forget the token. Raises NotFound."""
+    config = await _hold_config(tx, scope, config_id)
+    gone = await forget_reconciliation(tx, scope, config_id)
+    if gone is None:
+        raise NotFound(f"The webhook config {config_id} is not reconciled.")
+    await append(tx, scope, [_event(actor, config, None)])
+    return gone
+
+
+_FORGET = """
+WITH gone AS (
+  DELETE FROM reconciliations WHERE org_id = $1 AND config_id = $2 RETURNING *
+), forgotten AS (
+  DELETE FROM secrets USING gone WHERE secrets.id = gone.secret_id
+)
+SELECT * FROM gone
+"""
+
+
+async def forget_reconciliation(tx: Transaction, scope: Scope, config_id: UUID) -> Reconciliation | None:
+    """Remove it with its token as a part of a change that is audited by itself; None where there is none."""
+    row = await tx.row(_FORGET, scope.org_id, config_id)
+    return _reconciliation(row) if row else None
+
+
+_HOLD_CONFIG = """
+SELECT * FROM webhook_configs WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR NO KEY UPDATE
+"""
+
+
+async def _hold_config(tx: Transaction, scope: Scope, config_id: UUID) -> Row:
+    """The config as the event will declare it: nobody changes it before the commit."""
+    row = await tx.row(_HOLD_CONFIG, scope.org_id, config_id)
+    if row is None:
+        raise NotFound(f"There is no webhook config {config_id}.")
+    return row
+
+
+def _reconciliation(row: Row) -> Reconciliation:
+    return Reconciliation(**{column: row[column] for column in COLUMNS})
+
+
+def _event(actor: Actor, config: Row, hook_url: str | None) -> Event:
+    payload = {"webhookConfigId": str(config["id"]), "source": config["source"], "hookUrl": hook_url}
+    return Event(AuditName.WEBHOOK_CONFIG_RECONCILED, actor, WEBHOOK_CONFIG, config, payload)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A reconciliation whose turn it is. `leased_until` is what the claim is known by."""
+
+    config_id: UUID
+    org_id: UUID
+    source: str
+    hook_url: str
+    secret_id: UUID
+    leased_until: datetime
+    started_at: datetime
+    last_run_at: datetime | None
+    created_at: datetime
+
+
+_CLAIM = """
+UPDATE reconciliations r SET next_run_at = $2
+FROM (
+  SELECT r.config_id, c.source FROM reconciliations r JOIN webhook_configs c ON c.id = r.config_id
+  WHERE r.next_run_at <= $1 AND c.is_active AND c.archived_at IS NULL
+  ORDER BY r.next_run_at LIMIT 1 FOR UPDATE OF r SKIP LOCKED
+) due
+WHERE r.config_id = due.config_id
+RETURNING r.config_id, r.org_id, due.source, r.hook_url, r.secret_id, r.next_run_at AS leased_until,
+          $1::timestamptz AS started_at, r.last_run_at, r.created_at
+"""
+
+
+async def claim_reconciliation(tx: Transaction, lease: timedelta) -> Due | None:
+    """Lease the one that has been due for longest. A lease that is not settled runs out by itself."""
+    row = await tx.row(_CLAIM, tx.now, tx.now + lease)
+    return Due(**row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run came to: the deliveries asked for, and in words what went wrong.
+
+    `whole` is True when the comparison came to its end, so that the next one need not look back further. `retry_after`
+    is the sender's own wish.
+    """
+
+    asked: Sequence[str]
+    whole: bool
+    error: str | None = None
+    retry_after: timedelta | None = None
+
+
+_ASKED = """
+INSERT INTO redelivery_requests (config_id, delivery_id, org_id, times, asked_at)
+SELECT $1, guid, $2, 1, $3 FROM unnest($4::text[]) AS a(guid) ORDER BY guid
+ON CONFLICT (config_id, delivery_id) DO UPDATE
+SET times = redelivery_requests.times + 1, asked_at = excluded.asked_at
+"""
+_SETTLE = """
+UPDATE reconciliations SET next_run_at = $3, last_run_at = CASE WHEN $4 THEN $5 ELSE last_run_at END, last_error = $6
+WHERE config_id = $1 AND next_run_at = $2
+"""
+
+
+async def settle_reconciliation(tx: Transaction, due: Due, outcome: Outcome, interval: timedelta) -> None:
+    """End a claim. What was asked for is noted even where the claim is lost: set anew, or leased by another worker."""
+    if outcome.asked:
+        await tx.execute(_ASKED, due.config_id, due.org_id, tx.now, list(outcome.asked))
+    well_at = due.last_run_at or due.created_at
+    failed = outcome.error is not None and not outcome.whole
+    following = next_run(tx.now, well_at, interval, outcome.retry_after) if failed else tx.now + interval
+    await tx.execute(_SETTLE, due.config_id, due.leased_until, following, outcome.whole, due.started_at, outcome.error)
+
+
+_FORGET_REQUESTS = """
+DELETE FROM redelivery_requests
+WHERE ctid = ANY(ARRAY(
+  SELECT ctid FROM redelivery_requests WHERE asked_at <= $1 ORDER BY asked_at LIMIT $2 FOR UPDATE SKIP LOCKED
+))
+"""
+
+
+async def forget_requests(tx: Transaction, age: timedelta, limit: int) -> int:
+    """Delete up to `limit` requests that were made longer ago than `age`; the answer is how many went."""
+    return await tx.execute(_FORGET_REQUESTS, tx.now - age, limit)

@@ -1,0 +1,131 @@
+"""Claiming messages: fair to organisations and destinations, in order per subject, in leases (engineering.md 2.2)."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from domain.outbox import OPEN_AFTER
+from storage.database import Transaction
+
+MOST_DESTINATIONS = 500
+"""More are served in the next round."""
+
+_WAITING = f"""
+WITH RECURSIVE waiting AS (
+  (SELECT org_id, destination_id, due_at FROM outbox ORDER BY org_id, destination_id, due_at LIMIT 1)
+  UNION ALL
+  SELECT following.* FROM waiting w CROSS JOIN LATERAL (
+    SELECT org_id, destination_id, due_at FROM outbox o
+    WHERE (o.org_id, o.destination_id) > (w.org_id, w.destination_id)
+    ORDER BY org_id, destination_id, due_at LIMIT 1
+  ) following
+)
+SELECT w.org_id, w.destination_id, d.failures >= {OPEN_AFTER} AS open
+FROM waiting w JOIN destinations d ON d.id = w.destination_id
+WHERE w.due_at <= $1 AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
+  AND w.destination_id <> ALL($2::uuid[])
+LIMIT {MOST_DESTINATIONS}
+"""  # noqa: S608 - numbers of our own
+"""One index probe per destination, however many messages wait for it."""
+
+_CLAIM = """
+WITH due AS (
+  SELECT o.message_id, o.destination_id, o.subject
+  FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS d(org_id, id, share)
+  CROSS JOIN LATERAL (
+    SELECT message_id, destination_id, subject FROM outbox
+    WHERE org_id = d.org_id AND destination_id = d.id AND due_at <= $4
+    ORDER BY due_at, message_id LIMIT d.share FOR UPDATE SKIP LOCKED
+  ) o
+), ordered AS (
+  SELECT due.message_id, earlier.due_at AS waits_for
+  FROM due LEFT JOIN LATERAL (
+    SELECT e.due_at FROM outbox e
+    WHERE e.destination_id = due.destination_id AND e.subject = due.subject AND e.message_id < due.message_id
+      AND e.message_id NOT IN (SELECT message_id FROM due)
+    ORDER BY e.message_id LIMIT 1
+  ) earlier ON true
+), claimed AS (
+  UPDATE outbox o
+  SET claim_id = CASE WHEN waits_for IS NULL THEN $5::uuid END,
+      due_at = CASE WHEN waits_for IS NULL THEN $6 ELSE greatest(waits_for, $4::timestamptz + interval '50 milliseconds') END,
+      attempts = o.attempts + CASE WHEN waits_for IS NULL THEN 1 ELSE 0 END
+  FROM ordered WHERE o.message_id = ordered.message_id
+  RETURNING o.message_id, o.org_id, o.destination_id, o.subject, o.attempts, o.claim_id
+), probed AS (
+  UPDATE destinations SET paused_until = $6::timestamptz WHERE id = ANY($7::uuid[])
+)
+SELECT c.message_id AS id, c.org_id, g.slug AS org_slug, c.destination_id, c.subject, c.attempts, m.rule_id, m.channel,
+       m.event, m.payload, m.created_at
+FROM claimed c JOIN messages m ON m.id = c.message_id JOIN organisations g ON g.id = c.org_id
+WHERE c.claim_id IS NOT NULL
+ORDER BY c.message_id
+"""
+"""What follows a message that is not settled is put off until that one is due; settling that one calls it back."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedMessage:
+    """A message leased to this worker. `attempts` counts this one."""
+
+    id: UUID
+    org_id: UUID
+    org_slug: str
+    destination_id: UUID
+    subject: str
+    attempts: int
+    rule_id: UUID | None
+    channel: str
+    event: str
+    payload: Mapping[str, Any]
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The bounds of one round: a random id, how many, for how long, and which destinations have enough already."""
+
+    id: UUID
+    limit: int
+    per_destination: int
+    lease: timedelta
+    busy: Sequence[UUID] = ()
+
+
+async def claim(tx: Transaction, wanted: Claim) -> list[ClaimedMessage]:
+    """Lease due messages, oldest first: every waiting organisation its share, in it every destination its own.
+
+    An open circuit gives one message, and nobody else another one until it is settled or its lease runs out.
+    """
+    waiting = await tx.rows(_WAITING, tx.now, list(wanted.busy))
+    if not waiting:
+        return []
+    per_org = Counter(row["org_id"] for row in waiting)
+    share = {org: max(1, wanted.limit // len(per_org) // number) for org, number in per_org.items()}
+    shares = [1 if row["open"] else min(share[row["org_id"]], wanted.per_destination) for row in waiting]
+    rows = await tx.rows(
+        _CLAIM,
+        [row["org_id"] for row in waiting],
+        [row["destination_id"] for row in waiting],
+        shares,
+        tx.now,
+        wanted.id,
+        tx.now + wanted.lease,
+        [row["destination_id"] for row in waiting if row["open"]],
+    )
+    return [ClaimedMessage(**row) for row in rows]
+
+
+_GIVE_BACK = """
+UPDATE outbox o SET claim_id = NULL, due_at = b.due_at, attempts = o.attempts - 1
+FROM unnest($2::uuid[], $3::timestamptz[]) AS b(id, due_at)
+WHERE o.message_id = b.id AND o.claim_id = $1
+"""
+
+
+async def give_back(tx: Transaction, claim_id: UUID, due: Mapping[UUID, datetime]) -> None:
+    """End the lease of messages that were not tried: they are due at those times, and no attempt counts."""
+    await tx.execute(_GIVE_BACK, claim_id, list(due), list(due.values()))

@@ -1,0 +1,42 @@
+"""How the destinations of all organisations fare, for whoever runs the installation."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from storage.database import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationHealth:
+    """A destination that an active rule names. `rule_id` is one of these rules."""
+
+    id: UUID
+    org_slug: str
+    channel: str
+    label: str
+    rule_id: UUID
+    failures: int
+    failing_since: datetime | None
+    paused_until: datetime | None
+    disabled_at: datetime | None
+    disabled_reason: str | None
+
+
+_IN_USE = """
+SELECT d.id, o.slug AS org_slug, d.channel, d.label, r.rule_id, d.failures, d.failing_since, d.paused_until,
+       d.disabled_at, d.disabled_reason
+FROM destinations d
+JOIN organisations o ON o.id = d.org_id
+CROSS JOIN LATERAL (
+  SELECT id AS rule_id FROM notification_rules
+  WHERE org_id = d.org_id AND destination_id = d.id AND is_active AND archived_at IS NULL
+  ORDER BY created_at DESC LIMIT 1
+) r
+ORDER BY d.disabled_at, d.failing_since, d.paused_until, d.id LIMIT $1
+"""
+
+
+async def destinations_in_use(reader: Reader, limit: int) -> list[DestinationHealth]:
+    """Up to `limit` destinations: the disabled first, then the failing, the paused, and those that are well."""
+    return [DestinationHealth(**row) for row in await reader.rows(_IN_USE, limit)]

@@ -1,0 +1,104 @@
+"""What an operator does about messages that were given up: send them again, let a destination in again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.errors import Conflict
+from storage.database import Transaction
+from storage.outbox.queries import (
+    DESTINATION_COLUMNS,
+    Destination,
+    get_destination,
+    get_message,
+    no_such_destination,
+)
+from storage.schedule.doorbell import Job
+from storage.scope import Scope
+
+REPLAY_BATCH = 10_000
+"""Dead letters queued by one call; the oldest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Which dead letters: of an organisation, of a destination, by their ids; None = whichever."""
+
+    scope: Scope | None = None
+    destination_id: UUID | None = None
+    message_ids: Sequence[UUID] | None = None
+
+
+_REPLAY = f"""
+WITH dead AS (
+  SELECT m.id, m.org_id, m.destination_id, m.subject
+  FROM messages m JOIN destinations d ON d.id = m.destination_id AND d.disabled_at IS NULL
+  WHERE m.status = 'FAILED' AND ($1::uuid IS NULL OR m.org_id = $1)
+    AND ($2::uuid IS NULL OR m.destination_id = $2) AND ($3::uuid[] IS NULL OR m.id = ANY($3))
+  ORDER BY m.org_id, m.created_at, m.id LIMIT {REPLAY_BATCH} FOR UPDATE OF m
+), revived AS (
+  UPDATE messages m SET status = 'PENDING', error = NULL, settled_at = NULL FROM dead WHERE m.id = dead.id
+)
+INSERT INTO outbox (message_id, org_id, destination_id, subject, due_at, attempts)
+SELECT id, org_id, destination_id, subject, $4, 0 FROM dead
+ON CONFLICT (message_id) DO NOTHING
+"""  # noqa: S608 - a number of our own
+
+
+async def replay(tx: Transaction, dead: Dead) -> int:
+    """Queue dead letters anew, each with the whole schedule before it; the answer is how many.
+
+    Those of disabled destinations stay. A message keeps its id, so that a receiver knows it again.
+    """
+    tx.ring(Job.RELAY)
+    org_id = dead.scope.org_id if dead.scope else None
+    ids = None if dead.message_ids is None else list(dead.message_ids)
+    return await tx.execute(_REPLAY, org_id, dead.destination_id, ids, tx.now)
+
+
+async def replay_message(tx: Transaction, scope: Scope, message_id: UUID) -> None:
+    """Queue one dead letter anew. Raises NotFound, Conflict for one that is not dead or whose destination is disabled.
+
+    One that is queued already is fine: it was asked for twice.
+    """
+    message = await get_message(tx, scope, message_id)
+    if message.status == "PENDING":
+        return
+    if message.status != "FAILED":
+        raise Conflict(f"This delivery is {message.status}; only FAILED ones are sent again.", kind="state")
+    await _check_enabled(tx, scope, message.destination_id)
+    await replay(tx, Dead(scope, message_ids=[message_id]))
+
+
+async def replay_destination(tx: Transaction, scope: Scope, destination_id: UUID) -> int:
+    """Queue the dead letters of a destination anew. Raises NotFound, and Conflict while it is disabled."""
+    await _check_enabled(tx, scope, destination_id)
+    return await replay(tx, Dead(scope, destination_id))
+
+
+async def _check_enabled(tx: Transaction, scope: Scope, destination_id: UUID) -> None:
+    destination = await get_destination(tx, scope, destination_id)
+    if destination.disabled_at:
+        raise Conflict(
+            f"The destination is disabled: {destination.disabled_reason} "
+            f"Enable it first: POST /api/v1/destinations/{destination_id}/enable",
+            kind="state",
+        )
+
+
+_ENABLE = f"""
+UPDATE destinations
+SET disabled_at = NULL, disabled_reason = NULL, failures = 0, failing_since = NULL, told = NULL, paused_at = NULL,
+    paused_until = NULL
+WHERE org_id = $1 AND id = $2
+RETURNING {DESTINATION_COLUMNS}
+"""  # noqa: S608 - names of our own
+
+
+async def enable_destination(tx: Transaction, scope: Scope, destination_id: UUID) -> Destination:
+    """Let messages go to a destination again, with a clean record; what waits goes at once. Raises NotFound."""
+    row = await tx.row(_ENABLE, scope.org_id, destination_id)
+    if row is None:
+        raise no_such_destination(destination_id)
+    tx.ring(Job.RELAY)
+    return Destination(**row)

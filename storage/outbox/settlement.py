@@ -1,0 +1,196 @@
+"""What became of messages: attempts, outcomes and the condition of destinations, in one transaction for many."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from domain.outbox import Health, MessageStatus, News, Tried, after
+from domain.retries import ErrorClass
+from storage.database import Row, Transaction, columns_of
+
+SENT = "SENT"
+"""The outcome of an attempt that was taken; of others it is the error class."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to send, as it is kept."""
+
+    started_at: datetime
+    duration_ms: int
+    failure: ErrorClass | None = None
+    status_code: int | None = None
+    error: str | None = None
+    response: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a claimed message: settled with a status, or due again at `due_at`.
+
+    Without attempts nothing was tried, and the destination is none the wiser.
+    """
+
+    message_id: UUID
+    org_id: UUID
+    destination_id: UUID
+    claim_id: UUID
+    status: MessageStatus
+    attempts: Sequence[Attempt] = ()
+    due_at: datetime | None = None
+    error: str | None = None
+    gone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """News of a destination for the organisation it belongs to."""
+
+    org_id: UUID
+    destination_id: UUID
+    channel: str
+    label: str
+    news: News
+    reason: str
+
+
+_SETTLE = """
+WITH tried AS (
+  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::int[])
+    AS t(id, claim_id, status, error, due_at, tries)
+), settled AS (
+  DELETE FROM outbox o USING tried t WHERE o.message_id = t.id AND o.claim_id = t.claim_id AND t.due_at IS NULL
+  RETURNING o.message_id, o.destination_id, o.subject
+), put_off AS (
+  UPDATE outbox o SET claim_id = NULL, due_at = t.due_at
+  FROM tried t WHERE o.message_id = t.id AND o.claim_id = t.claim_id AND t.due_at IS NOT NULL
+  RETURNING o.message_id
+), called_back AS (
+  UPDATE outbox f SET due_at = $1::timestamptz
+  FROM (SELECT DISTINCT destination_id, subject FROM settled) s
+  WHERE f.destination_id = s.destination_id AND f.subject = s.subject AND f.claim_id IS NULL AND f.due_at > $1
+), ours AS (
+  SELECT message_id FROM settled UNION ALL SELECT message_id FROM put_off
+), kept AS (
+  UPDATE messages m
+  SET status = t.status, error = t.error, attempts = m.attempts + t.tries,
+      settled_at = CASE WHEN t.due_at IS NULL THEN $1::timestamptz END
+  FROM tried t JOIN ours ON ours.message_id = t.id WHERE m.id = t.id
+), logged AS (
+  INSERT INTO attempts (id, org_id, message_id, outcome, status_code, error, response, duration_ms, started_at)
+  SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::text[], $12::int[], $13::text[], $14::text[],
+                       $15::int[], $16::timestamptz[])
+)
+SELECT message_id FROM ours
+"""
+"""A claimed row is settled or put off by whoever holds its lease; one that was lost meanwhile is left alone."""
+
+_DESTINATIONS = """
+SELECT id, org_id, channel, label, failures, failing_since, told, paused_at, paused_until, disabled_at,
+       disabled_reason
+FROM destinations WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
+"""
+
+_HEALTH = """
+UPDATE destinations d
+SET failures = h.failures, failing_since = h.failing_since, told = h.told, paused_at = h.paused_at,
+    paused_until = h.paused_until, disabled_at = h.disabled_at, disabled_reason = h.disabled_reason
+FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::timestamptz[],
+            $7::timestamptz[], $8::text[])
+  AS h(id, failures, failing_since, told, paused_at, paused_until, disabled_at, disabled_reason)
+WHERE d.id = h.id
+"""
+
+_REARM = "UPDATE outbox SET due_at = $2 WHERE destination_id = ANY($1::uuid[]) AND claim_id IS NULL AND due_at > $2"
+
+_GIVE_UP = """
+WITH given_up AS (
+  DELETE FROM outbox WHERE destination_id = ANY($1::uuid[]) RETURNING message_id
+)
+UPDATE messages m SET status = 'FAILED', error = 'The destination was disabled.', settled_at = $2
+FROM given_up WHERE m.id = given_up.message_id
+"""
+
+
+async def settle(tx: Transaction, outcomes: Sequence[Outcome], random: float) -> list[Change]:
+    """Keep what became of messages and how their destinations fare; the answer is the news for their owners.
+
+    A destination that was disabled keeps its messages as dead letters; one that recovered gets at once what was put
+    off. A lease that was lost is not an error: the attempt is kept, the message belongs to somebody else.
+    """
+    rows = [
+        (o.message_id, o.claim_id, o.status.value, o.error, o.due_at, len(o.attempts))
+        for o in sorted(outcomes, key=lambda o: o.message_id)
+    ]
+    locked = await tx.rows(_DESTINATIONS, sorted({o.destination_id for o in outcomes if o.attempts}))
+    await tx.rows(_SETTLE, tx.now, *columns_of(rows, 6), *columns_of(_attempt_rows(tx, outcomes), 9))
+    return await _keep_health(tx, locked, outcomes, random)
+
+
+def _attempt_rows(tx: Transaction, outcomes: Sequence[Outcome]) -> list[tuple[object, ...]]:
+    return [
+        (
+            tx.new_id(),
+            outcome.org_id,
+            outcome.message_id,
+            attempt.failure.value.upper() if attempt.failure else SENT,
+            attempt.status_code,
+            attempt.error,
+            attempt.response,
+            attempt.duration_ms,
+            attempt.started_at,
+        )
+        for outcome in outcomes
+        for attempt in outcome.attempts
+    ]
+
+
+async def _keep_health(
+    tx: Transaction, locked: Sequence[Row], outcomes: Sequence[Outcome], random: float
+) -> list[Change]:
+    tried = _tried(outcomes)
+    changed: dict[UUID, Health] = {}
+    changes: list[Change] = []
+    for row in locked:
+        before = Health(**{name: row[name] for name in Health.__dataclass_fields__})
+        health, news = after(before, tried[row["id"]], random)
+        if health != before:
+            changed[row["id"]] = health
+        reason = next((one.reason for one in reversed(tried[row["id"]]) if one.failure), "")
+        changes += [Change(row["org_id"], row["id"], row["channel"], row["label"], one, reason) for one in news]
+    if changed:
+        columns = [(one, *(getattr(h, name) for name in Health.__dataclass_fields__)) for one, h in changed.items()]
+        await tx.execute(_HEALTH, *columns_of(columns, 8))
+    await _follow(tx, changes)
+    return changes
+
+
+def _tried(outcomes: Sequence[Outcome]) -> Mapping[UUID, list[Tried]]:
+    """By destination, oldest first."""
+    tried: dict[UUID, list[Tried]] = defaultdict(list)
+    for outcome in outcomes:
+        for number, attempt in enumerate(outcome.attempts, 1):
+            last = number == len(outcome.attempts)
+            tried[outcome.destination_id].append(
+                Tried(
+                    at=attempt.started_at,
+                    ended=attempt.started_at + timedelta(milliseconds=attempt.duration_ms),
+                    failure=attempt.failure,
+                    delay=outcome.due_at - attempt.started_at if outcome.due_at and last else None,
+                    dead=last and outcome.status is MessageStatus.FAILED,
+                    gone=last and outcome.gone,
+                    reason=attempt.error or "",
+                )
+            )
+    return {destination: sorted(of, key=lambda one: one.at) for destination, of in tried.items()}
+
+
+async def _follow(tx: Transaction, changes: Sequence[Change]) -> None:
+    recovered = [change.destination_id for change in changes if change.news is News.RECOVERED]
+    disabled = [change.destination_id for change in changes if change.news is News.DISABLED]
+    if recovered:
+        await tx.execute(_REARM, recovered, tx.now)
+    if disabled:
+        await tx.execute(_GIVE_UP, disabled, tx.now)
