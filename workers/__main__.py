@@ -11,20 +11,29 @@ from storage.services import open_services
 from storage.settings import Settings
 from workers.drain import drain
 from workers.host import Host
+from workers.metrics import metrics_served
+from workers.relay import Relay
 from workers.seal import seal_and_sign
 from workers.sweeps import sweep
-
-JOBS = {Job.DRAIN: drain, Job.SEAL: seal_and_sign}
 
 
 async def main() -> None:
     """Work until SIGTERM or SIGINT."""
     settings = Settings()
     configure_logs(settings.log_level)
-    async with open_services(settings, "trailgate worker") as services:
-        host = Host(services, JOBS, sweep)
+    async with (
+        open_services(settings, "trailgate worker") as services,
+        metrics_served(settings),
+        Relay.opened(services) as relay,
+    ):
+        host = Host(services, {Job.DRAIN: drain, Job.RELAY: relay, Job.SEAL: seal_and_sign}, sweep)
+
+        def stop() -> None:
+            relay.stop()
+            host.stop()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, host.stop)
+            asyncio.get_running_loop().add_signal_handler(number, stop)
         await host.run()
 
 

@@ -1,0 +1,248 @@
+"""The relay: from the outbox to whoever is to be told (ARCHITECTURE.md 2, engineering.md 2.5).
+
+A parcel is what one claim brought for one destination. Parcels are delivered beside each other, so that a slow
+destination holds up nobody else; inside one, messages of one subject go one after the other.
+"""
+
+import asyncio
+import random
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
+from uuid import UUID
+
+import structlog
+
+from domain.notifications.triggers import Severity
+from domain.outbox import OPEN_AFTER, News
+from domain.retries import ErrorClass
+from storage.database import TRANSIENT
+from storage.group_commit import GroupCommit, Limits
+from storage.notifications.announcements import announce
+from storage.notifications.commands.inapp import NewNotification, notify
+from storage.notifications.queries.rules import RuleTarget, channel_targets
+from storage.outbox.claims import Claim, ClaimedMessage, claim, give_back
+from storage.outbox.settlement import Change, settle
+from storage.schedule.doorbell import Job
+from storage.scope import Scope
+from storage.services import Services
+from workers.metrics import RELAY_RETRIES, RELAYED
+from workers.notify import Notifier, Told
+from workers.templates import Templates
+
+log = structlog.get_logger()
+
+MOST_CLAIMED, PER_PARCEL, PARCELS_EACH = 512, 128, 2
+"""Messages in this process at once; in one parcel; parcels under way to one destination."""
+AT_ONCE = 16
+"""Requests under way for one parcel."""
+LEASE, RESERVE = timedelta(seconds=120), timedelta(seconds=30)
+"""Nothing is begun in the last part of a lease: it must be settled before somebody else may claim it."""
+POLL = 0.1
+"""Seconds between two looks at the outbox while parcels are under way."""
+WATCH = 60.0
+"""Seconds that one job keeps looking; then it rings for its successor. Parcels outlive it."""
+PATIENCE = 0.2
+"""Seconds between two tries to keep an outcome while Postgres is away."""
+SETTLING = Limits(items=4096, weight=0, batch=128, writers=1)
+
+
+@dataclass(slots=True)
+class _Parcel:
+    """`left` is what has not been begun; `shut` once the destination should be left alone."""
+
+    claim_id: UUID
+    destination_id: UUID
+    lease_ends: datetime
+    rules: dict[UUID, RuleTarget]
+    left: dict[UUID, ClaimedMessage]
+    failures: int = 0
+    shut: bool = False
+    put_off: dict[UUID, datetime] = field(default_factory=dict)
+
+    def note(self, told: Told) -> None:
+        """After a request to slow down, or a row of failures, the rest of the parcel is not tried."""
+        tried = told.outcome.attempts
+        failure = tried[-1].failure if tried else None
+        self.failures = self.failures + 1 if failure else 0
+        self.shut = self.shut or failure is ErrorClass.THROTTLED or told.outcome.gone or self.failures >= OPEN_AFTER
+
+
+class Relay:
+    """Empties the outbox. Called as a job; its parcels live as long as the worker."""
+
+    def __init__(self, services: Services, templates: Templates) -> None:
+        self._services = services
+        self._notifier = Notifier(services, templates)
+        self._settling = GroupCommit(self._settle, SETTLING)
+        self._parcels: dict[asyncio.Task[None], _Parcel] = {}
+        self._stopping = False
+
+    async def __call__(self, _services: Services) -> None:
+        """Work until the outbox has nothing due and nothing is under way. May be lost, repeated and run in parallel."""
+        ends = asyncio.get_running_loop().time() + WATCH
+        while not self._stopping:
+            if asyncio.get_running_loop().time() > ends:
+                self._services.doorbell.ring(Job.RELAY)
+                return
+            if await self._claim():
+                await asyncio.sleep(0)
+            elif not self._parcels:
+                return
+            else:
+                await asyncio.wait(self._parcels, timeout=POLL, return_when=asyncio.FIRST_COMPLETED)
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, services: Services) -> "AsyncIterator[Relay]":
+        """A relay, with the process in which users' templates are rendered."""
+        templates = Templates()
+        relay = cls(services, templates)
+        try:
+            yield relay
+        finally:
+            await relay._close()
+            await templates.close()
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._stopping = True
+
+    async def _close(self) -> None:
+        """Let what is under way arrive within the grace, give back the rest, keep every outcome."""
+        self.stop()
+        if self._parcels:
+            _, late = await asyncio.wait(self._parcels, timeout=self._services.settings.shutdown_grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self._settling.close()
+
+    async def _claim(self) -> int:
+        """Lease what there is room for and send it on its way; the answer is how many messages."""
+        under_way = Counter(parcel.destination_id for parcel in self._parcels.values())
+        room = MOST_CLAIMED - sum(len(parcel.left) for parcel in self._parcels.values())
+        if room < PER_PARCEL:
+            return 0
+        busy = [one for one, parcels in under_way.items() if parcels >= PARCELS_EACH]
+        wanted = Claim(self._services.ids.new(), room, PER_PARCEL, LEASE, busy)
+        async with self._services.database.transaction() as tx:
+            claimed = await claim(tx, wanted)
+            rules = await channel_targets(
+                tx, self._services.envelope, sorted({m.rule_id for m in claimed if m.rule_id})
+            )
+        by_destination = attrgetter("destination_id")
+        for destination_id, messages in groupby(sorted(claimed, key=by_destination), key=by_destination):
+            left = {message.id: message for message in messages}
+            self._begin(_Parcel(wanted.id, destination_id, tx.now + LEASE, rules, left))
+        return len(claimed)
+
+    def _begin(self, parcel: _Parcel) -> None:
+        task = asyncio.create_task(self._deliver(parcel))
+        self._parcels[task] = parcel
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._parcels.pop(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("relay.parcel_lost", exc_info=error)  # its leases run out, then it is due again
+
+    async def _deliver(self, parcel: _Parcel) -> None:
+        chains: dict[str, list[ClaimedMessage]] = defaultdict(list)
+        for message in parcel.left.values():
+            chains[message.subject].append(message)
+        free = asyncio.Semaphore(AT_ONCE)
+        try:
+            await asyncio.gather(*(self._in_order(parcel, chain, free) for chain in chains.values()))
+        finally:
+            await asyncio.shield(self._give_back(parcel))
+
+    async def _in_order(self, parcel: _Parcel, chain: Iterable[ClaimedMessage], free: asyncio.Semaphore) -> None:
+        """One subject's messages; once one must wait, those behind it wait with it."""
+        waits_for: datetime | None = None
+        for message in chain:
+            if waits_for is not None:
+                parcel.put_off[message.id] = waits_for
+                continue
+            async with free:
+                if parcel.shut or self._services.clock.now() > parcel.lease_ends - RESERVE:
+                    return
+                del parcel.left[message.id]
+                told = await self._notifier.tell(
+                    parcel.claim_id, message, parcel.rules.get(message.rule_id) if message.rule_id else None
+                )
+                parcel.note(told)
+            await self._keep(parcel, told)
+            waits_for = told.outcome.due_at
+
+    async def _keep(self, parcel: _Parcel, told: Told) -> None:
+        """Settle an outcome; while Postgres is away it is kept here, for as long as the lease holds."""
+        while True:
+            try:
+                await self._settling.submit(told)
+            except TRANSIENT:
+                if self._services.clock.now() > parcel.lease_ends:
+                    raise
+                await asyncio.sleep(PATIENCE)
+            else:
+                return
+
+    async def _give_back(self, parcel: _Parcel) -> None:
+        if not parcel.left:
+            return
+        async with self._services.database.transaction() as tx:
+            due = {one: parcel.put_off.get(one, tx.now) for one in parcel.left}
+            await give_back(tx, parcel.claim_id, due)
+
+    async def _settle(self, batch: Sequence[Told]) -> Sequence[None]:
+        """One transaction for many outcomes, with what they write inside the product."""
+        notifications: dict[Scope, list[NewNotification]] = defaultdict(list)
+        async with self._services.database.transaction() as tx:
+            changes = await settle(tx, [told.outcome for told in batch], random.random())  # noqa: S311 - jitter
+            scopes = {told.message.org_id: Scope(told.message.org_id, told.message.org_slug) for told in batch}
+            for told in batch:
+                if told.notification:
+                    notifications[scopes[told.message.org_id]].append(told.notification)
+            for change in changes:
+                notifications[scopes[change.org_id]].append(_news(change))
+            for scope in sorted(notifications, key=lambda scope: scope.org_id):
+                await notify(tx, scope, notifications[scope])
+        for told in batch:
+            _count(told)
+        for scope in notifications:
+            await announce(self._services, scope.org_id)
+        return [None] * len(batch)
+
+
+def _count(told: Told) -> None:
+    if told.outcome.due_at:
+        RELAY_RETRIES.labels(told.message.channel).inc()
+    else:
+        RELAYED.labels(told.message.channel, told.outcome.status.value.lower()).inc()
+
+
+_NEWS = {
+    News.FAILING: (Severity.WARNING, "Deliveries to {} keep failing", "They are tried again for about a day. {}"),
+    News.EXHAUSTED: (
+        Severity.CRITICAL,
+        "A message to {} was given up",
+        "Mend the destination, then replay its dead letters: POST /api/v1/destinations/{{id}}/replay. {}",
+    ),
+    News.RECOVERED: (Severity.INFO, "Deliveries to {} arrive again", "What was waiting is on its way.{}"),
+    News.DISABLED: (
+        Severity.CRITICAL,
+        "The destination {} was disabled",
+        "Nothing is sent there until it is enabled: POST /api/v1/destinations/{{id}}/enable. {}",
+    ),
+}
+
+
+def _news(change: Change) -> NewNotification:
+    """What the owner of a destination is told, inside the product: the other channels may be what fails."""
+    severity, title, message = _NEWS[change.news]
+    text = message.format(change.reason).replace("{id}", str(change.destination_id)).strip()
+    return NewNotification(title.format(change.label), text, severity, "DESTINATION", change.destination_id)
