@@ -26,6 +26,8 @@ from storage.services import Services
 from workers.metrics import RELAY_SECONDS
 from workers.templates import TemplateFailed, Templates
 
+RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED})
+
 log = structlog.get_logger()
 
 
@@ -163,17 +165,19 @@ def _outcome(
 
 
 def _failed(claim_id: UUID, message: ClaimedMessage, attempts: list[Attempt], failure: _Failure) -> Outcome:
-    """Due again after the schedule's wait, or a dead letter."""
+    """Due again after the schedule's wait, or a dead letter. A probe is due when it was, unless it can only fail."""
     error = failure.error
     wait = _wait(message, error)
-    status = MessageStatus.FAILED if wait is None else MessageStatus.PENDING
     due_at = failure.ended + wait if wait is not None else None
+    if message.scheduled_at and error.error_class in RETRIED:
+        due_at = max(message.scheduled_at, failure.ended)
+    status = MessageStatus.FAILED if due_at is None else MessageStatus.PENDING
     return _outcome(claim_id, message, status, attempts, error=error.reason, due_at=due_at, gone=error.gone)
 
 
 def _wait(message: ClaimedMessage, error: SendFailed) -> timedelta | None:
     draw = random.random()  # noqa: S311 - jitter, not a secret
-    return next_delay(DELIVERY, message.attempts, error.error_class, error.retry_after, draw)
+    return next_delay(DELIVERY, max(1, message.attempts), error.error_class, error.retry_after, draw)
 
 
 def _notification(outgoing: Outgoing, message: ClaimedMessage) -> NewNotification:

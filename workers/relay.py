@@ -6,7 +6,7 @@ destination holds up nobody else; inside one, messages of one subject go one aft
 
 import asyncio
 import random
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,10 +36,10 @@ from workers.templates import Templates
 
 log = structlog.get_logger()
 
-MOST_CLAIMED, PER_PARCEL, PARCELS_EACH = 512, 128, 2
-"""Messages in this process at once; in one parcel; parcels under way to one destination."""
-AT_ONCE = 16
-"""Requests under way for one parcel."""
+MOST_CLAIMED, PER_DESTINATION = 512, 128
+"""Messages in this process at once, and of those for one destination."""
+AT_ONCE = 32
+"""Requests under way to one destination."""
 LEASE, RESERVE = timedelta(seconds=120), timedelta(seconds=30)
 """Nothing is begun in the last part of a lease: it must be settled before somebody else may claim it."""
 POLL = 0.1
@@ -52,11 +52,20 @@ SETTLING = Limits(items=4096, weight=0, batch=128, writers=1)
 
 
 @dataclass(slots=True)
+class _Lane:
+    """All that is under way to one destination."""
+
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+    claimed: int = 0
+
+
+@dataclass(slots=True)
 class _Parcel:
     """`left` is what has not been begun; `shut` once the destination should be left alone."""
 
     claim_id: UUID
     destination_id: UUID
+    size: int
     lease_ends: datetime
     rules: dict[UUID, RuleTarget]
     left: dict[UUID, ClaimedMessage]
@@ -80,6 +89,7 @@ class Relay:
         self._notifier = Notifier(services, templates)
         self._settling = GroupCommit(self._settle, SETTLING)
         self._parcels: dict[asyncio.Task[None], _Parcel] = {}
+        self._lanes: dict[UUID, _Lane] = defaultdict(_Lane)
         self._stopping = False
 
     async def __call__(self, _services: Services) -> None:
@@ -124,12 +134,11 @@ class Relay:
 
     async def _claim(self) -> int:
         """Lease what there is room for and send it on its way; the answer is how many messages."""
-        under_way = Counter(parcel.destination_id for parcel in self._parcels.values())
-        room = MOST_CLAIMED - sum(len(parcel.left) for parcel in self._parcels.values())
-        if room < PER_PARCEL:
+        room = MOST_CLAIMED - sum(lane.claimed for lane in self._lanes.values())
+        if room < PER_DESTINATION:
             return 0
-        busy = [one for one, parcels in under_way.items() if parcels >= PARCELS_EACH]
-        wanted = Claim(self._services.ids.new(), room, PER_PARCEL, LEASE, busy)
+        busy = [destination_id for destination_id, lane in self._lanes.items() if lane.claimed > PER_DESTINATION // 2]
+        wanted = Claim(self._services.ids.new(), room, PER_DESTINATION // 2, LEASE, busy)
         async with self._services.database.transaction() as tx:
             claimed = await claim(tx, wanted)
             rules = await channel_targets(
@@ -138,16 +147,20 @@ class Relay:
         by_destination = attrgetter("destination_id")
         for destination_id, messages in groupby(sorted(claimed, key=by_destination), key=by_destination):
             left = {message.id: message for message in messages}
-            self._begin(_Parcel(wanted.id, destination_id, tx.now + LEASE, rules, left))
+            self._begin(_Parcel(wanted.id, destination_id, len(left), tx.now + LEASE, rules, left))
         return len(claimed)
 
     def _begin(self, parcel: _Parcel) -> None:
         task = asyncio.create_task(self._deliver(parcel))
         self._parcels[task] = parcel
+        self._lanes[parcel.destination_id].claimed += parcel.size
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._parcels.pop(task)
+        parcel = self._parcels.pop(task)
+        self._lanes[parcel.destination_id].claimed -= parcel.size
+        if not self._lanes[parcel.destination_id].claimed:
+            del self._lanes[parcel.destination_id]
         if not task.cancelled() and (error := task.exception()):
             log.error("relay.parcel_lost", exc_info=error)  # its leases run out, then it is due again
 
@@ -155,7 +168,7 @@ class Relay:
         chains: dict[str, list[ClaimedMessage]] = defaultdict(list)
         for message in parcel.left.values():
             chains[message.subject].append(message)
-        free = asyncio.Semaphore(AT_ONCE)
+        free = self._lanes[parcel.destination_id].free
         try:
             await asyncio.gather(*(self._in_order(parcel, chain, free) for chain in chains.values()))
         finally:

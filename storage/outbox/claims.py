@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.outbox import OPEN_AFTER
-from storage.database import Transaction
+from storage.database import Reader, Row, Transaction
 
 MOST_DESTINATIONS = 500
 """More are served in the next round."""
@@ -25,13 +25,21 @@ WITH RECURSIVE waiting AS (
 )
 SELECT w.org_id, w.destination_id, d.failures >= {OPEN_AFTER} AS open
 FROM waiting w JOIN destinations d ON d.id = w.destination_id
-WHERE w.due_at <= $1 AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
-  AND w.destination_id <> ALL($2::uuid[])
+WHERE (w.due_at <= $1 OR d.failures >= {OPEN_AFTER}) AND d.disabled_at IS NULL
+  AND (d.paused_until IS NULL OR d.paused_until <= $1) AND w.destination_id <> ALL($2::uuid[])
 LIMIT {MOST_DESTINATIONS}
 """  # noqa: S608 - numbers of our own
-"""One index probe per destination, however many messages wait for it."""
+"""One index probe per destination, however many messages wait for it. An open circuit is tried before they are due."""
 
-_CLAIM = """
+_CLAIMED = """
+SELECT c.message_id AS id, c.org_id, g.slug AS org_slug, c.destination_id, c.subject, c.attempts, c.scheduled_at,
+       m.rule_id, m.channel, m.event, m.payload, m.created_at
+FROM claimed c JOIN messages m ON m.id = c.message_id JOIN organisations g ON g.id = c.org_id
+WHERE c.claim_id IS NOT NULL
+ORDER BY c.message_id
+"""
+
+_CLAIM = f"""
 WITH due AS (
   SELECT o.message_id, o.destination_id, o.subject
   FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS d(org_id, id, share)
@@ -51,25 +59,54 @@ WITH due AS (
 ), claimed AS (
   UPDATE outbox o
   SET claim_id = CASE WHEN waits_for IS NULL THEN $5::uuid END,
-      due_at = CASE WHEN waits_for IS NULL THEN $6 ELSE greatest(waits_for, $4::timestamptz + interval '50 milliseconds') END,
+      due_at = CASE WHEN waits_for IS NULL THEN $6
+                    ELSE greatest(waits_for, $4::timestamptz + interval '50 milliseconds') END,
       attempts = o.attempts + CASE WHEN waits_for IS NULL THEN 1 ELSE 0 END
   FROM ordered WHERE o.message_id = ordered.message_id
-  RETURNING o.message_id, o.org_id, o.destination_id, o.subject, o.attempts, o.claim_id
-), probed AS (
-  UPDATE destinations SET paused_until = $6::timestamptz WHERE id = ANY($7::uuid[])
-)
-SELECT c.message_id AS id, c.org_id, g.slug AS org_slug, c.destination_id, c.subject, c.attempts, m.rule_id, m.channel,
-       m.event, m.payload, m.created_at
-FROM claimed c JOIN messages m ON m.id = c.message_id JOIN organisations g ON g.id = c.org_id
-WHERE c.claim_id IS NOT NULL
-ORDER BY c.message_id
-"""
+  RETURNING o.message_id, o.org_id, o.destination_id, o.subject, o.attempts, o.claim_id,
+            NULL::timestamptz AS scheduled_at
+) {_CLAIMED}
+"""  # noqa: S608 - SQL of our own
 """What follows a message that is not settled is put off until that one is due; settling that one calls it back."""
+
+
+_PROBE = f"""
+WITH soonest AS (
+  SELECT d.id AS destination_id, o.subject
+  FROM unnest($1::uuid[], $2::uuid[]) AS d(org_id, id)
+  CROSS JOIN LATERAL (
+    SELECT subject FROM outbox WHERE org_id = d.org_id AND destination_id = d.id ORDER BY due_at, message_id LIMIT 1
+  ) o
+), head AS (
+  SELECT h.message_id, h.due_at
+  FROM soonest s
+  CROSS JOIN LATERAL (
+    SELECT message_id FROM outbox WHERE destination_id = s.destination_id AND subject = s.subject
+    ORDER BY message_id LIMIT 1
+  ) earliest
+  CROSS JOIN LATERAL (
+    SELECT message_id, due_at FROM outbox
+    WHERE message_id = earliest.message_id AND (claim_id IS NULL OR due_at <= $3) FOR UPDATE SKIP LOCKED
+  ) h
+), claimed AS (
+  UPDATE outbox o
+  SET claim_id = $4, due_at = $5, attempts = o.attempts + CASE WHEN head.due_at <= $3 THEN 1 ELSE 0 END
+  FROM head WHERE o.message_id = head.message_id
+  RETURNING o.message_id, o.org_id, o.destination_id, o.subject, o.attempts, o.claim_id,
+            CASE WHEN head.due_at > $3 THEN head.due_at END AS scheduled_at
+), held AS (
+  UPDATE destinations SET paused_until = $5 WHERE id IN (SELECT destination_id FROM claimed)
+) {_CLAIMED}
+"""  # noqa: S608 - SQL of our own
+"""The first message of the subject that is due soonest, whether it is due or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedMessage:
-    """A message leased to this worker. `attempts` counts this one."""
+    """A message leased to this worker. `attempts` counts this one.
+
+    With `scheduled_at` it is a probe ahead of its time: a failure costs it nothing, and it is due as it was before.
+    """
 
     id: UUID
     org_id: UUID
@@ -77,6 +114,7 @@ class ClaimedMessage:
     destination_id: UUID
     subject: str
     attempts: int
+    scheduled_at: datetime | None
     rule_id: UUID | None
     channel: str
     event: str
@@ -95,28 +133,35 @@ class Claim:
     busy: Sequence[UUID] = ()
 
 
+async def anything_due(reader: Reader, now: datetime) -> bool:
+    """Whether a claim would find something."""
+    return bool(await reader.rows(_WAITING, now, []))
+
+
 async def claim(tx: Transaction, wanted: Claim) -> list[ClaimedMessage]:
     """Lease due messages, oldest first: every waiting organisation its share, in it every destination its own.
 
-    An open circuit gives one message, and nobody else another one until it is settled or its lease runs out.
+    An open circuit gives one message, due or not, and nobody else another one until it is settled or its lease ran out.
     """
     waiting = await tx.rows(_WAITING, tx.now, list(wanted.busy))
-    if not waiting:
-        return []
-    per_org = Counter(row["org_id"] for row in waiting)
-    share = {org: max(1, wanted.limit // len(per_org) // number) for org, number in per_org.items()}
-    shares = [1 if row["open"] else min(share[row["org_id"]], wanted.per_destination) for row in waiting]
-    rows = await tx.rows(
-        _CLAIM,
-        [row["org_id"] for row in waiting],
-        [row["destination_id"] for row in waiting],
-        shares,
-        tx.now,
-        wanted.id,
-        tx.now + wanted.lease,
-        [row["destination_id"] for row in waiting if row["open"]],
-    )
+    well, failing = [row for row in waiting if not row["open"]], [row for row in waiting if row["open"]]
+    rows: list[Row] = []
+    if well:
+        shares = _shares(well, wanted)
+        rows += await tx.rows(_CLAIM, *_keys(well), shares, tx.now, wanted.id, tx.now + wanted.lease)
+    if failing:
+        rows += await tx.rows(_PROBE, *_keys(failing), tx.now, wanted.id, tx.now + wanted.lease)
     return [ClaimedMessage(**row) for row in rows]
+
+
+def _keys(rows: Sequence[Row]) -> tuple[list[UUID], list[UUID]]:
+    return [row["org_id"] for row in rows], [row["destination_id"] for row in rows]
+
+
+def _shares(waiting: Sequence[Row], wanted: Claim) -> list[int]:
+    destinations = Counter(row["org_id"] for row in waiting)
+    of_each_org = wanted.limit // len(destinations)
+    return [max(1, min(of_each_org // destinations[row["org_id"]], wanted.per_destination)) for row in waiting]
 
 
 _GIVE_BACK = """

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from domain.notifications.rules import Channel
 from storage.database import Reader
 
 
@@ -21,6 +22,11 @@ class DestinationHealth:
     paused_until: datetime | None
     disabled_at: datetime | None
     disabled_reason: str | None
+
+    @property
+    def over_http(self) -> bool:
+        """Whether its address is a URL."""
+        return self.channel in (Channel.WEBHOOK, Channel.SLACK)
 
 
 _IN_USE = """

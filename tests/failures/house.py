@@ -40,13 +40,15 @@ class House:
 
 
 @contextmanager
-def open_house(folder: Path) -> Iterator[House]:
-    """Start everything; stop it at the end. Not inside an event loop."""
+def open_house(folder: Path, **more: str) -> Iterator[House]:
+    """Start everything, with settings beside the usual ones; stop it at the end. Not inside an event loop."""
     servers = start_for_tests()
     try:
         asyncio.run(migrate(servers.database_url))
         port = str(free_port())  # one that stays the same when the API is replaced
-        environment = environment_of(servers.database_url, servers.redis_url, folder / "data", TRAILGATE_PORT=port)
+        environment = environment_of(
+            servers.database_url, servers.redis_url, folder / "data", TRAILGATE_PORT=port, **more
+        )
         api = application("api", environment, folder / "api.log")
         worker = application("workers", environment, folder / "workers.log")
         house = House(servers, api, worker, environment, folder)

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from hashlib import sha1, sha256
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from domain.audit import Actor
@@ -11,6 +12,8 @@ from domain.facts.attestations import Attestation, NewAttestation, Origin, Resul
 from domain.facts.flows import Flow, NewFlow
 from domain.facts.trails import NewTrail, Trail
 from domain.facts.webhooks import WebhookConfig
+from domain.notifications.rules import Channel, NewRule
+from domain.notifications.triggers import Severity, Trigger
 from storage.facts.commands.attestations import record_attestations
 from storage.facts.commands.flows import create_flow
 from storage.facts.commands.results import NewResult, add_results
@@ -19,6 +22,8 @@ from storage.facts.commands.webhooks import NewWebhookConfig, create_webhook_con
 from storage.identity.bootstrap import bootstrap
 from storage.identity.commands import NewOrganisation, NewPrincipal, create_organisation, create_principal
 from storage.inbox.commands import Arrival, Receipt, accept
+from storage.notifications.commands.inapp import NewNotification, notify
+from storage.notifications.commands.rules import Issued, create_rule
 from storage.scope import Scope
 from storage.services import Services
 
@@ -76,6 +81,20 @@ class World:
                 "SELECT id FROM attestation_results WHERE attestation_id = $1 ORDER BY n DESC LIMIT 1", attestation.id
             )
         return found
+
+    async def notify(self, *titles: str, severity: Severity = Severity.INFO, **options: Any) -> int:
+        """In-app notifications, committed and not announced; the answer is how many were new."""
+        new = [NewNotification(title, f"{title}, in full", severity, **options) for title in titles]
+        async with self.services.database.transaction() as tx:
+            return await notify(tx, self.scope, new)
+
+    async def rule(self, channel: Channel = Channel.WEBHOOK, **options: Any) -> Issued:
+        """A rule for failed attestations, by a webhook of its own unless told otherwise."""
+        config = options.pop("config", {"webhookUrl": f"https://hooks.example.com/{uuid4().hex}"})
+        trigger = options.pop("trigger", Trigger.ATTESTATION_FAILED)
+        new = NewRule(f"rule-{uuid4().hex[:8]}", trigger, channel, config, **options)
+        async with self.services.database.transaction() as tx:
+            return await create_rule(tx, self.scope, new, self.services.envelope, self.actor)
 
     async def config(self, flow: Flow, source: str = "GITHUB") -> WebhookConfig:
         new = NewWebhookConfig(source, flow.id, SECRET)

@@ -16,9 +16,10 @@ from storage.blobs.queries import unknown
 from storage.blobs.store import BlobStore
 from storage.blobs.sweep import Swept, shard_of, sweep_blobs
 from storage.facts.commands.evidence import attach_file
+from storage.schedule.sweeps import Sweep
 from storage.services import Services
 from tests.storage.world import World
-from workers.sweeps import collect_blobs
+from workers.sweeps import run_sweep
 
 
 def digest_of(content: bytes) -> str:
@@ -209,10 +210,10 @@ async def test_the_worker_sweeps_one_shard_in_its_minute_and_not_in_every_round(
     mine = next(content for content in (b"%d" % n for n in range(10_000)) if digest_of(content)[7:9] == shard)
     other = next(content for content in (b"%d" % n for n in range(10_000)) if digest_of(content)[7:9] != shard)
     digests = [await orphan(anchored, mine), await orphan(anchored, other)]
-    await collect_blobs(anchored)
+    await run_sweep(anchored, Sweep.BLOBS)
     assert [anchored.blobs.path(digest).exists() for digest in digests] == [False, True]
     await orphan(anchored, mine)
-    await collect_blobs(anchored)
+    await run_sweep(anchored, Sweep.BLOBS)
     assert anchored.blobs.path(digests[0]).exists(), "its turn comes again in half a minute"
 
 

@@ -53,6 +53,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "attestation": attestation.id,
         "attestation_result": result,
         "webhook_config": config.id,
+        "notification_rule": (await world.rule(filter_flow_id=flow.id, title_template="{{ title }}")).rule.id,
         **facts,
     }
 
