@@ -35,8 +35,6 @@ _FAILURES: tuple[tuple[type[Exception], ErrorClass, str], ...] = (
     (aiohttp.NonHttpUrlClientError, ErrorClass.PERMANENT, _NO_ADDRESS),
     (ValueError, ErrorClass.PERMANENT, _NO_ADDRESS),
     (aiohttp.ClientResponseError, ErrorClass.TRANSIENT, "{host} did not answer in HTTP."),
-    (aiohttp.ClientError, ErrorClass.TRANSIENT, "{host} cut the connection."),
-    (OSError, ErrorClass.TRANSIENT, "{host} cut the connection."),
 )
 """The first that fits an error says what it means: special ones stand before those that they are kinds of."""
 
@@ -114,7 +112,7 @@ def _failure(error: Exception, host: str | None, *, quick: bool) -> SendFailed:
         if isinstance(error, kind):
             unconnected = isinstance(error, aiohttp.ClientConnectorError)
             return SendFailed(error_class, reason.format(host=host, why=_why(error)), quick=quick and unconnected)
-    raise error
+    return SendFailed(ErrorClass.TRANSIENT, f"{host} cut the connection.")
 
 
 def _why(error: Exception) -> str:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from aiohttp import ClientSession
 from arq.connections import ArqRedis
 
 from storage.blobs.store import BlobStore
@@ -11,6 +12,7 @@ from storage.clock import Clock, SystemClock
 from storage.database import Database, open_database
 from storage.ids import Ids
 from storage.keys import Signer, load_master_key, load_signer
+from storage.outbound import open_outbound
 from storage.schedule.doorbell import Doorbell, open_redis
 from storage.secrets.envelope import Envelope
 from storage.settings import Settings
@@ -24,6 +26,7 @@ class Services:
     database: Database
     redis: ArqRedis
     blobs: BlobStore
+    outbound: ClientSession
     doorbell: Doorbell
     envelope: Envelope
     signer: Signer
@@ -48,6 +51,7 @@ async def open_services(settings: Settings, name: str, clock: Clock | None = Non
     blobs.prepare()
     pool = settings.database_pool
     async with (
+        open_outbound(settings) as outbound,
         open_redis(settings.redis_url) as redis,
         Doorbell.opened(redis) as doorbell,
         open_database(
@@ -59,6 +63,7 @@ async def open_services(settings: Settings, name: str, clock: Clock | None = Non
             database=database,
             redis=redis,
             blobs=blobs,
+            outbound=outbound,
             doorbell=doorbell,
             envelope=Envelope(load_master_key(settings)),
             signer=load_signer(settings),

@@ -6,9 +6,17 @@
 import os
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.addresses import Network, networks
+
+MAIL_SCHEMES = ("smtp", "smtp+starttls", "smtps")
+
+_ADDRESS = r"[A-Za-z0-9_%+-]+(\.[A-Za-z0-9_%+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
+_MAILBOX = rf"\A({_ADDRESS}|[^\x00-\x1f<>@]*<{_ADDRESS}>)\z"
 
 
 def _default_data_dir() -> Path:
@@ -21,7 +29,7 @@ def _default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Typed settings with default, unit and meaning."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAILGATE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="TRAILGATE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     database_url: str | None = Field(None, description="PostgreSQL (16 or newer) as a libpq URL; unset = embedded")
     redis_url: str | None = Field(None, description="Valkey or Redis as redis:// or unix:// URL; unset = embedded")
@@ -32,6 +40,13 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="Address the API listens on")
     port: int = Field(8080, ge=0, le=65535, description="Port the API listens on; 0 picks a free one")
+    worker_metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of a worker's metrics on TRAILGATE_HOST, or the next free one of 16 from there on; "
+        "0 = none, but under `trailgate up` on a loopback address the API's port plus 1000",
+    )
     public_url: str | None = Field(None, description="Address at which clients reach the API; unset = http://host:port")
     auth: Literal["required", "off"] = Field(
         "required", description="off = everybody is admin of `default`; then only loopback addresses may be bound"
@@ -63,7 +78,31 @@ class Settings(BaseSettings):
     checkpoint_interval: float = Field(
         1.0, ge=0, description="Seconds at least between two checkpoints of a busy ledger"
     )
+    reconcile_interval: int = Field(
+        300, ge=30, description="Seconds between two comparisons with a sender's own list of deliveries"
+    )
+    inbox_retention_days: int = Field(90, ge=1, description="Days for which the bodies of deliveries are kept")
+    attempts_retention_days: int = Field(
+        90, ge=1, description="Days for which outgoing messages and the attempts to send them are kept"
+    )
+    notifications_retention_days: int = Field(180, ge=1, description="Days for which in-app notifications are kept")
     shutdown_grace: float = Field(8.0, gt=0, le=60, description="Seconds that requests and jobs have to finish")
+    outbound_allow: str | None = Field(
+        None,
+        description="Networks that outgoing requests may reach although they are private, comma-separated; "
+        "there http and any port are allowed too",
+    )
+    outbound_timeout: float = Field(15.0, gt=0, le=60, description="Seconds that an outgoing request may take")
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="Mail server: smtps://user:password@host (TLS), smtp+starttls://user:password@host (STARTTLS "
+        "required) or smtp://host (in clear); ports 465, 587 and 25 unless given; unset = no e-mail is sent",
+    )
+    smtp_from: str = Field(
+        "Trailgate <trailgate@localhost>",
+        pattern=_MAILBOX,
+        description="Sender of e-mail: an address, or Name <address>",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged")
 
     run_as: str | None = Field(
@@ -74,6 +113,26 @@ class Settings(BaseSettings):
     postgres_bin: Path | None = Field(
         None, description="Folder of PostgreSQL programs to use instead of those of the wheel"
     )
+
+    @field_validator("outbound_allow")
+    @classmethod
+    def _networks(cls, value: str | None) -> str | None:
+        networks(value or "")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            url = urlsplit(value.get_secret_value())
+            if url.scheme not in MAIL_SCHEMES or not url.hostname or url.port == 0:
+                raise ValueError(f"not a URL of a mail server: {', '.join(MAIL_SCHEMES)}://[user:password@]host[:port]")
+        return value
+
+    @property
+    def outbound_networks(self) -> tuple[Network, ...]:
+        """The private networks that outgoing requests may reach."""
+        return networks(self.outbound_allow or "")
 
     @property
     def keys_dir(self) -> Path:

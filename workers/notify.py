@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from pydantic import SecretStr
 
+from domain.notifications.inapp import MAX_TITLE
 from domain.notifications.rules import Channel
 from domain.notifications.triggers import Severity
 from domain.outbox import MessageStatus
@@ -27,6 +28,8 @@ from workers.metrics import RELAY_SECONDS
 from workers.templates import TemplateFailed, Templates
 
 RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED})
+
+UNREADABLE = "The rule's secrets do not open with this master key; enter its channel configuration anew, then replay."
 
 log = structlog.get_logger()
 
@@ -67,22 +70,24 @@ class Notifier:
 
         Raises nothing of its own: what breaks here is a dead letter with the reason.
         """
-        if rule is None or rule.archived:
+        if rule is None:
+            return Told(message, _outcome(claim_id, message, MessageStatus.FAILED, error=UNREADABLE))
+        if rule.archived:
             return Told(message, _outcome(claim_id, message, MessageStatus.SKIPPED, error="The rule was deleted."))
         outgoing = await self._filled_in(message, rule)
         target = Target(rule.config, rule.signing_secrets)
-        attempts, failure = await self._attempts(outgoing, target, message)
+        attempts, failure = await self._attempts(outgoing, target, message, rule.channel)
         if failure is None:
             sent = _outcome(claim_id, message, MessageStatus.SENT, attempts)
             return Told(message, sent, _notification(outgoing, message) if rule.channel == Channel.IN_APP else None)
         return Told(message, _failed(claim_id, message, attempts, failure))
 
     async def _attempts(
-        self, outgoing: Outgoing, target: Target, message: ClaimedMessage
+        self, outgoing: Outgoing, target: Target, message: ClaimedMessage, channel: str
     ) -> tuple[list[Attempt], _Failure | None]:
         attempts: list[Attempt] = []
         while True:
-            attempt, error = await self._attempt(message.channel, outgoing, target)
+            attempt, error = await self._attempt(channel, outgoing, target)
             attempts.append(attempt)
             if error is None:
                 return attempts, None
@@ -129,7 +134,7 @@ class Notifier:
         except TemplateFailed as error:
             return replace(outgoing, message=f"{outgoing.message}\n(This rule's template failed: {error})")
         title, text = texts.get("title", outgoing.title), texts.get("message", outgoing.message)
-        return replace(outgoing, title=title, message=text)
+        return replace(outgoing, title=" ".join(title.split())[:MAX_TITLE], message=text)
 
 
 async def _in_app(_message: Outgoing, _target: Target, _now: datetime, /) -> Receipt:

@@ -8,7 +8,7 @@ import asyncio
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -20,7 +20,7 @@ import structlog
 from domain.notifications.triggers import Severity
 from domain.outbox import OPEN_AFTER, News
 from domain.retries import ErrorClass
-from storage.database import TRANSIENT
+from storage.database import TRANSIENT, Reader
 from storage.group_commit import GroupCommit, Limits
 from storage.notifications.announcements import announce
 from storage.notifications.commands.inapp import NewNotification, notify
@@ -29,6 +29,7 @@ from storage.outbox.claims import Claim, ClaimedMessage, claim, give_back
 from storage.outbox.settlement import Change, settle
 from storage.schedule.doorbell import Job
 from storage.scope import Scope
+from storage.secrets.envelope import Undecipherable
 from storage.services import Services
 from workers.metrics import RELAY_RETRIES, RELAYED
 from workers.notify import Notifier, Told
@@ -141,14 +142,23 @@ class Relay:
         wanted = Claim(self._services.ids.new(), room, PER_DESTINATION // 2, LEASE, busy)
         async with self._services.database.transaction() as tx:
             claimed = await claim(tx, wanted)
-            rules = await channel_targets(
-                tx, self._services.envelope, sorted({m.rule_id for m in claimed if m.rule_id})
-            )
+            rules = await self._rules(tx, sorted({m.rule_id for m in claimed if m.rule_id}))
         by_destination = attrgetter("destination_id")
         for destination_id, messages in groupby(sorted(claimed, key=by_destination), key=by_destination):
             left = {message.id: message for message in messages}
             self._begin(_Parcel(wanted.id, destination_id, len(left), tx.now + LEASE, rules, left))
         return len(claimed)
+
+    async def _rules(self, reader: Reader, rule_ids: Sequence[UUID]) -> dict[UUID, RuleTarget]:
+        """Without those whose secrets do not open: one of them must not hold up everybody's messages."""
+        try:
+            return await channel_targets(reader, self._services.envelope, rule_ids)
+        except Undecipherable:
+            rules: dict[UUID, RuleTarget] = {}
+            for rule_id in rule_ids:
+                with suppress(Undecipherable):
+                    rules |= await channel_targets(reader, self._services.envelope, [rule_id])
+            return rules
 
     def _begin(self, parcel: _Parcel) -> None:
         task = asyncio.create_task(self._deliver(parcel))

@@ -1,16 +1,20 @@
 """Whom to tell of what, and by which channel (integrations.md 12)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
-from domain.notifications.triggers import Notice
+from domain.notifications.triggers import Notice, Severity, Trigger
 
 CONFIG_PURPOSE = "notification channel config"
 SIGNING_PURPOSE = "outgoing webhook signing secret"
+
+
+GRACE = timedelta(hours=24)
+"""How long a signing secret is still used beside the one that replaced it."""
 
 
 class Channel(StrEnum):
@@ -20,6 +24,34 @@ class Channel(StrEnum):
     SLACK = "SLACK"
     EMAIL = "EMAIL"
     IN_APP = "IN_APP"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRule:
+    """A rule as it is asked for. `config` is the channel's, its secrets in clear."""
+
+    name: str
+    trigger: Trigger
+    channel: Channel
+    config: Mapping[str, Any] = field(default_factory=dict)
+    title_template: str | None = None
+    message_template: str | None = None
+    filter_flow_id: UUID | None = None
+    filter_environment_id: UUID | None = None
+
+
+class RuleChange(TypedDict, total=False):
+    """What to change of a rule: a key that is not there leaves the field as it is."""
+
+    name: str
+    is_active: bool
+    trigger: Trigger
+    channel: Channel
+    config: Mapping[str, Any]
+    title_template: str | None
+    message_template: str | None
+    filter_flow_id: UUID | None
+    filter_environment_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +95,19 @@ class Listener:
             and self.filter_flow_id in (None, notice.flow_id)
             and self.filter_environment_id in (None, notice.environment_id)
         )
+
+
+def trial_notice(rule: NotificationRule) -> Notice:
+    """What a rule sends to show that its channel works."""
+    return Notice(
+        Trigger(rule.trigger),
+        Severity.INFO,
+        title="Test notification",
+        message=f"This is a test of the notification rule {rule.name}.",
+        entity_type="NOTIFICATION_RULE",
+        entity_id=rule.id,
+        subject=f"rule:{rule.id}",
+        flow_id=rule.filter_flow_id,
+        environment_id=rule.filter_environment_id,
+        data={"test": True, "ruleId": str(rule.id)},
+    )

@@ -24,14 +24,21 @@ _COMPLETED = 250
 _MAX_SUBJECT = 250
 _QUICK = 1.0
 _FAREWELL = 2.0
+"""Seconds; see integrations.channels.SendFailed for quick."""
 
 _FAILURES: tuple[tuple[type[Exception], ErrorClass, str], ...] = (
     (aiosmtplib.SMTPNotSupported, ErrorClass.PERMANENT, "The mail server cannot do what the message needs."),
     (TimeoutError, ErrorClass.TRANSIENT, "The mail server did not answer in time."),
     (ssl.SSLError, ErrorClass.TRANSIENT, "The mail server does not prove by TLS who it is."),
     (aiosmtplib.SMTPConnectError, ErrorClass.TRANSIENT, "The mail server cannot be reached."),
-    (Exception, ErrorClass.TRANSIENT, "The mail server broke off."),
+    (aiosmtplib.SMTPServerDisconnected, ErrorClass.TRANSIENT, "The mail server broke off."),
+    (
+        aiosmtplib.SMTPException,
+        ErrorClass.TRANSIENT,
+        "The mail server offers no such TLS or login as TRAILGATE_SMTP_URL asks for.",
+    ),
 )
+"""The first that fits an error or its cause says what it means."""
 
 
 class EmailClient:
@@ -121,7 +128,7 @@ def _failure(error: Exception, *, quick: bool) -> SendFailed:
     for kind, error_class, reason in _FAILURES:
         if any(isinstance(cause, kind) for cause in causes):
             return SendFailed(error_class, reason, quick=quick and isinstance(error, aiosmtplib.SMTPConnectError))
-    raise error
+    return SendFailed(ErrorClass.TRANSIENT, "The mail server broke off.")
 
 
 def _all_refused(refused: Sequence[aiosmtplib.SMTPRecipientRefused]) -> SendFailed:

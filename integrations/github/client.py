@@ -142,7 +142,7 @@ def _named_wait(error: HTTPException, now: datetime) -> int | None:
 
 
 def _number(text: str | None) -> int | None:
-    return int(text) if _NUMBER.fullmatch(text or "") else None
+    return int(text) if text and _NUMBER.fullmatch(text) else None
 
 
 def _cursor(link: str | None) -> str | None:

@@ -1,5 +1,6 @@
 """Slack's incoming webhooks (integrations.md 12.2): a text for notifications, Block Kit for the channel."""
 
+import logging
 import re
 from collections.abc import Iterable
 from datetime import datetime
@@ -26,6 +27,8 @@ MAX_FIELD = 2000
 """Characters and numbers that Slack takes in a block; one too many makes it refuse the whole message."""
 
 _ERROR = re.compile(r"[a-z_]{1,50}")
+_SILENT = logging.Logger("slack_sdk", logging.WARNING)  # noqa: LOG001 - outside of what the log level reaches
+"""The library would write each URL, which is a secret, into a log of level debug."""
 
 
 class SlackClient:
@@ -37,8 +40,9 @@ class SlackClient:
     async def __call__(self, message: Outgoing, target: Target, now: datetime, /) -> Receipt:
         """Deliver one message. Raises SendFailed, naming Slack's own word for what is wrong (`no_service`)."""
         url = webhook_url(Channel.SLACK, target)
-        client = AsyncWebhookClient(str(url), session=self._outbound, retry_handlers=[])
+        client = AsyncWebhookClient(str(url), session=self._outbound, retry_handlers=[], logger=_SILENT)
         client.proxy = None  # the library takes one from the environment, round the guard
+        client.default_headers["User-Agent"] = self._outbound.headers["User-Agent"]
         with reaching(url.host):
             response = await client.send(text=text_of(message), blocks=blocks_of(message), unfurl_links=False)
         return _judged(url.host, response, now)
@@ -71,8 +75,10 @@ def blocks_of(message: Outgoing) -> list[Block]:
     fields = [MarkdownTextObject(text=pair) for pair in _pairs(message)]
     origin = f"{heading(message)} · {escaped(readable(message.event), MAX_FIELD)}"
     blocks: list[Block] = [
-        HeaderBlock(text=PlainTextObject(text=escaped(message.title or heading(message), MAX_HEADER), emoji=False)),
-        SectionBlock(text=MarkdownTextObject(text=escaped(message.message or message.title, MAX_TEXT) or "-")),
+        HeaderBlock(
+            text=PlainTextObject(text=escaped(message.title.strip() or heading(message), MAX_HEADER), emoji=False)
+        ),
+        SectionBlock(text=MarkdownTextObject(text=escaped(message.message.strip() or "-", MAX_TEXT))),
     ]
     if fields:
         blocks.append(SectionBlock(fields=fields))

@@ -31,7 +31,7 @@ class WebhookClient:
         body = body_of(message)
         headers = {"Content-Type": "application/json", **signed(message, body, target.signing_secrets, now)}
         with reaching(url.host):
-            async with self._outbound.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._outbound.post(url, data=body, headers=headers) as response:
                 text = await said(response)
         return answer(url.host, response.status, response.headers, text, now)
 
@@ -74,4 +74,4 @@ def _encoded(message: Outgoing, title: str, text: str, data: Mapping[str, Any]) 
         "filterFlowId": kept.get("flowId"),
         "extraPayload": data,
     }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from domain.outbox import Health, MessageStatus, News, Tried, after
 from domain.retries import ErrorClass
-from storage.database import Row, Transaction, columns_of
+from storage.database import Transaction, columns_of
 
 SENT = "SENT"
 """The outcome of an attempt that was taken; of others it is the error class."""
@@ -83,9 +83,13 @@ WITH tried AS (
   SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::text[], $12::int[], $13::text[], $14::text[],
                        $15::int[], $16::timestamptz[])
 )
-SELECT message_id FROM ours
+SELECT id FROM destinations
+WHERE id = ANY($17::uuid[]) AND (failures > 0 OR told IS NOT NULL OR paused_until IS NOT NULL)
 """
-"""A claimed row is settled or put off by whoever holds its lease; one that was lost meanwhile is left alone."""
+"""A claimed row is settled or put off by whoever holds its lease; one that was lost meanwhile is left alone.
+
+The answer is which of the destinations are not well: a success changes nothing for the others.
+"""
 
 _DESTINATIONS = """
 SELECT id, org_id, channel, label, failures, failing_since, told, paused_at, paused_until, disabled_at,
@@ -124,9 +128,12 @@ async def settle(tx: Transaction, outcomes: Sequence[Outcome], random: float) ->
         (o.message_id, o.claim_id, o.status.value, o.error, o.due_at, len(o.attempts))
         for o in sorted(outcomes, key=lambda o: o.message_id)
     ]
-    locked = await tx.rows(_DESTINATIONS, sorted({o.destination_id for o in outcomes if o.attempts}))
-    await tx.rows(_SETTLE, tx.now, *columns_of(rows, 6), *columns_of(_attempt_rows(tx, outcomes), 9))
-    return await _keep_health(tx, locked, outcomes, random)
+    tried = _tried(outcomes)
+    attempts = columns_of(_attempt_rows(tx, outcomes), 9)
+    unwell = await tx.rows(_SETTLE, tx.now, *columns_of(rows, 6), *attempts, list(tried))
+    failed = {one for one, attempts in tried.items() if any(attempt.failure for attempt in attempts)}
+    affected = failed | {row["id"] for row in unwell}
+    return await _keep_health(tx, {one: tried[one] for one in affected}, random) if affected else []
 
 
 def _attempt_rows(tx: Transaction, outcomes: Sequence[Outcome]) -> list[tuple[object, ...]]:
@@ -147,13 +154,10 @@ def _attempt_rows(tx: Transaction, outcomes: Sequence[Outcome]) -> list[tuple[ob
     ]
 
 
-async def _keep_health(
-    tx: Transaction, locked: Sequence[Row], outcomes: Sequence[Outcome], random: float
-) -> list[Change]:
-    tried = _tried(outcomes)
+async def _keep_health(tx: Transaction, tried: Mapping[UUID, Sequence[Tried]], random: float) -> list[Change]:
     changed: dict[UUID, Health] = {}
     changes: list[Change] = []
-    for row in locked:
+    for row in await tx.rows(_DESTINATIONS, sorted(tried)):
         before = Health(**{name: row[name] for name in Health.__dataclass_fields__})
         health, news = after(before, tried[row["id"]], random)
         if health != before:

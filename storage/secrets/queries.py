@@ -1,6 +1,8 @@
 """Reading secrets back."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from storage.database import Reader
@@ -21,3 +23,20 @@ async def open_secrets(
         ).decode()
         for row in rows
     }
+
+
+@dataclass(frozen=True, slots=True)
+class SealedUnder:
+    """How many secrets one master key has sealed, and when the newest of them."""
+
+    key_id: str
+    number: int
+    newest: datetime
+
+
+async def master_keys_used(reader: Reader) -> list[SealedUnder]:
+    """By which master keys the secrets are sealed, the last used first."""
+    rows = await reader.rows(
+        "SELECT key_id, count(*) AS number, max(created_at) AS newest FROM secrets GROUP BY key_id ORDER BY newest DESC"
+    )
+    return [SealedUnder(**row) for row in rows]

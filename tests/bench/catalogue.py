@@ -1,4 +1,4 @@
-"""What is measured, in the order of the report (issues 2 and 3, "Speed")."""
+"""What is measured, in the order of the report (issues 2, 3 and 4, "Speed")."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tests.bench.outcomes import HotSpot, Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared
-from tests.bench.scenarios import accept, assertion, attest, drain, latency, scale, startup, upload
+from tests.bench.scenarios import accept, assertion, attest, drain, latency, notify, relay, scale, startup, upload
 from tests.bench.stand import Stand
 
 Run = Callable[[Stand, Prepared, Plan], Outcome]
@@ -35,6 +35,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     assertion.NAME: Scenario(assertion.run, assertion.profile),
     upload.NAME: Scenario(upload.run),
     latency.NAME: Scenario(latency.run),
+    relay.NAME: Scenario(relay.run, relay.profile),
+    notify.NAME: Scenario(notify.run),
     startup.NAME: Scenario(startup.run),
     scale.NAME: Scenario(scale.run),
 }

@@ -94,6 +94,7 @@ class Stand:
             "TRAILGATE_REDIS_URL": self.redis_url,
             "TRAILGATE_DATA_DIR": str(self.home / "product"),
             "TRAILGATE_ADMIN_KEY": ADMIN_KEY,
+            "TRAILGATE_OUTBOUND_ALLOW": "127.0.0.0/8",
         }
 
     @contextmanager

@@ -1,8 +1,10 @@
 """Partitions: which months a table has, and how far they reach."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import asyncpg
 import pytest
 
 from storage.ids import first_id_at
@@ -56,6 +58,19 @@ async def test_months_that_are_over_are_not_ahead(own_services: Services) -> Non
     async with own_services.database.read() as reader:
         assert await months_ahead(reader) == dict.fromkeys(PARTITIONED, AHEAD)
         assert len(await partitions(reader, "attempts")) == 2 * (AHEAD + 1)
+
+
+async def test_a_long_reader_is_not_waited_for(own_services: Services) -> None:
+    """Whoever waits for a lock makes everybody behind it wait too."""
+    soon = later(own_services, timedelta(days=31)).database
+    async with own_services.database.snapshot() as reading:
+        await reading.value("SELECT count(*) FROM audit_events")
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with asyncio.timeout(5), soon.transaction() as tx:
+                await ensure_partitions(tx)
+    async with soon.transaction() as tx:
+        await ensure_partitions(tx)
+        assert await months_ahead(tx) == dict.fromkeys(PARTITIONED, AHEAD + 1)
 
 
 @pytest.mark.parametrize("moment", [datetime(2026, 12, 31, 23, 59, tzinfo=UTC), datetime(2027, 1, 1, tzinfo=UTC)])

@@ -27,7 +27,7 @@ async def finish(services: Services, name: str, interval: timedelta) -> None:
 
 async def row(services: Services, name: str) -> Row | None:
     async with services.database.read() as reader:
-        return await reader.row("SELECT next_run_at, last_run_at, xmin FROM schedule WHERE name = $1", name)
+        return await reader.row("SELECT next_run_at, last_run_at, xmin, xmax FROM schedule WHERE name = $1", name)
 
 
 async def lags(services: Services) -> dict[str, timedelta]:
@@ -37,7 +37,9 @@ async def lags(services: Services) -> dict[str, timedelta]:
 
 async def test_a_turn_is_over_with_its_lease_unless_it_is_done(own_services: Services) -> None:
     assert await ask(own_services)
+    taken = await row(own_services, "x")
     assert not await ask(later(own_services, LEASE * SECOND - SECOND))
+    assert await row(own_services, "x") == taken, "not even locked"
     assert await ask(later(own_services, LEASE * SECOND + SECOND)), "whoever had it died"
     await finish(own_services, "x", timedelta(seconds=30))
     assert not await ask(later(own_services, timedelta(seconds=29)))

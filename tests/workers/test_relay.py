@@ -250,3 +250,20 @@ async def test_an_address_that_may_not_be_reached_is_a_dead_letter_that_says_why
     [row] = await outbox(guarded)
     assert row["status"] == "FAILED"
     assert "may not be reached" in (await message(guarded, row["id"])).error
+
+
+async def test_a_rule_whose_secrets_do_not_open_holds_up_nobody_else(world: World, relay: Relay) -> None:
+    broken = await world.rule(Channel.IN_APP, config={})
+    await world.rule(Channel.IN_APP, config={})
+    async with world.services.database.transaction() as tx:
+        await tx.execute(
+            "UPDATE secrets SET data = '\\x00' "
+            "WHERE id = (SELECT config_secret_id FROM notification_rules WHERE id = $1)",
+            broken.rule.id,
+        )
+    await failing(world)
+    await relay(world.services)
+    assert sorted((row["status"], row["rule_id"] == broken.rule.id) for row in await outbox(world)) == [
+        ("FAILED", True),
+        ("SENT", False),
+    ]

@@ -34,4 +34,23 @@ ROUTES = tagged(
         webhooks.list_webhook_deliveries,
         Permission.INTEGRATIONS_MANAGE,
     ),
+    Route(
+        "PUT",
+        f"{V1}/webhook-configs/{{config_id}}/reconciliation",
+        webhooks.set_webhook_reconciliation,
+        Permission.INTEGRATIONS_MANAGE,
+        errors=(409,),
+    ),
+    Route(
+        "GET",
+        f"{V1}/webhook-configs/{{config_id}}/reconciliation",
+        webhooks.get_webhook_reconciliation,
+        Permission.INTEGRATIONS_MANAGE,
+    ),
+    Route(
+        "DELETE",
+        f"{V1}/webhook-configs/{{config_id}}/reconciliation",
+        webhooks.delete_webhook_reconciliation,
+        Permission.INTEGRATIONS_MANAGE,
+    ),
 )

@@ -1,0 +1,100 @@
+"""Where requests on behalf of users may go: never into our own network (engineering.md 2.14).
+
+Python's `is_global` is no help: it calls NAT64, 6to4, SRv6 and multicast global.
+"""
+
+from collections.abc import Iterable, Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+PORTS = (443, 8443)
+"""Where public addresses are reached."""
+
+_FORBIDDEN: tuple[tuple[Network, str], ...] = tuple(
+    (ip_network(network), name)
+    for network, name in (
+        ("0.0.0.0/8", "this network"),  # RFC 791
+        ("10.0.0.0/8", "private network"),  # RFC 1918
+        ("100.64.0.0/10", "carrier-grade NAT"),  # RFC 6598
+        ("127.0.0.0/8", "loopback"),  # RFC 1122
+        ("169.254.0.0/16", "link-local"),  # RFC 3927; metadata services of clouds
+        ("172.16.0.0/12", "private network"),
+        ("192.0.0.0/24", "IETF protocol assignments"),  # RFC 6890
+        ("192.0.2.0/24", "documentation"),  # RFC 5737
+        ("192.88.99.0/24", "6to4 relay"),  # RFC 7526
+        ("192.168.0.0/16", "private network"),
+        ("198.18.0.0/15", "benchmarking"),  # RFC 2544
+        ("198.51.100.0/24", "documentation"),
+        ("203.0.113.0/24", "documentation"),
+        ("224.0.0.0/4", "multicast"),  # RFC 5771
+        ("255.255.255.255/32", "broadcast"),  # RFC 919
+        ("240.0.0.0/4", "reserved"),  # RFC 1112
+        ("::/128", "unspecified"),  # RFC 4291, as the next two
+        ("::1/128", "loopback"),
+        ("::/96", "IPv4-compatible"),
+        ("64:ff9b::/96", "NAT64"),  # RFC 6052
+        ("64:ff9b:1::/48", "NAT64"),  # RFC 8215
+        ("100::/64", "discard-only"),  # RFC 6666
+        ("2001::/32", "Teredo"),  # RFC 4380
+        ("2001:2::/48", "benchmarking"),  # RFC 5180
+        ("2001::/23", "IETF protocol assignments"),  # RFC 2928
+        ("2001:db8::/32", "documentation"),  # RFC 3849
+        ("2002::/16", "6to4"),  # RFC 3056
+        ("3fff::/20", "documentation"),  # RFC 9637
+        ("5f00::/16", "SRv6"),  # RFC 9602
+        ("fc00::/7", "unique-local"),  # RFC 4193
+        ("fe80::/10", "link-local"),  # RFC 4291
+        ("fec0::/10", "site-local"),  # RFC 3879
+        ("ff00::/8", "multicast"),  # RFC 4291
+    )
+)
+"""The first that holds an address names it: narrow ranges stand before the wide ones around them."""
+
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA has given out of IPv6; what lies outside belongs to nobody yet."""
+
+
+def networks(text: str) -> tuple[Network, ...]:
+    """The networks of a comma-separated list such as `10.1.0.0/16, fd00:1::/64`. Raises ValueError."""
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def forbidden(address: str) -> str | None:
+    """The name of the range for which a literal address may not be dialled; None = it is public."""
+    found = _canonical(address)
+    if found is None:
+        return "not an IP address"
+    name = next((name for network, name in _FORBIDDEN if found in network), None)
+    if name is None and isinstance(found, IPv6Address) and found not in _GLOBAL_UNICAST:
+        return "reserved"
+    return name
+
+
+def refusal(address: str, port: int, *, tls: bool, allowed: Sequence[Network] = ()) -> str | None:
+    """Why a connection may not be made; None = it may. In the networks `allowed`, http and every port are fine."""
+    if _within(address, allowed):
+        return None
+    if reason := forbidden(address):
+        return reason
+    if not tls:
+        return "only https is allowed"
+    if port not in PORTS:
+        return f"only the ports {' and '.join(map(str, PORTS))} are allowed"
+    return None
+
+
+def _within(address: str, allowed: Iterable[Network]) -> bool:
+    found = _canonical(address)
+    return found is not None and any(found in network for network in allowed)
+
+
+def _canonical(address: str) -> Address | None:
+    """The address proper: IPv4 that is written as IPv6 is IPv4 (RFC 4291 2.5.5.2), a zone is no part of it."""
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = found.ipv4_mapped if isinstance(found, IPv6Address) else None
+    return mapped or found

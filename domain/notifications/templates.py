@@ -1,0 +1,139 @@
+"""Texts of a rule's own: jinja2 in its sandbox, with nothing to load and nowhere to go.
+
+Checking a template parses it and executes nothing. Rendering one executes what a user wrote: it belongs in a process
+that is limited from outside (workers/template_process.py), for a template is free to loop and to allocate.
+"""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import StrictUndefined, Template, TemplateError, TemplateSyntaxError, nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from domain.errors import Invalid
+
+MAX_SOURCE = 8 * 1024
+MAX_OUTPUT = 16 * 1024
+"""Both in bytes of UTF-8."""
+VARIABLES = (
+    "title",
+    "message",
+    "severity",
+    "triggerEvent",
+    "entityType",
+    "entityId",
+    "flowId",
+    "environmentId",
+    "data",
+    "occurredAt",
+)
+"""What a template may speak of."""
+LONGEST_REASON = 300
+
+_LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+_INVISIBLE = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
+_KEPT = 64
+"""Compiled templates that a process remembers."""
+
+
+class TemplateFailed(Exception):  # noqa: N818 - reads as an outcome
+    """A template brought no text. The reason may be shown to the people of its organisation."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def _nothing_for_none(value: Any) -> Any:
+    return "" if value is None else value
+
+
+_environment = ImmutableSandboxedEnvironment(
+    autoescape=False,  # plain text: escaped by whoever puts it into markup
+    undefined=StrictUndefined,
+    finalize=_nothing_for_none,
+)
+for _name in ("cycler", "joiner", "lipsum"):  # functions of Python's own: no use here, and a way out once
+    del _environment.globals[_name]
+
+FILTERS = tuple(sorted(_environment.filters))
+"""The filters that a template may use: jinja2's own."""
+
+
+def check_template(field: str, source: str) -> None:
+    """Raises Invalid, naming the field and the line, for what can never be rendered. Executes nothing."""
+    if not source.strip():
+        raise Invalid.of(field, "must not be blank")
+    if len(source.encode()) > MAX_SOURCE:
+        raise Invalid.of(field, f"has more than {MAX_SOURCE} bytes")
+    try:
+        problem = next(_problems(_environment.parse(source)), None)
+    except TemplateSyntaxError as error:
+        problem = (error.lineno, error.message or "cannot be read")
+    except RecursionError:
+        raise Invalid.of(field, "is nested too deeply") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise Invalid.of(field, f"cannot be read: {error}") from error
+    if problem:
+        raise Invalid.of(field, f"line {problem[0]}: {problem[1]}")
+
+
+def _problems(tree: nodes.Template) -> Iterator[tuple[int, str]]:
+    """What parses, but has nothing to refer to."""
+    for loading in tree.find_all(_LOADING):
+        yield loading.lineno, "there are no other templates to include, import or extend"
+    for used in tree.find_all(nodes.Filter):
+        if used.name not in FILTERS:
+            yield used.lineno, f"there is no filter '{used.name}'"
+    for test in tree.find_all(nodes.Test):
+        if test.name not in _environment.tests:
+            yield test.lineno, f"there is no test '{test.name}'"
+
+
+@lru_cache(_KEPT)
+def _compiled(source: str) -> Template:
+    return _environment.from_string(source)
+
+
+def rendered(source: str, variables: Mapping[str, Any]) -> str:
+    """The text of a template, without control characters. Raises TemplateFailed. Takes what time and memory it wants.
+
+    Compiling counts constants out and so executes too.
+    """
+    try:
+        return _text(source, variables).translate(_INVISIBLE)
+    except Exception as error:
+        raise TemplateFailed(_reason(error)) from error
+
+
+def _text(source: str, variables: Mapping[str, Any]) -> str:
+    parts, size = [], 0
+    for part in _compiled(source).generate(variables):
+        parts.append(part)
+        size += len(part) if len(part) > MAX_OUTPUT else len(part.encode())
+        if size > MAX_OUTPUT:
+            raise TemplateFailed(f"It makes a text of more than {MAX_OUTPUT} bytes")
+    return "".join(parts)
+
+
+def _reason(error: Exception) -> str:
+    """A user's expression may raise whatever Python has."""
+    match error:
+        case TemplateFailed():
+            return error.reason
+        case MemoryError():
+            return "It needs too much memory"
+        case RecursionError():
+            return "It is nested too deeply, or calls itself without end"
+        case UnicodeEncodeError():
+            return "It makes characters that do not exist"
+        case TemplateError():
+            return _short(error.message or type(error).__name__)
+        case _:
+            return _short(f"{type(error).__name__}: {error}")
+
+
+def _short(reason: str) -> str:
+    printable = "".join(character if character.isprintable() else " " for character in reason)
+    return printable if len(printable) <= LONGEST_REASON else f"{printable[:LONGEST_REASON]}…"

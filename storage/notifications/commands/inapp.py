@@ -1,0 +1,126 @@
+"""In-app notifications: giving them their numbers, and noting who has read what (integrations.md 11)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from domain.notifications.inapp import MAX_ENTITY_TYPE, MAX_TITLE, Notification
+from domain.notifications.triggers import Severity
+from storage.database import Transaction, columns_of
+from storage.notifications.queries.inapp import get_notification
+from storage.scope import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class NewNotification:
+    """What everybody in the organisation shall see. A `message_id` becomes one notification, however often it comes."""
+
+    title: str
+    message: str
+    severity: Severity
+    entity_type: str | None = None
+    entity_id: UUID | None = None
+    message_id: UUID | None = None
+
+
+_HOLD_STREAM = """
+INSERT INTO notification_streams AS s (org_id, first_n, last_n) VALUES ($1, 1, 0)
+ON CONFLICT (org_id) DO UPDATE SET last_n = s.last_n
+RETURNING last_n
+"""
+_NOTIFY = """
+WITH known AS (
+  SELECT message_id FROM notifications WHERE message_id = ANY($6::uuid[])
+), new AS (
+  SELECT m.*, row_number() OVER (ORDER BY place) AS nth
+  FROM (
+    SELECT DISTINCT ON (coalesce(message_id, id)) *
+    FROM unnest($4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::uuid[])
+      WITH ORDINALITY AS u(id, severity, message_id, title, message, entity_type, entity_id, place)
+    ORDER BY coalesce(message_id, id), place
+  ) m
+  WHERE NOT EXISTS (SELECT FROM known WHERE known.message_id = m.message_id)
+), kept AS (
+  INSERT INTO notifications (id, org_id, n, message_id, title, message, severity, entity_type, entity_id, created_at)
+  SELECT id, $1, $3 + nth, message_id, title, message, severity, entity_type, entity_id, $2 FROM new
+  RETURNING n
+)
+UPDATE notification_streams s SET last_n = newest.n
+FROM (SELECT max(n) AS n, count(*) AS kept FROM kept) AS newest
+WHERE s.org_id = $1 AND newest.n IS NOT NULL
+RETURNING newest.kept
+"""
+
+
+async def notify(tx: Transaction, scope: Scope, new: Sequence[NewNotification]) -> int:
+    """Put notifications at the end of the organisation's stream, in this order; the answer is how many were new.
+
+    The stream is held until the end of the transaction, so that numbers appear in the order of the commits. A message
+    that has its notification already uses no number. Once it is committed, `announce` wakes those who listen.
+    """
+    if not new:
+        return 0
+    last_n = await tx.value(_HOLD_STREAM, scope.org_id)
+    rows = [
+        (
+            tx.new_id(),
+            one.severity,
+            one.message_id,
+            one.title[:MAX_TITLE],
+            one.message,
+            one.entity_type and one.entity_type[:MAX_ENTITY_TYPE],
+            one.entity_id,
+        )
+        for one in new
+    ]
+    return await tx.value(_NOTIFY, scope.org_id, tx.now, last_n, *columns_of(rows, 7)) or 0
+
+
+_HOLD_READER = """
+INSERT INTO notification_readers AS r (org_id, principal_id, read_to)
+SELECT $1, $2, first_n - 1 FROM notification_streams WHERE org_id = $1
+ON CONFLICT (org_id, principal_id) DO UPDATE SET read_to = greatest(r.read_to, excluded.read_to)
+RETURNING read_to
+"""
+_MARK = "INSERT INTO notification_reads (org_id, principal_id, n) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
+_FOLD = """
+WITH run AS (
+  SELECT max(n) AS last FROM (
+    SELECT n, row_number() OVER (ORDER BY n) AS place
+    FROM notification_reads WHERE org_id = $1 AND principal_id = $2 AND n > $3
+  ) AS beyond
+  WHERE n = $3 + place
+), moved AS (
+  UPDATE notification_readers SET read_to = run.last FROM run
+  WHERE org_id = $1 AND principal_id = $2 AND run.last IS NOT NULL
+)
+DELETE FROM notification_reads USING run WHERE org_id = $1 AND principal_id = $2 AND n <= run.last
+"""
+
+
+async def mark_read(tx: Transaction, scope: Scope, principal_id: UUID, notification_id: UUID) -> Notification:
+    """Note that a person has read one; to say it twice is no error. Raises NotFound.
+
+    A run without gaps behind what the person has read to its end becomes part of that, so that few marks are kept.
+    """
+    notification = await get_notification(tx, scope, principal_id, notification_id)
+    read_to = await tx.value(_HOLD_READER, scope.org_id, principal_id)
+    if notification.n > read_to:
+        await tx.execute(_MARK, scope.org_id, principal_id, notification.n)
+        await tx.execute(_FOLD, scope.org_id, principal_id, read_to)
+    return replace(notification, is_read=True)
+
+
+_READ_ALL = """
+INSERT INTO notification_readers AS r (org_id, principal_id, read_to)
+SELECT $1, $2, last_n FROM notification_streams WHERE org_id = $1
+ON CONFLICT (org_id, principal_id) DO UPDATE SET read_to = greatest(r.read_to, excluded.read_to)
+RETURNING read_to
+"""
+_FORGET_MARKS = "DELETE FROM notification_reads WHERE org_id = $1 AND principal_id = $2 AND n <= $3"
+
+
+async def mark_all_read(tx: Transaction, scope: Scope, principal_id: UUID) -> None:
+    """Note that a person has read everything there is. What comes later is unread."""
+    read_to = await tx.value(_READ_ALL, scope.org_id, principal_id)
+    await tx.execute(_FORGET_MARKS, scope.org_id, principal_id, read_to)

@@ -1,0 +1,98 @@
+"""Reading notification rules, for people and for the relay."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from domain.errors import NotFound
+from domain.notifications.rules import CONFIG_PURPOSE, SIGNING_PURPOSE, NotificationRule
+from storage.database import Reader, Row
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.scope import Scope
+from storage.secrets.envelope import Envelope
+from storage.secrets.queries import open_secrets
+
+RULE_COLUMNS = tuple(NotificationRule.__dataclass_fields__)
+
+_RULES = f"SELECT {', '.join(RULE_COLUMNS)} FROM notification_rules"  # noqa: S608 - names of our own
+_LISTING = Listing(_RULES, "created_at", "id", lambda row: NotificationRule(**row))
+
+
+async def get_rule(reader: Reader, scope: Scope, rule_id: UUID) -> NotificationRule:
+    """One rule. Raises NotFound, also for another organisation's and for deleted ones."""
+    row = await reader.row(f"{_RULES} WHERE org_id = $1 AND id = $2 AND archived_at IS NULL", scope.org_id, rule_id)
+    if row is None:
+        raise no_such_rule(rule_id)
+    return NotificationRule(**row)
+
+
+def no_such_rule(rule_id: UUID) -> NotFound:
+    """For a rule that is not there, or not any more."""
+    return NotFound(f"There is no notification rule {rule_id}.")
+
+
+async def list_rules(reader: Reader, scope: Scope, window: Window) -> Page[NotificationRule]:
+    """The organisation's rules, oldest first."""
+    conditions, args = ["org_id = $1", "archived_at IS NULL"], [scope.org_id]
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    count, capped = await capped_count(reader, "notification_rules", conditions, args)
+    return with_total(page, count, capped=capped)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTarget:
+    """A rule as the relay needs it: its channel's configuration in clear, and the secrets to sign with, newest first.
+
+    What waits for a rule that is not active is still sent, for it was raised while the rule was; of an archived one
+    nothing is.
+    """
+
+    rule_id: UUID
+    org_id: UUID
+    channel: str
+    config: Mapping[str, Any]
+    signing_secrets: tuple[str, ...]
+    title_template: str | None
+    message_template: str | None
+    archived: bool
+    is_active: bool
+
+
+_TARGETS = """
+SELECT id, org_id, channel, config_secret_id, signing_secret_id,
+       CASE WHEN previous_until > now() THEN previous_signing_secret_id END AS previous_signing_secret_id,
+       title_template, message_template, archived_at IS NOT NULL AS archived, is_active
+FROM notification_rules WHERE id = ANY($1::uuid[])
+"""
+
+
+async def channel_targets(reader: Reader, envelope: Envelope, rule_ids: Sequence[UUID]) -> dict[UUID, RuleTarget]:
+    """Where the messages of these rules go, of whichever organisation, archived ones too.
+
+    Raises envelope.Undecipherable.
+    """
+    rows = await reader.rows(_TARGETS, rule_ids)
+    configs = await open_secrets(reader, envelope, [row["config_secret_id"] for row in rows], CONFIG_PURPOSE)
+    signing_ids = [secret_id for row in rows for secret_id in _signing_ids(row)]
+    secrets = await open_secrets(reader, envelope, signing_ids, SIGNING_PURPOSE) if signing_ids else {}
+    return {row["id"]: _target(row, configs, secrets) for row in rows}
+
+
+def _target(row: Row, configs: Mapping[UUID, str], secrets: Mapping[UUID, str]) -> RuleTarget:
+    return RuleTarget(
+        rule_id=row["id"],
+        org_id=row["org_id"],
+        channel=row["channel"],
+        config=json.loads(configs[row["config_secret_id"]]),
+        signing_secrets=tuple(secrets[secret_id] for secret_id in _signing_ids(row)),
+        title_template=row["title_template"],
+        message_template=row["message_template"],
+        archived=row["archived"],
+        is_active=row["is_active"],
+    )
+
+
+def _signing_ids(row: Row) -> list[UUID]:
+    return [one for one in (row["signing_secret_id"], row["previous_signing_secret_id"]) if one]
