@@ -13,6 +13,7 @@ from api.health import STOPPING, Stopping
 from api.key_uses import KeyUses
 from api.middleware import install
 from api.observation import observer
+from api.streams import STREAMS, Streams
 from api.uploads import MAX_FILE
 from api.webhooks.doors import Doors
 from api.webhooks.front_door import DOORS
@@ -33,7 +34,7 @@ def build_app(services: Services) -> web.Application:
     app[READERS] = EvidenceReaders()
     app[STAGING] = services.blobs.staging
     app[MAX_FILE] = settings.evidence_max_size
-    app.cleanup_ctx.extend([_prepared, _key_uses, _writers])
+    app.cleanup_ctx.extend([_prepared, _key_uses, _streams, _writers])
     app.on_shutdown.append(_stop)
     surface = facts_surface(settings.webhook_max_body)
     app.on_response_prepare.append(_headers(settings.region))
@@ -76,5 +77,12 @@ async def _writers(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
+async def _streams(app: web.Application) -> AsyncIterator[None]:
+    async with Streams.opened(app[SERVICES]) as streams:
+        app[STREAMS] = streams
+        yield
+
+
 async def _stop(app: web.Application) -> None:
     app[STOPPING].begun = True
+    app[STREAMS].end()

@@ -1,5 +1,6 @@
 """Whether this process lives, whether it can serve, and its numbers."""
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -17,8 +18,16 @@ from api.writers import WRITERS
 from domain.errors import Unavailable
 from storage.database import UNREACHABLE
 from storage.gauges import read_gauges
+from storage.partitions import months_ahead
+from storage.schedule.queries import sweep_lags
 
 log = structlog.get_logger()
+
+ABSENT = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, TimeoutError)
+"""What a question to Postgres raises when it cannot be answered."""
+
+PATIENCE = 5
+"""Seconds that Postgres may take for the metrics: Prometheus itself waits ten."""
 
 
 class Stopping:
@@ -65,15 +74,13 @@ async def actuator_health(call: Call) -> HealthOut | Reply[HealthOut]:
 async def prometheus(call: Call) -> web.Response:
     """Read the metrics in Prometheus' text format.
 
-    Queue depths and lags are read from Postgres at this moment.
+    Queue depths and lags are read from Postgres at this moment; without it, they are NaN or missing.
     """
-    async with call.services.database.read() as reader:
-        gauges = await read_gauges(reader, call.services.clock.now())
-    metrics.INBOX.set(gauges.inbox)
-    metrics.INBOX_AGE.set(gauges.inbox_lag.total_seconds())
-    metrics.DEAD.set(gauges.dead)
-    metrics.UNSEALED.set(gauges.unsealed)
-    metrics.SEAL_LAG.set(gauges.seal_lag.total_seconds())
+    try:
+        metrics.show(await _condition(call))
+    except ABSENT as error:
+        log.warning("metrics.database_down", error=type(error).__name__)
+        metrics.show_unknown()
     writers = call.request.app[WRITERS]
     metrics.WRITERS_DEPTH.labels("arrivals").set(writers.arrivals.depth)
     metrics.WRITERS_DEPTH.labels("attestations").set(writers.attestations.commits.depth)
@@ -81,11 +88,19 @@ async def prometheus(call: Call) -> web.Response:
     return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
+async def _condition(call: Call) -> metrics.Condition:
+    now = call.services.clock.now()
+    async with asyncio.timeout(PATIENCE), call.services.database.read() as reader:
+        return metrics.Condition(
+            await read_gauges(reader, now), await sweep_lags(reader, now), await months_ahead(reader)
+        )
+
+
 async def _database(call: Call) -> str:
     try:
         async with call.services.database.read() as reader:
             await reader.value("SELECT 1")
-    except (*UNREACHABLE, Unavailable, asyncpg.PostgresError, TimeoutError) as error:
+    except ABSENT as error:
         log.warning("health.database_down", error=type(error).__name__)
         return "DOWN"
     return "UP"

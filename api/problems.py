@@ -121,10 +121,14 @@ def dotted(path: Iterable[int | str]) -> str:
     return ".".join(segments[:MAX_SEGMENTS])
 
 
+_BLANK = r"String should match pattern '\S'"
+"""What pydantic says of a text without a single visible character (api/facts/schemas/texts.Name)."""
+
+
 def _field_error(one: ErrorDetails, where: str) -> FieldError:
     path = (where, *one["loc"]) if where else one["loc"]
     message = one["msg"].removeprefix("Value error, ")[:MAX_MESSAGE_LENGTH]
-    return FieldError(dotted(path), message)
+    return FieldError(dotted(path), "must not be blank" if message == _BLANK else message)
 
 
 def _retry_header(error: TrailgateError) -> dict[str, str]:

@@ -9,9 +9,11 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from cli.backup import backup, restore
+from cli.doctor import doctor
 from cli.identity import keys, organisations
 from cli.inbox import inbox
 from cli.ledger import verify
+from cli.outbox import outbox
 from cli.output import note
 from cli.processes import api, worker
 from cli.rebuild import rebuild
@@ -33,11 +35,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings):
+for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings, doctor):
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(organisations, name="organisations")
 app.add_typer(inbox, name="inbox")
+app.add_typer(outbox, name="outbox")
 app.add_typer(sweep, name="sweep")
 
 _NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)

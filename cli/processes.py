@@ -48,6 +48,7 @@ def environment(settings: Settings) -> dict[str, str]:
         "TRAILGATE_CHECKPOINT_DIR": settings.checkpoint_dir,
         "TRAILGATE_HOST": settings.host,
         "TRAILGATE_PORT": settings.port,
+        "TRAILGATE_WORKER_METRICS_PORT": settings.worker_metrics_port,
     }
     return {**os.environ, **{name: str(value) for name, value in values.items() if value is not None}}
 

@@ -17,11 +17,16 @@ from cli.installation import addressed, read_settings
 from cli.output import say
 from cli.processes import api_child, free_port, reachable_host, worker_child
 from cli.schema import database_url
+from domain.errors import Conflict, Invalid
 from storage.identity.bootstrap import bootstrap
 from storage.logs import configure_logs
 from storage.migrations import migrate
 from storage.services import NotConfigured, open_services
 from storage.settings import Settings
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_METRICS_ABOVE = 1000
+"""How far the port of the worker's metrics lies above the API's."""
 
 
 class Application(Supervisor):
@@ -48,7 +53,7 @@ def up(
     settings = read_settings(host=host, port=port, data_dir=data_dir)
     configure_logs(settings.log_level)
     check_exposure(settings)
-    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
+    settings = _with_metrics(settings.model_copy(update={"port": free_port(settings.host, settings.port)}))
     with _servers(settings) as (settings, servers):
         _prepare(settings)
         say("Starting worker and API …")
@@ -56,6 +61,17 @@ def up(
         processes = (worker_child(settings, logs), api_child(settings, logs))
         Application(servers, processes).run(partial(_announce, settings))
         say("Stopped.")
+
+
+def _with_metrics(settings: Settings) -> Settings:
+    """Unless a port for the worker's metrics is set, they get one of their own, if only this machine can see it."""
+    if settings.worker_metrics_port or settings.host not in _LOOPBACK:
+        return settings
+    try:
+        port = free_port(settings.host, (settings.port + _METRICS_ABOVE) % 2**16)
+    except (Conflict, Invalid):
+        port = free_port(settings.host, 0)
+    return settings.model_copy(update={"worker_metrics_port": port})
 
 
 @contextmanager
@@ -92,13 +108,13 @@ async def _bootstrap(settings: Settings) -> str | None:
 
 def _announce(settings: Settings) -> None:
     host = reachable_host(settings.host)
-    local = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    address = settings.public_url.rstrip("/") if settings.public_url else local
+    address = settings.public_url.rstrip("/") if settings.public_url else _url(host, settings.port)
     say(f"""
 Trailgate is ready.
 
   address      {address}
   API docs     {address}/swagger-ui.html
+  metrics      {address}/metrics of the API, {_worker_metrics(settings, host)}
   credentials  {_credentials(settings)}
   master key   {_place(settings, "master")}
   signing key  {_place(settings, "signing")}
@@ -110,6 +126,16 @@ Trailgate is ready.
 
 Ctrl-C stops everything.
 """)
+
+
+def _worker_metrics(settings: Settings, host: str) -> str:
+    if not settings.worker_metrics_port:
+        return "none of the worker: set TRAILGATE_WORKER_METRICS_PORT"
+    return f"{_url(host, settings.worker_metrics_port)}/metrics of the worker"
+
+
+def _url(host: str, port: int) -> str:
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _credentials(settings: Settings) -> str:

@@ -25,6 +25,7 @@ comes back as an integer, 1.0 as 1.0, and -0.0 as 0. Whatever was written as JSO
 """
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -33,6 +34,8 @@ from functools import cache, lru_cache
 from math import isfinite
 from typing import Any
 from uuid import UUID
+
+import orjson
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
@@ -46,6 +49,30 @@ _encode = json.JSONEncoder(
 def canonical_json(value: object) -> bytes:
     """The form described above. Raises ValueError for a value without one, TypeError for a type without one."""
     return _encode(normalise(value)).encode()
+
+
+def canonical_json_of_stored(value: object) -> bytes:
+    """The same form, several times faster, for what is stored as it is sealed.
+
+    That is columns of the types PostgreSQL has, and JSON documents out of `normalise` or jsonb: they hold no NaN or
+    infinity, the one thing that orjson would write (as null) and the form has not. Whatever else the two spell
+    differently takes the other way.
+    """
+    try:
+        written = orjson.dumps(value, default=_spelled, option=_SAME)
+    except TypeError:  # integers beyond 64 bits, lone surrogates, keys that are no text
+        return canonical_json(value)
+    return canonical_json(value) if _FLOAT.search(written) else written
+
+
+_SAME = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_FLOAT = re.compile(rb"(?:\A|[:,\[])-?[0-9]+[.eE]")
+"""Finds every float that orjson writes, and at times a text that looks like one: then the slow way is just slower."""
+
+
+def _spelled(value: object) -> Json:
+    kind = type(value)
+    return (_CONVERTERS.get(kind) or _inherited(kind))(value)  # type: ignore[arg-type]  # as in normalise
 
 
 def normalise(value: object) -> Json:

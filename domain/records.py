@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from domain.canonical import canonical_json
+from domain.canonical import canonical_json_of_stored
 
 ID = "id"
 VERSION = "version"
@@ -56,7 +56,9 @@ EVENT_COLUMNS = (
 
 def envelope(form: RecordForm, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:
     """The canonical JSON that a leaf covers: the event's declared columns and the record's."""
-    return canonical_json({"event": {name: event[name] for name in EVENT_COLUMNS}, "record": form.declare(record)})
+    return canonical_json_of_stored(
+        {"event": {name: event[name] for name in EVENT_COLUMNS}, "record": form.declare(record)}
+    )
 
 
 def leaf(form: RecordForm, nonce: bytes, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:

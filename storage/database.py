@@ -206,12 +206,12 @@ async def open_database(
             pool.terminate()  # a connection that nobody gives back must not hold up the end of the process
 
 
+_jsonb = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""Made once: `json.dumps` would make one for every value."""
+
+
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=_jsonb, decoder=json.loads, schema="pg_catalog")
-
-
-def _jsonb(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 async def _keep_as_is(_: asyncpg.Connection) -> None:

@@ -1,14 +1,17 @@
 """The state of the queues as numbers, each from one bounded index scan."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from storage.database import Reader
+from storage.database import Reader, Row
 
 COUNT_LIMIT = 10_000
+MOST_DESTINATIONS = 1000
+"""Destinations with messages waiting that are looked at for the oldest one."""
 
-_GAUGES = f"""
+_QUEUES = f"""
 SELECT (SELECT count(*) FROM (SELECT FROM inbox LIMIT {COUNT_LIMIT}) q) AS inbox,
        (SELECT min(due_at) FROM inbox) AS inbox_oldest,
        (SELECT count(*) FROM (SELECT FROM deliveries WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead,
@@ -16,30 +19,81 @@ SELECT (SELECT count(*) FROM (SELECT FROM inbox LIMIT {COUNT_LIMIT}) q) AS inbox
        (SELECT event_id FROM unsealed ORDER BY event_id LIMIT 1) AS unsealed_oldest
 """  # noqa: S608 - a number of our own
 
+_OUTBOX = f"""
+WITH RECURSIVE waiting AS (
+  (SELECT org_id, destination_id, due_at FROM outbox ORDER BY org_id, destination_id, due_at LIMIT 1)
+  UNION ALL
+  SELECT following.* FROM waiting w CROSS JOIN LATERAL (
+    SELECT org_id, destination_id, due_at FROM outbox o
+    WHERE (o.org_id, o.destination_id) > (w.org_id, w.destination_id)
+    ORDER BY org_id, destination_id, due_at LIMIT 1
+  ) following
+)
+SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS waiting,
+       (SELECT min(w.due_at) FROM (SELECT * FROM waiting LIMIT {MOST_DESTINATIONS}) w
+        JOIN destinations d ON d.id = w.destination_id
+        WHERE d.failing_since IS NULL AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
+       ) AS oldest,
+       (SELECT count(*) FROM (SELECT FROM messages WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead
+"""  # noqa: S608 - numbers of our own
+"""One index probe per destination. What waits for one that fails or rests says nothing about the relay."""
+
+_DESTINATIONS = f"""
+SELECT count(*) FILTER (WHERE disabled_at IS NULL AND failing_since IS NOT NULL) AS failing,
+       count(*) FILTER (WHERE disabled_at IS NULL AND paused_until > $1) AS paused,
+       count(*) FILTER (WHERE disabled_at IS NOT NULL) AS disabled
+FROM (
+  SELECT * FROM destinations d
+  WHERE (failing_since IS NOT NULL OR paused_until IS NOT NULL OR disabled_at IS NOT NULL)
+    AND EXISTS (SELECT FROM notification_rules r
+                WHERE r.org_id = d.org_id AND r.destination_id = d.id
+                  AND r.is_active AND r.archived_at IS NULL)
+  LIMIT {COUNT_LIMIT}
+) troubled
+"""  # noqa: S608 - a number of our own
+"""Those that no active rule names trouble nobody."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """Depths are counted up to COUNT_LIMIT; lags are zero when nothing waits."""
+    """Depths are counted up to COUNT_LIMIT; lags are zero when nothing waits.
+
+    `outbox_lag` is that of the destinations that are well; `destinations` counts the others by their trouble.
+    """
 
     inbox: int
     inbox_lag: timedelta
     dead: int
     unsealed: int
     seal_lag: timedelta
+    outbox: int
+    outbox_lag: timedelta
+    dead_messages: int
+    destinations: Mapping[str, int]
 
 
 async def read_gauges(reader: Reader, now: datetime) -> Gauges:
-    """One statement over small tables."""
-    row = await reader.row(_GAUGES)
-    if row is None:
-        raise RuntimeError("a query without FROM answered no row")
+    """Three statements over small tables."""
+    queues = await _row(reader, _QUEUES)
+    outbox = await _row(reader, _OUTBOX, now)
     return Gauges(
-        inbox=row["inbox"],
-        inbox_lag=_lag(row["inbox_oldest"], now),
-        dead=row["dead"],
-        unsealed=row["unsealed"],
-        seal_lag=_lag(_made_at(row["unsealed_oldest"]), now),
+        inbox=queues["inbox"],
+        inbox_lag=_lag(queues["inbox_oldest"], now),
+        dead=queues["dead"],
+        unsealed=queues["unsealed"],
+        seal_lag=_lag(_made_at(queues["unsealed_oldest"]), now),
+        outbox=outbox["waiting"],
+        outbox_lag=_lag(outbox["oldest"], now),
+        dead_messages=outbox["dead"],
+        destinations=dict(await _row(reader, _DESTINATIONS, now)),
     )
+
+
+async def _row(reader: Reader, sql: str, *args: object) -> Row:
+    row = await reader.row(sql, *args)
+    if row is None:
+        raise RuntimeError("an aggregate answered no row")
+    return row
 
 
 def _made_at(event_id: UUID | None) -> datetime | None:

@@ -1,14 +1,18 @@
 """Monthly partitions of the tables whose ids are UUIDv7: a month is a range of ids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
 
-from storage.database import Transaction
+from storage.database import Reader, Transaction
 from storage.ids import first_id_at
 
 PARTITIONED = ("attempts", "audit_events", "inbox_bodies", "messages")
 AHEAD = 3
 """Months prepared beyond the current one."""
+LOCK_TIMEOUT = "500ms"
+"""How long a change of the partitions may make everybody wait who uses the table."""
 
 
 def months(start: datetime, count: int) -> Iterator[tuple[datetime, datetime]]:
@@ -31,7 +35,59 @@ def partition_statements(table: str, start: datetime) -> list[str]:
 
 
 async def ensure_partitions(tx: Transaction) -> None:
-    """Make the partitions of the coming months; nothing happens to those that exist."""
+    """Make the partitions of the coming months; nothing happens to those that exist.
+
+    Raises asyncpg.LockNotAvailableError where a long reader stands in the way: there are months of time to try again.
+    """
+    await tx.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
     for table in PARTITIONED:
         for statement in partition_statements(table, tx.now):
             await tx.execute(statement)
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One month of a table, by the name of its own table; it holds the ids from `low` to below `high`."""
+
+    name: str
+    first: datetime
+    after: datetime
+
+    @property
+    def low(self) -> UUID:
+        """The smallest id it can hold."""
+        return first_id_at(self.first)
+
+    @property
+    def high(self) -> UUID:
+        """The smallest id beyond it."""
+        return first_id_at(self.after)
+
+
+_PARTITIONS = """
+SELECT p.relname AS name, to_date(right(p.relname, 6), 'YYYYMM') AS first
+FROM pg_inherits i JOIN pg_class t ON t.oid = i.inhparent JOIN pg_class p ON p.oid = i.inhrelid
+WHERE t.oid = $1::text::regclass AND p.relname ~ '_p[0-9]{6}$'
+ORDER BY p.relname
+"""
+
+
+async def partitions(reader: Reader, table: str) -> list[Partition]:
+    """The months of a table, oldest first, without the partition for the rest."""
+    return [Partition(row["name"], *next(months(row["first"], 1))) for row in await reader.rows(_PARTITIONS, table)]
+
+
+_MONTHS_AHEAD = """
+SELECT t.relname AS name,
+       count(p.oid) FILTER (WHERE to_date(right(p.relname, 6), 'YYYYMM') > now() AT TIME ZONE 'UTC') AS months
+FROM pg_class t
+LEFT JOIN pg_inherits i ON i.inhparent = t.oid
+LEFT JOIN pg_class p ON p.oid = i.inhrelid AND p.relname ~ '_p[0-9]{6}$'
+WHERE t.oid = ANY($1::text[]::regclass[])
+GROUP BY t.relname
+"""
+
+
+async def months_ahead(reader: Reader) -> Mapping[str, int]:
+    """For every partitioned table how many months after the current one have a partition."""
+    return {row["name"]: row["months"] for row in await reader.rows(_MONTHS_AHEAD, list(PARTITIONED))}

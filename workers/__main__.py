@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Mapping
 
 import uvloop
 
@@ -10,11 +11,16 @@ from storage.schedule.doorbell import Job
 from storage.services import open_services
 from storage.settings import Settings
 from workers.drain import drain
-from workers.host import Host
+from workers.host import Host, Work
 from workers.metrics import metrics_served
 from workers.relay import Relay
 from workers.seal import seal_and_sign
 from workers.sweeps import sweep
+
+
+def jobs(relay: Relay) -> Mapping[Job, Work]:
+    """What each bell is rung for."""
+    return {Job.DRAIN: drain, Job.RELAY: relay, Job.SEAL: seal_and_sign}
 
 
 async def main() -> None:
@@ -26,7 +32,7 @@ async def main() -> None:
         metrics_served(settings),
         Relay.opened(services) as relay,
     ):
-        host = Host(services, {Job.DRAIN: drain, Job.RELAY: relay, Job.SEAL: seal_and_sign}, sweep)
+        host = Host(services, jobs(relay), sweep)
 
         def stop() -> None:
             relay.stop()

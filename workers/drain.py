@@ -28,6 +28,7 @@ from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, give
 from storage.inbox.queries import StoredDelivery, load
 from storage.scope import Scope
 from storage.services import Services
+from workers import metrics
 
 log = structlog.get_logger()
 
@@ -89,8 +90,9 @@ async def drain_batch(services: Services) -> int:
     await _bury(services, claim_id, worn_out, f"It was begun {MOST_CLAIMS} times and never finished.")
     batch = _Batch(services, claim_id, configs, {c.id: c for c in claimed})
     try:
-        for group in batch.groups(d for d in deliveries if d.id not in worn_out):
-            await batch.settle(group)
+        with metrics.DRAIN_SECONDS.time():
+            for group in batch.groups(d for d in deliveries if d.id not in worn_out):
+                await batch.settle(group)
     except asyncio.CancelledError:
         async with database.transaction() as tx:
             await give_back(tx, claim_id)  # the worker stops: another one need not wait for the lease to run out
@@ -105,8 +107,14 @@ async def _bury(services: Services, claim_id: UUID, ids: set[UUID], why: str) ->
     try:
         async with services.database.transaction() as tx:
             await finish(tx, claim_id, [Done(one, None, why, failed=True) for one in ids])
+        metrics.DRAINED.labels("failed").inc(len(ids))
     except LostLease:
-        log.warning("drain.lease_lost", deliveries=len(ids))
+        _lost(len(ids))
+
+
+def _lost(deliveries: int) -> None:
+    metrics.DRAINED.labels("lease_lost").inc(deliveries)
+    log.warning("drain.lease_lost", deliveries=deliveries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +141,7 @@ class _Batch:
         try:
             await self._work(deliveries)
         except LostLease:
-            log.warning("drain.lease_lost", deliveries=len(deliveries))
+            _lost(len(deliveries))
         except Exception as error:  # noqa: BLE001 - a parser or rule may break in any way; only its own delivery suffers
             if len(deliveries) > 1:
                 for delivery in deliveries:
@@ -148,7 +156,10 @@ class _Batch:
         async with self.services.database.transaction() as tx:
             done += await record(tx, scope, read)
             await finish(tx, self.claim_id, done)
-        log.info("drain.settled", org=scope.org_slug, processed=len(read), failed=len(done) - len(read))
+        failed = sum(one.failed for one in done)
+        metrics.DRAINED.labels("processed").inc(len(done) - failed)
+        metrics.DRAINED.labels("failed").inc(failed)
+        log.info("drain.settled", org=scope.org_slug, processed=len(done) - failed, failed=failed)
 
     def _read(self, deliveries: Sequence[StoredDelivery]) -> tuple[list[Read], list[Done]]:
         read: list[Read] = []
@@ -177,6 +188,7 @@ class _Batch:
                 await retry_later(tx, self.claim_id, {delivery.id: tx.now + delay})
             else:
                 await finish(tx, self.claim_id, [_dead(delivery, error)])
+        metrics.DRAINED.labels("failed" if delay is None else "retried").inc()
 
 
 def _dead(delivery: StoredDelivery, error: Exception) -> Done:

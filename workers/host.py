@@ -23,6 +23,8 @@ Work = Callable[[Services], Awaitable[None]]
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
 JOB_TIMEOUT = 600
+AGAIN = 1.0
+"""Seconds between two cancellations of a worker that should have ended."""
 
 
 class Host:
@@ -63,11 +65,22 @@ class Host:
         stopping.cancel()
         if not running.done():
             worker.handle_sig_wait_for_completion(signal.SIGTERM)
+            await self._end(running)
         try:
             await running
         except asyncio.CancelledError:
             if not self._stop.is_set():
                 raise
+
+    async def _end(self, running: asyncio.Task[None]) -> None:
+        """Wait for a worker that was told to stop.
+
+        redis-py may swallow the one cancellation with which arq ends it, so it is said again until it is heard.
+        """
+        patience = self._services.settings.shutdown_grace + AGAIN
+        while not (await asyncio.wait({running}, timeout=patience))[0]:
+            running.cancel()
+            patience = AGAIN
 
     async def _rest(self, seconds: float) -> None:
         try:

@@ -11,6 +11,7 @@ from storage.ledger.commands import seal, sign_checkpoint
 from storage.ledger.published import checkpoint_file, publish, published_size
 from storage.ledger.queries import checkpoints_after, unsigned_ledgers
 from storage.services import Services
+from workers import metrics
 
 log = structlog.get_logger()
 
@@ -38,7 +39,9 @@ async def seal_round(services: Services) -> int:
     sealed = 0
     for org_id in organisations:
         async with services.database.transaction() as tx:
-            sealed += await seal(tx, org_id, BATCH)
+            fresh = await seal(tx, org_id, BATCH)
+        metrics.SEALED.inc(fresh)
+        sealed += fresh
     return sealed
 
 
@@ -50,7 +53,9 @@ async def sign_round(services: Services) -> int:
     due = [org_id for org_id, signed_at in ledgers if not signed_at or services.clock.now() - signed_at >= interval]
     for org_id in due:
         async with services.database.transaction() as tx:
-            await sign_checkpoint(tx, org_id, services.signer)
+            signed = await sign_checkpoint(tx, org_id, services.signer)
+        if signed:
+            metrics.CHECKPOINTS.inc()
         await publish_checkpoints(services, org_id)
     return len(ledgers) - len(due)
 
@@ -68,5 +73,6 @@ async def publish_checkpoints(services: Services, org_id: UUID) -> int:
             missing = await checkpoints_after(reader, org_id, size, PUBLISH_BATCH)
         return await asyncio.to_thread(publish, path, [stored.signed for stored in missing]) if missing else 0
     except OSError as error:
+        metrics.UNPUBLISHED.inc()
         log.error("checkpoints.unpublished", path=str(path), error=str(error))  # noqa: TRY400 - the text says all
         return 0

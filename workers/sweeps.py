@@ -1,33 +1,45 @@
 """Sweeps: what must happen even when every ring was lost. Each is a no-op when repeated."""
 
+from collections.abc import Mapping
+from datetime import timedelta
+
 import structlog
 
+from storage import retention
 from storage.blobs.sweep import shard_of, sweep_blobs
 from storage.counters import fold
+from storage.facts.commands.reconciliations import forget_requests
 from storage.fairness import organisations_waiting
 from storage.idempotency.sweep import forget_answers
 from storage.ledger.queries import unsigned_ledgers
+from storage.outbox.claims import anything_due
 from storage.partitions import ensure_partitions
-from storage.schedule.commands import due
+from storage.schedule.commands import done, due
 from storage.schedule.doorbell import Job, begin
+from storage.schedule.sweeps import EVERY_ROUND, INTERVALS, Sweep
 from storage.services import Services
+from workers.host import JOB_TIMEOUT, Work
+from workers.metrics import SWEEP_FAILURES
+from workers.reconcile import reconcile
 
 log = structlog.get_logger()
 
 FOLD_BATCH = 5000
-DAY = 86_400
-BLOBS_EVERY = 30
-"""Seconds between two looks at the blobs: twice in each minute, which has a shard of its own."""
+FORGET_BATCH = 1000
+REQUESTS_KEPT = timedelta(days=7)
 
 
 async def ring_again(services: Services) -> None:
     """Ring for work that is due: after a lost nudge, a wiped Redis, a lease that ran out."""
     async with services.database.read() as reader:
         inbox = await organisations_waiting(reader, "inbox", "due_at <= now()")
+        outbox = await anything_due(reader, services.clock.now())
         unsealed = await organisations_waiting(reader, "unsealed")
         unsigned = await unsigned_ledgers(reader)
     if inbox:
         await _ring_anew(services, Job.DRAIN)
+    if outbox:
+        await _ring_anew(services, Job.RELAY)
     if unsealed or unsigned:
         await _ring_anew(services, Job.SEAL)
 
@@ -47,30 +59,65 @@ async def fold_counters(services: Services) -> None:
 
 
 async def prepare_partitions(services: Services) -> None:
-    """Once a day and at the first sweep: the months to come."""
+    """The months to come."""
     async with services.database.transaction() as tx:
-        if await due(tx, "partitions", DAY):
-            await ensure_partitions(tx)
+        await ensure_partitions(tx)
 
 
 async def collect_blobs(services: Services) -> None:
     """Stale staging files, and one shard of the objects that nobody keeps."""
-    async with services.database.transaction() as tx:
-        if not await due(tx, "blobs", BLOBS_EVERY):
-            return
     shards = [shard_of(services.clock.now())]
     swept = [swept async for swept in sweep_blobs(services.database, services.blobs, shards)][-1]
     if swept.removed or swept.staged:
         log.info("blobs.swept", removed=swept.removed, staged=swept.staged)
 
 
-SWEEPS = (ring_again, fold_counters, prepare_partitions, collect_blobs, forget_answers)
+async def remove_old(services: Services) -> None:
+    """What is older than its retention, and requests that nobody will ask about again."""
+    settings, database = services.settings, services.database
+    attempts_age = timedelta(days=settings.attempts_retention_days)
+    await retention.remove_older(database, retention.BODIES, timedelta(days=settings.inbox_retention_days))
+    await retention.remove_older(database, retention.ATTEMPTS, attempts_age)
+    await retention.remove_older(database, retention.MESSAGES, attempts_age)
+    await retention.remove_notifications(database, timedelta(days=settings.notifications_retention_days))
+    while True:
+        async with database.transaction() as tx:
+            if await forget_requests(tx, REQUESTS_KEPT, FORGET_BATCH) < FORGET_BATCH:
+                return
+
+
+SWEEPS: Mapping[Sweep, Work] = {
+    Sweep.RINGS: ring_again,
+    Sweep.COUNTERS: fold_counters,
+    Sweep.PARTITIONS: prepare_partitions,
+    Sweep.BLOBS: collect_blobs,
+    Sweep.ANSWERS: forget_answers,
+    Sweep.RETENTION: remove_old,
+    Sweep.RECONCILIATION: reconcile,
+}
+"""In this order: what waits for other systems comes last."""
 
 
 async def sweep(services: Services) -> None:
-    """Run every sweep; one that fails leaves the others alone and is tried again in the next round."""
-    for one in SWEEPS:
+    """Run every sweep whose turn it is; one that fails leaves the others alone and is tried again."""
+    for name in SWEEPS:
         try:
-            await one(services)
+            await run_sweep(services, name)
         except Exception:
-            log.exception("sweep.failed", sweep=one.__name__)
+            SWEEP_FAILURES.labels(name.value).inc()
+            log.exception("sweep.failed", sweep=name.value)
+
+
+async def run_sweep(services: Services, name: Sweep) -> None:
+    """Run one if it is its turn, and record its success.
+
+    A turn belongs to one worker, for as long as a job may take: one that died is succeeded by another.
+    """
+    interval = INTERVALS[name]
+    if interval != EVERY_ROUND:
+        async with services.database.transaction() as tx:
+            if not await due(tx, name.value, JOB_TIMEOUT):
+                return
+    await SWEEPS[name](services)
+    async with services.database.transaction() as tx:
+        await done(tx, name.value, interval)

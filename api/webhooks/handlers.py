@@ -16,12 +16,24 @@ from api.facts.schemas.dry_runs import (
     updated,
 )
 from api.facts.schemas.paging import ListQuery, list_headers
-from api.webhooks.schemas import DeliveryOut, ReceiptOut, ReceiptQuery, RotationIn, WebhookConfigIn, WebhookConfigOut
+from api.webhooks.schemas import (
+    DeliveryOut,
+    ReceiptOut,
+    ReceiptQuery,
+    ReconciliationIn,
+    ReconciliationOut,
+    RotationIn,
+    WebhookConfigIn,
+    WebhookConfigOut,
+)
 from domain.errors import Invalid
+from domain.facts.reconciliations import check_hook_url
 from integrations import SENDERS
+from storage.facts.commands import reconciliations
 from storage.facts.commands import webhooks as commands
 from storage.facts.queries import webhooks as queries
 from storage.facts.queries.attestations import attestations_of_source
+from storage.facts.queries.reconciliations import get_reconciliation
 from storage.inbox.queries import DeliveryRow, get_delivery, list_deliveries
 
 FIRST_LOOK, LAST_LOOK = 0.02, 0.5
@@ -72,11 +84,44 @@ async def rotate_webhook_secret(
 async def delete_webhook_config(
     call: Call, config_id: UUID, dry_run: DryRun = False
 ) -> Preview[WouldDelete[WebhookConfigOut]] | None:
-    """Let a sender in no longer. What it delivered stays."""
+    """Let a sender in no longer. What it delivered stays; it is not reconciled any more."""
+    actor, scope = actor_of(call.request, call.caller, call.request_id), scope_of(call.caller)
+    async with call.services.database.transaction(dry_run=dry_run) as tx:
+        config = await commands.delete_webhook_config(tx, scope, config_id, actor)
+        await reconciliations.forget_reconciliation(tx, scope, config_id)
+    return deleted(WebhookConfigOut.of(config, call.services.settings.address), dry_run=dry_run)
+
+
+async def set_webhook_reconciliation(
+    call: Call, config_id: UUID, body: ReconciliationIn, dry_run: DryRun = False
+) -> ReconciliationOut | Preview[WouldUpdate[ReconciliationOut]]:
+    """Compare a sender's own list of deliveries with ours from now on.
+
+    What GitHub delivered in the last three days and never came is asked for again, at most three times each.
+    """
+    caller, services = call.caller, call.services
+    hook_url = check_hook_url(body.hook_url, http_allowed=bool(services.settings.outbound_networks))
+    new = reconciliations.NewReconciliation(config_id, hook_url, body.token)
+    actor = actor_of(call.request, caller, call.request_id)
+    async with services.database.transaction(dry_run=dry_run) as tx:
+        made = await reconciliations.set_reconciliation(tx, scope_of(caller), new, services.envelope, actor)
+    return updated(ReconciliationOut.of(made), dry_run=dry_run)
+
+
+async def get_webhook_reconciliation(call: Call, config_id: UUID) -> ReconciliationOut:
+    """Read how the comparison of a sender's deliveries with ours goes."""
+    async with call.services.database.read() as reader:
+        return ReconciliationOut.of(await get_reconciliation(reader, scope_of(call.caller), config_id))
+
+
+async def delete_webhook_reconciliation(
+    call: Call, config_id: UUID, dry_run: DryRun = False
+) -> Preview[WouldDelete[ReconciliationOut]] | None:
+    """Compare no longer, and forget the token."""
     actor = actor_of(call.request, call.caller, call.request_id)
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        config = await commands.delete_webhook_config(tx, scope_of(call.caller), config_id, actor)
-    return deleted(WebhookConfigOut.of(config, call.services.settings.address), dry_run=dry_run)
+        gone = await reconciliations.remove_reconciliation(tx, scope_of(call.caller), config_id, actor)
+    return deleted(ReconciliationOut.of(gone), dry_run=dry_run)
 
 
 async def list_webhook_deliveries(call: Call, config_id: UUID, query: ListQuery) -> Reply[list[DeliveryOut]]:

@@ -5,14 +5,17 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from api.facts.schemas.texts import Short
+from api.facts.schemas.texts import Short, Url
 from api.wire import Instant, WireIn, WireModel
+from domain.facts.reconciliations import Reconciliation
 from domain.facts.webhooks import WebhookConfig
 from integrations import SENDERS
 from storage.inbox.queries import DeliveryRow
 
 MAX_GRACE_HOURS = 24 * 7
 
+Token = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[!-~]+$")]
+"""What goes into an HTTP header: visible ASCII."""
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^\s*\S[\s\S]*$")]
 
 
@@ -63,6 +66,55 @@ class WebhookConfigOut(WireModel):
             url=f"{address}/api/v1/webhooks/{config.source.lower()}/{config.id}",
             previous_secret_until=config.previous_until,
             created_at=config.created_at,
+        )
+
+
+class ReconciliationIn(WireIn):
+    """Where the sender tells what it delivered, and the token for asking it.
+
+    Both are given together always: a token never goes to an address that it was not meant for.
+    """
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "hookUrl": "https://api.github.com/repos/example/app/hooks/42",
+                    "token": "a-token-that-may-write-webhooks",
+                }
+            ]
+        }
+    }
+
+    hook_url: Annotated[
+        Url, Field(description="The hook's address in the sender's API, ending in /hooks/ and its number")
+    ]
+    token: Token
+
+
+class ReconciliationOut(WireModel):
+    """When a sender's list of deliveries was compared with ours, and is next; never the token.
+
+    `lastRunAt` is when a comparison last came to its end, `lastError` what was wrong with the last one.
+    """
+
+    webhook_config_id: UUID
+    hook_url: str
+    next_run_at: Instant
+    last_run_at: Instant | None
+    last_error: str | None
+    created_at: Instant
+
+    @classmethod
+    def of(cls, reconciliation: Reconciliation) -> "ReconciliationOut":
+        """As stored."""
+        return cls(
+            webhook_config_id=reconciliation.config_id,
+            hook_url=reconciliation.hook_url,
+            next_run_at=reconciliation.next_run_at,
+            last_run_at=reconciliation.last_run_at,
+            last_error=reconciliation.last_error,
+            created_at=reconciliation.created_at,
         )
 
 

@@ -87,17 +87,25 @@ async def _check_enabled(tx: Transaction, scope: Scope, destination_id: UUID) ->
 
 
 _ENABLE = f"""
+WITH waiting AS (
+  SELECT message_id FROM outbox
+  WHERE org_id = $1 AND destination_id = $2 AND claim_id IS NULL AND due_at > $3
+  FOR UPDATE SKIP LOCKED
+), called AS (
+  UPDATE outbox o SET due_at = $3 FROM waiting WHERE o.message_id = waiting.message_id
+)
 UPDATE destinations
 SET disabled_at = NULL, disabled_reason = NULL, failures = 0, failing_since = NULL, told = NULL, paused_at = NULL,
     paused_until = NULL
 WHERE org_id = $1 AND id = $2
 RETURNING {DESTINATION_COLUMNS}
 """  # noqa: S608 - names of our own
+"""A row that is locked is being claimed or called by whoever holds it: waiting for it could only end in a deadlock."""
 
 
 async def enable_destination(tx: Transaction, scope: Scope, destination_id: UUID) -> Destination:
     """Let messages go to a destination again, with a clean record; what waits goes at once. Raises NotFound."""
-    row = await tx.row(_ENABLE, scope.org_id, destination_id)
+    row = await tx.row(_ENABLE, scope.org_id, destination_id, tx.now)
     if row is None:
         raise no_such_destination(destination_id)
     tx.ring(Job.RELAY)

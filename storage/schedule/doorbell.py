@@ -62,6 +62,10 @@ def _bell(job: Job) -> str:
     return f"bell:{job.value}"
 
 
+REST = {Job.DRAIN: PAUSE, Job.RELAY: PAUSE, Job.SEAL: 0.1}
+"""Seconds between two nudges for one job; nobody waits for the seal of a single event, and every commit rings for it."""
+
+
 class Doorbell:
     """Rings from a task of its own, so that nobody waits for Redis; rings that come meanwhile become one.
 
@@ -71,6 +75,7 @@ class Doorbell:
     def __init__(self, redis: ArqRedis) -> None:
         self._redis = redis
         self._rung: set[Job] = set()
+        self._resting_until: dict[Job, float] = {}
         self._wake = asyncio.Event()
         self._closing = False
 
@@ -83,9 +88,14 @@ class Doorbell:
         while not self._closing:
             await self._wake.wait()
             self._wake.clear()
-            rung, self._rung = self._rung, set()
-            for job in rung:
+            now = asyncio.get_running_loop().time()
+            rested = {job for job in self._rung if now >= self._resting_until.get(job, 0.0)}
+            self._rung -= rested
+            for job in rested:
+                self._resting_until[job] = now + REST[job]
                 await self._nudge(job)
+            if self._rung:
+                self._wake.set()
             await asyncio.sleep(PAUSE)
 
     async def _nudge(self, job: Job) -> None:

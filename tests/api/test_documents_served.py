@@ -144,8 +144,8 @@ async def test_the_real_answer_is_what_is_promised(
     answer = await api.send(endpoint.route.method, asking_url(endpoint, **world), json=body, data=file_for(endpoint))
     assert answer.status < 300, answer.text
     promised = operation["responses"][str(answer.status)]
-    if answer.status == 204:
-        assert (answer.text, "content" in promised) == ("", False)
+    if "content" not in promised:
+        assert answer.text == ""
         return
     [(media_type, media)] = promised["content"].items()
     assert answer.headers["Content-Type"].partition(";")[0] == media_type

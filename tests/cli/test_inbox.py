@@ -24,7 +24,6 @@ def receipts(started: None, arrange) -> list[UUID]:
     """Four deliveries: three dead, the last one waits. Redis is empty."""
 
     async def fill(services: Services) -> list[UUID]:
-        await services.redis.flushdb()
         world = await World.founded(services)
         config = await world.config(await world.flow())
         arrivals = [world.arrival(config, name) for name in ("d1", "d2", "d3\x1b[31m", "d4")]
@@ -33,7 +32,12 @@ def receipts(started: None, arrange) -> list[UUID]:
             await tx.execute(_BURY, receipts[:3])
         return receipts
 
-    return arrange(fill)
+    async def silence(services: Services) -> None:
+        await services.redis.flushdb()
+
+    receipts: list[UUID] = arrange(fill)
+    arrange(silence)  # the deliveries rang
+    return receipts
 
 
 @pytest.fixture

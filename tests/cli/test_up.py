@@ -19,7 +19,9 @@ import redis
 
 from cli.installation import ROOT
 from cli.processes import free_port, reachable_host
+from cli.up import _with_metrics
 from domain.errors import Conflict, Invalid
+from storage.settings import Settings
 from tests.conftest import Installation
 
 KEY = re.compile(r"^    (tg_[0-9a-f]{64})$", re.MULTILINE)
@@ -98,6 +100,12 @@ def until() -> Callable[[Callable[[], object]], None]:
     return until
 
 
+def text(port: int, path: str) -> str:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().read().decode()
+
+
 def get(port: int, path: str, key: str | None = None) -> tuple[int, dict]:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
         connection.request("GET", path, headers={"X-Api-Key": key} if key else {})
@@ -106,7 +114,7 @@ def get(port: int, path: str, key: str | None = None) -> tuple[int, dict]:
 
 
 def test_the_first_start_shows_a_key_that_works_and_the_second_does_not_show_it(
-    data_dir: Path, run, port: int, trailgate
+    data_dir: Path, run, port: int, trailgate, until
 ) -> None:
     up = run("up", "--port", port, "--data-dir", data_dir)
     assert up.wait_for("Ctrl-C stops everything.") < 90
@@ -124,6 +132,9 @@ def test_the_first_start_shows_a_key_that_works_and_the_second_does_not_show_it(
     assert get(port, "/health/ready")[0] == 200
     assert get(port, "/api/v1/flows")[0] == 401
     assert get(port, "/api/v1/flows", key)[0] == 200
+    [metrics] = re.findall(r"of the API, http://127\.0\.0\.1:(\d+)/metrics of the worker", up.shown)
+    until(lambda: "trailgate_drained" in text(int(metrics), "/metrics"))
+    assert "trailgate_inbox_waiting" in text(port, "/metrics")
     assert key[:11] in trailgate("keys", "list").out, "commands find the running servers"
 
     twin = run("up", "--port", 0, "--data-dir", data_dir)
@@ -249,6 +260,29 @@ def test_api_and_worker_run_in_the_process_that_was_asked(configured: Installati
 )
 def test_a_wildcard_is_reached_through_loopback(host: str, local: str) -> None:
     assert reachable_host(host) == local
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"port": 8080, "worker_metrics_port": 9465}, 9465),
+        ({"port": 8080, "worker_metrics_port": 9465, "host": "0.0.0.0"}, 9465),
+        ({"port": 8080, "host": "0.0.0.0"}, 0),
+        ({"port": 8080, "host": "192.0.2.7"}, 0),
+    ],
+)
+def test_the_workers_metrics_are_opened_to_others_only_when_asked(given: dict, wanted: int) -> None:
+    assert _with_metrics(Settings(**given)).worker_metrics_port == wanted
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_workers_metrics_find_a_port_beside_the_apis(host: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        beside = _with_metrics(Settings(host=host, port=number - 1000)).worker_metrics_port
+        assert beside not in (0, number)
+    assert _with_metrics(Settings(host=host, port=number - 1000)).worker_metrics_port == number
+    assert _with_metrics(Settings(host=host, port=65_535)).worker_metrics_port > 0
 
 
 def test_ports_are_tried_as_the_api_will_use_them() -> None:

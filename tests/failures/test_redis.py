@@ -21,8 +21,9 @@ from tests.failures.backlog import (
 )
 from tests.journeys.senders import commit_of
 from tests.journeys.waiting import eventually
-from workers.__main__ import JOBS
+from workers.__main__ import jobs
 from workers.host import Host
+from workers.relay import Relay
 from workers.sweeps import sweep
 
 COMMITS = [commit_of("redis", n) for n in range(10)]
@@ -35,13 +36,15 @@ PATIENCE = 6
 async def worker(services: Services) -> AsyncIterator[None]:
     """A worker in this process, sweeping every second."""
     settings = services.settings.model_copy(update={"sweep_interval": SWEEP})
-    host = Host(replace(services, settings=settings), JOBS, sweep)
-    running = asyncio.create_task(host.run())
-    try:
-        yield
-    finally:
-        host.stop()
-        await asyncio.wait_for(running, 10)
+    swift = replace(services, settings=settings)
+    async with Relay.opened(swift) as relay:
+        host = Host(swift, jobs(relay), sweep)
+        running = asyncio.create_task(host.run())
+        try:
+            yield
+        finally:
+            host.stop()
+            await asyncio.wait_for(running, 10)
 
 
 async def settled(services: Services, receipts: list[UUID], seconds: float = PATIENCE) -> None:

@@ -39,7 +39,7 @@ def running(worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     database_url = asyncio.run(clone_database(admin_url, "template_trailgate", name))
     number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
     redis_url = os.environ["TRAILGATE_TEST_REDIS_URL"].partition("?")[0] + f"?db={4 + number % 4}"
-    environment = environment_of(database_url, redis_url, folder / "data")
+    environment = environment_of(database_url, redis_url, folder / "data", TRAILGATE_OUTBOUND_ALLOW="127.0.0.0/8")
     logs = {package: folder / f"{package}.log" for package in ("api", "workers")}
     household = Household([application(package, environment, log) for package, log in logs.items()])
     household.attend()

@@ -234,6 +234,21 @@ async def test_a_month_that_is_being_read_waits_for_the_next_time(world: World) 
     assert await months_of(world, "messages") != before
 
 
+async def test_a_message_that_is_replayed_at_the_last_moment_keeps_its_month(world: World) -> None:
+    [message] = await sent(world)
+    async with world.services.database.transaction() as replaying:
+        await replaying.execute("UPDATE messages SET status = 'PENDING' WHERE id = $1", message)
+        await replaying.execute(
+            "INSERT INTO outbox (message_id, org_id, destination_id, subject, due_at, attempts) "
+            "SELECT id, org_id, destination_id, subject, now(), 0 FROM messages WHERE id = $1",
+            message,
+        )
+        removing = asyncio.create_task(remove(world, MESSAGES))
+        await asyncio.sleep(0.25)
+    await removing
+    assert await value(world, "SELECT count(*) FROM messages") == 1
+
+
 async def test_two_workers_at_once_do_not_trip_over_each_other(world: World) -> None:
     for months in (6, 8, 10):
         await put(world, "attempts", await past(world, months), 50)

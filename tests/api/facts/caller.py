@@ -13,7 +13,10 @@ from aiohttp.test_utils import TestClient
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from api.calls import SERVICES
+from api.streams import EVENT_STREAM
 from domain.audit import Actor
+from domain.notifications.triggers import Severity
 from domain.permissions import Permission
 from storage.identity.commands import (
     NewApiKey,
@@ -23,6 +26,7 @@ from storage.identity.commands import (
     create_organisation,
     create_principal,
 )
+from storage.notifications.commands.inapp import NewNotification, notify
 from storage.scope import Scope
 from storage.services import Services
 
@@ -68,7 +72,8 @@ class Caller:
         headers |= request.pop("headers", {})
         url = path if path.startswith(ROOTED) else V1 + path
         async with self.client.request(method, url, headers=headers, **request) as response:
-            return Answer(response.status, response.headers.copy(), await response.text())
+            endless = response.content_type == EVENT_STREAM
+            return Answer(response.status, response.headers.copy(), "" if endless else await response.text())
 
     async def get(self, path: str, status: int = 200, **request: Any) -> Answer:
         return _expected(await self.send("GET", path, **request), status)
@@ -102,8 +107,31 @@ class Caller:
         pem = Ed25519PrivateKey.generate().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         return (await self.post("/provenance-keys", {"name": unique("key"), "publicKeyPem": pem.decode()})).json
 
+    async def make_notification(self, title: str = "A title") -> Any:
+        """As the relay settles a message of an IN_APP rule."""
+        organisation = (await self.get(f"/organisations/{self.scope.org_slug}")).json
+        scope, new = Scope(UUID(organisation["id"]), organisation["slug"]), NewNotification(title, "", Severity.INFO)
+        async with self.client.app[SERVICES].database.transaction() as tx:
+            await notify(tx, scope, [new])
+        return (await self.get("/notifications?size=1")).json[0]
+
+    async def make_rule(self, channel: str = "WEBHOOK", **fields: Any) -> Any:
+        config = {} if channel == "IN_APP" else {"webhookUrl": f"https://hooks.example.com/{unique('path')}"}
+        body = {"name": unique("rule"), "triggerEvent": "ATTESTATION_FAILED", "channelType": channel}
+        return (await self.post("/notification-rules", {**body, "channelConfig": config, **fields})).json
+
+    async def make_message(self, rule_id: str) -> Any:
+        """A test message of the rule; nobody sends it, for no worker runs."""
+        await self.post(f"/notification-rules/{rule_id}/test", status=202)
+        return (await self.get(f"/deliveries?ruleId={rule_id}&size=1")).json[0]
+
     async def make_config(self, flow_id: str, source: str = "GITHUB", secret: str = SECRET) -> Any:
         return (await self.post("/webhook-configs", {"source": source, "secret": secret, "flowId": flow_id})).json
+
+    async def reconcile(self, config_id: str, status: int = 200, **fields: Any) -> Answer:
+        body = {"hookUrl": "https://api.github.com/repos/example/app/hooks/42", "token": "t-0", **fields}
+        path = f"/webhook-configs/{config_id}/reconciliation"
+        return _expected(await self.send("PUT", path, json=body), status)
 
     async def status_of(self, trail_id: str) -> str:
         return str((await self.get(f"/trails/{trail_id}")).json["status"])
@@ -178,10 +206,12 @@ async def make_world(api: Caller) -> dict[str, str]:
     provenance_key = await api.make_provenance_key()
     verdict = (await api.post("/assert", {"flowId": flow["id"], "sha256Digest": BUILT_DIGEST}, 200)).json
     config = await api.make_config(flow["id"])
+    await api.reconcile(config["id"])
     body = b'{"zen": "Keep it simple."}'
     headers = {"X-Hub-Signature-256": sign(body), "X-GitHub-Event": "ping"}
     accepted = (await api.post(f"/webhooks/github/{config['id']}", status=202, data=body, headers=headers)).json
     event = (await api.get("/audit?size=1")).json["events"][0]
+    message = await api.make_message((await api.make_rule())["id"])
     return {
         "flow_id": flow["id"],
         "empty_flow_id": (await api.make_flow())["id"],
@@ -192,6 +222,10 @@ async def make_world(api: Caller) -> dict[str, str]:
         "artifact_id": artifact["id"],
         "digest": BUILT_DIGEST,
         "provenance_key_id": provenance_key["id"],
+        "notification_id": (await api.make_notification())["id"],
+        "rule_id": message["ruleId"],
+        "message_id": message["id"],
+        "destination_id": message["destinationId"],
         "verdict_id": verdict["verdictId"],
         "config_id": config["id"],
         "receipt_id": accepted["receiptId"],

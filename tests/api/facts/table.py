@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from api.binding import Endpoint
 from api.calls import PATH_PARAMETER
 from api.facts.surface import facts_surface
+from api.streams import EVENT_STREAM
 from tests.api.facts.caller import DIGEST
 
 WEBHOOK_CAP = 100_000
@@ -17,6 +18,8 @@ WEBHOOK_CAP = 100_000
 SURFACE = facts_surface(WEBHOOK_CAP)
 ENDPOINTS = tuple(Endpoint(SURFACE, route) for route in SURFACE.routes)
 GUARDED = tuple(one for one in ENDPOINTS if one.route.permission is not None)
+FINITE = tuple(one for one in ENDPOINTS if one.produces != EVENT_STREAM)
+"""Answers that can be read to their end."""
 WITH_BODY = tuple(one for one in ENDPOINTS if one.signature.body is not None)
 WITH_QUERY = tuple(one for one in ENDPOINTS if one.signature.query is not None)
 DOORS = tuple(one for one in ENDPOINTS if one.signature.raw)

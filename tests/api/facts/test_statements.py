@@ -66,6 +66,9 @@ async def filled(http: TestClient[Any, Any], open_for_module: Services) -> tuple
         await api.post(path, status=202, data=body, headers=github_headers(body, "ping"))
         await api.make_flow()
         await api.make_provenance_key()
+        await api.make_notification()
+        await api.make_rule()
+        await api.post(f"/notification-rules/{world['rule_id']}/test", status=202)
         await api.post("/assert", {"flowId": world["flow_id"], "sha256Digest": DIGEST}, 200)
         await seal_and_sign(open_for_module)  # a checkpoint each
     return api, world

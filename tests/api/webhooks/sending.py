@@ -40,13 +40,27 @@ def github_headers(body: bytes, event: str | None = "workflow_run", secret: str 
     return headers | ({"X-GitHub-Event": event} if event else {})
 
 
-def standard_headers(body: bytes, at: datetime | None = None, secret: str = STANDARD_SECRET) -> dict[str, str]:
-    message_id, moment = f"msg_{uuid4().hex}", at or datetime.now(UTC)
+def standard_headers(
+    body: bytes, at: datetime | None = None, secret: str = STANDARD_SECRET, message_id: str | None = None
+) -> dict[str, str]:
+    message_id, moment = message_id or f"msg_{uuid4().hex}", at or datetime.now(UTC)
     return {
         "webhook-id": message_id,
         "webhook-timestamp": str(int(moment.timestamp())),
         "webhook-signature": Webhook(secret).sign(message_id, moment, body.decode()),
         "Content-Type": "application/json",
+    }
+
+
+def gitlab_headers(event: str = "Pipeline Hook", delivery_id: str | None = None) -> dict[str, str]:
+    """Of one attempt, without the proof; a repeated attempt keeps the delivery's id alone."""
+    return {
+        "Content-Type": "application/json",
+        "User-Agent": "GitLab/18.9.0",
+        "Idempotency-Key": delivery_id or str(uuid4()),
+        "X-Gitlab-Event": event,
+        "X-Gitlab-Webhook-UUID": str(uuid4()),
+        "X-Gitlab-Event-UUID": str(uuid4()),
     }
 
 

@@ -54,7 +54,7 @@ def test_addresses_of_hooks(url: str) -> None:
         "https://h/repos/o\n/r/hooks/42",
         "https://h\\@e/repos/o/r/hooks/42",
         "https://hé/repos/o/r/hooks/42",
-        "https://h/repos/o/r/hooks/4２",
+        "https://h/repos/o/r/hooks/4\uff12",
     ],
 )
 def test_what_is_no_hook_is_named(url: str) -> None:

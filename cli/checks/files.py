@@ -1,0 +1,70 @@
+"""The files of an installation: its keys, and the folders it writes to. Nothing is made and nothing is changed."""
+
+import shutil
+import stat
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from cli.checks.findings import Finding, fail, ok, warn
+from storage.keys import UnusableKey, load_master_key, load_signer
+from storage.settings import Settings
+
+_FULL = 100 * 2**20
+"""Bytes below which PostgreSQL and uploads are about to fail."""
+_MEBIBYTE = 2**20
+
+
+def examine_files(settings: Settings) -> Iterator[Finding]:
+    """Keys, evidence, published checkpoints."""
+    yield _key("master key", settings.master_key, settings.keys_dir / "master.key", lambda: load_master_key(settings))
+    yield _key("signing key", settings.signing_key, settings.keys_dir / "signing.key", lambda: load_signer(settings))
+    yield _folder("evidence", settings.blobs, settings.evidence_max_size)
+    yield _folder("checkpoints", settings.checkpoints, _FULL)
+
+
+def _key(check: str, setting: SecretStr | None, path: Path, load: Callable[[], object]) -> Finding:
+    name = f"TRAILGATE_{check.replace(' ', '_').upper()}"
+    if setting is None and not path.exists():
+        return warn(check, f"{path} is not there", f"restore it, or set {name}; the first start would make a new one")
+    mode = 0 if setting else stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        return fail(check, f"{path} has mode {mode:04o}: others may read it", f"chmod 600 {path}")
+    try:
+        load()
+    except UnusableKey as error:
+        return fail(check, str(error).rstrip("."), f"restore the key from your copy, or correct {name}")
+    except OSError as error:
+        return fail(check, f"{path} cannot be read: {error.strerror}", "run this as the user who runs the API")
+    return ok(check, f"set by {name}" if setting else f"{path}, for its owner alone")
+
+
+def _folder(check: str, folder: Path, wanted: int) -> Finding:
+    """`wanted` is how many bytes should be free."""
+    place = next(one for one in (folder, *folder.parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b"\0")
+            file.flush()
+        free = shutil.disk_usage(place).free
+    except OSError as error:
+        advice = "give it to the user who runs API and worker, or make room"
+        return fail(check, f"{place} cannot be written to: {error.strerror}", advice)
+    told = f"{folder} can be written to, {free // _MEBIBYTE:,} MiB are free"
+    if free < _FULL:
+        return fail(check, told, "make room: the next writes will fail")
+    if free < wanted:
+        return warn(check, told, f"make room: the largest file that is taken has {wanted // _MEBIBYTE:,} MiB")
+    return ok(check, told)
+
+
+def found_master_key(settings: Settings) -> bytes | None:
+    """The master key, if it is there and can be used; it is never made."""
+    if settings.master_key is None and not (settings.keys_dir / "master.key").exists():
+        return None
+    try:
+        return load_master_key(settings)
+    except (UnusableKey, OSError):
+        return None

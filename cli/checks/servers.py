@@ -1,0 +1,123 @@
+"""PostgreSQL, Valkey or Redis, and whether a worker lives."""
+
+import asyncio
+from datetime import timedelta
+
+from arq.connections import ArqRedis
+from arq.constants import health_check_key_suffix
+from redis.exceptions import RedisError, ResponseError
+
+from cli.checks.findings import Finding, fail, ok, warn
+from storage.clock import Clock
+from storage.database import Reader
+from storage.migrations import differences
+from storage.partitions import AHEAD, months_ahead
+from storage.schedule.doorbell import QUEUE, open_redis
+from storage.schedule.queries import sweep_lags
+
+OLDEST_POSTGRES = 160_000
+"""As `server_version_num` counts."""
+PATIENCE = 10
+"""Seconds for one question."""
+SKEW_SEEN, SKEW_HARMFUL = timedelta(seconds=2), timedelta(seconds=60)
+"""Standard Webhooks that are off by five minutes are refused; leases and retries are timed by either clock."""
+KEEPS_ALL = "noeviction"
+LATE = timedelta(minutes=2)
+"""Sweeps that late mean that no worker is at work."""
+
+
+async def examine_server(reader: Reader, clock: Clock) -> list[Finding]:
+    """Version, durability and clock."""
+    return [await _version(reader), await _durability(reader), await _skew(reader, clock)]
+
+
+async def _version(reader: Reader) -> Finding:
+    found = f"version {await reader.value('SHOW server_version')} serves"
+    if int(await reader.value("SHOW server_version_num")) < OLDEST_POSTGRES:
+        return fail("postgres", found, "upgrade to PostgreSQL 16 or newer")
+    return ok("postgres", found)
+
+
+async def _durability(reader: Reader) -> Finding:
+    lax = [name for name in ("fsync", "synchronous_commit") if await reader.value(f"SHOW {name}") == "off"]
+    if lax:
+        found = f"{' and '.join(lax)} off: a power failure loses what was accepted"
+        return fail("durability", found, "switch it on in postgresql.conf")
+    return ok("durability", "commits wait for the disk")
+
+
+async def _skew(reader: Reader, clock: Clock) -> Finding:
+    before = clock.now()
+    theirs = await reader.value("SELECT clock_timestamp()")
+    after = clock.now()
+    skew = max(before - theirs, theirs - after, timedelta())  # what the way there and back cannot explain
+    found = f"differs from that of Postgres by {skew.total_seconds():.1f} s"
+    if skew > SKEW_HARMFUL:
+        return fail("clock", found, "set both machines by NTP")
+    return warn("clock", found, "set both machines by NTP") if skew > SKEW_SEEN else ok("clock", found)
+
+
+async def examine_schema(database_url: str) -> Finding:
+    """Whether the tables are those of this version."""
+    found = await differences(database_url)
+    if not found:
+        return ok("schema", "is that of this version")
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    return fail(
+        "schema",
+        f"{found[0].removesuffix(': trailgate migrate')}{more}",
+        "trailgate migrate, then ask again for the rest",
+    )
+
+
+async def examine_partitions(reader: Reader) -> Finding:
+    """Whether the coming months have their partitions."""
+    ahead = await months_ahead(reader)
+    table = min(ahead, key=lambda name: ahead[name])
+    if ahead[table] < AHEAD - 1:
+        advice = "a worker makes them once a day: look for sweep.failed in its log"
+        return warn("partitions", f"{table} has partitions for {ahead[table]} months to come", advice)
+    return ok("partitions", f"are there for {ahead[table]} months to come")
+
+
+async def examine_redis(url: str) -> list[Finding]:
+    """Whether it answers, and forgets nothing by itself."""
+    try:
+        async with asyncio.timeout(PATIENCE), open_redis(url) as redis:
+            await redis.ping()
+            policy = await _eviction(redis)
+    except (RedisError, OSError, ValueError) as error:  # ValueError: no such kind of URL
+        reason = str(error) or type(error).__name__
+        return [fail("redis", f"cannot be reached: {reason}", "start it, or correct TRAILGATE_REDIS_URL")]
+    if policy == KEEPS_ALL:
+        return [ok("redis", "answers")]
+    return [warn("redis", f"answers, but evicts keys ({policy})", f"set maxmemory-policy to {KEEPS_ALL}")]
+
+
+async def _eviction(redis: ArqRedis) -> str:
+    try:
+        return str((await redis.config_get("maxmemory-policy")).get("maxmemory-policy", KEEPS_ALL))
+    except ResponseError:  # managed services keep CONFIG to themselves
+        return KEEPS_ALL
+
+
+async def examine_worker(reader: Reader, redis_url: str, clock: Clock) -> Finding:
+    """Whether a worker lives, by its sign of life in Redis or else by what it did; and which sweeps are late."""
+    alive = await _sign_of_life(redis_url)
+    lags = await sweep_lags(reader, clock.now())
+    late = sorted(name for name, lag in lags.items() if lag > LATE)
+    if not alive and len(late) == len(lags):
+        return fail("worker", "none is at work", "start one: `trailgate worker`, or `trailgate up`")
+    if late:
+        advice = "look for sweep.failed in the workers' logs"
+        return warn("worker", f"one is at work, but these sweeps are late: {', '.join(late)}", advice)
+    return ok("worker", "one is at work and every sweep is on time")
+
+
+async def _sign_of_life(redis_url: str) -> bool:
+    """Arq's key, renewed every ten seconds. It goes when any worker stops, so its absence proves nothing."""
+    try:
+        async with asyncio.timeout(PATIENCE), open_redis(redis_url) as redis:
+            return bool(await redis.exists(QUEUE + health_check_key_suffix))
+    except (RedisError, OSError, ValueError):
+        return False

@@ -1,0 +1,134 @@
+"""`trailgate doctor`: an examination of the installation, and what to do about what it finds."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from typing import Annotated
+
+import asyncpg
+import typer
+from sqlalchemy.exc import DBAPIError
+
+from cli.checks.files import examine_files, found_master_key
+from cli.checks.findings import Finding, Level, fail, ok
+from cli.checks.queues import examine_destinations, examine_queues, examine_secrets, named
+from cli.checks.reach import Endpoint, examine_mail, examine_reach
+from cli.checks.servers import examine_partitions, examine_redis, examine_schema, examine_server, examine_worker
+from cli.installation import located, opened, read_settings
+from cli.output import printable, say
+from cli.schema import database_url
+from domain.errors import TrailgateError, Unavailable
+from storage.clock import SystemClock
+from storage.database import UNREACHABLE, Reader
+from storage.gauges import read_gauges
+from storage.notifications.queries.rules import channel_targets
+from storage.outbox.health import destinations_in_use
+from storage.secrets.envelope import Envelope, Undecipherable
+from storage.secrets.queries import master_keys_used
+from storage.services import NotConfigured
+from storage.settings import Settings
+
+PATIENCE = 30
+"""Seconds that Postgres may take for the whole examination."""
+MOST_DESTINATIONS = 1000
+
+UNANSWERED = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, DBAPIError)
+"""What the silence or refusal of Postgres raises; a TimeoutError is an OSError."""
+
+Report = Callable[[Iterable[Finding]], None]
+"""Prints findings, or keeps them."""
+
+
+def doctor(
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Connect to every webhook and to the mail server; nothing is sent.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")] = False,
+) -> None:
+    """Examine the installation and say what to do: a line for everything looked at, status 1 if something fails."""
+    findings: list[Finding] = []
+
+    def report(found: Iterable[Finding]) -> None:
+        for finding in found:
+            findings.append(finding)
+            if not as_json:
+                say(_line(finding))
+
+    with _settings(report) as settings:
+        if settings:
+            asyncio.run(_examine(settings, report, probe=probe))
+    failed = any(finding.level is Level.FAIL for finding in findings)
+    if as_json:
+        say(json.dumps({"healthy": not failed, "findings": [asdict(one) for one in findings]}, indent=2))
+    if failed:
+        raise typer.Exit(1)
+
+
+def _line(finding: Finding) -> str:
+    advice = f" → {finding.advice}" if finding.advice else ""
+    return f"{finding.level:<4}  {finding.check:<13}  {printable(finding.found + advice)}"
+
+
+@contextmanager
+def _settings(report: Report) -> Iterator[Settings | None]:
+    """Settings with the address of a database that may be asked, or None when there is none."""
+    with ExitStack() as stack:
+        try:
+            settings = stack.enter_context(located(read_settings()))
+        except (TrailgateError, NotConfigured, OSError) as error:
+            report([fail("settings", str(error), "nothing else can be looked at before that is put right")])
+            yield None
+            return
+        report([ok("settings", f"were read; the data directory is {settings.data_dir}")])
+        yield settings
+
+
+async def _examine(settings: Settings, report: Report, *, probe: bool) -> None:
+    report(examine_files(settings))
+    report(await examine_redis(settings.redis_url or ""))
+    endpoints: list[Endpoint] = []
+    try:
+        async with asyncio.timeout(PATIENCE), opened(settings) as database, database.read() as reader:
+            sound = await _examine_postgres(reader, settings, report)
+            if sound:
+                endpoints = await _examine_records(reader, settings, report)
+    except UNANSWERED as error:
+        reason = str(error) or type(error).__name__
+        report([fail("postgres", f"does not answer: {reason}", "start it, or correct TRAILGATE_DATABASE_URL")])
+    if probe:
+        report(await examine_reach(endpoints, settings.outbound_networks))
+        report([await examine_mail(settings.smtp_url.get_secret_value())] if settings.smtp_url else [])
+
+
+async def _examine_postgres(reader: Reader, settings: Settings, report: Report) -> bool:
+    """Whether its tables are such that they can be read."""
+    report(await examine_server(reader, SystemClock()))
+    schema = await examine_schema(database_url(settings))
+    report([schema])
+    return schema.level is not Level.FAIL
+
+
+async def _examine_records(reader: Reader, settings: Settings, report: Report) -> list[Endpoint]:
+    """What the tables say; the answer is where the destinations in use are."""
+    clock = SystemClock()
+    report([await examine_partitions(reader), await examine_worker(reader, settings.redis_url or "", clock)])
+    report(examine_queues(await read_gauges(reader, clock.now())))
+    destinations = await destinations_in_use(reader, MOST_DESTINATIONS)
+    report(examine_destinations(destinations, clock.now()))
+    key = found_master_key(settings)
+    if key is None:
+        report([fail("secrets", "nothing opens without a master key", "see the line of the master key")])
+        return []
+    envelope = Envelope(key)
+    report([examine_secrets(await master_keys_used(reader), envelope)])
+    try:
+        rules = await channel_targets(reader, envelope, [one.rule_id for one in destinations])
+    except Undecipherable:  # told above
+        return []
+    return [
+        Endpoint(named(one), str(rules[one.rule_id].config.get("webhookUrl", "")))
+        for one in destinations
+        if one.over_http
+    ]

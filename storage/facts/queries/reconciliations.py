@@ -1,0 +1,40 @@
+"""Reading reconciliations: what people see of them, and which deliveries of a sender never came."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from domain.errors import NotFound
+from domain.facts.reconciliations import MOST_TIMES, PATIENCE, Reconciliation
+from storage.database import Reader
+from storage.scope import Scope
+
+COLUMNS = tuple(Reconciliation.__dataclass_fields__)
+
+_GET = f"SELECT {', '.join(COLUMNS)} FROM reconciliations WHERE org_id = $1 AND config_id = $2"  # noqa: S608
+
+
+async def get_reconciliation(reader: Reader, scope: Scope, config_id: UUID) -> Reconciliation:
+    """The reconciliation of a config. Raises NotFound, also for another organisation's."""
+    row = await reader.row(_GET, scope.org_id, config_id)
+    if row is None:
+        raise NotFound(f"The webhook config {config_id} is not reconciled.")
+    return Reconciliation(**row)
+
+
+_MISSING = """
+SELECT g.guid FROM unnest($3::text[]) AS g(guid)
+WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.org_id = $1 AND d.config_id = $2 AND d.delivery_id = g.guid)
+  AND NOT EXISTS (
+    SELECT FROM redelivery_requests r
+    WHERE r.config_id = $2 AND r.delivery_id = g.guid AND (r.times >= $4 OR r.asked_at > $5)
+  )
+"""
+
+
+async def missing_deliveries(
+    reader: Reader, org_id: UUID, config_id: UUID, guids: Sequence[str], now: datetime
+) -> set[str]:
+    """Those of a sender's delivery ids that its config never got, and that may be asked for at this time."""
+    rows = await reader.rows(_MISSING, org_id, config_id, list(guids), MOST_TIMES, now - PATIENCE)
+    return {row["guid"] for row in rows}
