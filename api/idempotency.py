@@ -106,15 +106,15 @@ async def once(call: Call, request: Keyed, perform: Perform) -> web.StreamRespon
 
 async def _attempt(call: Call, request: Keyed, perform: Perform) -> web.StreamResponse | None:
     """The answer, or None while another request of this key is at work."""
-    database = call.services.database
+    database, envelope = call.services.database, call.services.envelope
     async with database.transaction() as tx:
         if not await occupy(tx, request.slot):
             return None
-        if kept := await kept_answer(tx, request.slot):
+        if kept := await kept_answer(tx, envelope, request.slot):
             return _again(kept, request.fingerprint)
         response = await perform(replace(call, services=replace(call.services, database=database.within(tx))))
         answer = KeptAnswer.of(request.fingerprint, response.status, _headers(response), _body(response))
-        await keep_answer(tx, call.caller.org_id, request.slot, answer)
+        await keep_answer(tx, envelope, call.caller.org_id, request.slot, answer)
     return response
 
 

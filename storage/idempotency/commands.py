@@ -1,11 +1,12 @@
 """The answers of the last day to requests that named a key, each kept in the transaction of its effect."""
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
 from storage.database import Transaction
+from storage.secrets.envelope import Envelope, Sealed, Undecipherable
 
 LIFETIME = timedelta(hours=24)
 MAX_BODY = 1 << 20
@@ -35,12 +36,18 @@ class Slot:
     path: str
     key: str
 
+    @property
+    def text(self) -> str:
+        """All of it, for a lock and for binding what is kept there to its place."""
+        return "\n".join(map(str, astuple(self)))
+
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
     """An answer as it was given, with the hash of the request it was given to.
 
     `headers` has the `Content-Length` the answer had: a body over MAX_BODY is not kept, and so is shorter than that.
+    At rest the body is encrypted, for some answers show a secret once.
     """
 
     request_sha256: bytes
@@ -62,15 +69,25 @@ class KeptAnswer:
 
 async def occupy(tx: Transaction, slot: Slot) -> bool:
     """Hold the slot until the transaction ends; False, at once, while another request holds it."""
-    return bool(await tx.value(_LOCK, "\n".join(map(str, astuple(slot)))))
+    return bool(await tx.value(_LOCK, slot.text))
 
 
-async def kept_answer(tx: Transaction, slot: Slot) -> KeptAnswer | None:
-    """The answer of the last day, for whoever occupies the slot: a statement of its own, to see what was committed."""
+async def kept_answer(tx: Transaction, envelope: Envelope, slot: Slot) -> KeptAnswer | None:
+    """The answer of the last day, for whoever occupies the slot: a statement of its own, to see what was committed.
+
+    Without its body where the master key has been replaced since.
+    """
     row = await tx.row(_KEPT, *astuple(slot), tx.now - LIFETIME)
-    return KeptAnswer(**row) if row else None
+    if row is None:
+        return None
+    try:
+        body = envelope.open(Sealed.unpacked(row["body"]), slot.text.encode())
+    except Undecipherable:
+        body = b""
+    return KeptAnswer(**{**row, "body": body})
 
 
-async def keep_answer(tx: Transaction, org_id: UUID, slot: Slot, answer: KeptAnswer) -> None:
+async def keep_answer(tx: Transaction, envelope: Envelope, org_id: UUID, slot: Slot, answer: KeptAnswer) -> None:
     """Keep an answer with its effect; what lay there a day ago gives way."""
-    await tx.execute(_KEEP, *astuple(slot), org_id, *astuple(answer), tx.now)
+    sealed = replace(answer, body=envelope.seal(answer.body, slot.text.encode()).packed())
+    await tx.execute(_KEEP, *astuple(slot), org_id, *astuple(sealed), tx.now)

@@ -63,7 +63,7 @@ def _bell(job: Job) -> str:
 
 
 REST = {Job.DRAIN: PAUSE, Job.RELAY: PAUSE, Job.SEAL: 0.1}
-"""Seconds between two nudges for one job; nobody waits for the seal of a single event, and every commit rings for it."""
+"""Seconds between two nudges for one job. Every commit rings for the seal, and nobody waits for it."""
 
 
 class Doorbell:

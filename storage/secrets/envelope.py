@@ -9,6 +9,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 NONCE_BYTES = 12
 DATA_KEY_BYTES = 32
+TAG_BYTES = 16
+WRAPPED_BYTES = NONCE_BYTES + DATA_KEY_BYTES + TAG_BYTES
+KEY_ID_LENGTH = 16
 
 
 class Undecipherable(Exception):  # noqa: N818
@@ -24,6 +27,17 @@ class Sealed:
     nonce: bytes
     data: bytes
 
+    def packed(self) -> bytes:
+        """All of it in one value, for a table that is not about secrets."""
+        return self.key_id.encode() + self.wrapped + self.nonce + self.data
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> "Sealed":
+        """The way back from `packed`."""
+        key_id, rest = packed[:KEY_ID_LENGTH], packed[KEY_ID_LENGTH:]
+        wrapped, rest = rest[:WRAPPED_BYTES], rest[WRAPPED_BYTES:]
+        return cls(key_id.decode("ascii", "replace"), wrapped, rest[:NONCE_BYTES], rest[NONCE_BYTES:])
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -34,7 +48,7 @@ class Envelope:
     @property
     def key_id(self) -> str:
         """A name for the master key that tells nothing about it."""
-        return hashlib.sha256(b"trailgate master key\n" + self.master_key).hexdigest()[:16]
+        return hashlib.sha256(b"trailgate master key\n" + self.master_key).hexdigest()[:KEY_ID_LENGTH]
 
     def seal(self, plain: bytes, binding: bytes) -> Sealed:
         """Encrypt under a fresh data key."""
@@ -48,5 +62,5 @@ class Envelope:
             wrap_nonce, wrapped = sealed.wrapped[:NONCE_BYTES], sealed.wrapped[NONCE_BYTES:]
             data_key = AESGCM(self.master_key).decrypt(wrap_nonce, wrapped, binding)
             return AESGCM(data_key).decrypt(sealed.nonce, sealed.data, binding)
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: what is cut off has no nonce
             raise Undecipherable(f"A secret sealed under master key {sealed.key_id} does not open.") from error

@@ -80,6 +80,24 @@ async def test_an_answer_without_a_body_is_kept_too(api: Caller) -> None:
     assert (await api.send("DELETE", f"/webhook-configs/{config['id']}")).status == 404
 
 
+async def test_a_secret_that_an_answer_shows_once_is_kept_encrypted(api: Caller, open_for_module: Services) -> None:
+    key = unique("key")
+    rule = {
+        "name": "signed",
+        "triggerEvent": "ATTESTATION_FAILED",
+        "channelType": "WEBHOOK",
+        "channelConfig": {"webhookUrl": "https://hooks.example.com/x"},
+    }
+    answers = [await api.post("/notification-rules", rule, **under(key)) for _ in range(2)]
+    assert answers[0].json["signingSecret"] == answers[1].json["signingSecret"]
+    async with open_for_module.database.transaction() as tx:
+        body = await tx.value("SELECT body FROM idempotency_keys WHERE key = $1", key)
+        assert b"signingSecret" not in body
+        await tx.execute("UPDATE idempotency_keys SET body = '\\x00' WHERE key = $1", key)
+    refused = await api.post("/notification-rules", rule, status=409, **under(key))
+    assert "was done before" in refused.json["message"]
+
+
 async def test_without_a_key_everything_is_new(api: Caller) -> None:
     path = await attestations_path(api)
     answers = [await api.post(path, ATTESTATION) for _ in range(2)]

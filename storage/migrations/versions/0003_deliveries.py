@@ -179,6 +179,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["config_id"], ["webhook_configs.id"], name=op.f("reconciliations_config_id_fkey")),
         sa.PrimaryKeyConstraint("config_id", name=op.f("reconciliations_pkey")),
     )
+    op.execute("DELETE FROM idempotency_keys")  # answers in clear; from now on they are kept encrypted
     op.drop_table("outbox")
     op.create_table(
         "outbox",
