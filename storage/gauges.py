@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from storage.database import Reader, Row
+from storage.outbox.claims import WAITING
 
 COUNT_LIMIT = 10_000
 MOST_DESTINATIONS = 1000
@@ -20,23 +21,14 @@ SELECT (SELECT count(*) FROM (SELECT FROM inbox LIMIT {COUNT_LIMIT}) q) AS inbox
 """  # noqa: S608 - a number of our own
 
 _OUTBOX = f"""
-WITH RECURSIVE waiting AS (
-  (SELECT org_id, destination_id, due_at FROM outbox ORDER BY org_id, destination_id, due_at LIMIT 1)
-  UNION ALL
-  SELECT following.* FROM waiting w CROSS JOIN LATERAL (
-    SELECT org_id, destination_id, due_at FROM outbox o
-    WHERE (o.org_id, o.destination_id) > (w.org_id, w.destination_id)
-    ORDER BY org_id, destination_id, due_at LIMIT 1
-  ) following
-)
-SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS waiting,
+{WAITING}SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS waiting,
        (SELECT min(w.due_at) FROM (SELECT * FROM waiting LIMIT {MOST_DESTINATIONS}) w
         JOIN destinations d ON d.id = w.destination_id
         WHERE d.failing_since IS NULL AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
        ) AS oldest,
        (SELECT count(*) FROM (SELECT FROM messages WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead
-"""  # noqa: S608 - numbers of our own
-"""One index probe per destination. What waits for one that fails or rests says nothing about the relay."""
+"""  # noqa: S608 - SQL of our own
+"""What waits for one that fails or rests says nothing about the relay."""
 
 _DESTINATIONS = f"""
 SELECT count(*) FILTER (WHERE disabled_at IS NULL AND failing_since IS NOT NULL) AS failing,

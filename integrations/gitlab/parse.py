@@ -76,7 +76,7 @@ def _pipeline(body: bytes) -> Parsed:
 
 
 def _job(body: bytes) -> Parsed:
-    """A job that waits for a click holds nothing up if it is allowed to fail: most are never meant to be clicked.
+    """Of a job that is allowed to fail only a success counts: the project says that the rest is no verdict.
 
     No branch for jobs of merge requests: their `ref` is the request's.
     """
@@ -85,7 +85,7 @@ def _job(body: bytes) -> Parsed:
     if event.build_status not in _OUTCOMES:
         return _kept("build", username)
     ending, status = _OUTCOMES[event.build_status]
-    if status == "PENDING" and event.build_allow_failure:
+    if status != "PASSED" and event.build_allow_failure:
         status = None
     commit = event.commit
     author = ((commit.author_name if commit else None) or username, commit.author_email if commit else None)

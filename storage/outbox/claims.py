@@ -13,7 +13,7 @@ from storage.database import Reader, Row, Transaction
 MOST_DESTINATIONS = 500
 """More are served in the next round."""
 
-_WAITING = f"""
+WAITING = """
 WITH RECURSIVE waiting AS (
   (SELECT org_id, destination_id, due_at FROM outbox ORDER BY org_id, destination_id, due_at LIMIT 1)
   UNION ALL
@@ -23,13 +23,17 @@ WITH RECURSIVE waiting AS (
     ORDER BY org_id, destination_id, due_at LIMIT 1
   ) following
 )
+"""
+"""The destinations with messages, each with its soonest: one index probe for each, however many wait there."""
+
+_DUE = f"""{WAITING}
 SELECT w.org_id, w.destination_id, d.failures >= {OPEN_AFTER} AS open
 FROM waiting w JOIN destinations d ON d.id = w.destination_id
 WHERE (w.due_at <= $1 OR d.failures >= {OPEN_AFTER}) AND d.disabled_at IS NULL
   AND (d.paused_until IS NULL OR d.paused_until <= $1) AND w.destination_id <> ALL($2::uuid[])
 LIMIT {MOST_DESTINATIONS}
 """  # noqa: S608 - numbers of our own
-"""One index probe per destination, however many messages wait for it. An open circuit is tried before they are due."""
+"""An open circuit is tried before its messages are due."""
 
 _CLAIMED = """
 SELECT c.message_id AS id, c.org_id, g.slug AS org_slug, c.destination_id, c.subject, c.attempts, c.scheduled_at,
@@ -135,7 +139,7 @@ class Claim:
 
 async def anything_due(reader: Reader, now: datetime) -> bool:
     """Whether a claim would find something."""
-    return bool(await reader.rows(_WAITING, now, []))
+    return bool(await reader.rows(_DUE, now, []))
 
 
 async def claim(tx: Transaction, wanted: Claim) -> list[ClaimedMessage]:
@@ -143,7 +147,7 @@ async def claim(tx: Transaction, wanted: Claim) -> list[ClaimedMessage]:
 
     An open circuit gives one message, due or not, and nobody else another one until it is settled or its lease ran out.
     """
-    waiting = await tx.rows(_WAITING, tx.now, list(wanted.busy))
+    waiting = await tx.rows(_DUE, tx.now, list(wanted.busy))
     well, failing = [row for row in waiting if not row["open"]], [row for row in waiting if row["open"]]
     rows: list[Row] = []
     if well:
