@@ -38,7 +38,7 @@ def list_dead(
     limit: Limit = 50,
     verbose: Annotated[bool, typer.Option("--verbose", help="With the stored error of each.")] = False,
 ) -> None:
-    """List deliveries that could not be processed, of all organisations, oldest first."""
+    """List deliveries that could not be processed, organisation by organisation, oldest first."""
     with located(read_settings()) as settings:
         rows = asyncio.run(_dead(settings, limit))
     table(_COLUMNS, map(_row, rows))

@@ -33,7 +33,7 @@ def list_waiting(limit: Limit = 50) -> None:
 
 @outbox.command("dead")
 def list_dead(limit: Limit = 50) -> None:
-    """List messages that were given up, of all organisations, oldest first."""
+    """List messages that were given up, organisation by organisation, oldest first."""
     with located(read_settings()) as settings:
         rows = asyncio.run(_dead(settings, limit))
     table(_COLUMNS, map(_row, rows))
@@ -95,5 +95,7 @@ async def _replay(settings: Settings, dead: Dead) -> None:
             "`trailgate outbox destinations`."
         )
     say(f"{revived} queued again")
+    if dead.message_ids and revived < len(set(dead.message_ids)):
+        note(f"{len(set(dead.message_ids)) - revived} of the ids named no dead letter of an enabled destination.")
     if revived:
         await ring(settings, Job.RELAY)

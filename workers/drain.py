@@ -22,7 +22,12 @@ from storage.database import TRANSIENT, Transaction
 from storage.facts.commands.attestations import record_on_trails
 from storage.facts.commands.status import lock_trails
 from storage.facts.commands.trails import TrailChange, change_trails, open_trails
-from storage.facts.queries.trails import flows_of_trails, newest_trails_of_commits
+from storage.facts.queries.trails import (
+    flows_of_trails,
+    is_abbreviated,
+    newest_trails_of_abbreviations,
+    newest_trails_of_commits,
+)
 from storage.facts.queries.webhooks import ConfigTarget, targets
 from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, give_back, retry_later
 from storage.inbox.queries import StoredDelivery, load
@@ -232,11 +237,12 @@ async def _find_or_open(tx: Transaction, scope: Scope, read: Sequence[Read]) -> 
     """The trail of each delivery that has one: named, else of its commit, else a new one."""
     commits = {key: r for r in reversed(read) if (key := r.commit_key)}
     trails = await newest_trails_of_commits(tx, scope, list(commits)) if commits else {}
-    missing = [_new_trail(r) for key, r in commits.items() if key not in trails]
-    if missing:
-        await open_trails(tx, scope, missing)
+    if unknown := [key for key in commits if key not in trails]:
+        trails |= await newest_trails_of_abbreviations(tx, scope, unknown)
+    if missing := [key for key in commits if key not in trails and not _begins_another(key, commits)]:
+        await open_trails(tx, scope, [_new_trail(commits[key]) for key in missing])
         # Another drain may have opened one of them meanwhile: a second statement sees it.
-        trails = await newest_trails_of_commits(tx, scope, list(commits))
+        trails |= await newest_trails_of_commits(tx, scope, list(commits))
     found: dict[UUID, UUID] = {}
     for r in read:
         if r.commit_key:
@@ -246,6 +252,14 @@ async def _find_or_open(tx: Transaction, scope: Scope, read: Sequence[Read]) -> 
         elif r.parsed.trail:
             found[r.delivery.id] = (await open_trails(tx, scope, [_new_trail(r)]))[0].id
     return found
+
+
+def _begins_another(key: tuple[UUID, str], keys: Iterable[tuple[UUID, str]]) -> bool:
+    """An abbreviated commit whose whole is in the same batch finds the trail of that one."""
+    flow_id, commit = key
+    return is_abbreviated(commit) and any(
+        flow == flow_id and whole != commit and whole.startswith(commit) for flow, whole in keys
+    )
 
 
 def _new_trail(read: Read) -> NewTrail:

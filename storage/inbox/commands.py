@@ -53,7 +53,10 @@ WITH arrived AS (
   )
 ), signing AS (
   UPDATE webhook_configs SET signed_at = $1
-  WHERE signed_at IS NULL AND id IN (SELECT config_id FROM arrived WHERE signed)
+  WHERE id IN (
+    SELECT id FROM webhook_configs WHERE signed_at IS NULL AND id IN (SELECT config_id FROM arrived WHERE signed)
+    ORDER BY id FOR UPDATE
+  )
 ), kept AS (
   INSERT INTO deliveries AS d (id, org_id, config_id, source, delivery_id, event, body_id, body_sha256, status,
                                duplicates, received_at)

@@ -206,3 +206,30 @@ async def test_a_full_organisation_does_not_keep_another_waiting(world: World) -
     async with world.services.database.read() as reader:
         assert (await get_delivery(reader, other.scope, receipt.id)).status == "SUCCESS"
         assert (await backlog(reader)).waiting > 0
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["short first", "whole first"])
+@pytest.mark.parametrize("together", [True, False], ids=["in one batch", "one after the other"])
+async def test_an_abbreviated_commit_and_the_whole_of_it_are_one_trail(
+    world: World, order: int, together: bool
+) -> None:
+    config = await world.config(await world.flow(), "GENERIC")
+    whole = "abcdef012345" + "6" * 28
+    arrivals = [
+        generic(world, config, eventType="build.succeeded", gitCommitSha=commit) for commit in (whole[:12], whole)
+    ][::order]
+    for batch in [arrivals] if together else [[one] for one in arrivals]:
+        await world.deliver(*batch)
+        await drain(world.services)
+    async with world.services.database.read() as reader:
+        assert len((await list_trails(reader, world.scope, Window(10))).items) == 1
+
+
+async def test_texts_that_begin_alike_are_no_abbreviations(world: World) -> None:
+    config = await world.config(await world.flow(), "GENERIC")
+    await world.deliver(
+        *(generic(world, config, eventType="build.started", gitCommitSha=text) for text in ("release", "release-2"))
+    )
+    await drain(world.services)
+    async with world.services.database.read() as reader:
+        assert len((await list_trails(reader, world.scope, Window(10))).items) == 2

@@ -1,13 +1,13 @@
 """Reading trails."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from domain.errors import NotFound
 from domain.facts.trails import Trail, TrailStatus
 from storage.counters import total
-from storage.database import Reader
+from storage.database import Reader, columns_of
 from storage.facts.queries.flows import get_flow
 from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
 from storage.scope import Scope
@@ -81,9 +81,36 @@ async def newest_trails_of_commits(
     return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
 
 
+_OF_ABBREVIATIONS = """
+SELECT wanted.flow_id, wanted.commit, found.id
+FROM unnest($2::uuid[], $3::text[]) AS wanted(flow_id, commit)
+CROSS JOIN LATERAL (
+  SELECT t.id FROM trails t
+  WHERE t.org_id = $1 AND t.flow_id = wanted.flow_id
+    AND t.git_commit_sha = ANY(ARRAY(SELECT left(wanted.commit, digits) FROM generate_series(7, 12) AS digits))
+  ORDER BY t.created_at DESC, t.id DESC LIMIT 1
+) found
+"""
+_WHOLE = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+async def newest_trails_of_abbreviations(
+    reader: Reader, scope: Scope, wanted: Iterable[tuple[UUID, str]]
+) -> dict[tuple[UUID, str], UUID]:
+    """For each (flow, whole commit) the newest trail that knows it by its first 7 to 12 digits, as some senders do."""
+    whole = [(flow_id, commit) for flow_id, commit in wanted if _WHOLE.fullmatch(commit)]
+    rows = await reader.rows(_OF_ABBREVIATIONS, scope.org_id, *columns_of(whole, 2)) if whole else []
+    return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
+
+
+def is_abbreviated(commit: str) -> bool:
+    """Whether it stands for every commit that begins so: 7 to 39 hexadecimal digits, in lower case."""
+    return _ABBREVIATED.fullmatch(commit) is not None
+
+
 def _last_of(commit: str) -> str:
     """The end of the range of commits that this one may stand for."""
-    return commit + "g" if _ABBREVIATED.fullmatch(commit) else commit  # g: the first letter behind the digits
+    return commit + "g" if is_abbreviated(commit) else commit  # g: the first letter behind the digits
 
 
 async def flows_of_trails(reader: Reader, scope: Scope, trail_ids: Sequence[UUID]) -> dict[UUID, UUID]:
