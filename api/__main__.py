@@ -13,6 +13,7 @@ from api.app import build_app
 from api.health import STOPPING
 from storage.keys import UnusableKey
 from storage.logs import configure_logs
+from storage.memory import freeze_heap
 from storage.services import NotConfigured, open_services
 from storage.settings import Settings
 
@@ -60,6 +61,7 @@ async def serve(settings: Settings) -> None:
         try:
             site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
             await site.start()
+            freeze_heap()
             log.info("api.serving", addresses=[list(address[:2]) for address in runner.addresses])
             await stop.wait()
             app[STOPPING].begun = True

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from time import monotonic
 
 import aiohttp
@@ -41,8 +42,15 @@ _FAILURES: tuple[tuple[type[Exception], ErrorClass, str], ...] = (
 
 def webhook_url(channel: Channel, target: Target) -> URL:
     """Where a channel that posts is to post to. Raises SendFailed for a configuration without a good `webhookUrl`."""
+    written = target.config.get("webhookUrl")
+    return _url(channel, written if isinstance(written, str) else None)
+
+
+@lru_cache(maxsize=1024)
+def _url(channel: Channel, written: str | None) -> URL:
+    """Read once for all the messages that go there."""
     try:
-        return URL(config_of(channel, target)["webhookUrl"])
+        return URL(config_of(channel, Target({"webhookUrl": written}))["webhookUrl"])
     except ValueError:
         raise SendFailed(ErrorClass.PERMANENT, _NO_ADDRESS) from None
 

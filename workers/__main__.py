@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import uvloop
 
 from storage.logs import configure_logs
+from storage.memory import freeze_heap
 from storage.schedule.doorbell import Job
 from storage.services import open_services
 from storage.settings import Settings
@@ -40,6 +41,7 @@ async def main() -> None:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop)
+        freeze_heap()
         await host.run()
 
 

@@ -6,7 +6,7 @@ destination holds up nobody else; inside one, messages of one subject go one aft
 
 import asyncio
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ from workers.templates import Templates
 
 log = structlog.get_logger()
 
-MOST_CLAIMED, PER_DESTINATION = 512, 128
+MOST_CLAIMED, PER_DESTINATION = 1024, 256
 """Messages in this process at once, and of those for one destination."""
 AT_ONCE = 32
 """Requests under way to one destination."""
@@ -234,18 +234,17 @@ class Relay:
                 notifications[scopes[change.org_id]].append(_news(change))
             for scope in sorted(notifications, key=lambda scope: scope.org_id):
                 await notify(tx, scope, notifications[scope])
-        for told in batch:
-            _count(told)
+        _count(batch)
         for scope in notifications:
             await announce(self._services, scope.org_id)
         return [None] * len(batch)
 
 
-def _count(told: Told) -> None:
-    if told.outcome.due_at:
-        RELAY_RETRIES.labels(told.message.channel).inc()
-    else:
-        RELAYED.labels(told.message.channel, told.outcome.status.value.lower()).inc()
+def _count(batch: Sequence[Told]) -> None:
+    ends = Counter((told.message.channel, None if told.outcome.due_at else told.outcome.status) for told in batch)
+    for (channel, status), number in ends.items():
+        counter = RELAYED.labels(channel, status.value.lower()) if status else RELAY_RETRIES.labels(channel)
+        counter.inc(number)
 
 
 _NEWS = {

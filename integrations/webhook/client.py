@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
@@ -17,6 +18,8 @@ MAX_BODY = 20_000
 
 _CUT_TITLE = 300
 _CUT_MESSAGE = 2000
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class WebhookClient:
@@ -45,9 +48,13 @@ def signed(message: Outgoing, body: bytes, secrets: Sequence[str], now: datetime
     headers = {"webhook-id": str(message.id), "webhook-timestamp": str(int(moment.timestamp()))}
     if secrets:
         text = body.decode()
-        signatures = [Webhook(secret).sign(str(message.id), moment, text) for secret in secrets]
+        signatures = [_signer(secret).sign(str(message.id), moment, text) for secret in secrets]
         headers["webhook-signature"] = " ".join(signatures)
     return headers
+
+
+_signer = lru_cache(maxsize=1024)(Webhook)
+"""Reads a secret once for all the messages that it signs."""
 
 
 def body_of(message: Outgoing) -> bytes:
@@ -74,4 +81,4 @@ def _encoded(message: Outgoing, title: str, text: str, data: Mapping[str, Any]) 
         "filterFlowId": kept.get("flowId"),
         "extraPayload": data,
     }
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+    return _encode(document).encode("utf-8", "replace")
