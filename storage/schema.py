@@ -56,6 +56,15 @@ WORK = {"kind": "WORK"}
 """Small rows that come and go."""
 
 
+QUEUE = {
+    "fillfactor": "50",
+    "autovacuum_vacuum_scale_factor": "0.01",
+    "autovacuum_vacuum_threshold": "500",
+    "autovacuum_vacuum_cost_delay": "0",
+}
+"""Storage of a table whose rows are claimed, put off and deleted all the time: room for updates, swept at once."""
+
+
 def tables_of(kind: dict[str, str]) -> list[Table]:
     """Every declared table of that kind, by name."""
     return sorted((t for t in metadata.tables.values() if t.info == kind), key=lambda table: table.name)

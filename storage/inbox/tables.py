@@ -1,6 +1,6 @@
 from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, Table, UniqueConstraint, Uuid, text
 
-from storage.schema import WORK, Identifier, Time, document, key, metadata, optional, org, required
+from storage.schema import QUEUE, WORK, Identifier, Time, document, key, metadata, optional, org, required
 
 deliveries = Table(
     "deliveries",
@@ -47,10 +47,5 @@ inbox = Table(
     required("attempts", SmallInteger),
     Index(None, "org_id", "due_at", "delivery_id"),
     info=WORK,
-    postgresql_with={
-        "fillfactor": "50",
-        "autovacuum_vacuum_scale_factor": "0.01",
-        "autovacuum_vacuum_threshold": "500",
-        "autovacuum_vacuum_cost_delay": "0",
-    },
+    postgresql_with=QUEUE,
 )

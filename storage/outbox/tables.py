@@ -1,6 +1,6 @@
 from sqlalchemy import Index, Integer, LargeBinary, SmallInteger, Table, Text, UniqueConstraint, Uuid, text
 
-from storage.schema import WORK, Identifier, Time, document, key, metadata, optional, org, required
+from storage.schema import QUEUE, WORK, Identifier, Time, document, key, metadata, optional, org, required
 
 destinations = Table(
     "destinations",
@@ -60,12 +60,7 @@ outbox = Table(
     Index(None, "org_id", "destination_id", "due_at", "message_id"),
     Index(None, "destination_id", "subject", "message_id"),
     info=WORK,
-    postgresql_with={
-        "fillfactor": "50",
-        "autovacuum_vacuum_scale_factor": "0.01",
-        "autovacuum_vacuum_threshold": "500",
-        "autovacuum_vacuum_cost_delay": "0",
-    },
+    postgresql_with=QUEUE,
 )
 
 attempts = Table(
