@@ -29,6 +29,9 @@ from workers.templates import TemplateFailed, Templates
 
 RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED})
 
+MOST_CLAIMS = len(DELIVERY.steps) + 5
+"""More than its schedule has attempts: whoever sent it never came to keep what became of it."""
+NEVER_SETTLED = f"It was begun {MOST_CLAIMS} times and never finished; an operator can replay it."
 UNREADABLE = "The rule's secrets do not open with this master key; enter its channel configuration anew, then replay."
 
 log = structlog.get_logger()
@@ -70,6 +73,8 @@ class Notifier:
 
         Raises nothing of its own: what breaks here is a dead letter with the reason.
         """
+        if message.attempts > MOST_CLAIMS:
+            return Told(message, _outcome(claim_id, message, MessageStatus.FAILED, error=NEVER_SETTLED))
         if rule is None:
             return Told(message, _outcome(claim_id, message, MessageStatus.FAILED, error=UNREADABLE))
         if rule.archived:

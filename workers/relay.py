@@ -37,7 +37,7 @@ from workers.templates import Templates
 
 log = structlog.get_logger()
 
-MOST_CLAIMED, PER_DESTINATION = 1024, 256
+MOST_CLAIMED, PER_DESTINATION = 2048, 512
 """Messages in this process at once, and of those for one destination."""
 AT_ONCE = 32
 """Requests under way to one destination."""
@@ -49,7 +49,7 @@ WATCH = 60.0
 """Seconds that one job keeps looking; then it rings for its successor. Parcels outlive it."""
 PATIENCE = 0.2
 """Seconds between two tries to keep an outcome while Postgres is away."""
-SETTLING = Limits(items=4096, weight=0, batch=128, writers=1)
+SETTLING = Limits(items=4096, weight=0, batch=128, writers=2)
 
 
 @dataclass(slots=True)
@@ -182,6 +182,7 @@ class Relay:
         try:
             await asyncio.gather(*(self._in_order(parcel, chain, free) for chain in chains.values()))
         finally:
+            parcel.shut = True  # a chain that goes on after another one broke must not begin what is given back
             await asyncio.shield(self._give_back(parcel))
 
     async def _in_order(self, parcel: _Parcel, chain: Iterable[ClaimedMessage], free: asyncio.Semaphore) -> None:

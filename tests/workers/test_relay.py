@@ -267,3 +267,16 @@ async def test_a_rule_whose_secrets_do_not_open_holds_up_nobody_else(world: Worl
         ("FAILED", True),
         ("SENT", False),
     ]
+
+
+async def test_a_message_that_kills_whoever_sends_it_is_given_up(world: World, relay: Relay) -> None:
+    async with receiving() as receiver:
+        await listened(world, receiver)
+        await failing(world)
+        async with world.services.database.transaction() as tx:
+            await tx.execute("UPDATE outbox SET attempts = 30")
+        await relay(world.services)
+        assert receiver.asked == []
+    [row] = await outbox(world)
+    assert (row["status"], row["attempts"]) == ("FAILED", 0)
+    assert "never finished" in row["error"]

@@ -112,9 +112,14 @@ ENDLESS = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% 
     [
         ENDLESS,
         "{{ 10 ** (10 ** 9) }}",
-        "{% set x = 10 ** 10000000 %}{{ x | string }}",
-        "{% macro m(n) %}{% for i in range(n) %}{{ m(n - 1) }}{% endfor %}{% endmacro %}{{ m(40) }}",
-        "{{ (range(99999) | list * 99) | sort | sum }}" * 40,
+        *(
+            pytest.param(source, marks=pytest.mark.slow)
+            for source in (
+                "{% set x = 10 ** 10000000 %}{{ x | string }}",
+                "{% macro m(n) %}{% for i in range(n) %}{{ m(n - 1) }}{% endfor %}{% endmacro %}{{ m(40) }}",
+                "{{ (range(99999) | list * 99) | sort | sum }}" * 40,
+            )
+        ),
     ],
 )
 async def test_what_takes_too_long_is_ended_within_seconds(templates: Templates, source: str) -> None:
