@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
-from integrations.contract import BadDelivery
+from integrations.contract import AttestationHint, BadDelivery
 
 _DELIVERY_ID = re.compile(r"[ -~]{1,255}")
 _REPOSITORY = re.compile(r"(?:[a-z+]+://[^/]+/+|[^/@:]+@[^/:]+:/*)([^\x00-\x20]{1,255}?)(?:\.git)?/?")
@@ -51,10 +51,36 @@ VendorTime = Annotated[datetime | None, BeforeValidator(_time_if_readable)]
 """A vendor's time of the event; one that cannot be read is no reason to lose the event."""
 
 
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
+"""A vendor's name for a kind, action or state; it becomes part of our event's name."""
+
+BRANCH = "refs/heads/"
+"""What stands before a branch's name in a ref."""
+
+
 class Payload(BaseModel):
     """A part of a vendor's JSON: only what we read of it, and no type bent into another."""
 
     model_config = ConfigDict(strict=True, frozen=True)
+
+
+class Author(Payload):
+    """Who wrote a commit, as git says."""
+
+    name: Text | None = None
+    email: Text | None = None
+
+
+def attested(
+    type_: str, status: str | None, name: str | None, details: str, url: str | None = None
+) -> tuple[AttestationHint, ...]:
+    """What an event attests: nothing without a status. Empty texts of a vendor are none."""
+    return (AttestationHint(type_, status, name or None, details, url or None),) if status else ()
+
+
+def outcome_of(what: str, name: str | None, outcome: str | None) -> str:
+    """The details of an attestation in a line."""
+    return f"{what} {name or '(no name)'}: {outcome}"
 
 
 def delivery_id(headers: Mapping[str, str], names: Sequence[str], body: bytes, now: datetime) -> str:

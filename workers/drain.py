@@ -14,6 +14,7 @@ import structlog
 from domain.audit import Actor
 from domain.errors import TrailgateError
 from domain.facts.attestations import NewAttestation, Origin, ResultStatus, clamped
+from domain.facts.commits import is_abbreviated
 from domain.facts.trails import UNKNOWN, NewTrail
 from domain.retries import DRAIN, ErrorClass, next_delay
 from integrations import SENDERS
@@ -24,7 +25,6 @@ from storage.facts.commands.status import lock_trails
 from storage.facts.commands.trails import TrailChange, change_trails, open_trails
 from storage.facts.queries.trails import (
     flows_of_trails,
-    is_abbreviated,
     newest_trails_of_abbreviations,
     newest_trails_of_commits,
 )

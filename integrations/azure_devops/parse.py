@@ -7,8 +7,8 @@ the event keeps our name but there is nothing to record it on.
 import re
 from collections.abc import Callable, Mapping
 
+from domain.facts.commits import is_whole
 from integrations.azure_devops.payloads import (
-    Author,
     Build,
     BuildCompleted,
     CodePushed,
@@ -26,13 +26,11 @@ from integrations.azure_devops.payloads import (
     StageStateChanged,
     Step,
 )
-from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
-from integrations.deliveries import read
+from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
+from integrations.deliveries import BRANCH, Author, attested, read
 
-_BRANCH = "refs/heads/"
 _APPROVING_VOTE = 5
 _TEST_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
-_WHOLE_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SOURCE_GET_VERSION = re.compile(r"[^:]*:(refs/[^:]+):([0-9a-fA-F]{7,64})")
 
 _OUTCOMES: Mapping[str, tuple[str, str | None]] = {
@@ -73,7 +71,7 @@ def _build(body: bytes) -> Parsed:
     field, result = ("result", build.result) if build.result else ("status", build.status)
     ending, status = _outcome(f"resource.{field}", result)
     trail = _trail_of_build(build, actor)
-    attestation = _attestation("BUILD", status, name, f"build {name}: {result}", trail.build_url)
+    attestation = attested("BUILD", status, name, f"build {name}: {result}", trail.build_url)
     return Parsed(f"build.{ending}", actor, trail, attestation, event.created_date)
 
 
@@ -81,9 +79,7 @@ def _push(body: bytes) -> Parsed:
     """A trail for the tip of a branch: the first one, if the push moved several. Tags and deletions are kept only."""
     event = read(CodePushed, body)
     push, actor = event.resource, _name(event.resource.pushed_by)
-    tips = [
-        update for update in push.ref_updates if update.name.startswith(_BRANCH) and update.new_object_id.strip("0")
-    ]
+    tips = [update for update in push.ref_updates if update.name.startswith(BRANCH) and update.new_object_id.strip("0")]
     if not tips:
         return _kept(event, actor)
     commit = tips[0].new_object_id
@@ -120,7 +116,7 @@ def _run(body: bytes) -> Parsed:
     if run.state != "completed":
         return _kept(event, actor)
     ending, status = _outcome("resource.run.result", run.result)
-    attestation = _attestation("BUILD", status, name, f"pipeline {name}: {run.result}", _web(run.links))
+    attestation = attested("BUILD", status, name, f"pipeline {name}: {run.result}", _web(run.links))
     return Parsed(f"build.{ending}", actor, trail, attestation if trail else (), event.created_date)
 
 
@@ -144,7 +140,7 @@ def _check(event: Notification, pipeline: RunOfPipeline, what: str, step: Step, 
     trail = _trail_of_run(pipeline, step.links)
     full_name = f"{pipeline.pipeline.name}/{name}"
     details = f"{what} {full_name}: {step.result}"
-    attestation = _attestation("CHECK", status, f"check/{full_name}", details, _web(step.links))
+    attestation = attested("CHECK", status, f"check/{full_name}", details, _web(step.links))
     return Parsed(f"check.{ending}", actor, trail, attestation if trail else (), event.created_date)
 
 
@@ -161,7 +157,7 @@ def _deployment_completed(body: bytes) -> Parsed:
     trail = _trail_of_release(event.resource)
     details = f"deployment to {environment.name}: {environment.status}"
     url = _web(environment.release.links) if environment.release else None
-    attestation = _attestation("DEPLOYMENT", status, f"deployment/{environment.name}", details, url)
+    attestation = attested("DEPLOYMENT", status, f"deployment/{environment.name}", details, url)
     actor = _deployer(event.resource)
     return Parsed(f"deployment.{ending}", actor, trail, attestation if trail else (), event.created_date)
 
@@ -174,12 +170,6 @@ def _outcome(field: str, result: str | None) -> tuple[str, str | None]:
     if result is None or result not in _OUTCOMES:
         raise BadDelivery(f"{field}: one of {', '.join(_OUTCOMES)} expected", field)
     return _OUTCOMES[result]
-
-
-def _attestation(
-    type_: str, status: str | None, name: str, details: str, url: str | None
-) -> tuple[AttestationHint, ...]:
-    return (AttestationHint(type_, status, name or None, details, url),) if status else ()
 
 
 def _name(*identities: Identity | None) -> str | None:
@@ -196,7 +186,7 @@ def _web(links: Links | None) -> str | None:
 
 def _branch(ref: str | None) -> str | None:
     """Pull requests name their branch with or without `refs/heads/`; other refs are no branches."""
-    branch = (ref or "").removeprefix(_BRANCH)
+    branch = (ref or "").removeprefix(BRANCH)
     return branch if branch and not branch.startswith("refs/") else None
 
 
@@ -274,7 +264,7 @@ def _trail_of_release(deployment: Deployment) -> TrailHint | None:
     reference = next((artifact.definition_reference for artifact in artifacts if artifact.is_primary), None)
     source = reference.source_version if reference else None
     commit = (source.id or "").lower() if source else ""
-    if not _WHOLE_SHA.fullmatch(commit):
+    if not is_whole(commit):
         return None
     deployer = _deployer(deployment)
     return TrailHint(commit=commit, author=deployer, deployment_actor=deployer)

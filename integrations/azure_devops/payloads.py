@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from integrations.deliveries import Commit, DeliveryId, Payload, Text, Url, VendorTime
+from integrations.deliveries import Author, Commit, DeliveryId, Payload, Text, Url, VendorTime
 
 Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,64}$")]
 """A state, a status or a result."""
@@ -50,13 +50,6 @@ class Named(AzurePayload):
     """A project, a pipeline or a definition."""
 
     name: Text
-
-
-class Author(AzurePayload):
-    """Who wrote a commit, as git says."""
-
-    name: Text | None = None
-    email: Text | None = None
 
 
 class BuildRepository(AzurePayload):

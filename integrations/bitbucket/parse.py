@@ -17,8 +17,8 @@ from integrations.bitbucket.payloads import (
     ReviewerApprovedEvent,
     State,
 )
-from integrations.contract import AttestationHint, Delivery, Parsed, TrailHint
-from integrations.deliveries import read
+from integrations.contract import Delivery, Parsed, TrailHint
+from integrations.deliveries import attested, read
 
 _STATES: Mapping[State, tuple[str, str | None]] = {
     "INPROGRESS": ("started", None),
@@ -73,8 +73,8 @@ def _commit_status(_key: str, body: bytes) -> Parsed:
     # Named by its key, of which a commit has one status at a time: the name counts the runs ("Pipeline #7 for main"),
     # and under it a rerun's success would not replace the failure before.
     details = f"build {status.name or status.key}: {status.state}"
-    attestation = AttestationHint("BUILD", result, status.key or None, details, status.url or None) if result else None
-    return Parsed(f"build.{ending}", sender, trail, (attestation,) if attestation else (), status.updated_on)
+    attestations = attested("BUILD", result, status.key, details, status.url)
+    return Parsed(f"build.{ending}", sender, trail, attestations, status.updated_on)
 
 
 def _refs_changed(key: str, body: bytes) -> Parsed:

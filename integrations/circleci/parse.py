@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 from integrations.circleci.payloads import (
-    Author,
     Event,
     JobCompleted,
     Pipeline,
@@ -12,8 +11,8 @@ from integrations.circleci.payloads import (
     VcsCommit,
     WorkflowCompleted,
 )
-from integrations.contract import AttestationHint, Delivery, Parsed, TrailHint
-from integrations.deliveries import read, repository_path
+from integrations.contract import Delivery, Parsed, TrailHint
+from integrations.deliveries import Author, attested, read, repository_path
 from integrations.generic.parse import parse as parse_generic
 
 _OUTCOMES: Mapping[Status, tuple[str, str | None]] = {
@@ -56,14 +55,12 @@ def _job_completed(body: bytes) -> Parsed:
 
 def _completed(event: Event, status: Status, *, prefix: str, kind: str, name: str, what: str) -> Parsed:
     """What ended. The evidence of a job is its workflow's address as well: the payload has none of the job."""
-    ending, attested = _OUTCOMES[status]
+    ending, result = _OUTCOMES[status]
     url = event.workflow.url or None
     trail = _trail(event.pipeline, url)
-    attestation = (
-        AttestationHint(kind, attested, name or None, f"{what}: {status}", url) if trail and attested else None
-    )
+    attestations = attested(kind, result if trail else None, name, f"{what}: {status}", url)
     actor = _provider(event.pipeline).user_username or None
-    return Parsed(f"{prefix}.{ending}", actor, trail, (attestation,) if attestation else (), event.happened_at)
+    return Parsed(f"{prefix}.{ending}", actor, trail, attestations, event.happened_at)
 
 
 def _trail(pipeline: Pipeline, build_url: str | None) -> TrailHint | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints
 
-from integrations.deliveries import Address, Commit, DeliveryId, Payload, Text, Url, VendorTime
+from integrations.deliveries import Address, Author, Commit, DeliveryId, Payload, Text, Url, VendorTime
 
 Status = Literal["success", "failed", "error", "canceled", "unauthorized"]
 
@@ -24,11 +24,6 @@ class Head(Payload):
 
     id: DeliveryId
     type: EventType
-
-
-class Author(Payload):
-    name: Text | None = None
-    email: Text | None = None
 
 
 class VcsCommit(Payload):

@@ -1,11 +1,11 @@
 """What GitHub's events mean to us (integrations.md 14, GitHub's "Webhook events and payloads")."""
 
-import re
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
 
-from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
-from integrations.deliveries import read
+from domain.facts.commits import is_whole
+from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
+from integrations.deliveries import BRANCH, attested, outcome_of, read
 from integrations.github.payloads import (
     Account,
     CheckRunEvent,
@@ -19,9 +19,6 @@ from integrations.github.payloads import (
     ReleaseEvent,
     WorkflowRunEvent,
 )
-
-_BRANCH = "refs/heads/"
-_WHOLE_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 _OUTCOMES: Mapping[Conclusion, tuple[str, str | None]] = {
     "success": ("succeeded", "PASSED"),
@@ -82,7 +79,7 @@ def _workflow_run(body: bytes) -> Parsed:
         return _kept("workflow_run", sender)
     ending, status = _outcome("workflow_run", run.conclusion)
     # Named after the workflow: nameless, the last of several workflows to finish would hide the others' failures.
-    attestation = _attestation("BUILD", status, run.name, _details("workflow", run.name, run.conclusion), run.html_url)
+    attestation = attested("BUILD", status, run.name, outcome_of("workflow", run.name, run.conclusion), run.html_url)
     return Parsed(f"build.{ending}", sender, trail, attestation, run.updated_at)
 
 
@@ -95,7 +92,7 @@ def _check_suite(body: bytes) -> Parsed:
     ending, status = _outcome("check_suite", suite.conclusion)
     name = suite.app.slug if suite.app else None
     trail = _trail(event, suite.head_sha, sender, branch=suite.head_branch, head=suite.head_commit)
-    attestation = _attestation("CHECK_SUITE", status, name, _details("check suite", name, suite.conclusion))
+    attestation = attested("CHECK_SUITE", status, name, outcome_of("check suite", name, suite.conclusion))
     return Parsed(f"check_suite.{ending}", sender, trail, attestation, suite.updated_at)
 
 
@@ -109,7 +106,7 @@ def _check_run(body: bytes) -> Parsed:
     trail = _trail(event, run.head_sha, sender, branch=run.check_suite.head_branch if run.check_suite else None)
     # A job's check often bears its workflow's name; under one name the job's result would hide the workflow's.
     name = f"check/{run.name}"
-    attestation = _attestation("CHECK", status, name, _details("check", run.name, run.conclusion), run.html_url)
+    attestation = attested("CHECK", status, name, outcome_of("check", run.name, run.conclusion), run.html_url)
     return Parsed(f"check.{ending}", sender, trail, attestation, run.completed_at)
 
 
@@ -127,9 +124,9 @@ def _push(body: bytes) -> Parsed:
     """A trail for the tip of a branch. Tags are kept only: their `after` may name the tag instead of a commit."""
     event = read(PushEvent, body)
     sender = _login(event.sender)
-    if event.deleted or not event.after.strip("0") or not event.ref.startswith(_BRANCH):
+    if event.deleted or not event.after.strip("0") or not event.ref.startswith(BRANCH):
         return _kept("push", sender)
-    branch = event.ref.removeprefix(_BRANCH)
+    branch = event.ref.removeprefix(BRANCH)
     return Parsed("push", sender, _trail(event, event.after, sender, branch=branch, head=event.head_commit))
 
 
@@ -140,9 +137,9 @@ def _deployment_status(body: bytes) -> Parsed:
     sender = _login(event.sender)
     trail = _trail(event, event.deployment.sha, sender, deployment_actor=_login(deployed.creator) or sender)
     ending, status = _DEPLOYMENTS.get(deployed.state, (deployed.state, None))
-    details = _details("deployment to", deployed.environment, deployed.state)
+    details = outcome_of("deployment to", deployed.environment, deployed.state)
     url = deployed.log_url or deployed.target_url
-    attestation = _attestation("DEPLOYMENT", status, f"deployment/{deployed.environment}", details, url)
+    attestation = attested("DEPLOYMENT", status, f"deployment/{deployed.environment}", details, url)
     return Parsed(f"deployment.{ending}", sender, trail, attestation, deployed.updated_at)
 
 
@@ -155,7 +152,7 @@ def _release(body: bytes) -> Parsed:
         return _kept("release", sender)
     commit = release.target_commitish.lower()
     author = _login(release.author) or sender
-    trail = _trail(event, commit, author) if _WHOLE_SHA.fullmatch(commit) else None
+    trail = _trail(event, commit, author) if is_whole(commit) else None
     return Parsed("release.published", sender, trail, observed_at=release.published_at)
 
 
@@ -171,10 +168,6 @@ def _outcome(event: str, conclusion: Conclusion | None) -> tuple[str, str | None
     if conclusion is None:
         raise BadDelivery(f"{event}.conclusion: a completed {event} has one", f"{event}.conclusion")
     return _OUTCOMES[conclusion]
-
-
-def _details(what: str, name: str | None, outcome: str | None) -> str:
-    return f"{what} {name or '(no name)'}: {outcome}"
 
 
 def _trail(
@@ -199,12 +192,6 @@ def _trail(
         pull_request=pull_request,
         deployment_actor=deployment_actor,
     )
-
-
-def _attestation(
-    type_: str, status: str | None, name: str | None, details: str, url: str | None = None
-) -> tuple[AttestationHint, ...]:
-    return (AttestationHint(type_, status, name or None, details, url or None),) if status else ()
 
 
 _READERS: Mapping[str, Callable[[bytes], Parsed]] = {

@@ -2,11 +2,9 @@
 
 # ruff: noqa: D101 - the names are GitHub's, and so is their description
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import StringConstraints
-
-from integrations.deliveries import Commit, Payload, Text, Url, VendorTime
+from integrations.deliveries import Author, Commit, Payload, Text, Url, VendorTime, Word
 
 Conclusion = Literal[
     "success",
@@ -20,19 +18,9 @@ Conclusion = Literal[
     "stale",
 ]
 
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
-"""An action or state; it becomes part of our event's name."""
-
 
 class Account(Payload):
     login: Text
-
-
-class Author(Payload):
-    """Who wrote a commit, as git says."""
-
-    name: Text | None = None
-    email: Text | None = None
 
 
 class HeadCommit(Payload):

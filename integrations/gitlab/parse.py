@@ -3,11 +3,11 @@
 The body alone says which event it is: the header `X-Gitlab-Event` is neither signed nor the same for system hooks.
 """
 
-import re
 from collections.abc import Callable, Mapping
 
-from integrations.contract import AttestationHint, Delivery, Parsed, TrailHint
-from integrations.deliveries import read
+from domain.facts.commits import is_whole
+from integrations.contract import Delivery, Parsed, TrailHint
+from integrations.deliveries import BRANCH, attested, outcome_of, read
 from integrations.generic.parse import parse as parse_generic
 from integrations.gitlab.payloads import (
     CommitAttributes,
@@ -20,9 +20,6 @@ from integrations.gitlab.payloads import (
     PushEvent,
     ReleaseEvent,
 )
-
-_BRANCH = "refs/heads/"
-_WHOLE_SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 _OUTCOMES: Mapping[str, tuple[str, str | None]] = {
     "success": ("succeeded", "PASSED"),
@@ -71,7 +68,7 @@ def _pipeline(body: bytes) -> Parsed:
     # A commit has a pipeline for its push, its merge request, its schedules and each parent: under one name the last to
     # finish would hide the others' failures.
     name = pipeline.name or pipeline.source
-    attestation = _attestation("BUILD", status, name, _details("pipeline", name, pipeline.status), url)
+    attestation = attested("BUILD", status, name, outcome_of("pipeline", name, pipeline.status), url)
     return Parsed(f"build.{ending}", username, trail, attestation, observed_at)
 
 
@@ -91,10 +88,10 @@ def _job(body: bytes) -> Parsed:
     author = ((commit.author_name if commit else None) or username, commit.author_email if commit else None)
     branch = None if event.tag or not event.ref or event.ref.startswith("refs/") else event.ref
     trail = _trail(event, event.sha, author, branch=branch)
-    details = _details("job", event.build_name, event.build_status)
+    details = outcome_of("job", event.build_name, event.build_status)
     url = _page(event, "jobs", event.build_id)
     # Under its pipeline's name a job's result would hide the pipeline's.
-    attestation = _attestation("CHECK", status, f"check/{event.build_name}", details, url)
+    attestation = attested("CHECK", status, f"check/{event.build_name}", details, url)
     observed_at = event.build_finished_at or event.build_created_at
     return Parsed(f"check.{ending}", username, trail, attestation, observed_at)
 
@@ -126,10 +123,10 @@ def _push(body: bytes) -> Parsed:
     """A trail for the tip of a branch. Pushes of tags are an event of their own, kept only."""
     event = read(PushEvent, body)
     username = event.user_username or None
-    if not event.after.strip("0") or not event.ref.startswith(_BRANCH):
+    if not event.after.strip("0") or not event.ref.startswith(BRANCH):
         return _kept("push", username)
     head = next((commit for commit in event.commits if commit.id == event.after), None)
-    branch = event.ref.removeprefix(_BRANCH)
+    branch = event.ref.removeprefix(BRANCH)
     return Parsed("push", username, _trail(event, event.after, _author(head, username), branch=branch))
 
 
@@ -138,12 +135,12 @@ def _deployment(body: bytes) -> Parsed:
     event = read(DeploymentEvent, body)
     username = _username(event)
     linked = (event.commit_url or "").rpartition("/")[2]
-    commit = linked if _WHOLE_SHA.fullmatch(linked) and linked.startswith(event.short_sha) else event.short_sha
+    commit = linked if is_whole(linked) and linked.startswith(event.short_sha) else event.short_sha
     trail = _trail(event, commit, (username, None), deployment_actor=username)
     ending, status = _OUTCOMES.get(event.status, (event.status, None))
-    details = _details("deployment to", event.environment, event.status)
+    details = outcome_of("deployment to", event.environment, event.status)
     name = f"deployment/{event.environment}"
-    attestation = _attestation("DEPLOYMENT", status, name, details, event.deployable_url)
+    attestation = attested("DEPLOYMENT", status, name, details, event.deployable_url)
     return Parsed(f"deployment.{ending}", username, trail, attestation, event.status_changed_at)
 
 
@@ -153,7 +150,7 @@ def _release(body: bytes) -> Parsed:
     if event.action != "create":
         return _kept("release")
     commit = event.commit
-    trail = _trail(event, commit.id, _author(commit, None)) if commit and _WHOLE_SHA.fullmatch(commit.id) else None
+    trail = _trail(event, commit.id, _author(commit, None)) if commit and is_whole(commit.id) else None
     return Parsed("release.published", None, trail, observed_at=event.created_at)
 
 
@@ -169,10 +166,6 @@ def _author(commit: CommitAttributes | None, username: str | None) -> tuple[str 
     """Name and e-mail address of who wrote the commit; without a commit, who set the event off."""
     written = commit.author if commit else None
     return (written.name if written else None) or username, written.email if written else None
-
-
-def _details(what: str, name: str | None, status: str) -> str:
-    return f"{what} {name or '(no name)'}: {status}"
 
 
 def _page(event: Event, kind: str, number: int) -> str | None:
@@ -203,12 +196,6 @@ def _trail(
         pull_request_reviewer=pull_request_reviewer,
         deployment_actor=deployment_actor,
     )
-
-
-def _attestation(
-    type_: str, status: str | None, name: str | None, details: str, url: str | None
-) -> tuple[AttestationHint, ...]:
-    return (AttestationHint(type_, status, name or None, details, url or None),) if status else ()
 
 
 _READERS: Mapping[str, Callable[[bytes], Parsed]] = {

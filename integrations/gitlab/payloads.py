@@ -5,9 +5,9 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, Field
 
-from integrations.deliveries import Commit, Payload, Text, Url, VendorTime
+from integrations.deliveries import Commit, Payload, Text, Url, VendorTime, Word
 
 _BEFORE_ZONE = re.compile(r" (?=[+-]\d{4}$)")
 
@@ -25,8 +25,6 @@ Time = Annotated[VendorTime, BeforeValidator(_iso)]
 Email = Annotated[Text | None, BeforeValidator(_public)]
 """GitLab writes `[REDACTED]` for an address that its owner does not show."""
 Id = Annotated[int, Field(ge=1, lt=2**63)]
-Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
-"""A kind, status or action; it becomes part of our event's name."""
 
 
 class Kind(Payload):

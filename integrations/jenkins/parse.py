@@ -14,8 +14,8 @@ import re
 from collections.abc import Mapping
 from urllib.parse import unquote
 
-from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
-from integrations.deliveries import read, repository_path
+from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
+from integrations.deliveries import attested, read, repository_path
 from integrations.generic.parse import parse as parse_generic
 from integrations.jenkins.payloads import Build, Notification, Notified, Result
 
@@ -58,10 +58,9 @@ def _finalized(notification: Notification) -> Parsed:
     ending, status = _OUTCOMES[build.status]
     name = _full_name(notification)
     details = f"build {name} #{build.number}: {build.status}"
-    url = build.full_url or None
     trail = _trail(build)
-    attestation = AttestationHint("BUILD", status, name or None, details, url) if trail and status else None
-    return Parsed(f"build.{ending}", None, trail, (attestation,) if attestation else (), build.timestamp)
+    attestations = attested("BUILD", status if trail else None, name, details, build.full_url)
+    return Parsed(f"build.{ending}", None, trail, attestations, build.timestamp)
 
 
 def _full_name(notification: Notification) -> str:

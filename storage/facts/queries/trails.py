@@ -1,10 +1,10 @@
 """Reading trails."""
 
-import re
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from domain.errors import NotFound
+from domain.facts.commits import is_abbreviated, is_whole
 from domain.facts.trails import Trail, TrailStatus
 from storage.counters import total
 from storage.database import Reader, columns_of
@@ -69,7 +69,6 @@ CROSS JOIN LATERAL (
   ORDER BY t.created_at DESC, t.id DESC LIMIT 1
 ) found
 """
-_ABBREVIATED = re.compile(r"[0-9a-f]{7,39}")
 
 
 async def newest_trails_of_commits(
@@ -91,21 +90,15 @@ CROSS JOIN LATERAL (
   ORDER BY t.created_at DESC, t.id DESC LIMIT 1
 ) found
 """
-_WHOLE = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 async def newest_trails_of_abbreviations(
     reader: Reader, scope: Scope, wanted: Iterable[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], UUID]:
     """For each (flow, whole commit) the newest trail that knows it by its first 7 to 12 digits, as some senders do."""
-    whole = [(flow_id, commit) for flow_id, commit in wanted if _WHOLE.fullmatch(commit)]
+    whole = [(flow_id, commit) for flow_id, commit in wanted if is_whole(commit)]
     rows = await reader.rows(_OF_ABBREVIATIONS, scope.org_id, *columns_of(whole, 2)) if whole else []
     return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
-
-
-def is_abbreviated(commit: str) -> bool:
-    """Whether it stands for every commit that begins so: 7 to 39 hexadecimal digits, in lower case."""
-    return _ABBREVIATED.fullmatch(commit) is not None
 
 
 def _last_of(commit: str) -> str:
