@@ -10,7 +10,7 @@ import uvloop
 from aiohttp import web
 
 from api.app import build_app
-from api.health import STOPPING
+from api.monitoring.health import STOPPING
 from storage.keys import UnusableKey
 from storage.logs import configure_logs
 from storage.memory import freeze_heap

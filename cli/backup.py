@@ -18,8 +18,8 @@ from cli.ledger import inspect_ledgers
 from cli.output import note, progress, say
 from cli.postgres import dump_database, load_dump
 from cli.schema import database_url, report_differences
+from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Conflict, Invalid
-from domain.ledger import SignedCheckpoint
 from storage.blobs.store import SHARDS, BlobStore
 from storage.ledger.published import read_published
 from storage.settings import Settings

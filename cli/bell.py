@@ -3,7 +3,7 @@
 from redis.exceptions import RedisError
 
 from cli.output import note
-from storage.schedule.doorbell import Job, nudge, open_redis
+from storage.schedule.wakeups import Job, nudge, open_redis
 from storage.settings import Settings
 
 

@@ -11,9 +11,9 @@ import typer
 
 from cli.installation import located, opened, read_settings
 from cli.output import note, say, table
-from domain.audit import Actor
+from domain.audit.events import Actor
 from domain.errors import Conflict, Invalid, NotFound
-from domain.permissions import DEFAULT_ORGANISATION, Permission, role_permissions
+from domain.identity.permissions import DEFAULT_ORGANISATION, Permission, role_permissions
 from storage.database import Reader, Transaction
 from storage.identity.bootstrap import ADMIN
 from storage.identity.commands import (
@@ -36,9 +36,9 @@ from storage.identity.queries import (
     principal_named,
     usernames,
 )
-from storage.scope import Scope
 from storage.services import NotConfigured
 from storage.settings import Settings
+from storage.tenant import Tenant
 
 keys = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
 organisations = typer.Typer(help="Organisations: found, list.", no_args_is_help=True)
@@ -126,28 +126,28 @@ def show_organisations() -> None:
 async def _create_key(settings: Settings, request: KeyRequest) -> tuple[ApiKey, str]:
     async with opened(settings) as database, database.transaction() as tx:
         actor = await _actor(tx, settings)
-        scope = (await _organisation(tx, request.organisation)).scope
-        principal_id, role = await _owner(tx, scope, request, actor)
-        _check_grant(role, scope, request.permissions)
+        tenant = (await _organisation(tx, request.organisation)).tenant
+        principal_id, role = await _owner(tx, tenant, request, actor)
+        _check_grant(role, tenant, request.permissions)
         expires_at = tx.now + request.expires_in if request.expires_in else None
         new = NewApiKey(principal_id, request.name, request.permissions, expires_at)
-        return await create_api_key(tx, scope, new, actor)
+        return await create_api_key(tx, tenant, new, actor)
 
 
-async def _owner(tx: Transaction, scope: Scope, request: KeyRequest, actor: Actor) -> tuple[UUID, str]:
+async def _owner(tx: Transaction, tenant: Tenant, request: KeyRequest, actor: Actor) -> tuple[UUID, str]:
     """The principal a key is for, and its role."""
     if request.principal is not None:
-        return await active_member(tx, scope, request.principal)
-    username = f"{scope.org_slug}/{request.name}"
+        return await active_member(tx, tenant, request.principal)
+    username = f"{tenant.org_slug}/{request.name}"
     try:
-        return await create_principal(tx, scope, NewPrincipal("service", username, request.role), actor), request.role
+        return await create_principal(tx, tenant, NewPrincipal("service", username, request.role), actor), request.role
     except Conflict as error:
         raise Conflict(f"{error.message} For another key of it say --principal '{username}'.") from error
 
 
-def _check_grant(role: str, scope: Scope, permissions: list[Permission] | None) -> None:
+def _check_grant(role: str, tenant: Tenant, permissions: list[Permission] | None) -> None:
     """A key never exceeds its owner: what it would not be worth is refused, not silently dropped."""
-    if lacking := sorted(set(permissions or ()) - role_permissions(role, scope.org_slug)):
+    if lacking := sorted(set(permissions or ()) - role_permissions(role, tenant.org_slug)):
         raise Invalid(f"The role {role} does not grant {', '.join(lacking)}.")
 
 
@@ -156,7 +156,7 @@ async def _list_keys(settings: Settings, only: str | None) -> list[tuple[object,
         found = [await _organisation(reader, only)] if only is not None else await every_organisation(reader)
         rows: list[tuple[object, ...]] = []
         for organisation in found:
-            listed = await list_api_keys(reader, organisation.scope, MAX_KEYS)
+            listed = await list_api_keys(reader, organisation.tenant, MAX_KEYS)
             names = await usernames(reader, [key.principal_id for key in listed])
             rows += [_key_row(key, organisation, names) for key in listed]
         return rows
@@ -171,10 +171,10 @@ def _key_row(key: ApiKey, organisation: Organisation, names: dict[UUID, str]) ->
 
 async def _revoke_key(settings: Settings, key_id: UUID) -> None:
     async with opened(settings) as database, database.transaction() as tx:
-        scope = await organisation_of_key(tx, key_id)
-        if scope is None:
+        tenant = await organisation_of_key(tx, key_id)
+        if tenant is None:
             raise NotFound(f"There is no API key {key_id}; `trailgate keys list` shows them.")
-        await revoke_api_key(tx, scope, key_id, await _actor(tx, settings))
+        await revoke_api_key(tx, tenant, key_id, await _actor(tx, settings))
 
 
 async def _found(settings: Settings, new: NewOrganisation) -> Organisation:

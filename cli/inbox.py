@@ -12,7 +12,7 @@ from cli.output import note, printable, say, table
 from domain.errors import NotFound
 from storage.inbox.commands import replay
 from storage.inbox.queries import Backlog, DeliveryRow, backlog, dead_letters, queued
-from storage.schedule.doorbell import Job
+from storage.schedule.wakeups import Job
 from storage.settings import Settings
 
 inbox = typer.Typer(help="Deliveries: waiting, dead, replayed.", no_args_is_help=True)

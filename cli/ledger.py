@@ -10,8 +10,8 @@ import typer
 
 from cli.installation import located, opened, read_settings
 from cli.output import printable, progress, say
+from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Invalid, NotFound
-from domain.ledger import SignedCheckpoint
 from storage.database import Database, Reader
 from storage.fairness import organisations_waiting
 from storage.identity.queries import every_organisation, organisation_by_slug_or_id
@@ -19,8 +19,8 @@ from storage.ledger.inspection import Inspection, inspect
 from storage.ledger.published import read_published
 from storage.ledger.queries import ledger_size
 from storage.registry import RECORDS
-from storage.scope import Scope
 from storage.settings import Settings
+from storage.tenant import Tenant
 
 
 def verify(
@@ -58,48 +58,48 @@ async def inspect_ledgers(database: Database, only: str | None, outside: Sequenc
     async with database.snapshot() as reader:
         ledgers = await _ledgers(reader, only)
     published = {signed.checkpoint.org_id for signed in outside}
-    if only and outside and not published & {scope.org_id for scope in ledgers}:
+    if only and outside and not published & {tenant.org_id for tenant in ledgers}:
         raise Invalid(f"The file of published checkpoints has none of organisation '{only}'.")
     sound = True
-    for scope in ledgers:
-        result = await _inspect(database, scope, outside)
-        _report(scope, result)
+    for tenant in ledgers:
+        result = await _inspect(database, tenant, outside)
+        _report(tenant, result)
         sound = sound and result.sound
-    for org_id in [] if only else sorted(published - {scope.org_id for scope in ledgers}):
+    for org_id in [] if only else sorted(published - {tenant.org_id for tenant in ledgers}):
         say(f"MISSING organisations {org_id}: its ledger was published, and is not here")
         sound = False
     return sound
 
 
-async def _ledgers(reader: Reader, only: str | None) -> list[Scope]:
+async def _ledgers(reader: Reader, only: str | None) -> list[Tenant]:
     """Every organisation, and ledgers whose organisation's row is gone."""
     if only is not None:
         found = await organisation_by_slug_or_id(reader, only)
         if found is None:
             raise NotFound(f"There is no organisation '{only}'.")
-        return [found.scope]
-    scopes = {organisation.id: organisation.scope for organisation in await every_organisation(reader)}
+        return [found.tenant]
+    tenants = {organisation.id: organisation.tenant for organisation in await every_organisation(reader)}
     last = UUID(int=0)
     while more := await organisations_waiting(reader, "ledger_entries", "org_id > $1", last):
-        scopes = {org_id: Scope(org_id, str(org_id)) for org_id in more} | scopes
+        tenants = {org_id: Tenant(org_id, str(org_id)) for org_id in more} | tenants
         last = more[-1]
-    return list(scopes.values())
+    return list(tenants.values())
 
 
-async def _inspect(database: Database, scope: Scope, outside: Sequence[SignedCheckpoint]) -> Inspection:
-    result = Inspection(scope.org_id)
+async def _inspect(database: Database, tenant: Tenant, outside: Sequence[SignedCheckpoint]) -> Inspection:
+    result = Inspection(tenant.org_id)
     async with database.snapshot() as reader:
-        total = await ledger_size(reader, scope)
-        with progress(f"verifying {scope.org_slug}", total) as advance:
-            async for result in inspect(reader, scope.org_id, RECORDS, outside):
+        total = await ledger_size(reader, tenant)
+        with progress(f"verifying {tenant.org_slug}", total) as advance:
+            async for result in inspect(reader, tenant.org_id, RECORDS, outside):
                 advance(result.entries)
     return result
 
 
-def _report(scope: Scope, result: Inspection) -> None:
+def _report(tenant: Tenant, result: Inspection) -> None:
     for finding in result.findings:
         say(f"{finding.outcome.upper()} {printable(finding.where)}: {printable(finding.reason)}")
     seen = [f"{result.entries} entries", f"{result.checkpoints} checkpoints"]
     seen += [f"{result.outside} published checkpoints"] if result.outside else []
     verdict = "sound" if result.sound else f"{len(result.findings)} findings"
-    say(f"{scope.org_slug}: {verdict} ({', '.join(seen)})")
+    say(f"{tenant.org_slug}: {verdict} ({', '.join(seen)})")

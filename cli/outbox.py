@@ -12,7 +12,7 @@ from cli.output import note, say, table
 from domain.errors import NotFound
 from storage.outbox.queries import Destination, Message, all_destinations, dead_letters, queued
 from storage.outbox.recovery import Dead, replay
-from storage.schedule.doorbell import Job
+from storage.schedule.wakeups import Job
 from storage.settings import Settings
 
 outbox = typer.Typer(help="Outgoing messages: waiting, dead, replayed.", no_args_is_help=True)

@@ -60,7 +60,7 @@ async def _rebuild(settings: Settings, wanted: list[Derived]) -> None:
 async def _rebuild_one(database: Database, organisation: Organisation, derived: Derived) -> None:
     done = Progress(0, 0)
     with progress(f"{organisation.slug}: {derived}") as advance:
-        async for done in REBUILDS[derived](database, organisation.scope):
+        async for done in REBUILDS[derived](database, organisation.tenant):
             advance(done.seen)
     say(f"{organisation.slug}: {derived}: {done.seen} looked at, {done.mended} mended")
 

@@ -62,11 +62,11 @@ def openapi(
 
 def _document(settings: Settings) -> dict[str, Any]:
     # Importing the API takes as long as all the rest of a command: only this one pays for it.
-    from api.binding import Endpoint  # noqa: PLC0415
-    from api.facts.surface import facts_surface  # noqa: PLC0415
-    from api.openapi import document  # noqa: PLC0415
+    from api.http.binding import Endpoint  # noqa: PLC0415
+    from api.http.openapi import document  # noqa: PLC0415
+    from api.surfaces import fact_store  # noqa: PLC0415
 
-    surface = facts_surface(settings.webhook_max_body)
+    surface = fact_store(settings.webhook_max_body)
     return document(surface, [Endpoint(surface, route) for route in surface.routes])
 
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from storage.database import Reader, Transaction
 from storage.rows import insert
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _TOTAL = """
 SELECT coalesce((SELECT n FROM counters WHERE org_id = $1 AND kind = $2 AND parent_id = $3), 0)
@@ -27,14 +27,14 @@ SELECT coalesce(sum(rows), 0) FROM sums
 """
 
 
-async def total(reader: Reader, scope: Scope, kind: str, parent_id: UUID) -> int:
+async def total(reader: Reader, tenant: Tenant, kind: str, parent_id: UUID) -> int:
     """How many there are, as of this statement."""
-    return int(await reader.value(_TOTAL, scope.org_id, kind, parent_id))
+    return int(await reader.value(_TOTAL, tenant.org_id, kind, parent_id))
 
 
-async def adjust(tx: Transaction, scope: Scope, kind: str, parent_id: UUID, by: int) -> None:
+async def adjust(tx: Transaction, tenant: Tenant, kind: str, parent_id: UUID, by: int) -> None:
     """Change a total with what it counts; `storage.audit.commands.append` raises totals on its way."""
-    delta = {"id": tx.new_id(), "org_id": scope.org_id, "kind": kind, "parent_id": parent_id, "d": by}
+    delta = {"id": tx.new_id(), "org_id": tenant.org_id, "kind": kind, "parent_id": parent_id, "d": by}
     await insert(tx, "counter_deltas", delta)
 
 

@@ -17,7 +17,7 @@ import asyncpg
 from domain.errors import Unavailable
 from storage.clock import Clock
 from storage.ids import Ids
-from storage.schedule.doorbell import Job
+from storage.schedule.wakeups import Job
 
 Row = Mapping[str, Any]
 """A row by column name: an asyncpg Record, which is such a mapping in all but its type stubs."""

@@ -10,7 +10,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from pydantic import SecretStr
 
-from domain.ledger import KEY_NAME
+from domain.audit.ledger import KEY_NAME
 from storage.settings import Settings
 
 KEY_BYTES = 32

@@ -7,7 +7,7 @@ import asyncpg
 
 from storage.audit.commands import NO_PARENT
 from storage.database import Database, Transaction
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 LONG = 3600.0
 """Seconds that one statement of a rebuild may take."""
@@ -21,7 +21,7 @@ class Progress:
     mended: int
 
 
-Rebuild = Callable[[Database, Scope], AsyncIterator[Progress]]
+Rebuild = Callable[[Database, Tenant], AsyncIterator[Progress]]
 """Makes one kind of derived row anew for one organisation; yields after every step that is committed."""
 
 
@@ -83,7 +83,7 @@ SELECT (SELECT count(*) FROM fresh) AS seen,
 """
 
 
-async def rebuild_counters(database: Database, scope: Scope, counts: tuple[Count, ...]) -> AsyncIterator[Progress]:
+async def rebuild_counters(database: Database, tenant: Tenant, counts: tuple[Count, ...]) -> AsyncIterator[Progress]:
     """Count anew, exactly, while others write and fold: nobody has to wait but the fold.
 
     A fact and its delta are committed together, so one snapshot shows both or neither: what it shows is counted and
@@ -92,28 +92,28 @@ async def rebuild_counters(database: Database, scope: Scope, counts: tuple[Count
     """
     seen = mended = 0
     for count in counts:
-        found = await _recounted(database, scope, count)
+        found = await _recounted(database, tenant, count)
         seen, mended = seen + found.seen, mended + found.mended
         yield Progress(seen, mended)
 
 
-async def _recounted(database: Database, scope: Scope, count: Count) -> Progress:
+async def _recounted(database: Database, tenant: Tenant, count: Count) -> Progress:
     """A fold that came between snapshot and lock costs an attempt."""
     for _ in range(_ATTEMPTS - 1):
         try:
             async with database.transaction() as tx:
-                return await _recount(tx, scope, count)
+                return await _recount(tx, tenant, count)
         except asyncpg.SerializationError:
             continue
     async with database.transaction() as tx:
-        return await _recount(tx, scope, count)
+        return await _recount(tx, tenant, count)
 
 
-async def _recount(tx: Transaction, scope: Scope, count: Count) -> Progress:
+async def _recount(tx: Transaction, tenant: Tenant, count: Count) -> Progress:
     await tx.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     await tx.execute("SET LOCAL statement_timeout = 0")
     for rows in _HOLD:
-        await tx.connection.fetchval(rows, scope.org_id, count.kind, timeout=LONG)
+        await tx.connection.fetchval(rows, tenant.org_id, count.kind, timeout=LONG)
     sql = _RECOUNT.format(facts=count.facts)
-    row = await tx.connection.fetchrow(sql, scope.org_id, count.kind, _LARGEST_DELTA, timeout=LONG)
+    row = await tx.connection.fetchrow(sql, tenant.org_id, count.kind, _LARGEST_DELTA, timeout=LONG)
     return Progress(row["seen"], row["mended"]) if row else Progress(0, 0)

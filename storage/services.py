@@ -13,7 +13,7 @@ from storage.database import Database, open_database
 from storage.ids import Ids
 from storage.keys import Signer, load_master_key, load_signer
 from storage.outbound import open_outbound
-from storage.schedule.doorbell import Doorbell, open_redis
+from storage.schedule.wakeups import Doorbell, open_redis
 from storage.secrets.envelope import Envelope
 from storage.settings import Settings
 

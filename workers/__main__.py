@@ -8,7 +8,7 @@ import uvloop
 
 from storage.logs import configure_logs
 from storage.memory import freeze_heap
-from storage.schedule.doorbell import Job
+from storage.schedule.wakeups import Job
 from storage.services import open_services
 from storage.settings import Settings
 from workers.drain import drain

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.audit import Actor
+from domain.audit.events import Actor
 from domain.errors import TrailgateError
 from domain.facts.attestations import NewAttestation, Origin, ResultStatus, clamped
 from domain.facts.commits import is_abbreviated
@@ -28,11 +28,11 @@ from storage.facts.queries.trails import (
     newest_trails_of_abbreviations,
     newest_trails_of_commits,
 )
-from storage.facts.queries.webhooks import ConfigTarget, targets
+from storage.facts.queries.webhook_configs import ConfigTarget, targets
 from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, give_back, retry_later
 from storage.inbox.queries import StoredDelivery, load
-from storage.scope import Scope
 from storage.services import Services
+from storage.tenant import Tenant
 from workers import metrics
 
 log = structlog.get_logger()
@@ -157,14 +157,14 @@ class _Batch:
     async def _work(self, deliveries: Sequence[StoredDelivery]) -> None:
         read, done = self._read(deliveries)
         target = self.configs[deliveries[0].config_id]
-        scope = Scope(target.org_id, target.org_slug)
+        tenant = Tenant(target.org_id, target.org_slug)
         async with self.services.database.transaction() as tx:
-            done += await record(tx, scope, read)
+            done += await record(tx, tenant, read)
             await finish(tx, self.claim_id, done)
         failed = sum(one.failed for one in done)
         metrics.DRAINED.labels("processed").inc(len(done) - failed)
         metrics.DRAINED.labels("failed").inc(failed)
-        log.info("drain.settled", org=scope.org_slug, processed=len(done) - failed, failed=failed)
+        log.info("drain.settled", org=tenant.org_slug, processed=len(done) - failed, failed=failed)
 
     def _read(self, deliveries: Sequence[StoredDelivery]) -> tuple[list[Read], list[Done]]:
         read: list[Read] = []
@@ -204,18 +204,18 @@ def _dead(delivery: StoredDelivery, error: Exception) -> Done:
     return Done(delivery.id, None, told, failed=True, error=trace)
 
 
-async def record(tx: Transaction, scope: Scope, read: Sequence[Read]) -> list[Done]:
+async def record(tx: Transaction, tenant: Tenant, read: Sequence[Read]) -> list[Done]:
     """Trails, attestations and outcomes of deliveries, oldest first; composed of the same commands as the API's."""
-    strangers = await _strangers(tx, scope, read)
+    strangers = await _strangers(tx, tenant, read)
     ours = [r for r in read if r.delivery.id not in strangers]
-    trail_ids = await _find_or_open(tx, scope, ours)
+    trail_ids = await _find_or_open(tx, tenant, ours)
     if trail_ids:
-        held = await lock_trails(tx, scope, list(trail_ids.values()))
+        held = await lock_trails(tx, tenant, list(trail_ids.values()))
         changes = [_change(r, trail_ids[r.delivery.id], r.parsed.trail) for r in ours if r.parsed.trail]
-        await change_trails(tx, scope, changes)
+        await change_trails(tx, tenant, changes)
         facts = [fact for r in ours for fact in _attestations(r, trail_ids.get(r.delivery.id))]
         if facts:
-            await record_on_trails(tx, scope, held, facts)
+            await record_on_trails(tx, tenant, held, facts)
     refused = [
         Done(r.delivery.id, r.parsed.event_type, "trailId: no such trail in this webhook's flow", failed=True)
         for r in read
@@ -224,25 +224,25 @@ async def record(tx: Transaction, scope: Scope, read: Sequence[Read]) -> list[Do
     return [*refused, *(_done(r, trail_ids.get(r.delivery.id)) for r in ours)]
 
 
-async def _strangers(tx: Transaction, scope: Scope, read: Sequence[Read]) -> set[UUID]:
+async def _strangers(tx: Transaction, tenant: Tenant, read: Sequence[Read]) -> set[UUID]:
     """Deliveries that name a trail which is not in their config's flow."""
     named = {r.delivery.id: r.parsed.trail.trail_id for r in read if r.parsed.trail and r.parsed.trail.trail_id}
-    flows = await flows_of_trails(tx, scope, list(named.values())) if named else {}
+    flows = await flows_of_trails(tx, tenant, list(named.values())) if named else {}
     return {
         r.delivery.id for r in read if r.delivery.id in named and flows.get(named[r.delivery.id]) != r.target.flow_id
     }
 
 
-async def _find_or_open(tx: Transaction, scope: Scope, read: Sequence[Read]) -> dict[UUID, UUID]:
+async def _find_or_open(tx: Transaction, tenant: Tenant, read: Sequence[Read]) -> dict[UUID, UUID]:
     """The trail of each delivery that has one: named, else of its commit, else a new one."""
     commits = {key: r for r in reversed(read) if (key := r.commit_key)}
-    trails = await newest_trails_of_commits(tx, scope, list(commits)) if commits else {}
+    trails = await newest_trails_of_commits(tx, tenant, list(commits)) if commits else {}
     if unknown := [key for key in commits if key not in trails]:
-        trails |= await newest_trails_of_abbreviations(tx, scope, unknown)
+        trails |= await newest_trails_of_abbreviations(tx, tenant, unknown)
     if missing := [key for key in commits if key not in trails and not _begins_another(key, commits)]:
-        await open_trails(tx, scope, [_new_trail(commits[key]) for key in missing])
+        await open_trails(tx, tenant, [_new_trail(commits[key]) for key in missing])
         # Another drain may have opened one of them meanwhile: a second statement sees it.
-        trails |= await newest_trails_of_commits(tx, scope, list(commits))
+        trails |= await newest_trails_of_commits(tx, tenant, list(commits))
     found: dict[UUID, UUID] = {}
     for r in read:
         if r.commit_key:
@@ -250,7 +250,7 @@ async def _find_or_open(tx: Transaction, scope: Scope, read: Sequence[Read]) -> 
         elif r.parsed.trail and r.parsed.trail.trail_id:
             found[r.delivery.id] = r.parsed.trail.trail_id
         elif r.parsed.trail:
-            found[r.delivery.id] = (await open_trails(tx, scope, [_new_trail(r)]))[0].id
+            found[r.delivery.id] = (await open_trails(tx, tenant, [_new_trail(r)]))[0].id
     return found
 
 

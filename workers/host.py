@@ -14,7 +14,7 @@ from arq.typing import WorkerCoroutine
 from arq.worker import Function
 from redis.exceptions import RedisError
 
-from storage.schedule.doorbell import QUEUE, Job, begin
+from storage.schedule.wakeups import QUEUE, Job, begin
 from storage.services import Services
 
 log = structlog.get_logger()

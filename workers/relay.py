@@ -17,8 +17,8 @@ from uuid import UUID
 
 import structlog
 
+from domain.notifications.deliveries import OPEN_AFTER, News
 from domain.notifications.triggers import Severity
-from domain.outbox import OPEN_AFTER, News
 from domain.retries import ErrorClass
 from storage.database import TRANSIENT, Reader
 from storage.group_commit import GroupCommit, Limits
@@ -27,13 +27,13 @@ from storage.notifications.commands.inapp import NewNotification, notify
 from storage.notifications.queries.rules import RuleTarget, channel_targets
 from storage.outbox.claims import Claim, ClaimedMessage, claim, give_back
 from storage.outbox.settlement import Change, settle
-from storage.schedule.doorbell import Job
-from storage.scope import Scope
+from storage.schedule.wakeups import Job
 from storage.secrets.envelope import Undecipherable
 from storage.services import Services
+from storage.tenant import Tenant
 from workers.metrics import RELAY_RETRIES, RELAYED
-from workers.notify import Notifier, Told
-from workers.templates import Templates
+from workers.notifications.channels import Notifier, Told
+from workers.notifications.templates import Templates
 
 log = structlog.get_logger()
 
@@ -224,20 +224,20 @@ class Relay:
 
     async def _settle(self, batch: Sequence[Told]) -> Sequence[None]:
         """One transaction for many outcomes, with what they write inside the product."""
-        notifications: dict[Scope, list[NewNotification]] = defaultdict(list)
+        notifications: dict[Tenant, list[NewNotification]] = defaultdict(list)
         async with self._services.database.transaction() as tx:
             changes = await settle(tx, [told.outcome for told in batch], random.random())  # noqa: S311 - jitter
-            scopes = {told.message.org_id: Scope(told.message.org_id, told.message.org_slug) for told in batch}
+            tenants = {told.message.org_id: Tenant(told.message.org_id, told.message.org_slug) for told in batch}
             for told in batch:
                 if told.notification:
-                    notifications[scopes[told.message.org_id]].append(told.notification)
+                    notifications[tenants[told.message.org_id]].append(told.notification)
             for change in changes:
-                notifications[scopes[change.org_id]].append(_news(change))
-            for scope in sorted(notifications, key=lambda scope: scope.org_id):
-                await notify(tx, scope, notifications[scope])
+                notifications[tenants[change.org_id]].append(_news(change))
+            for tenant in sorted(notifications, key=lambda tenant: tenant.org_id):
+                await notify(tx, tenant, notifications[tenant])
         _count(batch)
-        for scope in notifications:
-            await announce(self._services, scope.org_id)
+        for tenant in notifications:
+            await announce(self._services, tenant.org_id)
         return [None] * len(batch)
 
 

@@ -15,12 +15,12 @@ from storage.ledger.queries import unsigned_ledgers
 from storage.outbox.claims import anything_due
 from storage.partitions import ensure_partitions
 from storage.schedule.commands import done, due
-from storage.schedule.doorbell import Job, begin
 from storage.schedule.sweeps import EVERY_ROUND, INTERVALS, Sweep
+from storage.schedule.wakeups import Job, begin
 from storage.services import Services
+from workers.facts.reconciliation import reconcile
 from workers.host import JOB_TIMEOUT, Work
 from workers.metrics import SWEEP_FAILURES
-from workers.reconcile import reconcile
 
 log = structlog.get_logger()
 

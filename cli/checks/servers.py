@@ -12,8 +12,8 @@ from storage.clock import Clock
 from storage.database import Reader
 from storage.migrations import differences
 from storage.partitions import AHEAD, months_ahead
-from storage.schedule.doorbell import QUEUE, open_redis
 from storage.schedule.queries import sweep_lags
+from storage.schedule.wakeups import QUEUE, open_redis
 
 OLDEST_POSTGRES = 160_000
 """As `server_version_num` counts."""

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from domain.audit import Actor
+from domain.audit.events import Actor
 
 
 class ArtifactType(StrEnum):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from domain.audit import Actor
+from domain.audit.events import Actor
 
 
 @dataclass(frozen=True, slots=True)

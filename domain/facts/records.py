@@ -1,6 +1,6 @@
 """The declared forms of the facts surface."""
 
-from domain.records import VERSION, RecordForm
+from domain.audit.records import VERSION, RecordForm
 
 FLOW_1 = RecordForm(
     kind="flow",

@@ -1,6 +1,6 @@
 """The declared forms of identity. No e-mail address and no name of a person: what may be erased is never in a leaf."""
 
-from domain.records import VERSION, RecordForm
+from domain.audit.records import VERSION, RecordForm
 
 ORGANISATION = RecordForm(
     kind="organisation",

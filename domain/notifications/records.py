@@ -1,6 +1,6 @@
 """The declared form of notification rules."""
 
-from domain.records import VERSION, RecordForm
+from domain.audit.records import VERSION, RecordForm
 
 NOTIFICATION_RULE = RecordForm(
     kind="notification_rule",

@@ -1,7 +1,7 @@
 """Texts of a rule's own: jinja2 in its sandbox, with nothing to load and nowhere to go.
 
-Checking a template parses it and executes nothing. Rendering one executes what a user wrote: it belongs in a process
-that is limited from outside (workers/template_process.py), for a template is free to loop and to allocate.
+Checking a template parses it and executes nothing. Rendering one executes what a user wrote, which is free to loop and
+to allocate: it belongs in a process that is limited from outside (workers/notifications/template_process.py).
 """
 
 from collections.abc import Iterator, Mapping

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from domain.audit import Event
+from domain.audit.events import Event
+from domain.audit.records import EVENT_COLUMNS, leaf
 from domain.canonical import normalise
-from domain.records import EVENT_COLUMNS, leaf
 from storage.database import Transaction, columns_of
-from storage.schedule.doorbell import Job
-from storage.scope import Scope
+from storage.schedule.wakeups import Job
+from storage.tenant import Tenant
 
 NONCE_BYTES = 16
 NO_PARENT = UUID(int=0)
@@ -40,25 +40,25 @@ SELECT $1, u.id, u.leaf FROM unnest($3::uuid[], $18::bytea[]) AS u(id, leaf)
 
 
 async def append(
-    tx: Transaction, scope: Scope, events: Sequence[Event], counts: Iterable[tuple[str, UUID]] = ()
+    tx: Transaction, tenant: Tenant, events: Sequence[Event], counts: Iterable[tuple[str, UUID]] = ()
 ) -> list[UUID]:
     """Write the events of one action and queue them for sealing; the answer is their ids, in order.
 
     `counts` names the totals that the same action raises by one each, as (kind, parent id): they ride along.
     """
-    rows = [_row(tx, scope, event) for event in events]
+    rows = [_row(tx, tenant, event) for event in events]
     totals = Counter([("audit", NO_PARENT)] * len(rows) + list(counts))
     deltas = [(tx.new_id(), kind, parent, number) for (kind, parent), number in totals.items()]
     tx.ring(Job.SEAL)
-    await tx.execute(_APPEND, scope.org_id, tx.now, *columns_of(rows, 16), *columns_of(deltas, 4))
+    await tx.execute(_APPEND, tenant.org_id, tx.now, *columns_of(rows, 16), *columns_of(deltas, 4))
     return [row[0] for row in rows]
 
 
-def _row(tx: Transaction, scope: Scope, event: Event) -> tuple[Any, ...]:
+def _row(tx: Transaction, tenant: Tenant, event: Event) -> tuple[Any, ...]:
     form, record, nonce = event.form, event.record, os.urandom(NONCE_BYTES)
     declared = {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "name": event.name.value,
         "actor_id": event.actor.principal_id,
         "credential_id": event.actor.credential_id,

@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.audit import AuditName
+from domain.audit.events import AuditName
 from domain.errors import NotFound
 from storage.audit.commands import NO_PARENT
 from storage.counters import total
 from storage.database import Reader
 from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class AuditFilters:
     since: datetime | None = None
     until: datetime | None = None
 
-    def conditions(self, scope: Scope) -> tuple[list[str], list[Any]]:
+    def conditions(self, tenant: Tenant) -> tuple[list[str], list[Any]]:
         """As SQL over `audit_events e`."""
         parts = (
             ("e.trail_id = ${}", self.trail_id),
@@ -71,7 +71,7 @@ class AuditFilters:
             ("e.occurred_at <= ${}", self.until),
         )
         conditions: list[str] = ["e.org_id = $1", *self._named()]
-        args: list[Any] = [scope.org_id]
+        args: list[Any] = [tenant.org_id]
         for condition, value in parts:
             if value is not None:
                 args.append(value)
@@ -84,19 +84,19 @@ class AuditFilters:
         return [f"e.name IN ({words})"] if words else []
 
 
-async def list_events(reader: Reader, scope: Scope, filters: AuditFilters, window: Window) -> Page[AuditEvent]:
+async def list_events(reader: Reader, tenant: Tenant, filters: AuditFilters, window: Window) -> Page[AuditEvent]:
     """Audit events by time. A total over filters stops counting at paging.MAX_DEPTH."""
-    conditions, args = filters.conditions(scope)
+    conditions, args = filters.conditions(tenant)
     page = await fetch_page(reader, _LISTING, conditions, args, window)
     if filters == AuditFilters():
-        return with_total(page, await total(reader, scope, "audit", NO_PARENT))
+        return with_total(page, await total(reader, tenant, "audit", NO_PARENT))
     count, capped = await capped_count(reader, "audit_events e", conditions, args)
     return with_total(page, count, capped=capped)
 
 
-async def get_event(reader: Reader, scope: Scope, event_id: UUID) -> AuditEvent:
+async def get_event(reader: Reader, tenant: Tenant, event_id: UUID) -> AuditEvent:
     """One event. Raises NotFound."""
-    row = await reader.row(f"{_EVENTS} WHERE e.org_id = $1 AND e.id = $2", scope.org_id, event_id)
+    row = await reader.row(f"{_EVENTS} WHERE e.org_id = $1 AND e.id = $2", tenant.org_id, event_id)
     if row is None:
         raise NotFound(f"There is no audit event {event_id}.")
     return AuditEvent(**row)

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from storage.database import Database, Transaction
 from storage.facts.commands.status import judge_trails, lock_trails
-from storage.facts.queries.heads import KEY_OF
+from storage.facts.queries.latest_results import KEY_OF
 from storage.rebuild import LONG, Count, Progress
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 CHUNK = 500
 """Trails judged, and locked, in one transaction."""
@@ -68,7 +68,7 @@ WHERE h.org_id = $1 AND NOT EXISTS (SELECT FROM trails t WHERE t.id = h.trail_id
 """
 
 
-async def rebuild_heads(database: Database, scope: Scope) -> AsyncIterator[Progress]:
+async def rebuild_heads(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
     """The newest attestation of each key of every trail, and each trail's status by them; `seen` counts trails.
 
     A trail that is being judged is locked, as whoever reports on it locks it: reports wait for one chunk at most.
@@ -77,20 +77,20 @@ async def rebuild_heads(database: Database, scope: Scope) -> AsyncIterator[Progr
     after = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
     while True:
         async with database.transaction() as tx:
-            rows = await tx.rows(_NEXT_TRAILS, scope.org_id, *after, CHUNK)
+            rows = await tx.rows(_NEXT_TRAILS, tenant.org_id, *after, CHUNK)
             if not rows:
-                mended += await tx.execute(_STRAY_HEADS, scope.org_id)
+                mended += await tx.execute(_STRAY_HEADS, tenant.org_id)
                 break
-            mended += await _rebuild_chunk(tx, scope, [row["id"] for row in rows])
+            mended += await _rebuild_chunk(tx, tenant, [row["id"] for row in rows])
         seen, after = seen + len(rows), (rows[-1]["created_at"], rows[-1]["id"])
         yield Progress(seen, mended)
     yield Progress(seen, mended)
 
 
-async def _rebuild_chunk(tx: Transaction, scope: Scope, trail_ids: list[UUID]) -> int:
-    trails = await lock_trails(tx, scope, trail_ids)
-    heads: int = await tx.value(_HEADS, scope.org_id, trail_ids)
-    return heads + len(await judge_trails(tx, scope, trails))
+async def _rebuild_chunk(tx: Transaction, tenant: Tenant, trail_ids: list[UUID]) -> int:
+    trails = await lock_trails(tx, tenant, trail_ids)
+    heads: int = await tx.value(_HEADS, tenant.org_id, trail_ids)
+    return heads + len(await judge_trails(tx, tenant, trails))
 
 
 _BUILT = """
@@ -126,7 +126,7 @@ SELECT (SELECT count(*) FROM fresh) AS seen,
 """
 
 
-async def rebuild_edges(database: Database, scope: Scope) -> AsyncIterator[Progress]:
+async def rebuild_edges(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
     """The edges from commits and digests to the trails that were opened for them or reported them.
 
     One statement for each kind. It needs no lock: a fact, its event and its edge are committed together, so the
@@ -137,6 +137,6 @@ async def rebuild_edges(database: Database, scope: Scope) -> AsyncIterator[Progr
         async with database.transaction() as tx:
             await tx.execute("SET LOCAL statement_timeout = 0")
             sql = _EDGES.format(facts=facts)
-            row = await tx.connection.fetchrow(sql, scope.org_id, to_kind, relation, timeout=LONG)
+            row = await tx.connection.fetchrow(sql, tenant.org_id, to_kind, relation, timeout=LONG)
         seen, mended = (seen + row["seen"], mended + row["mended"]) if row else (seen, mended)
         yield Progress(seen, mended)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.audit import Actor
-from domain.permissions import DEFAULT_ORGANISATION, Principal, role_permissions
+from domain.audit.events import Actor
+from domain.identity.permissions import DEFAULT_ORGANISATION, Principal, role_permissions
 from storage.database import Database, Transaction
 from storage.identity.commands import (
     NewApiKey,
@@ -17,7 +17,7 @@ from storage.identity.commands import (
 )
 from storage.identity.queries import organisation_by_slug_or_id, principal_named
 from storage.keys import Signer
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 ADMIN = "admin"
 _LOCK = 7_241_002
@@ -69,7 +69,7 @@ async def _organisation_and_admin(tx: Transaction) -> tuple[UUID, UUID]:
         return existing.id, admin_id
     founder = tx.new_id()
     organisation = await create_organisation(tx, NewOrganisation(DEFAULT_ORGANISATION, "Default"), Actor(founder))
-    await create_principal(tx, organisation.scope, NewPrincipal("user", ADMIN, ADMIN, founder), Actor(founder))
+    await create_principal(tx, organisation.tenant, NewPrincipal("user", ADMIN, ADMIN, founder), Actor(founder))
     return organisation.id, founder
 
 
@@ -80,7 +80,7 @@ async def _fix_admin_key(tx: Transaction, org_id: UUID, admin_id: UUID, text: st
 
 async def _new_key(tx: Transaction, org_id: UUID, admin_id: UUID, text: str | None) -> str:
     new = NewApiKey(admin_id, "first administrator key", text=text)
-    _, made = await create_api_key(tx, Scope(org_id, DEFAULT_ORGANISATION), new, Actor(admin_id))
+    _, made = await create_api_key(tx, Tenant(org_id, DEFAULT_ORGANISATION), new, Actor(admin_id))
     return made
 
 

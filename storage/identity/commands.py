@@ -10,16 +10,16 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, Invalid, NotFound
+from domain.identity.permissions import ROLES, Permission, PrincipalKind
 from domain.identity.records import API_KEY, MEMBERSHIP, ORGANISATION, PRINCIPAL
-from domain.permissions import ROLES, Permission, PrincipalKind
-from domain.slugs import check_slug
+from domain.identity.slugs import check_slug
 from storage.audit.commands import append
 from storage.database import Transaction
 from storage.identity.queries import API_KEY_COLUMNS, ApiKey, Organisation
 from storage.rows import insert
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 KEY_PREFIX = "tg_"
 SHOWN_PREFIX = 11
@@ -55,7 +55,7 @@ async def create_organisation(tx: Transaction, new: NewOrganisation, actor: Acto
     except asyncpg.UniqueViolationError as error:
         raise Conflict(f"An organisation with the slug '{new.slug}' exists already.") from error
     event = Event(AuditName.ORGANISATION_CREATED, actor, ORGANISATION, row, {"slug": new.slug, "type": new.type})
-    await append(tx, Scope(row["id"], new.slug), [event])
+    await append(tx, Tenant(row["id"], new.slug), [event])
     return Organisation(**{field: row[field] for field in Organisation.__dataclass_fields__})
 
 
@@ -69,7 +69,7 @@ class NewPrincipal:
     id: UUID | None = None
 
 
-async def create_principal(tx: Transaction, scope: Scope, new: NewPrincipal, actor: Actor) -> UUID:
+async def create_principal(tx: Transaction, tenant: Tenant, new: NewPrincipal, actor: Actor) -> UUID:
     """Make a principal and its membership of the organisation; the answer is its id.
 
     Raises Invalid for an unknown role, Conflict for a taken name.
@@ -87,7 +87,7 @@ async def create_principal(tx: Transaction, scope: Scope, new: NewPrincipal, act
     }
     member = {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "principal_id": principal_id,
         "role": new.role,
         "version": 1,
@@ -103,7 +103,7 @@ async def create_principal(tx: Transaction, scope: Scope, new: NewPrincipal, act
         Event(AuditName.PRINCIPAL_CREATED, actor, PRINCIPAL, row, {**told, "kind": new.kind}),
         Event(AuditName.MEMBERSHIP_CREATED, actor, MEMBERSHIP, member, {**told, "role": new.role}),
     ]
-    await append(tx, scope, events)
+    await append(tx, tenant, events)
     return principal_id
 
 
@@ -123,12 +123,12 @@ def key_hash(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
-async def create_api_key(tx: Transaction, scope: Scope, new: NewApiKey, actor: Actor) -> tuple[ApiKey, str]:
+async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor: Actor) -> tuple[ApiKey, str]:
     """Make a key; its text is in the answer and nowhere else. Raises Conflict when a given text is in use."""
     text = new.text or KEY_PREFIX + secrets.token_hex(32)
     row: dict[str, Any] = {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "principal_id": new.principal_id,
         "name": new.name,
         "sha256": key_hash(text),
@@ -144,7 +144,7 @@ async def create_api_key(tx: Transaction, scope: Scope, new: NewApiKey, actor: A
         await insert(tx, "api_keys", row)
     except asyncpg.UniqueViolationError as error:
         raise Conflict("This key exists already.") from error
-    await append(tx, scope, [_key_event(AuditName.API_KEY_CREATED, actor, row)])
+    await append(tx, tenant, [_key_event(AuditName.API_KEY_CREATED, actor, row)])
     return ApiKey(**{field: row[field] for field in API_KEY_COLUMNS}, last_used_at=None), text
 
 
@@ -154,12 +154,12 @@ RETURNING *
 """
 
 
-async def revoke_api_key(tx: Transaction, scope: Scope, key_id: UUID, actor: Actor) -> None:
+async def revoke_api_key(tx: Transaction, tenant: Tenant, key_id: UUID, actor: Actor) -> None:
     """End a key at once; revoking it again changes nothing. Raises NotFound."""
-    row = await tx.row(_REVOKE, scope.org_id, key_id, tx.now)
+    row = await tx.row(_REVOKE, tenant.org_id, key_id, tx.now)
     if row:
-        await append(tx, scope, [_key_event(AuditName.API_KEY_REVOKED, actor, row)])
-    elif not await tx.value("SELECT true FROM api_keys WHERE org_id = $1 AND id = $2", scope.org_id, key_id):
+        await append(tx, tenant, [_key_event(AuditName.API_KEY_REVOKED, actor, row)])
+    elif not await tx.value("SELECT true FROM api_keys WHERE org_id = $1 AND id = $2", tenant.org_id, key_id):
         raise NotFound(f"There is no API key {key_id}.")
 
 

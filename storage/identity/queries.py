@@ -6,10 +6,10 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.errors import NotFound
-from domain.permissions import Principal, narrowed, role_permissions
+from domain.identity.permissions import Principal, narrowed, role_permissions
 from storage.database import Reader, Row
 from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 API_KEY_COLUMNS = (
     "id",
@@ -38,9 +38,9 @@ class Organisation:
     updated_at: datetime
 
     @property
-    def scope(self) -> Scope:
+    def tenant(self) -> Tenant:
         """The organisation as the tenant of a query."""
-        return Scope(self.id, self.slug)
+        return Tenant(self.id, self.slug)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +124,9 @@ WHERE k.org_id = $1 ORDER BY k.created_at, k.id LIMIT $2
 """  # noqa: S608 - names of our own
 
 
-async def list_api_keys(reader: Reader, scope: Scope, limit: int) -> list[ApiKey]:
+async def list_api_keys(reader: Reader, tenant: Tenant, limit: int) -> list[ApiKey]:
     """The organisation's keys, oldest first, revoked ones too."""
-    return [ApiKey(**row) for row in await reader.rows(_KEYS, scope.org_id, limit)]
+    return [ApiKey(**row) for row in await reader.rows(_KEYS, tenant.org_id, limit)]
 
 
 _MEMBER = """
@@ -135,20 +135,20 @@ WHERE m.org_id = $1 AND p.username = $2 AND p.disabled_at IS NULL
 """
 
 
-async def active_member(reader: Reader, scope: Scope, username: str) -> tuple[UUID, str]:
+async def active_member(reader: Reader, tenant: Tenant, username: str) -> tuple[UUID, str]:
     """A member that may act, and its role. Raises NotFound."""
-    row = await reader.row(_MEMBER, scope.org_id, username)
+    row = await reader.row(_MEMBER, tenant.org_id, username)
     if row is None:
-        raise NotFound(f"Organisation '{scope.org_slug}' has no active member '{username}'.")
+        raise NotFound(f"Organisation '{tenant.org_slug}' has no active member '{username}'.")
     return row["id"], row["role"]
 
 
-async def organisation_of_key(reader: Reader, key_id: UUID) -> Scope | None:
+async def organisation_of_key(reader: Reader, key_id: UUID) -> Tenant | None:
     """The organisation a key is good for; None for an unknown key."""
     row = await reader.row(
         "SELECT o.id, o.slug FROM api_keys k JOIN organisations o ON o.id = k.org_id WHERE k.id = $1", key_id
     )
-    return Scope(row["id"], row["slug"]) if row else None
+    return Tenant(row["id"], row["slug"]) if row else None
 
 
 async def principal_named(reader: Reader, username: str) -> UUID | None:

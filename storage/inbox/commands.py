@@ -7,8 +7,8 @@ from uuid import UUID
 
 from storage.database import Transaction, columns_of
 from storage.fairness import organisations_waiting
-from storage.schedule.doorbell import Job
-from storage.scope import Scope
+from storage.schedule.wakeups import Job
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +235,7 @@ ON CONFLICT (delivery_id) DO NOTHING
 """
 
 
-async def replay(tx: Transaction, scope: Scope | None, delivery_ids: Sequence[UUID] | None) -> int:
+async def replay(tx: Transaction, tenant: Tenant | None, delivery_ids: Sequence[UUID] | None) -> int:
     """Queue dead letters anew, those named or all of them; the answer is how many."""
     tx.ring(Job.DRAIN)
-    return await tx.execute(_REPLAY, scope.org_id if scope else None, delivery_ids, tx.now)
+    return await tx.execute(_REPLAY, tenant.org_id if tenant else None, delivery_ids, tx.now)

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.errors import NotFound
 from storage.database import Reader
 from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +63,17 @@ _DELIVERIES = f"SELECT {', '.join(DeliveryRow.__dataclass_fields__)} FROM delive
 _LISTING = Listing(_DELIVERIES, "received_at", "id", lambda row: DeliveryRow(**row))
 
 
-async def get_delivery(reader: Reader, scope: Scope, receipt_id: UUID) -> DeliveryRow:
+async def get_delivery(reader: Reader, tenant: Tenant, receipt_id: UUID) -> DeliveryRow:
     """One delivery by its receipt. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_DELIVERIES} WHERE org_id = $1 AND id = $2", scope.org_id, receipt_id)
+    row = await reader.row(f"{_DELIVERIES} WHERE org_id = $1 AND id = $2", tenant.org_id, receipt_id)
     if row is None:
         raise NotFound(f"There is no receipt {receipt_id}.")
     return DeliveryRow(**row)
 
 
-async def list_deliveries(reader: Reader, scope: Scope, config_id: UUID, window: Window) -> Page[DeliveryRow]:
+async def list_deliveries(reader: Reader, tenant: Tenant, config_id: UUID, window: Window) -> Page[DeliveryRow]:
     """The deliveries of a webhook config, in the window's direction by arrival."""
-    conditions, args = ["org_id = $1", "config_id = $2"], [scope.org_id, config_id]
+    conditions, args = ["org_id = $1", "config_id = $2"], [tenant.org_id, config_id]
     page = await fetch_page(reader, _LISTING, conditions, args, window)
     count, capped = await capped_count(reader, "deliveries", conditions, args)
     return with_total(page, count, capped=capped)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from domain.ledger import GENESIS
+from domain.audit.ledger import GENESIS
 from storage.database import Reader
 from storage.ledger.verification import judge_entry
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 CHUNK = 5000
 TAIL = 100
@@ -37,25 +37,25 @@ _BEGIN = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 _END = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 
 
-async def verify_chain(reader: Reader, scope: Scope, since: datetime | None, until: datetime | None) -> ChainVerdict:
+async def verify_chain(reader: Reader, tenant: Tenant, since: datetime | None, until: datetime | None) -> ChainVerdict:
     """Check every entry sealed between the two times, both inclusive: its own hash and the link to the one before."""
-    bounds = await reader.row(_BOUNDS, scope.org_id, since or _BEGIN, until or _END)
+    bounds = await reader.row(_BOUNDS, tenant.org_id, since or _BEGIN, until or _END)
     if bounds is None or bounds["first"] is None or bounds["last"] is None or bounds["first"] > bounds["last"]:
         return ChainVerdict(0, None, None, None, "no entries in this window")
-    return await _verify(reader, scope, bounds["first"], bounds["last"])
+    return await _verify(reader, tenant, bounds["first"], bounds["last"])
 
 
-async def verify_tail(reader: Reader, scope: Scope, size: int) -> ChainVerdict:
+async def verify_tail(reader: Reader, tenant: Tenant, size: int) -> ChainVerdict:
     """Check the newest entries of a ledger of that size: cheap enough for a status page."""
     if size == 0:
         return ChainVerdict(0, None, None, None, "the ledger is empty")
-    return await _verify(reader, scope, max(1, size - TAIL + 1), size)
+    return await _verify(reader, tenant, max(1, size - TAIL + 1), size)
 
 
-async def _verify(reader: Reader, scope: Scope, first: int, last: int) -> ChainVerdict:
-    previous = GENESIS if first == 1 else await _hash_of(reader, scope, first - 1)
+async def _verify(reader: Reader, tenant: Tenant, first: int, last: int) -> ChainVerdict:
+    previous = GENESIS if first == 1 else await _hash_of(reader, tenant, first - 1)
     checked, seq, started, ended = 0, first, None, None
-    while rows := await reader.rows(_ENTRIES, scope.org_id, seq, last, CHUNK):
+    while rows := await reader.rows(_ENTRIES, tenant.org_id, seq, last, CHUNK):
         for row in rows:
             started, ended = started or row["sealed_at"], row["sealed_at"]
             reason = judge_entry(row, previous) if row["seq"] == seq else "the entry before it is gone"
@@ -65,8 +65,8 @@ async def _verify(reader: Reader, scope: Scope, first: int, last: int) -> ChainV
     return ChainVerdict(checked, started, ended, None, f"{checked} entries chain without a gap")
 
 
-async def _hash_of(reader: Reader, scope: Scope, seq: int) -> bytes:
+async def _hash_of(reader: Reader, tenant: Tenant, seq: int) -> bytes:
     found = await reader.value(
-        "SELECT entry_hash FROM ledger_entries WHERE org_id = $1 AND seq = $2", scope.org_id, seq
+        "SELECT entry_hash FROM ledger_entries WHERE org_id = $1 AND seq = $2", tenant.org_id, seq
     )
     return found or b""

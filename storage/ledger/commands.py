@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from domain import merkle
-from domain.ledger import GENESIS, Checkpoint, Entry, SignedCheckpoint, extend
+from domain.audit import merkle
+from domain.audit.ledger import GENESIS, Checkpoint, Entry, SignedCheckpoint, extend
 from storage.database import Transaction, columns_of
 from storage.ledger.queries import read_tiles
 

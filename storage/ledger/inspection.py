@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from domain import merkle
-from domain.ledger import GENESIS, SignedCheckpoint
-from domain.records import EVENT_COLUMNS
+from domain.audit import merkle
+from domain.audit.ledger import GENESIS, SignedCheckpoint
+from domain.audit.records import EVENT_COLUMNS
 from storage.database import Reader, Row
 from storage.keys import signature_holds
 from storage.ledger.queries import StoredCheckpoint, checkpoints_after

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
+from domain.audit.ledger import SignedCheckpoint, parse_note, signed_note
 from domain.errors import Invalid
-from domain.ledger import SignedCheckpoint, parse_note, signed_note
 
 END = "--\n"
 

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain import merkle
+from domain.audit import merkle
+from domain.audit.ledger import Checkpoint, SignedCheckpoint
 from domain.errors import NotFound
-from domain.ledger import Checkpoint, SignedCheckpoint
 from storage.database import Reader, Row
 from storage.paging import capped_count
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 MAX_SIZE = 2**63 - 1
 """No ledger is larger: sequence numbers have 64 bits."""
@@ -53,31 +53,31 @@ FROM ledger_entries l JOIN audit_events e ON e.id = l.event_id
 """
 
 
-async def list_entries(reader: Reader, scope: Scope, *, after: int, size: int) -> list[LedgerEntry]:
+async def list_entries(reader: Reader, tenant: Tenant, *, after: int, size: int) -> list[LedgerEntry]:
     """Entries in the order of their sequence, behind `after`.
 
     The numbers have no gaps, so a page is a range of them and needs no OFFSET.
     """
     rows = await reader.rows(
         f"{_ENTRIES} WHERE l.org_id = $1 AND l.seq > $2 AND l.seq <= $3 ORDER BY l.seq",
-        scope.org_id,
+        tenant.org_id,
         after,
         after + size,
     )
     return [LedgerEntry(**row) for row in rows]
 
 
-async def ledger_size(reader: Reader, scope: Scope) -> int:
+async def ledger_size(reader: Reader, tenant: Tenant) -> int:
     """How many entries there are: the last sequence number."""
-    return await reader.value("SELECT coalesce(max(seq), 0) FROM ledger_entries WHERE org_id = $1", scope.org_id)  # type: ignore[no-any-return]
+    return await reader.value("SELECT coalesce(max(seq), 0) FROM ledger_entries WHERE org_id = $1", tenant.org_id)  # type: ignore[no-any-return]
 
 
-async def entry_of_record(reader: Reader, scope: Scope, record_id: UUID, seq: int | None = None) -> LedgerEntry:
+async def entry_of_record(reader: Reader, tenant: Tenant, record_id: UUID, seq: int | None = None) -> LedgerEntry:
     """The newest entry of a record, or the one of that number. Raises NotFound."""
     row = await reader.row(
         f"{_ENTRIES} WHERE l.org_id = $1 AND e.org_id = $1 AND e.record_id = $2 AND ($3::bigint IS NULL OR l.seq = $3) "
         "ORDER BY l.seq DESC LIMIT 1",
-        scope.org_id,
+        tenant.org_id,
         record_id,
         seq,
     )
@@ -111,40 +111,40 @@ class StoredCheckpoint:
         return cls(signed, row["created_at"], row["public_key"])
 
 
-async def latest_checkpoint(reader: Reader, scope: Scope) -> StoredCheckpoint | None:
+async def latest_checkpoint(reader: Reader, tenant: Tenant) -> StoredCheckpoint | None:
     """The checkpoint that covers most."""
-    row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 ORDER BY c.size DESC LIMIT 1", scope.org_id)
+    row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 ORDER BY c.size DESC LIMIT 1", tenant.org_id)
     return StoredCheckpoint.of(row) if row else None
 
 
-async def checkpoint_of(reader: Reader, scope: Scope, size: int | None = None) -> StoredCheckpoint:
+async def checkpoint_of(reader: Reader, tenant: Tenant, size: int | None = None) -> StoredCheckpoint:
     """The checkpoint of that size, or the newest. Raises NotFound."""
     if size is None:
-        found = await latest_checkpoint(reader, scope)
+        found = await latest_checkpoint(reader, tenant)
     else:
-        row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size = $2", scope.org_id, size)
+        row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size = $2", tenant.org_id, size)
         found = StoredCheckpoint.of(row) if row else None
     if found is None:
         raise NotFound("No checkpoint was signed yet." if size is None else f"There is no checkpoint of size {size}.")
     return found
 
 
-async def oldest_checkpoint_size(reader: Reader, scope: Scope) -> int | None:
+async def oldest_checkpoint_size(reader: Reader, tenant: Tenant) -> int | None:
     """The size at which the first checkpoint was signed."""
-    return await reader.value("SELECT min(size) FROM checkpoints WHERE org_id = $1", scope.org_id)  # type: ignore[no-any-return]
+    return await reader.value("SELECT min(size) FROM checkpoints WHERE org_id = $1", tenant.org_id)  # type: ignore[no-any-return]
 
 
 async def list_checkpoints(
-    reader: Reader, scope: Scope, *, before: int | None, limit: int
+    reader: Reader, tenant: Tenant, *, before: int | None, limit: int
 ) -> tuple[list[StoredCheckpoint], int, bool]:
     """Checkpoints smaller than `before`, largest first; how many there are in all, and whether there are more."""
     rows = await reader.rows(
         f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size < $2 ORDER BY c.size DESC LIMIT $3",
-        scope.org_id,
+        tenant.org_id,
         MAX_SIZE if before is None else before,
         limit,
     )
-    count, capped = await capped_count(reader, "checkpoints c", ["c.org_id = $1"], [scope.org_id])
+    count, capped = await capped_count(reader, "checkpoints c", ["c.org_id = $1"], [tenant.org_id])
     return [StoredCheckpoint.of(row) for row in rows], count, capped
 
 
@@ -186,9 +186,9 @@ async def signing_keys(reader: Reader) -> list[SigningKey]:
     return [SigningKey(**row) for row in rows]
 
 
-async def waiting(reader: Reader, scope: Scope) -> int:
+async def waiting(reader: Reader, tenant: Tenant) -> int:
     """Events that are written but not sealed yet."""
-    return await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", scope.org_id)  # type: ignore[no-any-return]
+    return await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", tenant.org_id)  # type: ignore[no-any-return]
 
 
 _UNSIGNED = """

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Mapping
 from uuid import UUID
 
-from domain import merkle
+from domain.audit import merkle
 from domain.errors import Conflict
 from storage.database import Database, Transaction, columns_of
 from storage.ledger.commands import ORG_LOCK
 from storage.rebuild import Progress
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 CHUNK = 5000
 """Entries per transaction: how long the sealer may have to wait."""
@@ -27,7 +27,7 @@ WHERE org_id = $1 AND (level < 0 OR n < 0 OR n::bigint << 8 >= $2::bigint >> lea
 """
 
 
-async def rebuild_tiles(database: Database, scope: Scope) -> AsyncIterator[Progress]:
+async def rebuild_tiles(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
     """Hash the tree from the first leaf on; `seen` counts entries.
 
     Full tiles are final, and written chunk by chunk; the tiles still growing are written in the transaction that found
@@ -38,16 +38,16 @@ async def rebuild_tiles(database: Database, scope: Scope) -> AsyncIterator[Progr
     ended = False
     while not ended:
         async with database.transaction() as tx:
-            await tx.value(ORG_LOCK, scope.org_id)
-            leaves = await _leaves(tx, scope.org_id, size)
+            await tx.value(ORG_LOCK, tenant.org_id)
+            leaves = await _leaves(tx, tenant.org_id, size)
             ended = len(leaves) < CHUNK
             changed, size = merkle.append(growing, size, leaves)
             changed = growing | changed
             growing = {tile: changed[tile] for tile in merkle.rightmost_tiles(size)}
             final = {tile: hashes for tile, hashes in changed.items() if ended or tile not in growing}
-            mended += await _write(tx, scope.org_id, final)
+            mended += await _write(tx, tenant.org_id, final)
             if ended:
-                mended += await tx.execute(_STRAYS, scope.org_id, size)
+                mended += await tx.execute(_STRAYS, tenant.org_id, size)
         yield Progress(size, mended)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from domain.records import RecordForm
+from domain.audit.records import RecordForm
 
 
 @dataclass(frozen=True, slots=True)

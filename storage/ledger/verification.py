@@ -6,14 +6,14 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from domain import merkle
-from domain.ledger import GENESIS, entry_hash
-from domain.records import EVENT_COLUMNS, envelope, leaf
+from domain.audit import merkle
+from domain.audit.ledger import GENESIS, entry_hash
+from domain.audit.records import EVENT_COLUMNS, envelope, leaf
 from storage.database import Reader, Row
 from storage.keys import signature_holds
 from storage.ledger.queries import StoredCheckpoint, inclusion_proof, latest_checkpoint
 from storage.ledger.records import RecordSource
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 class Outcome(StrEnum):
@@ -130,10 +130,10 @@ ORDER BY e.record_version, e.occurred_at, e.id
 
 
 async def verify_record(
-    reader: Reader, scope: Scope, record_id: UUID, sources: Mapping[str, RecordSource]
+    reader: Reader, tenant: Tenant, record_id: UUID, sources: Mapping[str, RecordSource]
 ) -> RecordVerdict:
     """Every event of the record: its row, its entry, the links to both neighbours, the tree, the signature."""
-    events = await reader.rows(_EVENTS, scope.org_id, record_id)
+    events = await reader.rows(_EVENTS, tenant.org_id, record_id)
     if not events:
         return RecordVerdict(Outcome.MISSING, "no event of this record was ever written")
     source, live = sources.get(events[0]["record_kind"]), None
@@ -144,10 +144,10 @@ async def verify_record(
     newest = {**sealed[-1], "leaf": sealed[-1]["entry_leaf"]} if sealed else None
     if problem or newest is None:
         return RecordVerdict(*(problem or (Outcome.UNSEALED, "not sealed yet")), newest)
-    checkpoint = await latest_checkpoint(reader, scope)
+    checkpoint = await latest_checkpoint(reader, tenant)
     if checkpoint is None or checkpoint.signed.checkpoint.size < newest["seq"]:
         return RecordVerdict(Outcome.UNSEALED, "sealed, but no signed checkpoint covers it yet", newest)
-    path = await inclusion_proof(reader, scope.org_id, newest["seq"], checkpoint.signed.checkpoint.size)
+    path = await inclusion_proof(reader, tenant.org_id, newest["seq"], checkpoint.signed.checkpoint.size)
     proof = Proof(newest["seq"] - 1, path, checkpoint)
     if not _proof_holds(newest["leaf"], proof):
         return RecordVerdict(

@@ -16,7 +16,7 @@ CHANNEL = "notifications:"
 async def announce(services: Services, org_id: UUID) -> None:
     """Say that the organisation has new notifications, after their commit.
 
-    Fails open: listeners look by themselves every few seconds (api/streams.py).
+    Fails open: listeners look by themselves every few seconds (api/http/streams.py).
     """
     try:
         await services.redis.publish(f"{CHANNEL}{org_id}", "")

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain.outbox import OPEN_AFTER
+from domain.notifications.deliveries import OPEN_AFTER
 from storage.database import Reader, Row, Transaction
 
 MOST_DESTINATIONS = 500

@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from storage.database import Transaction, columns_of
-from storage.schedule.doorbell import Job
-from storage.scope import Scope
+from storage.schedule.wakeups import Job
+from storage.tenant import Tenant
 
 _DESTINATION = """
 INSERT INTO destinations (id, org_id, channel, address_sha256, label, failures, created_at)
@@ -18,14 +18,14 @@ RETURNING id
 """
 
 
-async def destination_for(tx: Transaction, scope: Scope, channel: str, address: str, label: str) -> UUID:
+async def destination_for(tx: Transaction, tenant: Tenant, channel: str, address: str, label: str) -> UUID:
     """The destination of an address, made if it is new.
 
     `address` is whatever tells destinations of a channel apart (a URL, an e-mail address); only its hash is kept, for
     it may be a secret. `label` is what people see of it.
     """
     digest = hashlib.sha256(address.encode()).digest()
-    made: UUID = await tx.value(_DESTINATION, tx.new_id(), scope.org_id, channel, digest, label, tx.now)
+    made: UUID = await tx.value(_DESTINATION, tx.new_id(), tenant.org_id, channel, digest, label, tx.now)
     return made
 
 
@@ -61,7 +61,7 @@ SELECT id, $1, destination_id, subject, $2, 0 FROM new WHERE disabled_at IS NULL
 """
 
 
-async def enqueue(tx: Transaction, scope: Scope, new: Sequence[NewMessage]) -> list[UUID]:
+async def enqueue(tx: Transaction, tenant: Tenant, new: Sequence[NewMessage]) -> list[UUID]:
     """Keep messages and queue them, in the transaction of what they tell of; the answer is their ids, in order.
 
     For a disabled destination the message is kept as SKIPPED.
@@ -69,5 +69,5 @@ async def enqueue(tx: Transaction, scope: Scope, new: Sequence[NewMessage]) -> l
     rows = [(tx.new_id(), m.destination_id, m.channel, m.event, m.subject, dict(m.payload), m.rule_id) for m in new]
     if rows:
         tx.ring(Job.RELAY)
-        await tx.execute(_ENQUEUE, scope.org_id, tx.now, *columns_of(rows, 7))
+        await tx.execute(_ENQUEUE, tenant.org_id, tx.now, *columns_of(rows, 7))
     return [row[0] for row in rows]

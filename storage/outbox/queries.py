@@ -9,7 +9,7 @@ from uuid import UUID
 from domain.errors import NotFound
 from storage.database import Reader
 from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 MOST_ATTEMPTS = 100
 """Shown of one message, newest first: replays may have added to the schedule's eight."""
@@ -51,11 +51,11 @@ class Wanted:
     rule_id: UUID | None = None
 
 
-async def list_messages(reader: Reader, scope: Scope, wanted: Wanted, window: Window) -> Page[Message]:
+async def list_messages(reader: Reader, tenant: Tenant, wanted: Wanted, window: Window) -> Page[Message]:
     """The organisation's messages, in the window's direction by the time they were raised."""
     conditions, args = equalities(
         {
-            "m.org_id": scope.org_id,
+            "m.org_id": tenant.org_id,
             "m.destination_id": wanted.destination_id,
             "m.rule_id": wanted.rule_id,
             "m.status": wanted.status,
@@ -66,9 +66,9 @@ async def list_messages(reader: Reader, scope: Scope, wanted: Wanted, window: Wi
     return with_total(page, count, capped=capped)
 
 
-async def get_message(reader: Reader, scope: Scope, message_id: UUID) -> Message:
+async def get_message(reader: Reader, tenant: Tenant, message_id: UUID) -> Message:
     """One message. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_MESSAGES} WHERE m.org_id = $1 AND m.id = $2", scope.org_id, message_id)
+    row = await reader.row(f"{_MESSAGES} WHERE m.org_id = $1 AND m.id = $2", tenant.org_id, message_id)
     if row is None:
         raise no_such_message(message_id)
     return Message(**row)
@@ -98,9 +98,9 @@ WHERE org_id = $1 AND message_id = $2 ORDER BY id DESC LIMIT {MOST_ATTEMPTS}
 """  # noqa: S608 - names of our own
 
 
-async def attempts_of(reader: Reader, scope: Scope, message_id: UUID) -> list[AttemptRow]:
+async def attempts_of(reader: Reader, tenant: Tenant, message_id: UUID) -> list[AttemptRow]:
     """The attempts of a message, newest first."""
-    return [AttemptRow(**row) for row in await reader.rows(_ATTEMPTS, scope.org_id, message_id)]
+    return [AttemptRow(**row) for row in await reader.rows(_ATTEMPTS, tenant.org_id, message_id)]
 
 
 async def dead_letters(reader: Reader, limit: int) -> list[Message]:
@@ -141,17 +141,17 @@ _DESTINATIONS = f"SELECT {DESTINATION_COLUMNS} FROM destinations"  # noqa: S608 
 _DESTINATION_LISTING = Listing(_DESTINATIONS, "created_at", "id", lambda row: Destination(**row))
 
 
-async def list_destinations(reader: Reader, scope: Scope, window: Window) -> Page[Destination]:
+async def list_destinations(reader: Reader, tenant: Tenant, window: Window) -> Page[Destination]:
     """The organisation's destinations, oldest first."""
-    conditions, args = ["org_id = $1"], [scope.org_id]
+    conditions, args = ["org_id = $1"], [tenant.org_id]
     page = await fetch_page(reader, _DESTINATION_LISTING, conditions, args, window)
     count, capped = await capped_count(reader, "destinations", conditions, args)
     return with_total(page, count, capped=capped)
 
 
-async def get_destination(reader: Reader, scope: Scope, destination_id: UUID) -> Destination:
+async def get_destination(reader: Reader, tenant: Tenant, destination_id: UUID) -> Destination:
     """One destination. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_DESTINATIONS} WHERE org_id = $1 AND id = $2", scope.org_id, destination_id)
+    row = await reader.row(f"{_DESTINATIONS} WHERE org_id = $1 AND id = $2", tenant.org_id, destination_id)
     if row is None:
         raise no_such_destination(destination_id)
     return Destination(**row)

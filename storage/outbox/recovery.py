@@ -13,8 +13,8 @@ from storage.outbox.queries import (
     get_message,
     no_such_destination,
 )
-from storage.schedule.doorbell import Job
-from storage.scope import Scope
+from storage.schedule.wakeups import Job
+from storage.tenant import Tenant
 
 REPLAY_BATCH = 10_000
 """Dead letters queued by one call; the oldest first."""
@@ -24,7 +24,7 @@ REPLAY_BATCH = 10_000
 class Dead:
     """Which dead letters: of an organisation, of a destination, by their ids; None = whichever."""
 
-    scope: Scope | None = None
+    tenant: Tenant | None = None
     destination_id: UUID | None = None
     message_ids: Sequence[UUID] | None = None
 
@@ -51,33 +51,33 @@ async def replay(tx: Transaction, dead: Dead) -> int:
     Those of disabled destinations stay. A message keeps its id, so that a receiver knows it again.
     """
     tx.ring(Job.RELAY)
-    org_id = dead.scope.org_id if dead.scope else None
+    org_id = dead.tenant.org_id if dead.tenant else None
     ids = None if dead.message_ids is None else list(dead.message_ids)
     return await tx.execute(_REPLAY, org_id, dead.destination_id, ids, tx.now)
 
 
-async def replay_message(tx: Transaction, scope: Scope, message_id: UUID) -> None:
+async def replay_message(tx: Transaction, tenant: Tenant, message_id: UUID) -> None:
     """Queue one dead letter anew. Raises NotFound, Conflict for one that is not dead or whose destination is disabled.
 
     One that is queued already is fine: it was asked for twice.
     """
-    message = await get_message(tx, scope, message_id)
+    message = await get_message(tx, tenant, message_id)
     if message.status == "PENDING":
         return
     if message.status != "FAILED":
         raise Conflict(f"This delivery is {message.status}; only FAILED ones are sent again.", kind="state")
-    await _check_enabled(tx, scope, message.destination_id)
-    await replay(tx, Dead(scope, message_ids=[message_id]))
+    await _check_enabled(tx, tenant, message.destination_id)
+    await replay(tx, Dead(tenant, message_ids=[message_id]))
 
 
-async def replay_destination(tx: Transaction, scope: Scope, destination_id: UUID) -> int:
+async def replay_destination(tx: Transaction, tenant: Tenant, destination_id: UUID) -> int:
     """Queue the dead letters of a destination anew. Raises NotFound, and Conflict while it is disabled."""
-    await _check_enabled(tx, scope, destination_id)
-    return await replay(tx, Dead(scope, destination_id))
+    await _check_enabled(tx, tenant, destination_id)
+    return await replay(tx, Dead(tenant, destination_id))
 
 
-async def _check_enabled(tx: Transaction, scope: Scope, destination_id: UUID) -> None:
-    destination = await get_destination(tx, scope, destination_id)
+async def _check_enabled(tx: Transaction, tenant: Tenant, destination_id: UUID) -> None:
+    destination = await get_destination(tx, tenant, destination_id)
     if destination.disabled_at:
         raise Conflict(
             f"The destination is disabled: {destination.disabled_reason} "
@@ -103,9 +103,9 @@ RETURNING {DESTINATION_COLUMNS}
 """A row that is locked is being claimed or called by whoever holds it: waiting for it could only end in a deadlock."""
 
 
-async def enable_destination(tx: Transaction, scope: Scope, destination_id: UUID) -> Destination:
+async def enable_destination(tx: Transaction, tenant: Tenant, destination_id: UUID) -> Destination:
     """Let messages go to a destination again, with a clean record; what waits goes at once. Raises NotFound."""
-    row = await tx.row(_ENABLE, scope.org_id, destination_id, tx.now)
+    row = await tx.row(_ENABLE, tenant.org_id, destination_id, tx.now)
     if row is None:
         raise no_such_destination(destination_id)
     tx.ring(Job.RELAY)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.outbox import Health, MessageStatus, News, Tried, after
+from domain.notifications.deliveries import Health, MessageStatus, News, Tried, after
 from domain.retries import ErrorClass
 from storage.database import Transaction, columns_of
 

@@ -3,8 +3,8 @@
 from uuid import UUID
 
 from storage.database import Transaction
-from storage.scope import Scope
 from storage.secrets.envelope import Envelope
+from storage.tenant import Tenant
 
 _KEEP = """
 INSERT INTO secrets (id, org_id, key_id, wrapped, nonce, data, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -16,9 +16,9 @@ def binding(secret_id: UUID, purpose: str) -> bytes:
     return f"secrets/{secret_id}/{purpose}".encode()
 
 
-async def keep_secret(tx: Transaction, scope: Scope, envelope: Envelope, plain: str, purpose: str) -> UUID:
+async def keep_secret(tx: Transaction, tenant: Tenant, envelope: Envelope, plain: str, purpose: str) -> UUID:
     """Encrypt and store a text; the answer is the id to keep beside its use."""
     secret_id = tx.new_id()
     sealed = envelope.seal(plain.encode(), binding(secret_id, purpose))
-    await tx.execute(_KEEP, secret_id, scope.org_id, sealed.key_id, sealed.wrapped, sealed.nonce, sealed.data, tx.now)
+    await tx.execute(_KEEP, secret_id, tenant.org_id, sealed.key_id, sealed.wrapped, sealed.nonce, sealed.data, tx.now)
     return secret_id

@@ -9,8 +9,8 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
 from storage.services import Services, open_services
-from tests.api.facts.caller import Caller, found_organisation
-from tests.api.facts.table import WEBHOOK_CAP
+from tests.api.caller import Caller, found_organisation
+from tests.api.table import WEBHOOK_CAP
 from tests.conftest import ADMIN_KEY, Installation
 
 

@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
 from api.app import build_app
-from api.health import STOPPING
+from api.monitoring.health import STOPPING
 from storage.services import Services, open_services
-from tests.api.facts.caller import Caller, make_world, unique
-from tests.api.facts.times import assert_times
+from tests.api.caller import Caller, make_world, unique
+from tests.api.times import assert_times
 from tests.api.webhooks.sending import Sender, github_headers, let_in
 from tests.conftest import ADMIN_KEY, Installation
 from workers.drain import drain

@@ -15,9 +15,9 @@ from uuid import UUID
 import asyncpg
 
 from cli.embedded.servers import EmbeddedServers, ServerOptions
-from domain.audit import Actor
+from domain.audit.events import Actor
 from domain.facts.flows import NewFlow
-from domain.permissions import DEFAULT_ORGANISATION
+from domain.identity.permissions import DEFAULT_ORGANISATION
 from storage.clock import SystemClock
 from storage.database import open_database
 from storage.facts.commands.flows import create_flow
@@ -26,9 +26,9 @@ from storage.ids import Ids
 from storage.keys import Signer
 from storage.ledger.commands import seal, sign_checkpoint
 from storage.migrations import migrate
-from storage.scope import Scope
 from storage.services import open_services
 from storage.settings import Settings
+from storage.tenant import Tenant
 
 TRAILS = 100_000
 PER_TRAIL = 10
@@ -201,8 +201,8 @@ async def _seed_installation(settings: Settings, trails: int) -> None:
         found = await bootstrap(services.database, None, services.signer)
         new = NewFlow(f"bench {services.clock.now():%Y-%m-%d %H:%M:%S}", required_types=["BUILD", "TEST"])
         async with services.database.transaction() as tx:
-            scope = Scope(found.org_id, DEFAULT_ORGANISATION)
-            flow = await create_flow(tx, scope, new, Actor(found.admin_id))
+            tenant = Tenant(found.org_id, DEFAULT_ORGANISATION)
+            flow = await create_flow(tx, tenant, new, Actor(found.admin_id))
         await seed(url, Place(found.org_id, flow.id, found.admin_id), trails, services.signer, shown)
 
 

@@ -22,8 +22,8 @@ from cli.embedded.children import Child, wait_until
 from cli.embedded.servers import EmbeddedServers, ServerOptions
 from cli.embedded.testing import clone_database, drop_database
 from tests.bench.profiles import command
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 ADMIN_KEY = "bench-admin-key"
 TEMPLATE, PRODUCT, BASELINE = "bench_template", "bench_product", "bench_baseline"
 _PATIENCE = 60.0

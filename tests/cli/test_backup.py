@@ -36,7 +36,7 @@ def sealed(started: None, arrange) -> str:
         await keep_evidence(world, attestation)
         await world.config(await world.flow())
         await seal_and_sign(services)
-        return str(world.scope.org_id)
+        return str(world.tenant.org_id)
 
     return arrange(fill)
 
@@ -51,7 +51,7 @@ async def keep_evidence(world: World, attestation: Attestation) -> None:
     staged.write_bytes(EVIDENCE)
     new = NewEvidence(attestation.trail_id, attestation.id, DIGEST, "e.txt", len(EVIDENCE), "text/plain", world.actor)
     async with world.services.database.transaction() as tx:
-        await attach_file(tx, world.scope, new, staged, blobs, most=1)
+        await attach_file(tx, world.tenant, new, staged, blobs, most=1)
 
 
 @pytest.fixture

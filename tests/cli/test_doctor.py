@@ -102,7 +102,7 @@ def sent(destination_id: UUID, failure: ErrorClass, **how: Any) -> Callable[[Ser
         async with services.database.read() as reader:
             org_id = await reader.value("SELECT org_id FROM destinations WHERE id = $1", destination_id)
         world = await World.founded(services)
-        world.scope = type(world.scope)(org_id, "theirs")
+        world.tenant = type(world.tenant)(org_id, "theirs")
         await post(world, destination_id, "subject")
         await settled(services, await take(services), failure, **how)
         await seal_and_sign(services)

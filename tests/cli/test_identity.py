@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.permissions import ROLES, Permission, Principal
+from domain.identity.permissions import ROLES, Permission, Principal
 from storage.identity.commands import key_hash
 from storage.identity.queries import principals_of_keys
 from storage.services import Services

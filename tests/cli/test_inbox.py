@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from storage.schedule.doorbell import QUEUE
+from storage.schedule.wakeups import QUEUE
 from storage.services import Services
 from tests.storage.world import World
 from workers.drain import drain_batch

@@ -26,10 +26,10 @@ def sealed(started: None, arrange) -> dict[str, str]:
         trail = await world.trail(await world.flow())
         [attestation] = await world.attest(world.attestation(trail.id, "BUILD"))
         await seal_and_sign(services)
-        file = checkpoint_file(services.settings.checkpoints, world.scope.org_id)
+        file = checkpoint_file(services.settings.checkpoints, world.tenant.org_id)
         return {
-            "slug": world.scope.org_slug,
-            "org": str(world.scope.org_id),
+            "slug": world.tenant.org_slug,
+            "org": str(world.tenant.org_id),
             "attestation": str(attestation.id),
             "file": str(file),
         }

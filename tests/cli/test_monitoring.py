@@ -9,7 +9,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 from ruamel.yaml import YAML
 
-from api import metrics as of_the_api
+from api.monitoring import metrics as of_the_api
 from cli.installation import ROOT
 from workers import metrics as of_the_workers
 

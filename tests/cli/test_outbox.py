@@ -6,9 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.outbox import OPEN_AFTER
+from domain.notifications.deliveries import OPEN_AFTER
 from domain.retries import ErrorClass
-from storage.schedule.doorbell import QUEUE
+from storage.schedule.wakeups import QUEUE
 from storage.services import Services
 from tests.storage.outbox.letters import destination, hasten, post, settled, take
 from tests.storage.world import World

@@ -13,7 +13,7 @@ def slug(started: None, arrange) -> str:
         world = await World.founded(services)
         trail = await world.trail(await world.flow())
         await world.attest(world.attestation(trail.id, "BUILD"), world.attestation(trail.id, "TEST"))
-        return world.scope.org_slug
+        return world.tenant.org_slug
 
     return arrange(fill)
 

@@ -17,18 +17,18 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.facts.schemas.ledger import LedgerEntryOut, OpeningOut, RecordVerificationOut
-from domain import merkle
-from domain.audit import AuditName
+from api.audit.schemas.ledger import (LedgerEntryOut, OpeningOut, RecordVerificationOut)
+from domain.audit import (merkle)
+from domain.audit.events import (AuditName)
 from domain.facts.records import TRAIL
-from domain.ledger import GENESIS, Checkpoint, Entry, SignedCheckpoint, extend
-from domain.records import EVENT_COLUMNS, envelope, leaf
+from domain.audit.ledger import (GENESIS, Checkpoint, Entry, SignedCheckpoint, extend)
+from domain.audit.records import (EVENT_COLUMNS, envelope, leaf)
 from storage.keys import Signer
 from storage.ledger.published import publish
 from storage.ledger.queries import LedgerEntry, StoredCheckpoint
 from storage.ledger.verification import OK, Opening, Outcome, Proof, RecordVerdict
+from tests.paths import DOCS
 
-DOCS = Path(__file__).parents[2] / "docs"
 SCRIPT = DOCS / "verify_offline.py"
 RECORD = UUID(int=0xBEEF)
 SEALED = datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC)

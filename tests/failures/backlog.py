@@ -6,10 +6,10 @@ from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
-from domain.audit import Actor
+from domain.audit.events import Actor
 from domain.facts.flows import NewFlow
 from storage.facts.commands.flows import create_flow
-from storage.facts.commands.webhooks import NewWebhookConfig, create_webhook_config
+from storage.facts.commands.webhook_configs import NewWebhookConfig, create_webhook_config
 from storage.identity.bootstrap import bootstrap
 from storage.identity.commands import NewOrganisation, create_organisation
 from storage.inbox.commands import Arrival, accept
@@ -17,8 +17,8 @@ from storage.ledger.inspection import Inspection, inspect
 from storage.ledger.published import checkpoint_file, read_published
 from storage.ledger.queries import unsigned_ledgers
 from storage.registry import RECORDS
-from storage.scope import Scope
 from storage.services import Services
+from storage.tenant import Tenant
 from tests.journeys.senders import Sender, fixture
 from tests.journeys.waiting import eventually
 
@@ -27,7 +27,7 @@ from tests.journeys.waiting import eventually
 class Target:
     """A webhook config with its flow."""
 
-    scope: Scope
+    tenant: Tenant
     flow_id: UUID
     config_id: UUID
     actor: Actor
@@ -38,19 +38,19 @@ async def make_target(services: Services, slug: str | None = None) -> Target:
     found = await bootstrap(services.database, None, services.signer)
     actor = Actor(found.admin_id)
     async with services.database.transaction() as tx:
-        scope = Scope(found.org_id, "default")
+        tenant = Tenant(found.org_id, "default")
         if slug:
-            scope = (await create_organisation(tx, NewOrganisation(slug, slug), actor)).scope
-        flow = await create_flow(tx, scope, NewFlow(name=f"flow {uuid4()}"), actor)
+            tenant = (await create_organisation(tx, NewOrganisation(slug, slug), actor)).tenant
+        flow = await create_flow(tx, tenant, NewFlow(name=f"flow {uuid4()}"), actor)
         new = NewWebhookConfig("GITHUB", flow.id, "a secret")
-        config = await create_webhook_config(tx, scope, new, services.envelope, actor)
-    return Target(scope, flow.id, config.id, actor)
+        config = await create_webhook_config(tx, tenant, new, services.envelope, actor)
+    return Target(tenant, flow.id, config.id, actor)
 
 
 def arrival(target: Target, body: bytes, event: str = "workflow_run") -> Arrival:
     """A delivery that proved itself."""
     return Arrival(
-        org_id=target.scope.org_id,
+        org_id=target.tenant.org_id,
         config_id=target.config_id,
         source="GITHUB",
         delivery_id=str(uuid4()),

@@ -20,11 +20,11 @@ import pytest
 from redis.asyncio import Redis
 
 from storage.counters import total
-from storage.facts.queries.webhooks import get_webhook_config
-from storage.scope import Scope
+from storage.facts.queries.webhook_configs import get_webhook_config
 from storage.services import Services, open_services
+from storage.tenant import Tenant
 from tests.failures.backlog import assert_all_kept, count
-from tests.failures.house import House, open_house
+from tests.failures.processes import House, open_house
 from tests.journeys.client import Config, open_client
 from tests.journeys.processes import ADMIN_KEY, lines, settings_of
 from tests.journeys.senders import Delivery, Sender, build, commit_of
@@ -145,9 +145,9 @@ async def assert_exact(inside: Services, sender: Sender, config: Config, commits
     async with inside.database.read() as reader:
         rows = await reader.rows("SELECT delivery_id, duplicates FROM deliveries")
         org_id = await reader.value("SELECT id FROM organisations WHERE slug = 'default'")
-        scope = Scope(org_id, "default")
-        flow_id = (await get_webhook_config(reader, scope, UUID(config.id))).flow_id
-        assert await total(reader, scope, "trails", flow_id) == len(commits)
+        tenant = Tenant(org_id, "default")
+        flow_id = (await get_webhook_config(reader, tenant, UUID(config.id))).flow_id
+        assert await total(reader, tenant, "trails", flow_id) == len(commits)
     short = [row["delivery_id"] for row in rows if row["duplicates"] < sender.accepted[row["delivery_id"]] - 1]
     assert short == [], "every copy that was accepted is counted"
 

@@ -55,7 +55,7 @@ async def test_two_workers_drain_one_backlog_exactly_once(own_services: Services
     await asyncio.gather(drain(own_services), drain(second_services))
     await assert_recorded_once(own_services, receipts, commits)
     async with own_services.database.read() as reader:
-        assert await total(reader, target.scope, "trails", target.flow_id) == 400
+        assert await total(reader, target.tenant, "trails", target.flow_id) == 400
 
 
 async def test_workers_that_change_and_attest_the_same_trails_do_not_lock_each_other_out(
@@ -120,7 +120,7 @@ async def open_trail(services: Services, target: Target) -> UUID:
         git_author_email="ada@example.com",
     )
     async with services.database.transaction() as tx:
-        [trail] = await open_trails(tx, target.scope, [new])
+        [trail] = await open_trails(tx, target.tenant, [new])
     return trail.id
 
 
@@ -130,7 +130,7 @@ async def report(services: Services, target: Target, trail_id: UUID, times: int)
     )
     for n in range(times):
         async with services.database.transaction() as tx:
-            await record_attestations(tx, target.scope, [new] * (1 + n % 3))
+            await record_attestations(tx, target.tenant, [new] * (1 + n % 3))
 
 
 async def test_totals_are_exact_at_every_moment_while_they_are_folded(
@@ -149,7 +149,7 @@ async def test_totals_are_exact_at_every_moment_while_they_are_folded(
     async def watching() -> None:
         while not writing.done():
             async with own_services.database.snapshot() as reader:
-                told = await total(reader, target.scope, "attestations", trail_id)
+                told = await total(reader, target.tenant, "attestations", trail_id)
                 counted = await reader.value("SELECT count(*) FROM attestations WHERE trail_id = $1", trail_id)
             assert told == counted
             seen.append(told)
@@ -160,16 +160,16 @@ async def test_totals_are_exact_at_every_moment_while_they_are_folded(
     await asyncio.gather(fold_counters(own_services), fold_counters(second_services))
     assert await count(own_services, "SELECT count(*) FROM counter_deltas") == 0
     async with own_services.database.read() as reader:
-        assert await total(reader, target.scope, "attestations", trail_id) == 2 * 10 * (1 + 2 + 3)
-        events = await reader.value("SELECT count(*) FROM audit_events WHERE org_id = $1", target.scope.org_id)
-        assert await total(reader, target.scope, "audit", NO_PARENT) == events
+        assert await total(reader, target.tenant, "attestations", trail_id) == 2 * 10 * (1 + 2 + 3)
+        events = await reader.value("SELECT count(*) FROM audit_events WHERE org_id = $1", target.tenant.org_id)
+        assert await total(reader, target.tenant, "audit", NO_PARENT) == events
 
 
 async def seal_bit_by_bit(services: Services, target: Target) -> int:
     sealed = 0
     while True:
         async with services.database.transaction() as tx:
-            taken = await seal(tx, target.scope.org_id, 37)
+            taken = await seal(tx, target.tenant.org_id, 37)
         if not taken:
             return sealed
         sealed += taken
@@ -184,7 +184,7 @@ async def test_two_sealers_make_one_chain_without_a_gap(own_services: Services, 
     assert sum(shares) == waiting > 600
     assert len([share for share in shares if share]) > 1, "more than one sealer had a part in it"
     await seal_and_sign(own_services)
-    state = await assert_ledger_whole(own_services, target.scope.org_id)
+    state = await assert_ledger_whole(own_services, target.tenant.org_id)
     assert state.entries == waiting
 
 
@@ -203,7 +203,7 @@ async def test_sealing_beside_a_drain_and_another_sealer_keeps_the_ledger_whole(
     await asyncio.gather(draining, sealing(own_services), sealing(second_services))
     await asyncio.gather(seal_and_sign(own_services), seal_and_sign(second_services))
     assert await eventually(lambda: is_sealed(own_services))
-    state = await assert_ledger_whole(own_services, target.scope.org_id)
+    state = await assert_ledger_whole(own_services, target.tenant.org_id)
     assert state.entries > 2 * len(receipts)
     assert state.checkpoints > 1
     sequence: list[Any] = [n async for n in _sequence(own_services, target)]
@@ -213,6 +213,6 @@ async def test_sealing_beside_a_drain_and_another_sealer_keeps_the_ledger_whole(
 async def _sequence(services: Services, target: Target) -> AsyncIterator[int]:
     async with services.database.read() as reader:
         for row in await reader.rows(
-            "SELECT seq FROM ledger_entries WHERE org_id = $1 ORDER BY seq", target.scope.org_id
+            "SELECT seq FROM ledger_entries WHERE org_id = $1 ORDER BY seq", target.tenant.org_id
         ):
             yield row["seq"]

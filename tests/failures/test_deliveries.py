@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from storage.services import Services, open_services
-from tests.failures.house import House, open_house
+from tests.failures.processes import House, open_house
 from tests.journeys.client import Client, open_client
 from tests.journeys.processes import ADMIN_KEY, settings_of
 from tests.journeys.waiting import eventually

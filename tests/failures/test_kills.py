@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from storage.services import Services, open_services
 from tests.failures.backlog import assert_all_kept
-from tests.failures.house import House, open_house
+from tests.failures.processes import House, open_house
 from tests.journeys.client import Client, open_client
 from tests.journeys.processes import ADMIN_KEY, lines, settings_of
 from tests.journeys.senders import Sender, build, commit_of

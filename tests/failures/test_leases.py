@@ -13,7 +13,7 @@ import pytest
 
 from cli.embedded.children import Child
 from domain.errors import Unavailable
-from storage.facts.queries.webhooks import targets
+from storage.facts.queries.webhook_configs import targets
 from storage.inbox.commands import Done, LostLease, claim, finish, retry_later
 from storage.inbox.queries import load
 from storage.services import Services

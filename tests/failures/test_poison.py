@@ -140,7 +140,7 @@ async def test_a_replay_stays_within_its_organisation(own_services: Services) ->
 
 async def replayed(services: Services, target: Target, receipts: list[UUID] | None) -> int:
     async with services.database.transaction() as tx:
-        return await replay(tx, target.scope, receipts)
+        return await replay(tx, target.tenant, receipts)
 
 
 async def test_a_delivery_whose_bytes_are_gone_does_not_stop_the_others(own_services: Services) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from arq.constants import in_progress_key_prefix
 
-from storage.schedule.doorbell import Job, nudge
+from storage.schedule.wakeups import Job, nudge
 from storage.services import Services
 from tests.failures.backlog import (
     accept_builds,
@@ -75,7 +75,7 @@ async def test_what_nobody_rang_for_is_found_by_the_sweep_of_an_idle_worker(own_
         await settled(own_services, receipts)
         await eventually(lambda: is_sealed(own_services), PATIENCE, "the seal, rung for by nobody either")
     await assert_recorded_once(own_services, first + receipts, COMMITS)
-    await assert_ledger_whole(own_services, target.scope.org_id)
+    await assert_ledger_whole(own_services, target.tenant.org_id)
 
 
 async def test_wipes_amid_a_drain_lose_and_repeat_nothing(own_services: Services) -> None:
@@ -91,7 +91,7 @@ async def test_wipes_amid_a_drain_lose_and_repeat_nothing(own_services: Services
         await settled(own_services, receipts, 2 * PATIENCE)
         await eventually(lambda: is_sealed(own_services), PATIENCE)
     await assert_recorded_once(own_services, receipts, commits)
-    await assert_ledger_whole(own_services, target.scope.org_id)
+    await assert_ledger_whole(own_services, target.tenant.org_id)
 
 
 @pytest.mark.parametrize("job", list(Job))

@@ -14,7 +14,7 @@ from schemathesis.schemas import BaseSchema
 
 from api.app import build_app
 from storage.services import open_services
-from tests.api.facts.caller import Caller, make_world
+from tests.api.caller import Caller, make_world
 from tests.conftest import ADMIN_KEY, Installation, _clone
 from tests.fuzz.live import Live
 from workers.drain import drain

@@ -23,8 +23,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.binding import Endpoint
-from tests.api.facts.table import FINITE, name_of
+from api.http.binding import Endpoint
+from tests.api.table import FINITE, name_of
 from tests.fuzz.live import Live
 
 CHECKS: list[CheckFunction] = [

@@ -15,8 +15,8 @@ from typing import Any
 from cli.embedded.children import Child, wait_until
 from storage.settings import Settings
 from tests.journeys.waiting import eventually
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 ADMIN_KEY = "journey-admin-key"
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha1
 from hmac import digest
-from pathlib import Path
 
 import aiohttp
 from standardwebhooks import Webhook
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
+from tests.paths import FIXTURES
+
 COMMIT = "9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"
 """The commit of every GitHub fixture."""
 INSISTENCE = 60

@@ -3,7 +3,6 @@
 import base64
 import json
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,7 +12,6 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from tests.journeys.client import Client
 from tests.journeys.test_github import verified
 
-FIXTURES = Path(__file__).parents[1] / "fixtures"
 TEMPLATE = """
 version: 1
 trail:

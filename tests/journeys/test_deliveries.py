@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from uuid import uuid4
 
-from domain.audit import Actor
+from domain.audit.events import Actor
 from storage.identity.commands import NewApiKey, NewPrincipal, create_api_key, create_principal
 from storage.identity.queries import organisation_by_slug_or_id
 from storage.services import Services
@@ -94,9 +94,9 @@ async def stranger_key(inside: Services, slug: str) -> str:
         assert organisation
         founder = Actor(tx.new_id())
         admin_id = await create_principal(
-            tx, organisation.scope, NewPrincipal("user", f"admin-{slug}", "admin"), founder
+            tx, organisation.tenant, NewPrincipal("user", f"admin-{slug}", "admin"), founder
         )
-        _, key = await create_api_key(tx, organisation.scope, NewApiKey(admin_id, "stranger"), founder)
+        _, key = await create_api_key(tx, organisation.tenant, NewApiKey(admin_id, "stranger"), founder)
     return key
 
 

@@ -9,7 +9,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from domain import merkle
+from domain.audit import merkle
 from storage.ledger.published import checkpoint_file, read_published
 from storage.services import Services
 from tests.journeys.client import Client

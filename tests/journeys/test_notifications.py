@@ -16,7 +16,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from cli.embedded.testing import clone_database, drop_database
 from storage.services import Services, open_services
-from tests.api.event_streams import STREAM, EventStream, Received
+from tests.api.notifications.event_streams import STREAM, EventStream, Received
 from tests.journeys.client import Client, open_client
 from tests.journeys.processes import (
     ADMIN_KEY,

@@ -10,8 +10,8 @@ import pytest
 
 from tests.journeys.conftest import Running
 from tests.journeys.processes import ADMIN_KEY
+from tests.paths import DOCS
 
-DOCS = Path(__file__).parents[2] / "docs"
 TOOLS = ("bash", "curl", "openssl", "python3")
 
 pytestmark = pytest.mark.skipif(any(shutil.which(tool) is None for tool in TOOLS), reason=f"needs {', '.join(TOOLS)}")

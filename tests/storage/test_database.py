@@ -21,29 +21,29 @@ async def test_a_transaction_leaves_nothing_when_it_fails(services: Services) ->
 
     async def fail() -> None:
         async with services.database.transaction() as tx:
-            await tx.execute("UPDATE organisations SET name = 'lost' WHERE id = $1", world.scope.org_id)
+            await tx.execute("UPDATE organisations SET name = 'lost' WHERE id = $1", world.tenant.org_id)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail()
     async with services.database.read() as reader:
-        assert await reader.value("SELECT name FROM organisations WHERE id = $1", world.scope.org_id) != "lost"
+        assert await reader.value("SELECT name FROM organisations WHERE id = $1", world.tenant.org_id) != "lost"
 
 
 async def test_a_dry_run_does_everything_and_keeps_nothing(services: Services) -> None:
     world = await World.founded(services)
     async with services.database.transaction(dry_run=True) as tx:
-        assert await tx.execute("UPDATE organisations SET name = 'dry' WHERE id = $1", world.scope.org_id) == 1
+        assert await tx.execute("UPDATE organisations SET name = 'dry' WHERE id = $1", world.tenant.org_id) == 1
     async with services.database.read() as reader:
-        assert await reader.value("SELECT name FROM organisations WHERE id = $1", world.scope.org_id) != "dry"
+        assert await reader.value("SELECT name FROM organisations WHERE id = $1", world.tenant.org_id) != "dry"
 
 
 async def test_a_snapshot_does_not_move(services: Services) -> None:
     world = await World.founded(services)
     async with services.database.snapshot() as reader:
-        before = await reader.value("SELECT count(*) FROM flows WHERE org_id = $1", world.scope.org_id)
+        before = await reader.value("SELECT count(*) FROM flows WHERE org_id = $1", world.tenant.org_id)
         await world.flow()
-        assert await reader.value("SELECT count(*) FROM flows WHERE org_id = $1", world.scope.org_id) == before
+        assert await reader.value("SELECT count(*) FROM flows WHERE org_id = $1", world.tenant.org_id) == before
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
@@ -101,10 +101,10 @@ async def test_totals_are_exact_while_they_are_folded(services: Services) -> Non
 
     await asyncio.gather(*(world.trail(flow) for _ in range(12)), fold_often(), fold_often())
     async with services.database.transaction() as tx:
-        assert await total(tx, world.scope, "trails", flow.id) == 12
-        assert await total(tx, world.scope, "flows", NO_PARENT) == 1
+        assert await total(tx, world.tenant, "trails", flow.id) == 12
+        assert await total(tx, world.tenant, "flows", NO_PARENT) == 1
         await fold(tx, 10_000)
-        assert await total(tx, world.scope, "trails", flow.id) == 12
+        assert await total(tx, world.tenant, "trails", flow.id) == 12
 
 
 async def test_what_is_due_is_due_once(services: Services) -> None:

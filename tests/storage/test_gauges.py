@@ -98,7 +98,7 @@ async def test_destinations_are_counted_by_their_trouble(world: World) -> None:
     in_order = await fares(world.services)
     assert [bool(one.disabled_at) for one in in_order] == [True, False, False, False]
     assert [bool(one.failing_since) for one in in_order] == [True, True, True, False]
-    assert (in_order[0].id, in_order[0].org_slug) == (gone, world.scope.org_slug)
+    assert (in_order[0].id, in_order[0].org_slug) == (gone, world.tenant.org_slug)
     assert [one.id for one in await fares(world.services, 1)] == [gone]
 
 

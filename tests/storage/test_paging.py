@@ -39,7 +39,7 @@ async def test_cursors_show_every_row_once_and_in_order(services: Services, desc
     window = Window(3, descending=descending)
     async with services.database.read() as reader:
         while True:
-            page = await list_trails(reader, world.scope, window, flow_id=flow.id)
+            page = await list_trails(reader, world.tenant, window, flow_id=flow.id)
             assert page.total == 7
             seen += [trail.id for trail in page.items]
             if page.next is None:
@@ -55,7 +55,7 @@ async def test_page_numbers_show_the_same_rows(services: Services) -> None:
     flow = await world.flow()
     trails = [await world.trail(flow) for _ in range(5)]
     async with services.database.read() as reader:
-        pages = [await list_trails(reader, world.scope, Window(2, n), flow_id=flow.id) for n in range(4)]
+        pages = [await list_trails(reader, world.tenant, Window(2, n), flow_id=flow.id) for n in range(4)]
     assert [[trail.id for trail in page.items] for page in pages] == [
         [trails[0].id, trails[1].id],
         [trails[2].id, trails[3].id],

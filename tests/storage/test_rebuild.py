@@ -21,8 +21,8 @@ from storage.ledger.rebuild import rebuild_tiles
 from storage.rebuild import AUDIT_COUNT, Progress, rebuild_counters
 from storage.registry import RECORDS
 from storage.schema import DERIVED, tables_of
-from storage.scope import Scope
 from storage.services import Services
+from storage.tenant import Tenant
 from tests.storage.world import World
 
 NOBODY = UUID(int=0)
@@ -43,7 +43,7 @@ async def content(services: Services) -> dict[str, set[tuple[Any, ...]]]:
         return {name: {tuple(row) for row in await reader.rows(sql)} for name, sql in CONTENT.items()}
 
 
-async def run(services: Services, scope: Scope) -> dict[str, Progress]:
+async def run(services: Services, tenant: Tenant) -> dict[str, Progress]:
     """Every rebuild, once."""
 
     async def last(steps: AsyncIterator[Progress]) -> Progress:
@@ -53,10 +53,10 @@ async def run(services: Services, scope: Scope) -> dict[str, Progress]:
 
     database = services.database
     return {
-        "heads": await last(rebuild_heads(database, scope)),
-        "edges": await last(rebuild_edges(database, scope)),
-        "tiles": await last(rebuild_tiles(database, scope)),
-        "counters": await last(rebuild_counters(database, scope, (AUDIT_COUNT, *COUNTS))),
+        "heads": await last(rebuild_heads(database, tenant)),
+        "edges": await last(rebuild_edges(database, tenant)),
+        "tiles": await last(rebuild_tiles(database, tenant)),
+        "counters": await last(rebuild_counters(database, tenant, (AUDIT_COUNT, *COUNTS))),
     }
 
 
@@ -81,14 +81,14 @@ async def world(own_services: Services) -> World:
             await world.attest(world.attestation(trail.id, kind, status, name=name, digest=digest, observed_at=seen_at))
     async with own_services.database.transaction() as tx:
         await fold(tx, 20)
-        await seal(tx, world.scope.org_id, 1000)
+        await seal(tx, world.tenant.org_id, 1000)
     return world
 
 
 async def test_a_rebuild_of_what_is_right_changes_nothing(own_services: Services, world: World) -> None:
     before = await content(own_services)
     assert len({status for _, status in before["status"]}) == 3, "the world has trails in every status"
-    found = await run(own_services, world.scope)
+    found = await run(own_services, world.tenant)
     assert {name: progress.mended for name, progress in found.items()} == dict.fromkeys(found, 0)
     assert found["heads"].seen == found["edges"].seen == 7
     assert await content(own_services) == before
@@ -99,8 +99,8 @@ async def test_chunks_do_not_show(own_services: Services, world: World, monkeypa
     monkeypatch.setattr(facts, "CHUNK", 2)
     monkeypatch.setattr(ledger, "CHUNK", 3)
     await sql(own_services, "DELETE FROM slot_heads")
-    await sql(own_services, "DELETE FROM ledger_tiles WHERE org_id = $1", world.scope.org_id)
-    await run(own_services, world.scope)
+    await sql(own_services, "DELETE FROM ledger_tiles WHERE org_id = $1", world.tenant.org_id)
+    await run(own_services, world.tenant)
     assert await content(own_services) == before
 
 
@@ -130,17 +130,17 @@ CORRUPTIONS = {
 
 
 @pytest.fixture
-async def everyone(own_services: Services, world: World) -> list[Scope]:
+async def everyone(own_services: Services, world: World) -> list[Tenant]:
     """The organisations of the installation: the world's and `default`, whose events are sealed too."""
     async with own_services.database.transaction() as tx:
         rows = await tx.rows("SELECT id, slug FROM organisations ORDER BY slug")
         for row in rows:
             await seal(tx, row["id"], 1000)
-    return [Scope(row["id"], row["slug"]) for row in rows]
+    return [Tenant(row["id"], row["slug"]) for row in rows]
 
 
 async def test_whatever_was_done_to_derived_rows_a_rebuild_makes_them_as_they_were(
-    own_services: Services, everyone: list[Scope]
+    own_services: Services, everyone: list[Tenant]
 ) -> None:
     before = await content(own_services)
     for name, statement in CORRUPTIONS.items():
@@ -148,7 +148,7 @@ async def test_whatever_was_done_to_derived_rows_a_rebuild_makes_them_as_they_we
             await fold(tx, 3)  # so that there are totals and deltas to spoil
         assert await sql(own_services, statement) > 0, f"{name}: there was nothing to spoil"
         assert await content(own_services) != before, name
-        mended = [progress.mended for scope in everyone for progress in (await run(own_services, scope)).values()]
+        mended = [progress.mended for tenant in everyone for progress in (await run(own_services, tenant)).values()]
         assert sum(mended) > 0, name
         assert await content(own_services) == before, name
 
@@ -159,9 +159,9 @@ async def test_another_organisation_is_left_alone(own_services: Services, world:
     await sql(own_services, "DELETE FROM edges")
     await sql(own_services, "UPDATE counters SET n = n + 5")
     before = await content(own_services)
-    await run(own_services, other.scope)
+    await run(own_services, other.tenant)
     changed = {row for name, rows in (await content(own_services)).items() for row in rows ^ before[name]}
-    assert not [row for row in changed if row[0] == world.scope.org_id]
+    assert not [row for row in changed if row[0] == world.tenant.org_id]
 
 
 async def test_totals_are_exact_while_others_write_and_fold(own_services: Services) -> None:
@@ -186,16 +186,16 @@ async def test_totals_are_exact_while_others_write_and_fold(own_services: Servic
     tasks = [asyncio.create_task(write()), asyncio.create_task(write())]
     folding = asyncio.create_task(fold_on())
     for _ in range(25):
-        async for _ in rebuild_counters(own_services.database, world.scope, (AUDIT_COUNT, *COUNTS)):
+        async for _ in rebuild_counters(own_services.database, world.tenant, (AUDIT_COUNT, *COUNTS)):
             pass
     writing = False
     written = sum(await asyncio.gather(*tasks))
     await folding
     assert written > 10
     async with own_services.database.read() as reader:
-        assert await total(reader, world.scope, "attestations", trail.id) == written
-        events = await reader.value("SELECT count(*) FROM audit_events WHERE org_id = $1", world.scope.org_id)
-        assert await total(reader, world.scope, "audit", NOBODY) == events
+        assert await total(reader, world.tenant, "attestations", trail.id) == written
+        events = await reader.value("SELECT count(*) FROM audit_events WHERE org_id = $1", world.tenant.org_id)
+        assert await total(reader, world.tenant, "audit", NOBODY) == events
 
 
 async def test_a_recount_waits_for_nobody_and_nobody_waits_for_it(own_services: Services) -> None:
@@ -206,11 +206,11 @@ async def test_a_recount_waits_for_nobody_and_nobody_waits_for_it(own_services: 
             "INSERT INTO counter_deltas VALUES (gen_random_uuid(), $1, 'trails', $2, 1)", trail.org_id, trail.id
         )
         async with asyncio.timeout(5):
-            async for _ in rebuild_counters(own_services.database, world.scope, COUNTS):
+            async for _ in rebuild_counters(own_services.database, world.tenant, COUNTS):
                 pass
     async with own_services.database.read() as reader:
-        assert await total(reader, world.scope, "trails", trail.id) == 1, "what was not committed kept its delta"
-        assert await total(reader, world.scope, "trails", trail.flow_id) == 1
+        assert await total(reader, world.tenant, "trails", trail.id) == 1, "what was not committed kept its delta"
+        assert await total(reader, world.tenant, "trails", trail.flow_id) == 1
 
 
 async def test_a_total_larger_than_one_delta_is_written_in_slices(
@@ -221,12 +221,12 @@ async def test_a_total_larger_than_one_delta_is_written_in_slices(
     for _ in range(5):
         await world.trail(flow)
     monkeypatch.setattr("storage.rebuild._LARGEST_DELTA", 2)
-    async for _ in rebuild_counters(own_services.database, world.scope, COUNTS):
+    async for _ in rebuild_counters(own_services.database, world.tenant, COUNTS):
         pass
     async with own_services.database.read() as reader:
         slices = await reader.rows("SELECT d FROM counter_deltas WHERE parent_id = $1 ORDER BY d", flow.id)
         assert [row["d"] for row in slices] == [1, 2, 2]
-        assert await total(reader, world.scope, "trails", flow.id) == 5
+        assert await total(reader, world.tenant, "trails", flow.id) == 5
 
 
 async def test_reports_during_a_rebuild_of_heads_are_not_lost(own_services: Services) -> None:
@@ -239,14 +239,14 @@ async def test_reports_during_a_rebuild_of_heads_are_not_lost(own_services: Serv
 
     async def rebuild() -> None:
         while not reporting.done():
-            async for _ in rebuild_heads(own_services.database, world.scope):
+            async for _ in rebuild_heads(own_services.database, world.tenant):
                 pass
 
     reporting = asyncio.create_task(report())
     await asyncio.gather(reporting, rebuild())
     after = await content(own_services)
     assert len(after["heads"]) == 30
-    found = await run(own_services, world.scope)
+    found = await run(own_services, world.tenant)
     assert found["heads"].mended == 0, "the rebuild left nothing that the commands would have written otherwise"
 
 
@@ -255,12 +255,12 @@ async def test_tiles_across_their_width_verify_and_sealing_goes_on(own_services:
     world = await World.founded(own_services)
     trail = await world.trail(await world.flow())
     await world.attest(*[world.attestation(trail.id, "BUILD") for _ in range(600)])
-    org_id = world.scope.org_id
+    org_id = world.tenant.org_id
     async with own_services.database.transaction() as tx:
         await seal(tx, org_id, 10_000)
     before = await content(own_services)
     await sql(own_services, "UPDATE ledger_tiles SET hashes = substr(hashes, 1, 64)")
-    await run(own_services, world.scope)
+    await run(own_services, world.tenant)
     assert {row for row in (await content(own_services))["tiles"] if row[0] == org_id} == {
         row for row in before["tiles"] if row[0] == org_id
     }
@@ -284,15 +284,15 @@ async def test_tiles_across_their_width_verify_and_sealing_goes_on(own_services:
 async def test_tiles_of_a_damaged_ledger_are_not_rebuilt(own_services: Services, world: World, damage: str) -> None:
     async with own_services.database.transaction() as tx:
         await tx.execute("SET LOCAL trailgate.retention = 'on'")
-        assert await tx.execute(damage, world.scope.org_id) == 1
+        assert await tx.execute(damage, world.tenant.org_id) == 1
     before = await content(own_services)
     with pytest.raises(Conflict, match=r"Ledger entry 2 .*`trailgate verify`"):
-        await anext(rebuild_tiles(own_services.database, world.scope))
+        await anext(rebuild_tiles(own_services.database, world.tenant))
     assert await content(own_services) == before
 
 
 async def test_an_empty_organisation_rebuilds_to_nothing(own_services: Services) -> None:
-    nobody = Scope(uuid4(), "nobody")
+    nobody = Tenant(uuid4(), "nobody")
     assert await run(own_services, nobody) == dict.fromkeys(("heads", "edges", "tiles", "counters"), Progress(0, 0))
 
 
@@ -314,7 +314,7 @@ async def test_a_fold_that_is_always_first_ends_in_an_error_not_in_a_wrong_total
     disturbing = asyncio.create_task(disturb())
     try:
         with pytest.raises(asyncpg.SerializationError):
-            async for _ in rebuild_counters(own_services.database, world.scope, COUNTS[:1]):
+            async for _ in rebuild_counters(own_services.database, world.tenant, COUNTS[:1]):
                 pass
     finally:
         disturbing.cancel()

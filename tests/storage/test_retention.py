@@ -61,16 +61,16 @@ async def sent(world: World, count: int = 1, *, settled: bool = True) -> list[UU
     """Messages through the real outbox, with an attempt each."""
     async with world.services.database.transaction() as tx:
         destination = await destination_for(
-            tx, world.scope, "WEBHOOK", "https://receiver.example/x", "receiver.example"
+            tx, world.tenant, "WEBHOOK", "https://receiver.example/x", "receiver.example"
         )
         new = [NewMessage(destination, "WEBHOOK", "ATTESTATION_FAILED", f"s{n}", {}) for n in range(count)]
-        ids = await enqueue(tx, world.scope, new)
+        ids = await enqueue(tx, world.tenant, new)
         for message_id in ids:
             await tx.execute(
                 "INSERT INTO attempts (id, org_id, message_id, outcome, duration_ms, started_at) "
                 "VALUES ($1, $2, $3, 'SENT', 1, $4)",
                 tx.new_id(),
-                world.scope.org_id,
+                world.tenant.org_id,
                 message_id,
                 tx.now,
             )
@@ -173,7 +173,7 @@ async def put(world: World, table: str, moment: datetime, count: int) -> None:
             f"INSERT INTO {table} ({columns}) SELECT {values} FROM unnest($1::uuid[]) AS u(id) "
             "WHERE $2::uuid IS NOT NULL",
             rows,
-            world.scope.org_id,
+            world.tenant.org_id,
         )
 
 
@@ -213,7 +213,7 @@ async def test_what_waits_outside_of_all_months_stays(world: World) -> None:
             "INSERT INTO outbox (message_id, org_id, destination_id, subject, due_at, attempts) "
             "VALUES ($1, $2, $2, 's', now(), 0)",
             first,
-            world.scope.org_id,
+            world.tenant.org_id,
         )
     for kept in (BODIES, MESSAGES):
         await remove(world, kept, timedelta())
@@ -288,14 +288,16 @@ async def test_a_body_that_is_gone_can_come_again(world: World) -> None:
 
 async def notified(world: World, count: int, ahead: timedelta = timedelta()) -> None:
     async with later(world.services, ahead).database.transaction() as tx:
-        await notify(tx, world.scope, [NewNotification(f"n{n}", "", Severity.INFO) for n in range(count)])
+        await notify(tx, world.tenant, [NewNotification(f"n{n}", "", Severity.INFO) for n in range(count)])
 
 
 async def stream(world: World) -> tuple[int, int, list[int]]:
     """Its first and last number, and those that exist."""
     async with world.services.database.read() as reader:
-        row = await reader.row("SELECT first_n, last_n FROM notification_streams WHERE org_id = $1", world.scope.org_id)
-        rows = await reader.rows("SELECT n FROM notifications WHERE org_id = $1 ORDER BY n", world.scope.org_id)
+        row = await reader.row(
+            "SELECT first_n, last_n FROM notification_streams WHERE org_id = $1", world.tenant.org_id
+        )
+        rows = await reader.rows("SELECT n FROM notifications WHERE org_id = $1 ORDER BY n", world.tenant.org_id)
     assert row is not None
     return row["first_n"], row["last_n"], [one["n"] for one in rows]
 
@@ -306,7 +308,7 @@ async def forget_notifications(world: World, ahead: timedelta = timedelta(days=1
 
 async def unread(world: World, principal_id: UUID) -> int:
     async with world.services.database.read() as reader:
-        return await count_unread(reader, world.scope, principal_id)
+        return await count_unread(reader, world.tenant, principal_id)
 
 
 @pytest.mark.parametrize("batch", [1, 4, 5, 1000])
@@ -338,15 +340,15 @@ async def test_what_was_marked_as_read_goes_with_it(world: World) -> None:
     reader_id, other = world.actor.principal_id, UUID(int=7)
     async with world.services.database.transaction() as tx:
         for n in (2, 5, 8):
-            found = await tx.value("SELECT id FROM notifications WHERE org_id = $1 AND n = $2", world.scope.org_id, n)
-            await mark_read(tx, world.scope, reader_id, found)
-        await mark_all_read(tx, world.scope, other)
+            found = await tx.value("SELECT id FROM notifications WHERE org_id = $1 AND n = $2", world.tenant.org_id, n)
+            await mark_read(tx, world.tenant, reader_id, found)
+        await mark_all_read(tx, world.tenant, other)
     assert await unread(world, reader_id) == 7
     await forget_notifications(world)
     assert await stream(world) == (7, 10, [7, 8, 9, 10])
     assert await unread(world, reader_id) == 3
     assert await unread(world, other) == 0
-    marks = await value(world, "SELECT array_agg(n) FROM notification_reads WHERE org_id = $1", world.scope.org_id)
+    marks = await value(world, "SELECT array_agg(n) FROM notification_reads WHERE org_id = $1", world.tenant.org_id)
     assert marks == [8]
 
 

@@ -36,7 +36,7 @@ def test_the_same_secret_never_looks_the_same() -> None:
 async def test_a_stored_secret_comes_back_and_not_for_another_use(services: Services) -> None:
     world = await World.founded(services)
     async with services.database.transaction() as tx:
-        secret_id = await keep_secret(tx, world.scope, services.envelope, "hush", "this use")
+        secret_id = await keep_secret(tx, world.tenant, services.envelope, "hush", "this use")
         stored = await tx.row("SELECT * FROM secrets WHERE id = $1", secret_id)
         assert stored is not None
         assert b"hush" not in b"".join(value for value in stored.values() if isinstance(value, bytes))

@@ -3,31 +3,31 @@
 import json
 from dataclasses import dataclass
 from hashlib import sha1, sha256
-from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-from domain.audit import Actor
+from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
 from domain.facts.flows import Flow, NewFlow
 from domain.facts.trails import NewTrail, Trail
-from domain.facts.webhooks import WebhookConfig
+from domain.facts.webhook_configs import WebhookConfig
 from domain.notifications.rules import Channel, NewRule
 from domain.notifications.triggers import Severity, Trigger
 from storage.facts.commands.attestations import record_attestations
 from storage.facts.commands.flows import create_flow
 from storage.facts.commands.results import NewResult, add_results
 from storage.facts.commands.trails import open_trails
-from storage.facts.commands.webhooks import NewWebhookConfig, create_webhook_config
+from storage.facts.commands.webhook_configs import NewWebhookConfig, create_webhook_config
 from storage.identity.bootstrap import bootstrap
 from storage.identity.commands import NewOrganisation, NewPrincipal, create_organisation, create_principal
 from storage.inbox.commands import Arrival, Receipt, accept
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.notifications.commands.rules import Issued, create_rule
-from storage.scope import Scope
 from storage.services import Services
+from storage.tenant import Tenant
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).resolve().parents[1] / "fixtures" / "github"
+FIXTURES = ROOT / "tests" / "fixtures" / "github"
 SECRET = "a secret of the tests"
 
 
@@ -36,7 +36,7 @@ class World:
     """One organisation with an actor, and short ways to fill it."""
 
     services: Services
-    scope: Scope
+    tenant: Tenant
     actor: Actor
 
     @classmethod
@@ -48,19 +48,19 @@ class World:
         async with services.database.transaction() as tx:
             organisation = await create_organisation(tx, NewOrganisation(slug, slug), founder)
             new = NewPrincipal("user", f"admin-of-{slug}", "admin")
-            admin = await create_principal(tx, organisation.scope, new, founder)
-        return cls(services, organisation.scope, Actor(admin, region="test"))
+            admin = await create_principal(tx, organisation.tenant, new, founder)
+        return cls(services, organisation.tenant, Actor(admin, region="test"))
 
     async def flow(self, *required: str, **options: object) -> Flow:
         new = NewFlow(f"flow-{uuid4().hex[:8]}", required_types=required, tags={"team": "ä"}, **options)
         async with self.services.database.transaction() as tx:
-            return await create_flow(tx, self.scope, new, self.actor)
+            return await create_flow(tx, self.tenant, new, self.actor)
 
     async def trail(self, flow: Flow, **options: object) -> Trail:
         commit = sha1(uuid4().bytes).hexdigest()
         new = NewTrail(flow.id, self.actor, commit, "main", "Ada", "ada@example.org", **options)
         async with self.services.database.transaction() as tx:
-            [trail] = await open_trails(tx, self.scope, [new])
+            [trail] = await open_trails(tx, self.tenant, [new])
         return trail
 
     def attestation(self, trail_id: UUID, type_: str, status: str = "PASSED", **options: object) -> NewAttestation:
@@ -68,7 +68,7 @@ class World:
 
     async def attest(self, *new: NewAttestation) -> list[Attestation]:
         async with self.services.database.transaction() as tx:
-            return await record_attestations(tx, self.scope, new)
+            return await record_attestations(tx, self.tenant, new)
 
     async def judge(self, attestation: Attestation, status: str) -> UUID:
         """A second result of it, as a processor gives one; the answer is the result's id."""
@@ -76,7 +76,7 @@ class World:
             attestation.trail_id, attestation.id, ResultStatus(status), self.actor, details="{}", processor="junit"
         )
         async with self.services.database.transaction() as tx:
-            await add_results(tx, self.scope, [new])
+            await add_results(tx, self.tenant, [new])
             found: UUID = await tx.value(
                 "SELECT id FROM attestation_results WHERE attestation_id = $1 ORDER BY n DESC LIMIT 1", attestation.id
             )
@@ -86,7 +86,7 @@ class World:
         """In-app notifications, committed and not announced; the answer is how many were new."""
         new = [NewNotification(title, f"{title}, in full", severity, **options) for title in titles]
         async with self.services.database.transaction() as tx:
-            return await notify(tx, self.scope, new)
+            return await notify(tx, self.tenant, new)
 
     async def rule(self, channel: Channel = Channel.WEBHOOK, **options: Any) -> Issued:
         """A rule for failed attestations, by a webhook of its own unless told otherwise."""
@@ -94,12 +94,12 @@ class World:
         trigger = options.pop("trigger", Trigger.ATTESTATION_FAILED)
         new = NewRule(f"rule-{uuid4().hex[:8]}", trigger, channel, config, **options)
         async with self.services.database.transaction() as tx:
-            return await create_rule(tx, self.scope, new, self.services.envelope, self.actor)
+            return await create_rule(tx, self.tenant, new, self.services.envelope, self.actor)
 
     async def config(self, flow: Flow, source: str = "GITHUB") -> WebhookConfig:
         new = NewWebhookConfig(source, flow.id, SECRET)
         async with self.services.database.transaction() as tx:
-            return await create_webhook_config(tx, self.scope, new, self.services.envelope, self.actor)
+            return await create_webhook_config(tx, self.tenant, new, self.services.envelope, self.actor)
 
     def arrival(self, config: WebhookConfig, delivery_id: str, commit: str | None = None, **options: object) -> Arrival:
         """A workflow run that passed, on a commit of its own unless one is given."""
@@ -107,7 +107,7 @@ class World:
         payload["workflow_run"]["head_sha"] = commit or sha1(delivery_id.encode()).hexdigest()
         body = options.pop("body", None) or json.dumps(payload).encode()
         headers = {"content-type": "application/json"}
-        source, org = config.source, self.scope.org_id
+        source, org = config.source, self.tenant.org_id
         return Arrival(org, config.id, source, delivery_id, "workflow_run", headers, body, sha256(body).digest())
 
     async def deliver(self, *arrivals: Arrival) -> list[Receipt | None]:

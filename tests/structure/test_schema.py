@@ -2,8 +2,8 @@
 
 import pytest
 
-from domain.audit import V1_NAMES, AuditName
-from domain.records import EVENT_COLUMNS
+from domain.audit.events import V1_NAMES, AuditName
+from domain.audit.records import EVENT_COLUMNS
 from storage.database import Reader
 from storage.migrations import differences, migrate
 from storage.registry import METADATA, RECORDS

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from domain.facts.trails import TrailStatus
-from domain.facts.webhooks import WebhookConfig
+from domain.facts.webhook_configs import WebhookConfig
 from storage.facts.queries.attestations import list_attestations
 from storage.facts.queries.trails import get_trail, list_trails
 from storage.inbox.commands import Arrival, Done, LostLease, claim, finish, replay
@@ -24,12 +24,12 @@ from workers.drain import drain, drain_batch
 async def settled(world: World, receipt_id: UUID) -> DeliveryRow:
     await drain(world.services)
     async with world.services.database.read() as reader:
-        return await get_delivery(reader, world.scope, receipt_id)
+        return await get_delivery(reader, world.tenant, receipt_id)
 
 
 def generic(world: World, config: WebhookConfig, **fields: object) -> Arrival:
     body = json.dumps(fields).encode()
-    return Arrival(world.scope.org_id, config.id, "GENERIC", uuid4().hex, None, {}, body, sha256(body).digest())
+    return Arrival(world.tenant.org_id, config.id, "GENERIC", uuid4().hex, None, {}, body, sha256(body).digest())
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ async def test_a_run_that_passed_becomes_a_compliant_trail(world: World) -> None
     assert (delivery.status, delivery.event_type) == ("SUCCESS", "build.succeeded")
     assert delivery.trail_id is not None
     async with world.services.database.read() as reader:
-        trail = await get_trail(reader, world.scope, delivery.trail_id)
-        page = await list_attestations(reader, world.scope, delivery.trail_id, Window(10))
+        trail = await get_trail(reader, world.tenant, delivery.trail_id)
+        page = await list_attestations(reader, world.tenant, delivery.trail_id, Window(10))
     assert trail.status == TrailStatus.COMPLIANT
     assert trail.flow_id == flow.id
     [attestation] = page.items
@@ -61,7 +61,7 @@ async def test_one_trail_for_all_that_is_said_of_a_commit(world: World) -> None:
     receipts = await world.deliver(*arrivals)
     await drain(world.services)
     async with world.services.database.read() as reader:
-        trails = {(await get_delivery(reader, world.scope, receipt.id)).trail_id for receipt in receipts}
+        trails = {(await get_delivery(reader, world.tenant, receipt.id)).trail_id for receipt in receipts}
     assert len(trails) == 1
 
 
@@ -80,9 +80,9 @@ async def test_two_drains_at_once_open_one_trail_and_record_each_delivery_once(w
     services = replace(world.services, settings=world.services.settings.model_copy(update={"drain_batch": 7}))
     await asyncio.gather(drain(services), drain(services), drain(services))
     async with world.services.database.read() as reader:
-        page = await list_trails(reader, world.scope, Window(100), flow_id=flow.id)
-        statuses = {(await get_delivery(reader, world.scope, receipt.id)).status for receipt in receipts}
-        counted = await reader.value("SELECT count(*) FROM attestations WHERE org_id = $1", world.scope.org_id)
+        page = await list_trails(reader, world.tenant, Window(100), flow_id=flow.id)
+        statuses = {(await get_delivery(reader, world.tenant, receipt.id)).status for receipt in receipts}
+        counted = await reader.value("SELECT count(*) FROM attestations WHERE org_id = $1", world.tenant.org_id)
     assert page.total == 3
     assert statuses == {"SUCCESS"}
     assert counted == 60
@@ -105,7 +105,7 @@ async def test_a_poisonous_delivery_dies_alone_and_its_redelivery_brings_it_back
     receipts = await world.deliver(world.arrival(config, "good-1"), bad, world.arrival(config, "good-2"))
     await drain(world.services)
     async with world.services.database.read() as reader:
-        found = [await get_delivery(reader, world.scope, receipt.id) for receipt in receipts]
+        found = [await get_delivery(reader, world.tenant, receipt.id) for receipt in receipts]
         dead = await dead_letters(reader, 10)
     assert [one.status for one in found] == ["SUCCESS", "FAILED", "SUCCESS"]
     assert found[1].status_message
@@ -128,7 +128,7 @@ async def test_a_dead_letter_is_replayed_after_its_cause_is_mended(world: World)
     async with world.services.database.transaction() as tx:
         await tx.execute("UPDATE flows SET archived_at = NULL WHERE id = $1", flow.id)
         assert await replay(tx, None, [receipt.id]) == 1
-        assert await replay(tx, world.scope, None) == 0
+        assert await replay(tx, world.tenant, None) == 0
     assert (await settled(world, receipt.id)).status == "SUCCESS"
 
 
@@ -140,7 +140,7 @@ async def test_a_generic_event_reports_on_the_trail_it_names(world: World) -> No
     delivery = await settled(world, receipt.id)
     assert delivery.trail_id == trail.id
     async with world.services.database.read() as reader:
-        assert (await get_trail(reader, world.scope, trail.id)).status == TrailStatus.NON_COMPLIANT
+        assert (await get_trail(reader, world.tenant, trail.id)).status == TrailStatus.NON_COMPLIANT
 
 
 async def test_a_trail_of_another_flow_is_not_reported_on(world: World) -> None:
@@ -152,7 +152,7 @@ async def test_a_trail_of_another_flow_is_not_reported_on(world: World) -> None:
     assert delivery.status_message is not None
     assert "trailId" in delivery.status_message
     async with world.services.database.read() as reader:
-        assert (await get_trail(reader, world.scope, elsewhere.id)).status == TrailStatus.PENDING
+        assert (await get_trail(reader, world.tenant, elsewhere.id)).status == TrailStatus.PENDING
 
 
 async def test_who_approved_and_who_deployed_is_written_on_the_trail(world: World) -> None:
@@ -166,7 +166,7 @@ async def test_who_approved_and_who_deployed_is_written_on_the_trail(world: Worl
     await world.deliver(*events)
     await drain(world.services)
     async with world.services.database.read() as reader:
-        changed = await get_trail(reader, world.scope, trail.id)
+        changed = await get_trail(reader, world.tenant, trail.id)
         told = await reader.value(
             "SELECT count(*) FROM audit_events WHERE record_id = $1 AND name = 'trail.updated'", trail.id
         )
@@ -204,7 +204,7 @@ async def test_a_full_organisation_does_not_keep_another_waiting(world: World) -
     [receipt] = await other.deliver(other.arrival(quiet, "q"))
     await drain_batch(world.services)
     async with world.services.database.read() as reader:
-        assert (await get_delivery(reader, other.scope, receipt.id)).status == "SUCCESS"
+        assert (await get_delivery(reader, other.tenant, receipt.id)).status == "SUCCESS"
         assert (await backlog(reader)).waiting > 0
 
 
@@ -222,7 +222,7 @@ async def test_an_abbreviated_commit_and_the_whole_of_it_are_one_trail(
         await world.deliver(*batch)
         await drain(world.services)
     async with world.services.database.read() as reader:
-        assert len((await list_trails(reader, world.scope, Window(10))).items) == 1
+        assert len((await list_trails(reader, world.tenant, Window(10))).items) == 1
 
 
 async def test_texts_that_begin_alike_are_no_abbreviations(world: World) -> None:
@@ -232,4 +232,4 @@ async def test_texts_that_begin_alike_are_no_abbreviations(world: World) -> None
     )
     await drain(world.services)
     async with world.services.database.read() as reader:
-        assert len((await list_trails(reader, world.scope, Window(10))).items) == 2
+        assert len((await list_trails(reader, world.tenant, Window(10))).items) == 2

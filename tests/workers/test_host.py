@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from storage.schedule.doorbell import Job, nudge
+from storage.schedule.wakeups import Job, nudge
 from storage.services import Services
 from workers.host import Host
 

@@ -67,7 +67,7 @@ async def notifications(world: World) -> list[Row]:
     async with world.services.database.read() as reader:
         return await reader.rows(
             "SELECT title, message, severity, entity_type FROM notifications WHERE org_id = $1 ORDER BY n",
-            world.scope.org_id,
+            world.tenant.org_id,
         )
 
 

@@ -80,7 +80,7 @@ async def test_a_hundred_thousand_messages_for_a_dead_destination_harm_nobody(
             for n in range(5000)
         ]
         async with turned.database.transaction() as tx:
-            await enqueue(tx, world.scope, new)
+            await enqueue(tx, world.tenant, new)
     async with Relay.opened(turned) as relay, receiving() as alive:
         await relay(turned)  # whatever is made once is made now
         await listened(world, alive)

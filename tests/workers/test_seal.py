@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from domain.ledger import GENESIS, entry_hash
+from domain.audit.ledger import GENESIS, entry_hash
 from storage.keys import signature_holds
 from storage.ledger.chain import verify_chain
 from storage.ledger.published import END, checkpoint_file, publish, published_size, read_published
@@ -26,9 +26,9 @@ async def test_entries_chain_from_sixty_four_zeros_on(world: World) -> None:
     await world.trail(await world.flow())
     await seal_and_sign(world.services)
     async with world.services.database.read() as reader:
-        entries = await list_entries(reader, world.scope, after=0, size=100)
-        assert await waiting(reader, world.scope) == 0
-        assert await ledger_size(reader, world.scope) == len(entries)
+        entries = await list_entries(reader, world.tenant, after=0, size=100)
+        assert await waiting(reader, world.tenant) == 0
+        assert await ledger_size(reader, world.tenant) == len(entries)
     previous = GENESIS
     for number, entry in enumerate(entries, start=1):
         assert entry.seq == number
@@ -47,8 +47,8 @@ async def test_ten_at_once_make_one_chain_without_a_gap(world: World) -> None:
     await asyncio.gather(*(report() for _ in range(10)))
     await seal_and_sign(world.services)
     async with world.services.database.read() as reader:
-        verdict = await verify_chain(reader, world.scope, None, None)
-        size = await ledger_size(reader, world.scope)
+        verdict = await verify_chain(reader, world.tenant, None, None)
+        size = await ledger_size(reader, world.tenant)
     assert (verdict.broken_at, verdict.checked) == (None, size)
 
 
@@ -58,12 +58,12 @@ async def test_a_checkpoint_covers_all_and_stands_outside(world: World) -> None:
     await world.flow()
     await seal_and_sign(world.services)
     async with world.services.database.read() as reader:
-        stored = await latest_checkpoint(reader, world.scope)
-        size = await ledger_size(reader, world.scope)
+        stored = await latest_checkpoint(reader, world.tenant)
+        size = await ledger_size(reader, world.tenant)
         assert await unsigned_ledgers(reader) == []
     assert stored is not None
     assert stored.signed.checkpoint.size == size
-    path = checkpoint_file(world.services.settings.checkpoints, world.scope.org_id)
+    path = checkpoint_file(world.services.settings.checkpoints, world.tenant.org_id)
     published = read_published(path.read_text())
     assert [signed.checkpoint.size for signed in published][-1] == size
     assert len(published) == 2
@@ -74,7 +74,7 @@ async def test_a_checkpoint_covers_all_and_stands_outside(world: World) -> None:
 async def test_a_note_that_was_cut_short_is_replaced(world: World) -> None:
     await world.flow()
     await seal_and_sign(world.services)
-    path = checkpoint_file(world.services.settings.checkpoints, world.scope.org_id)
+    path = checkpoint_file(world.services.settings.checkpoints, world.tenant.org_id)
     whole = path.read_text()
     path.write_text(whole + "trailgate/half a no")
     assert published_size(path) == read_published(whole)[-1].checkpoint.size
@@ -99,8 +99,8 @@ async def test_an_unwritable_place_is_no_reason_to_stop_sealing(own_services: Se
     world = await World.founded(services)
     await asyncio.wait_for(seal_and_sign(services), 20)
     async with services.database.read() as reader:
-        assert await waiting(reader, world.scope) == 0
-        assert await latest_checkpoint(reader, world.scope) is not None
+        assert await waiting(reader, world.tenant) == 0
+        assert await latest_checkpoint(reader, world.tenant) is not None
 
 
 async def test_sweeps_are_harmless_however_often(world: World) -> None:

@@ -23,8 +23,8 @@ from storage.services import Services
 from tests.storage.shifted import later
 from tests.storage.world import World
 from tests.workers.fake_github import TOKEN, FakeGitHub, fake_github
-from workers import reconcile as reconciling
 from workers import sweeps
+from workers.facts import reconciliation as reconciling
 from workers.metrics import SWEEP_FAILURES
 from workers.sweeps import REQUESTS_KEPT, SWEEPS, remove_old, run_sweep, sweep
 
@@ -58,17 +58,17 @@ async def make_work(world: World, github: FakeGitHub) -> None:
     long_ago = later(services, -A_YEAR).database
     async with long_ago.transaction() as tx:
         await ensure_partitions(tx)
-        await notify(tx, world.scope, [NewNotification("old", "", Severity.INFO)])
-        destination = await destination_for(tx, world.scope, "WEBHOOK", "https://r.example", "r.example")
-        [message] = await enqueue(tx, world.scope, [NewMessage(destination, "WEBHOOK", "E", "s", {})])
+        await notify(tx, world.tenant, [NewNotification("old", "", Severity.INFO)])
+        destination = await destination_for(tx, world.tenant, "WEBHOOK", "https://r.example", "r.example")
+        [message] = await enqueue(tx, world.tenant, [NewMessage(destination, "WEBHOOK", "E", "s", {})])
         await tx.execute("DELETE FROM outbox WHERE message_id = $1", message)
         await tx.execute("UPDATE messages SET id = $2 WHERE id = $1", message, first_id_at(tx.now))
         await tx.execute(
-            "INSERT INTO redelivery_requests VALUES ($1, 'old', $2, 1, $3)", config.id, world.scope.org_id, tx.now
+            "INSERT INTO redelivery_requests VALUES ($1, 'old', $2, 1, $3)", config.id, world.tenant.org_id, tx.now
         )
     async with services.database.transaction() as tx:
         new = NewReconciliation(config.id, github.hook_url, TOKEN)
-        await set_reconciliation(tx, world.scope, new, services.envelope, world.actor)
+        await set_reconciliation(tx, world.tenant, new, services.envelope, world.actor)
 
 
 async def contents(world: World) -> dict[str, Any]:
@@ -186,7 +186,7 @@ async def test_requests_are_forgotten_after_a_week(busy: World) -> None:
         for name, age in (("young", REQUESTS_KEPT - timedelta(minutes=1)), ("over", REQUESTS_KEPT)):
             await tx.execute(
                 "INSERT INTO redelivery_requests VALUES ($1, $2, $1, $3, $4)",
-                busy.scope.org_id,
+                busy.tenant.org_id,
                 name,
                 MOST_TIMES,
                 now - age,

@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview, Reply
-from api.facts.organisation import check_org_slug
 from api.facts.schemas.artifacts import ArtifactIn, ArtifactOut, ArtifactsQuery
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
-from api.facts.schemas.paging import ListQuery, list_headers
+from api.http.calls import Call, Preview, Reply
+from api.http.dry_runs import DryRun, WouldCreate, created
+from api.http.organisation import check_org_slug
+from api.http.paging import ListQuery, list_headers
 from storage.facts.commands import artifacts as commands
 from storage.facts.queries import artifacts as queries
 
@@ -21,9 +20,9 @@ async def report_artifact(
     """
     check_org_slug(call, body.org_slug)
     caller = call.caller
-    new = body.artifact(trail_id, actor_of(call.request, caller, call.request_id))
+    new = body.artifact(trail_id, call.actor)
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        [report] = await commands.record_artifacts(tx, scope_of(caller), [new])
+        [report] = await commands.record_artifacts(tx, call.tenant, [new])
     return created(ArtifactOut.of(report, caller.org_slug), dry_run=dry_run)
 
 
@@ -31,7 +30,7 @@ async def list_trail_artifacts(call: Call, trail_id: UUID, query: ListQuery) -> 
     """List the artifacts of a trail, oldest first."""
     caller = call.caller
     async with call.services.database.read() as reader:
-        page = await queries.list_trail_artifacts(reader, scope_of(caller), trail_id, query.window())
+        page = await queries.list_trail_artifacts(reader, call.tenant, trail_id, query.window())
     items = [ArtifactOut.of(report, caller.org_slug) for report in page.items]
     return Reply(items, headers=list_headers(call.request, page))
 
@@ -44,7 +43,7 @@ async def list_artifacts(call: Call, query: ArtifactsQuery) -> Reply[list[Artifa
     caller = call.caller
     async with call.services.database.read() as reader:
         page = await queries.list_artifacts(
-            reader, scope_of(caller), query.sha256, query.window(), flow_id=query.flow_id, name=query.name
+            reader, call.tenant, query.sha256, query.window(), flow_id=query.flow_id, name=query.name
         )
     items = [ArtifactOut.of(report, caller.org_slug) for report in page.items]
     return Reply(items, headers=list_headers(call.request, page))

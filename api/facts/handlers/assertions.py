@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview, Reply
+from api.facts.grouped import ASSERTIONS
 from api.facts.schemas.assertions import AssertIn, AssertionOut
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
-from api.facts.schemas.paging import list_headers
 from api.facts.schemas.verdicts import RecomputationOut, VerdictOut, VerdictsQuery
-from api.writers import WRITERS
+from api.http.calls import Call, Preview, Reply
+from api.http.dry_runs import DryRun, WouldCreate, created
+from api.http.paging import list_headers
 from storage.facts.queries import verdicts as queries
 
 
@@ -20,10 +19,8 @@ async def assert_compliance(
     Answered with 200 either way. Judged by the flow as it is now and the newest report of the artifact in the flow; the
     verdict is kept with all it was found from, and audited.
     """
-    caller = call.caller
-    assertion = body.assertion(actor_of(call.request, caller, call.request_id))
-    writer = call.request.app[WRITERS].assertions
-    decision = await writer.run(call, scope_of(caller), assertion, dry_run=dry_run)
+    assertion = body.assertion(call.actor)
+    decision = await call.request.app[ASSERTIONS].run(call, assertion, dry_run=dry_run)
     return created(AssertionOut.of(decision, body.sha256_digest), dry_run=dry_run)
 
 
@@ -34,7 +31,7 @@ async def list_verdicts(call: Call, query: VerdictsQuery) -> Reply[list[VerdictO
     """
     async with call.services.database.read() as reader:
         page = await queries.list_verdicts(
-            reader, scope_of(call.caller), query.window(), flow_id=query.flow_id, digest=query.sha256_digest
+            reader, call.tenant, query.window(), flow_id=query.flow_id, digest=query.sha256_digest
         )
     return Reply([VerdictOut.of(verdict) for verdict in page.items], headers=list_headers(call.request, page))
 
@@ -42,7 +39,7 @@ async def list_verdicts(call: Call, query: VerdictsQuery) -> Reply[list[VerdictO
 async def get_verdict(call: Call, verdict_id: UUID) -> VerdictOut:
     """Read one verdict with its inputs."""
     async with call.services.database.read() as reader:
-        return VerdictOut.of(await queries.get_verdict(reader, scope_of(call.caller), verdict_id))
+        return VerdictOut.of(await queries.get_verdict(reader, call.tenant, verdict_id))
 
 
 async def recompute_verdict(call: Call, verdict_id: UUID) -> RecomputationOut:
@@ -51,7 +48,7 @@ async def recompute_verdict(call: Call, verdict_id: UUID) -> RecomputationOut:
     The evaluator of today, the flow version, the trail and the results of then: whatever differs is named. Nothing is
     stored.
     """
-    scope = scope_of(call.caller)
+    tenant = call.tenant
     async with call.services.database.snapshot() as reader:
-        verdict = await queries.get_verdict(reader, scope, verdict_id)
-        return RecomputationOut.of(verdict, await queries.recompute(reader, scope, verdict))
+        verdict = await queries.get_verdict(reader, tenant, verdict_id)
+        return RecomputationOut.of(verdict, await queries.recompute(reader, tenant, verdict))

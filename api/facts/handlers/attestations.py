@@ -2,13 +2,12 @@
 
 from uuid import UUID
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview, Reply
-from api.facts.organisation import check_org_slug
+from api.facts.grouped import ATTESTATIONS
 from api.facts.schemas.attestations import AttestationIn, AttestationOfTrailIn, AttestationOut, AttestationsQuery
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
-from api.facts.schemas.paging import PageOut, list_headers, page_out
-from api.writers import WRITERS
+from api.http.calls import Call, Preview, Reply
+from api.http.dry_runs import DryRun, WouldCreate, created
+from api.http.organisation import check_org_slug
+from api.http.paging import PageOut, list_headers, page_out
 from storage.facts.queries import attestations as queries
 
 
@@ -37,9 +36,8 @@ async def _record(
 ) -> AttestationOut | Preview[WouldCreate[AttestationOut]]:
     check_org_slug(call, body.org_slug)
     caller = call.caller
-    new = body.attestation(trail_id, actor_of(call.request, caller, call.request_id))
-    writer = call.request.app[WRITERS].attestations
-    attestation = await writer.run(call, scope_of(caller), new, dry_run=dry_run)
+    new = body.attestation(trail_id, call.actor)
+    attestation = await call.request.app[ATTESTATIONS].run(call, new, dry_run=dry_run)
     return created(AttestationOut.of(attestation, caller.org_slug), dry_run=dry_run)
 
 
@@ -50,7 +48,7 @@ async def list_attestations(call: Call, trail_id: UUID, query: AttestationsQuery
     """
     caller = call.caller
     async with call.services.database.read() as reader:
-        page = await queries.list_attestations(reader, scope_of(caller), trail_id, query.window(), query.filters())
+        page = await queries.list_attestations(reader, call.tenant, trail_id, query.window(), query.filters())
     body = page_out(page, lambda attestation: AttestationOut.of(attestation, caller.org_slug))
     return Reply(body, headers=list_headers(call.request, page))
 
@@ -59,5 +57,5 @@ async def get_attestation(call: Call, trail_id: UUID, attestation_id: UUID) -> A
     """Read one attestation of a trail with its newest result."""
     caller = call.caller
     async with call.services.database.read() as reader:
-        attestation = await queries.get_attestation(reader, scope_of(caller), trail_id, attestation_id)
+        attestation = await queries.get_attestation(reader, call.tenant, trail_id, attestation_id)
     return AttestationOut.of(attestation, caller.org_slug)

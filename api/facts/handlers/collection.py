@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview, Reply
 from api.facts.schemas.collection import (
     CollectedIn,
     CollectedOut,
@@ -14,8 +12,9 @@ from api.facts.schemas.collection import (
     GapsOut,
     GapsQuery,
 )
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
-from api.facts.schemas.paging import MAX_SIZE, list_headers
+from api.http.calls import Call, Preview, Reply
+from api.http.dry_runs import DryRun, WouldCreate, created
+from api.http.paging import MAX_SIZE, list_headers
 from domain.facts.attestations import Attestation
 from storage.database import Transaction
 from storage.facts.commands.attestations import record_attestations
@@ -42,12 +41,12 @@ async def collect_evidence(
 
 async def _recorded(call: Call, tx: Transaction, items: dict[int, CollectedIn]) -> dict[int, Attestation]:
     """What was recorded of the items whose trail is there."""
-    scope, actor = scope_of(call.caller), actor_of(call.request, call.caller, call.request_id)
-    known = await flows_of_trails(tx, scope, [item.trail_id for item in items.values()])
+    tenant, actor = call.tenant, call.actor
+    known = await flows_of_trails(tx, tenant, [item.trail_id for item in items.values()])
     good = {index: item.attestation(actor) for index, item in items.items() if item.trail_id in known}
     if not good:
         return {}
-    return dict(zip(good, await record_attestations(tx, scope, list(good.values())), strict=True))
+    return dict(zip(good, await record_attestations(tx, tenant, list(good.values())), strict=True))
 
 
 async def get_evidence_summary(call: Call, trail_id: UUID) -> EvidenceSummaryOut:
@@ -55,10 +54,10 @@ async def get_evidence_summary(call: Call, trail_id: UUID) -> EvidenceSummaryOut
 
     Complete means that every requirement of its flow version or template has PASSED.
     """
-    scope = scope_of(call.caller)
+    tenant = call.tenant
     async with call.services.database.snapshot() as reader:
-        evidence = await queries.evidence_of_trail(reader, scope, trail_id)
-        coverage = await list_coverage(reader, scope, trail_id, Window(MAX_SIZE, descending=True))
+        evidence = await queries.evidence_of_trail(reader, tenant, trail_id)
+        coverage = await list_coverage(reader, tenant, trail_id, Window(MAX_SIZE, descending=True))
     return EvidenceSummaryOut.of(trail_id, evidence, coverage.items[::-1])
 
 
@@ -69,6 +68,6 @@ async def list_evidence_gaps(call: Call, query: GapsQuery) -> Reply[GapsOut]:
     follow Link.
     """
     async with call.services.database.read() as reader:
-        page = await queries.list_gaps(reader, scope_of(call.caller), query.window(), flow_id=query.flow_id)
+        page = await queries.list_gaps(reader, call.tenant, query.window(), flow_id=query.flow_id)
     body = GapsOut(gaps=[GapOut.of(gap) for gap in page.items], total_trails_with_gaps=page.total)
     return Reply(body, headers=list_headers(call.request, page))

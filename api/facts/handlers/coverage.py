@@ -2,12 +2,11 @@
 
 from uuid import UUID
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview, Reply
+from api.facts.grouped import ATTESTATIONS
 from api.facts.schemas.coverage import CoverageIn, CoverageOut
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
-from api.facts.schemas.paging import ListQuery, list_headers
-from api.writers import WRITERS
+from api.http.calls import Call, Preview, Reply
+from api.http.dry_runs import DryRun, WouldCreate, created
+from api.http.paging import ListQuery, list_headers
 from storage.facts.queries.coverage import list_coverage as coverage_of
 
 
@@ -18,14 +17,13 @@ async def report_coverage(
 
     It is kept as an attestation of type `test-coverage`: PASSED without a minimum, else when every metric reaches it.
     """
-    new = body.attestation(trail_id, actor_of(call.request, call.caller, call.request_id))
-    writer = call.request.app[WRITERS].attestations
-    attestation = await writer.run(call, scope_of(call.caller), new, dry_run=dry_run)
+    new = body.attestation(trail_id, call.actor)
+    attestation = await call.request.app[ATTESTATIONS].run(call, new, dry_run=dry_run)
     return created(CoverageOut.of(attestation), dry_run=dry_run)
 
 
 async def list_coverage(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[CoverageOut]]:
     """List the coverage reported on a trail, oldest first."""
     async with call.services.database.read() as reader:
-        page = await coverage_of(reader, scope_of(call.caller), trail_id, query.window())
+        page = await coverage_of(reader, call.tenant, trail_id, query.window())
     return Reply([CoverageOut.of(report) for report in page.items], headers=list_headers(call.request, page))

@@ -6,11 +6,7 @@ from uuid import UUID
 import structlog
 from aiohttp import web
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview, Reply
-from api.downloads import Download, send
-from api.evidence_reading import READERS
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
+from api.facts.evidence_reading import READERS
 from api.facts.schemas.evidence import (
     DeclaredDigest,
     EvidenceForm,
@@ -18,13 +14,16 @@ from api.facts.schemas.evidence import (
     EvidenceVerificationOut,
     ReferenceIn,
 )
-from api.facts.schemas.paging import ListQuery, list_headers
-from domain.audit import Actor
+from api.http.calls import Call, Preview, Reply
+from api.http.downloads import Download, send
+from api.http.dry_runs import DryRun, WouldCreate, created
+from api.http.paging import ListQuery, list_headers
+from domain.audit.events import Actor
 from domain.errors import Invalid
 from domain.facts.attestations import ResultStatus
 from domain.facts.digests import normalise_digest
 from domain.facts.evidence import Evidence
-from integrations.readings import Reading
+from integrations.formats.parsed import Reading
 from storage.blobs.store import Rehearsal
 from storage.facts.commands.evidence import attach_file, attach_reference, note_access
 from storage.facts.commands.results import NewResult, add_results
@@ -55,7 +54,7 @@ async def add_evidence(
     if form is None and body is None:
         raise Invalid("Send a multipart form whose part `file` is the evidence, or JSON with an externalUrl.")
     async with call.services.database.read() as reader:
-        target = await queries.find_target(reader, scope_of(call.caller), attestation_id, trail_id)
+        target = await queries.find_target(reader, call.tenant, attestation_id, trail_id)
     if form is not None:
         return await _upload(call, target, form, declared, dry_run=dry_run)
     assert body is not None  # noqa: S101 - one of the two is there
@@ -70,7 +69,7 @@ async def add_attestation_evidence(
     As a multipart form with the part `file`, or with the file as the whole body, whatever its media type says of it.
     """
     async with call.services.database.read() as reader:
-        target = await queries.find_target(reader, scope_of(call.caller), attestation_id)
+        target = await queries.find_target(reader, call.tenant, attestation_id)
     return await _upload(call, target, form, declared, dry_run=dry_run)
 
 
@@ -79,15 +78,15 @@ async def _upload(
 ) -> EvidenceOut | Preview[WouldCreate[EvidenceOut]]:
     """The file is read before the transaction: that may take half a minute."""
     form.check(declared)
-    services, staged, scope = call.services, form.file.path, scope_of(call.caller)
-    actor = actor_of(call.request, call.caller, call.request_id)
+    services, staged, tenant = call.services, form.file.path, call.tenant
+    actor = call.actor
     reading = await call.request.app[READERS].read(target.type, form.file)
     blobs = Rehearsal() if dry_run else services.blobs
     most = services.settings.evidence_max_files
     async with services.database.transaction(dry_run=dry_run) as tx:
-        evidence = await attach_file(tx, scope, form.evidence(target, actor), staged, blobs, most=most)
+        evidence = await attach_file(tx, tenant, form.evidence(target, actor), staged, blobs, most=most)
         if reading is not None:
-            await add_results(tx, scope, [_result(target, evidence, reading, actor)])
+            await add_results(tx, tenant, [_result(target, evidence, reading, actor)])
     return created(EvidenceOut.of(evidence), dry_run=dry_run)
 
 
@@ -107,17 +106,17 @@ def _result(target: Target, evidence: Evidence, reading: Reading, actor: Actor) 
 async def _refer(
     call: Call, target: Target, body: ReferenceIn, *, dry_run: bool
 ) -> EvidenceOut | Preview[WouldCreate[EvidenceOut]]:
-    new = body.evidence(target, actor_of(call.request, call.caller, call.request_id))
+    new = body.evidence(target, call.actor)
     most = call.services.settings.evidence_max_files
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        evidence = await attach_reference(tx, scope_of(call.caller), new, most=most)
+        evidence = await attach_reference(tx, call.tenant, new, most=most)
     return created(EvidenceOut.of(evidence), dry_run=dry_run)
 
 
 async def list_trail_evidence(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[EvidenceOut]]:
     """List the evidence of a trail, oldest first."""
     async with call.services.database.read() as reader:
-        page = await queries.list_trail_evidence(reader, scope_of(call.caller), trail_id, query.window())
+        page = await queries.list_trail_evidence(reader, call.tenant, trail_id, query.window())
     return _listed(call, page)
 
 
@@ -136,10 +135,10 @@ async def list_trail_attestation_evidence(
 async def _of_attestation(
     call: Call, query: ListQuery, attestation_id: UUID, trail_id: UUID | None = None
 ) -> Page[Evidence]:
-    scope = scope_of(call.caller)
+    tenant = call.tenant
     async with call.services.database.read() as reader:
-        target = await queries.find_target(reader, scope, attestation_id, trail_id)
-        return await queries.list_attestation_evidence(reader, scope, target, query.window())
+        target = await queries.find_target(reader, tenant, attestation_id, trail_id)
+        return await queries.list_attestation_evidence(reader, tenant, target, query.window())
 
 
 def _listed(call: Call, page: Page[Evidence]) -> Reply[list[EvidenceOut]]:
@@ -154,15 +153,15 @@ async def download_evidence(call: Call, sha256: str) -> web.StreamResponse:
     included, never with a redirect to an address that somebody else chose. Every download is audited.
     """
     async with call.services.database.read() as reader:
-        evidence = await queries.find_by_digest(reader, scope_of(call.caller), normalise_digest(sha256))
+        evidence = await queries.find_by_digest(reader, call.tenant, normalise_digest(sha256))
     if evidence.external_url is not None:
         text = EvidenceOut.of(evidence).model_dump_json(by_alias=True)
         return web.Response(text=text, content_type="application/json")
 
     async def given(part: str | None) -> None:
-        actor = actor_of(call.request, call.caller, call.request_id)
+        actor = call.actor
         async with call.services.database.transaction() as tx:
-            await note_access(tx, scope_of(call.caller), evidence, actor, part=part)
+            await note_access(tx, call.tenant, evidence, actor, part=part)
 
     download = Download(evidence.digest, evidence.size, evidence.name, evidence.media_type)
     return await send(call.request, call.services.blobs, download, given)
@@ -174,7 +173,7 @@ async def verify_evidence(call: Call, evidence_id: UUID) -> EvidenceVerification
     Its content is read to the end and hashed anew. Evidence that is kept elsewhere cannot be verified here.
     """
     async with call.services.database.read() as reader:
-        evidence = await queries.get_evidence(reader, scope_of(call.caller), evidence_id)
+        evidence = await queries.get_evidence(reader, call.tenant, evidence_id)
     kept = evidence.external_url is None
     found = await call.services.blobs.measure(evidence.digest) if kept else None
     result = EvidenceVerificationOut.of(evidence, found, call.services.clock.now())

@@ -4,23 +4,20 @@ from uuid import UUID
 
 from aiohttp import web
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview, Reply
-from api.facts.organisation import check_org_slug
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, WouldDelete, WouldUpdate, created, deleted, updated
 from api.facts.schemas.flows import (
     FlowChangeIn,
     FlowIn,
     FlowOut,
     FlowsQuery,
-    IfMatch,
     TemplateOut,
-    etag,
-    expected_versions,
-    prefers_json,
 )
-from api.facts.schemas.paging import list_headers
 from api.facts.templates import compiled_template
+from api.http.accept import prefers
+from api.http.calls import Call, Preview, Reply
+from api.http.dry_runs import DryRun, WouldCreate, WouldDelete, WouldUpdate, created, deleted, updated
+from api.http.organisation import check_org_slug
+from api.http.paging import list_headers
+from api.http.versions import IfMatch, etag, expected_versions
 from domain.facts.templates import written_template
 from storage.facts.commands import flows as commands
 from storage.facts.queries import flows as queries
@@ -40,9 +37,9 @@ async def create_flow(
     caller = call.caller
     new = body.flow(await compiled_template(body.template_yaml))
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        flow = await commands.create_flow(tx, scope_of(caller), new, actor_of(call.request, caller, call.request_id))
+        flow = await commands.create_flow(tx, call.tenant, new, call.actor)
     made = FlowOut.of(flow, caller.org_slug)
-    return created(made, dry_run=True) if dry_run else Reply(made, headers=etag(made))
+    return created(made, dry_run=True) if dry_run else Reply(made, headers=etag(made.version))
 
 
 async def list_flows(call: Call, query: FlowsQuery) -> Reply[list[FlowOut]]:
@@ -52,7 +49,7 @@ async def list_flows(call: Call, query: FlowsQuery) -> Reply[list[FlowOut]]:
     """
     caller = call.caller
     async with call.services.database.read() as reader:
-        page = await queries.list_flows(reader, scope_of(caller), query.window(), name=query.name)
+        page = await queries.list_flows(reader, call.tenant, query.window(), name=query.name)
     return Reply([FlowOut.of(flow, caller.org_slug) for flow in page.items], headers=list_headers(call.request, page))
 
 
@@ -62,8 +59,8 @@ async def get_flow(call: Call, flow_id: UUID) -> Reply[FlowOut]:
     Its ETag is its version; a change that carries it in If-Match is made to this version or not at all.
     """
     async with call.services.database.read() as reader:
-        flow = FlowOut.of(await queries.get_flow(reader, scope_of(call.caller), flow_id), call.caller.org_slug)
-    return Reply(flow, headers=etag(flow))
+        flow = FlowOut.of(await queries.get_flow(reader, call.tenant, flow_id), call.caller.org_slug)
+    return Reply(flow, headers=etag(flow.version))
 
 
 async def update_flow(
@@ -76,11 +73,11 @@ async def update_flow(
     check_org_slug(call, body.org_slug)
     caller = call.caller
     change = body.change(await compiled_template(body.template_yaml))
-    actor, expected = actor_of(call.request, caller, call.request_id), expected_versions(if_match)
+    actor, expected = call.actor, expected_versions(if_match)
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        flow = await commands.update_flow(tx, scope_of(caller), flow_id, change, actor, expected=expected)
+        flow = await commands.update_flow(tx, call.tenant, flow_id, change, actor, expected=expected)
     changed = FlowOut.of(flow, caller.org_slug)
-    return updated(changed, dry_run=True) if dry_run else Reply(changed, headers=etag(changed))
+    return updated(changed, dry_run=True) if dry_run else Reply(changed, headers=etag(changed.version))
 
 
 async def delete_flow(
@@ -91,9 +88,9 @@ async def delete_flow(
     Refused while the flow has trails or webhook configs. Its versions and their seals stay.
     """
     caller = call.caller
-    actor, expected = actor_of(call.request, caller, call.request_id), expected_versions(if_match)
+    actor, expected = call.actor, expected_versions(if_match)
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        flow = await commands.archive_flow(tx, scope_of(caller), flow_id, actor, expected=expected)
+        flow = await commands.archive_flow(tx, call.tenant, flow_id, actor, expected=expected)
     return deleted(FlowOut.of(flow, caller.org_slug), dry_run=dry_run)
 
 
@@ -104,9 +101,9 @@ async def get_flow_template(call: Call, flow_id: UUID) -> web.Response:
     the answer is an object: `flowId`, `templateYaml` and the parsed `effectiveTemplate`, null where there is none.
     """
     async with call.services.database.read() as reader:
-        flow = await queries.get_flow(reader, scope_of(call.caller), flow_id)
+        flow = await queries.get_flow(reader, call.tenant, flow_id)
     vary = {"Vary": "Accept"}
-    if prefers_json(",".join(call.request.headers.getall("Accept", ()))):
+    if prefers(call.request, "application/json", to=YAML):
         envelope = TemplateOut.of(flow).model_dump_json(by_alias=True).encode()
         return web.Response(body=envelope, content_type="application/json", headers=vary)
     return web.Response(text=flow.template_text or written_template(flow), content_type=YAML, headers=vary)

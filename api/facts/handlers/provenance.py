@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import Sequence
 from uuid import UUID
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
 from api.facts.schemas.provenance import ProvenanceIn, ProvenanceOut, VerificationOut
+from api.http.calls import Call, Preview
+from api.http.dry_runs import DryRun, WouldCreate, created
 from domain.facts.provenance import ProvenanceKey
-from integrations.intoto.verify import check, read_stated
+from integrations.formats.intoto.verify import check, read_stated
 from storage.facts.commands import provenance as commands
 from storage.facts.queries import provenance as queries
 from storage.facts.queries.provenance_keys import active_keys
@@ -23,15 +22,14 @@ async def record_provenance(
     It is verified by a good signature of a registered key over a statement about this artifact's digest, and by
     nothing else. Whatever proves less is recorded as unverified, and `message` says why.
     """
-    caller = call.caller
-    scope = scope_of(caller)
+    tenant = call.tenant
     async with call.services.database.read() as reader:
-        subject = await queries.get_subject(reader, scope, trail_id, artifact_id)
-        keys = await active_keys(reader, scope)
+        subject = await queries.get_subject(reader, tenant, trail_id, artifact_id)
+        keys = await active_keys(reader, tenant)
     new = await asyncio.to_thread(_examined, body, subject, keys)
-    actor = actor_of(call.request, caller, call.request_id)
+    actor = call.actor
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        provenance = await commands.record_provenance(tx, scope, new, actor)
+        provenance = await commands.record_provenance(tx, tenant, new, actor)
     return created(ProvenanceOut.of(provenance), dry_run=dry_run)
 
 
@@ -43,7 +41,7 @@ def _examined(body: ProvenanceIn, subject: queries.Subject, keys: Sequence[Prove
 async def get_provenance(call: Call, trail_id: UUID, artifact_id: UUID) -> ProvenanceOut:
     """Read the provenance of an artifact, with the outcome of its newest check."""
     async with call.services.database.read() as reader:
-        return ProvenanceOut.of(await queries.get_provenance(reader, scope_of(call.caller), trail_id, artifact_id))
+        return ProvenanceOut.of(await queries.get_provenance(reader, call.tenant, trail_id, artifact_id))
 
 
 async def get_provenance_of_digest(call: Call, digest: str) -> ProvenanceOut:
@@ -52,7 +50,7 @@ async def get_provenance_of_digest(call: Call, digest: str) -> ProvenanceOut:
     Of all artifacts reported with this digest it is that of the newest one that has any.
     """
     async with call.services.database.read() as reader:
-        return ProvenanceOut.of(await queries.get_provenance_of_digest(reader, scope_of(call.caller), digest))
+        return ProvenanceOut.of(await queries.get_provenance_of_digest(reader, call.tenant, digest))
 
 
 async def verify_provenance(
@@ -62,16 +60,15 @@ async def verify_provenance(
 
     A check that finds something else than the last one is recorded; `message` says whether it was.
     """
-    caller = call.caller
-    scope = scope_of(caller)
+    tenant = call.tenant
     async with call.services.database.read() as reader:
-        subject = await queries.get_subject(reader, scope, trail_id, artifact_id)
-        known = await queries.find_provenance(reader, scope, subject)
-        keys = await active_keys(reader, scope)
+        subject = await queries.get_subject(reader, tenant, trail_id, artifact_id)
+        known = await queries.find_provenance(reader, tenant, subject)
+        keys = await active_keys(reader, tenant)
     if known is None:
         return created(VerificationOut.none(artifact_id), dry_run=dry_run)
     finding = await asyncio.to_thread(check, known.claim, keys)
-    actor = actor_of(call.request, caller, call.request_id)
+    actor = call.actor
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        provenance, added = await commands.record_check(tx, scope, subject, finding, actor)
+        provenance, added = await commands.record_check(tx, tenant, subject, finding, actor)
     return created(VerificationOut.of(artifact_id, provenance.check, added=added), dry_run=dry_run)

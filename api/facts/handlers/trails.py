@@ -3,16 +3,13 @@
 import os
 from uuid import UUID
 
-from api.authentication import actor_of, scope_of
-from api.calls import Call, Preview, Reply
-from api.facts.organisation import check_org_slug
-from api.facts.schemas.audit import AuditEventOut
-from api.facts.schemas.dry_runs import DryRun, WouldCreate, created
-from api.facts.schemas.paging import ListQuery, PageOut, list_headers, page_out
 from api.facts.schemas.trails import CiHeader, FlowTrailsQuery, TrailIn, TrailOut, TrailsQuery
 from api.facts.templates import compiled_template
+from api.http.calls import Call, Preview, Reply
+from api.http.dry_runs import DryRun, WouldCreate, created
+from api.http.organisation import check_org_slug
+from api.http.paging import PageOut, list_headers, page_out
 from domain.facts.ci import ci_context
-from storage.audit.queries import AuditFilters, list_events
 from storage.facts.commands import trails as commands
 from storage.facts.queries import trails as queries
 from storage.facts.queries.flows import get_flow
@@ -27,13 +24,13 @@ async def create_trail(
     """
     check_org_slug(call, body.org_slug)
     caller = call.caller
-    scope, actor = scope_of(caller), actor_of(call.request, caller, call.request_id)
+    tenant, actor = call.tenant, call.actor
     # Never both: what two runs tell must not end in one record.
     context = ci_context(ci or "", body.ci_environment or os.environ)
     template = await compiled_template(body.template_yaml)
     async with call.services.database.transaction(dry_run=dry_run) as tx:
-        await get_flow(tx, scope, body.flow_id)  # a flow that nobody has is told before anything missing (facts.md 5.2)
-        [trail] = await commands.open_trails(tx, scope, [body.trail(actor, context, template)])
+        await get_flow(tx, tenant, body.flow_id)  # an unknown flow is told before anything missing
+        [trail] = await commands.open_trails(tx, tenant, [body.trail(actor, context, template)])
     return created(TrailOut.of(trail, caller.org_slug), dry_run=dry_run)
 
 
@@ -46,7 +43,7 @@ async def list_trails(call: Call, query: TrailsQuery) -> Reply[list[TrailOut]]:
     async with call.services.database.read() as reader:
         page = await queries.list_trails(
             reader,
-            scope_of(caller),
+            call.tenant,
             query.window(),
             flow_id=query.flow_id,
             commit=query.git_commit_sha,
@@ -64,16 +61,7 @@ async def get_trail(call: Call, trail_id: UUID) -> TrailOut:
     make it COMPLIANT, else it is PENDING.
     """
     async with call.services.database.read() as reader:
-        return TrailOut.of(await queries.get_trail(reader, scope_of(call.caller), trail_id), call.caller.org_slug)
-
-
-async def list_trail_audit(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[AuditEventOut]]:
-    """List the audit events of a trail, newest first."""
-    scope = scope_of(call.caller)
-    async with call.services.database.read() as reader:
-        await queries.get_trail(reader, scope, trail_id)
-        page = await list_events(reader, scope, AuditFilters(trail_id=trail_id), query.window(descending=True))
-    return Reply([AuditEventOut.of(event) for event in page.items], headers=list_headers(call.request, page))
+        return TrailOut.of(await queries.get_trail(reader, call.tenant, trail_id), call.caller.org_slug)
 
 
 async def list_flow_trails(call: Call, flow_id: UUID, query: FlowTrailsQuery) -> Reply[PageOut[TrailOut]]:
@@ -81,7 +69,7 @@ async def list_flow_trails(call: Call, flow_id: UUID, query: FlowTrailsQuery) ->
     caller = call.caller
     async with call.services.database.read() as reader:
         page = await queries.list_flow_trails(
-            reader, scope_of(caller), flow_id, query.window(), status=query.trail_status, name=query.name
+            reader, call.tenant, flow_id, query.window(), status=query.trail_status, name=query.name
         )
     body = page_out(page, lambda trail: TrailOut.of(trail, caller.org_slug))
     return Reply(body, headers=list_headers(call.request, page))

@@ -1,9 +1,9 @@
 """Paths of artifacts (facts.md 6.2)."""
 
-from api.calls import Route, tagged
 from api.facts.handlers import artifacts
-from api.facts.routes.paths import V1
-from domain.permissions import Permission
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 ROUTES = tagged(
     "Artifacts",

@@ -1,9 +1,9 @@
 """Paths of attestations (facts.md 7.2)."""
 
-from api.calls import Route, tagged
 from api.facts.handlers import attestations
-from api.facts.routes.paths import V1
-from domain.permissions import Permission
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 ROUTES = tagged(
     "Attestations",

@@ -1,9 +1,9 @@
 """Paths of evidence in bulk, and of what is lacking (facts.md 20.1)."""
 
-from api.calls import MEBIBYTE, Route, tagged
 from api.facts.handlers import collection
-from api.facts.routes.paths import V1
-from domain.permissions import Permission
+from api.http.calls import MEBIBYTE, Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 COLLECT_CAP = 8 * MEBIBYTE
 """Room for 500 items with 16 KiB of details each."""

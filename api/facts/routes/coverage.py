@@ -1,9 +1,9 @@
 """Paths of test coverage (facts.md 20.1)."""
 
-from api.calls import Route, tagged
 from api.facts.handlers import coverage
-from api.facts.routes.paths import V1
-from domain.permissions import Permission
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 ROUTES = tagged(
     "Coverage",

@@ -1,10 +1,10 @@
 """Paths of evidence files (facts.md 7.2, 7.5, 20.2)."""
 
-from api.calls import Route, tagged
 from api.facts.handlers import evidence
-from api.facts.routes.paths import V1
-from api.uploads import BINARY, MULTIPART
-from domain.permissions import Permission
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from api.http.uploads import BINARY, MULTIPART
+from domain.identity.permissions import Permission
 
 _UUID = "[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"
 _SHA256 = "(?:[Ss][Hh][Aa]256:)?[0-9A-Fa-f]{64}"

@@ -1,9 +1,9 @@
 """Paths of flows (facts.md 4.2)."""
 
-from api.calls import Route, tagged
 from api.facts.handlers import flows
-from api.facts.routes.paths import V1
-from domain.permissions import Permission
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 ROUTES = tagged(
     "Flows",

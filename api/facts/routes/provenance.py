@@ -1,9 +1,9 @@
 """Paths of provenance (facts.md 6.4)."""
 
-from api.calls import Route, tagged
 from api.facts.handlers import provenance
-from api.facts.routes.paths import V1
-from domain.permissions import Permission
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 OF_ARTIFACT = f"{V1}/trails/{{trail_id}}/artifacts/{{artifact_id}}/provenance"
 

@@ -1,9 +1,9 @@
 """Paths of provenance keys."""
 
-from api.calls import Route, tagged
 from api.facts.handlers import provenance_keys
-from api.facts.routes.paths import V1
-from domain.permissions import Permission
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 KEYS = f"{V1}/provenance-keys"
 ONE = f"{KEYS}/{{provenance_key_id}}"

@@ -1,15 +1,14 @@
 """Paths of trails (facts.md 5.2)."""
 
-from api.calls import Route, tagged
 from api.facts.handlers import trails
-from api.facts.routes.paths import V1
-from domain.permissions import Permission
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 ROUTES = tagged(
     "Trails",
     Route("POST", f"{V1}/trails", trails.create_trail, Permission.FACTS_REPORT, status=201, errors=(404, 409)),
     Route("GET", f"{V1}/trails", trails.list_trails, Permission.FACTS_READ),
     Route("GET", f"{V1}/trails/{{trail_id}}", trails.get_trail, Permission.FACTS_READ),
-    Route("GET", f"{V1}/trails/{{trail_id}}/audit", trails.list_trail_audit, Permission.AUDIT_READ),
     Route("GET", f"{V1}/flows/{{flow_id}}/trails", trails.list_flow_trails, Permission.FACTS_READ),
 )

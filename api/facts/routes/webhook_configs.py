@@ -1,9 +1,9 @@
 """Paths of webhook configurations (integrations.md 13)."""
 
-from api.calls import Route, tagged
-from api.facts.routes.paths import V1
-from api.webhooks import handlers as webhooks
-from domain.permissions import Permission
+from api.facts.handlers import webhook_configs as webhooks
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from domain.identity.permissions import Permission
 
 ROUTES = tagged(
     "Webhook configs",

@@ -6,11 +6,11 @@ from uuid import UUID
 from pydantic import Field
 
 from api.facts.schemas.digests import Sha256
-from api.facts.schemas.paging import ListQuery
-from api.facts.schemas.synonyms import required
-from api.facts.schemas.texts import Long, Name, Short, Url
-from api.wire import Instant, WireIn, WireModel
-from domain.audit import Actor
+from api.http.paging import ListQuery
+from api.http.synonyms import required
+from api.http.texts import Long, Name, Short, Url
+from api.http.wire import Instant, WireIn, WireModel
+from domain.audit.events import Actor
 from domain.facts.artifacts import ArtifactReport, ArtifactType, NewArtifact, ProvenanceStatus
 
 MAX_ANNOTATIONS = 100

@@ -4,9 +4,9 @@ from uuid import UUID
 
 from pydantic import AliasChoices, Field
 
-from api.facts.schemas.texts import Name
-from api.wire import Instant, WireIn, WireModel
-from domain.audit import Actor
+from api.http.texts import Name
+from api.http.wire import Instant, WireIn, WireModel
+from domain.audit.events import Actor
 from domain.errors import Invalid
 from domain.facts.assertions import Considered, Outcome
 from domain.facts.attestations import ResultStatus

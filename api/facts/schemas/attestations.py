@@ -6,11 +6,11 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, model_validator
 
 from api.facts.schemas.digests import Sha256
-from api.facts.schemas.paging import PageQuery
-from api.facts.schemas.synonyms import agreed
-from api.facts.schemas.texts import Flag, Name, Short, Text, Url
-from api.wire import Instant, WireIn, WireModel
-from domain.audit import Actor
+from api.http.paging import PageQuery
+from api.http.synonyms import agreed
+from api.http.texts import Flag, Name, Short, Text, Url
+from api.http.wire import Instant, WireIn, WireModel
+from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
 from storage.facts.queries.attestations import AttestationFilters
 

@@ -7,11 +7,11 @@ from uuid import UUID
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from api.facts.schemas.coverage import CoverageOut
-from api.facts.schemas.paging import ListQuery
-from api.facts.schemas.texts import Flag, Name, Text
-from api.problems import invalid_input
-from api.wire import WireIn, WireModel
-from domain.audit import Actor
+from api.http.paging import ListQuery
+from api.http.problems import invalid_input
+from api.http.texts import Flag, Name, Text
+from api.http.wire import WireIn, WireModel
+from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
 from domain.facts.collection import Completeness
 from domain.facts.trails import TrailStatus

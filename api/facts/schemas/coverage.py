@@ -5,9 +5,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.facts.schemas.texts import Name, Short, Text
-from api.wire import Instant, WireIn, WireModel
-from domain.audit import Actor
+from api.http.texts import Name, Short, Text
+from api.http.wire import Instant, WireIn, WireModel
+from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
 from domain.facts.coverage import COVERAGE_TYPE, Coverage
 

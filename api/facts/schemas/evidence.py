@@ -10,11 +10,11 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, StringConstraints
 
-from api.calls import Header, Upload
-from api.facts.schemas.texts import Short
-from api.uploads import BINARY, base_name
-from api.wire import Instant, WireIn, WireModel
-from domain.audit import Actor
+from api.http.calls import Header, Upload
+from api.http.texts import Short
+from api.http.uploads import BINARY, base_name
+from api.http.wire import Instant, WireIn, WireModel
+from domain.audit.events import Actor
 from domain.errors import Invalid, Rejected
 from domain.facts.digests import normalise_digest
 from domain.facts.evidence import Evidence, NewEvidence

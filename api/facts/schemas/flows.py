@@ -1,15 +1,13 @@
 """Flows on the wire (facts.md 4)."""
 
-import re
 from typing import Annotated, Any, cast
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from api.calls import Header
-from api.facts.schemas.paging import ListQuery
-from api.facts.schemas.texts import Flag, Long, Name, Short
-from api.wire import Instant, WireIn, WireModel
+from api.http.paging import ListQuery
+from api.http.texts import Flag, Long, Name, Short
+from api.http.wire import Instant, WireIn, WireModel
 from domain.facts.flows import Flow, FlowChange, NewFlow, Visibility
 from domain.facts.requirements import Template
 from domain.facts.templates import template_document
@@ -18,8 +16,6 @@ MAX_TYPES = 200
 
 Names = Annotated[list[Name], Field(max_length=MAX_TYPES)]
 TemplateText = Annotated[str, Field(description="YAML of at most 64 KiB (facts.md 8.3)")]
-IfMatch = Annotated[str | None, Header("If-Match")]
-"""The ETag that a flow was read with (RFC 9110, section 13.1.1)."""
 
 _CHANGEABLE = (
     "name",
@@ -30,7 +26,6 @@ _CHANGEABLE = (
     "required_approver_roles",
     "visibility",
 )
-_TAG = re.compile(r'(")?([0-9]{1,9})(?(1)")')
 _TEMPLATE = """\
 trail:
   attestations:
@@ -178,32 +173,3 @@ class FlowsQuery(ListQuery):
     """Which flows: the one of a name, or all."""
 
     name: Annotated[Short | None, Field(description="Exactly this name")] = None
-
-
-def etag(flow: FlowOut) -> dict[str, str]:
-    """The header that names a flow's version (RFC 9110, section 8.8.3)."""
-    return {"ETag": f'"{flow.version}"'}
-
-
-def expected_versions(if_match: str | None) -> frozenset[int] | None:
-    """The versions that `If-Match` names; None where any will do. What is none of our tags names none."""
-    if if_match is None or if_match.strip() == "*":
-        return None
-    tags = (_TAG.fullmatch(tag.strip()) for tag in if_match.split(","))
-    return frozenset(int(tag[2]) for tag in tags if tag)
-
-
-_WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
-
-
-def prefers_json(accept: str) -> bool:
-    """Whether a client asks for JSON rather than YAML (RFC 9110, section 12.5.1)."""
-    return _weight(accept, "application/json") > _weight(accept, "application/yaml")
-
-
-def _weight(accept: str, media: str) -> float:
-    for one in accept.lower().split(","):
-        kind, *parameters = (part.strip() for part in one.split(";"))
-        if kind == media:
-            return next((float(found[1]) for part in parameters if (found := _WEIGHT.fullmatch(part))), 1.0)
-    return 0.0

@@ -6,14 +6,14 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, field_validator
 
-from api.facts.schemas.texts import Long, Short
-from api.problems import invalid_under
-from api.reading import parse_json
-from api.wire import Instant, WireIn, WireModel
+from api.http.problems import invalid_under
+from api.http.reading import parse_json
+from api.http.texts import Long, Short
+from api.http.wire import Instant, WireIn, WireModel
 from domain.errors import Invalid
 from domain.facts.artifacts import ProvenanceStatus
 from domain.facts.provenance import Build, BuilderType, Check, Claim, Provenance, SlsaLevel
-from integrations.intoto.parse import MAX_TEXT, Statement
+from integrations.formats.intoto.parse import MAX_TEXT, Statement
 from storage.facts.queries.provenance import BUILD_COLUMNS
 
 Uri = Annotated[str, StringConstraints(max_length=MAX_TEXT)]

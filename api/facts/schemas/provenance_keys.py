@@ -5,10 +5,10 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from api.facts.schemas.texts import Name
-from api.wire import Instant, WireIn, WireModel
+from api.http.texts import Name
+from api.http.wire import Instant, WireIn, WireModel
 from domain.facts.provenance import KeyAlgorithm, ProvenanceKey
-from integrations.dsse.keys import read_public_key
+from integrations.formats.dsse.keys import read_public_key
 from storage.facts.commands.provenance_keys import NewProvenanceKey
 
 MAX_PEM = 16_384

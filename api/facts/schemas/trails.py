@@ -6,12 +6,12 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
-from api.calls import Header
-from api.facts.schemas.paging import ListQuery, PageQuery
-from api.facts.schemas.texts import Name, Short, Url
-from api.problems import invalid_fields
-from api.wire import Instant, WireIn, WireModel
-from domain.audit import Actor
+from api.http.calls import Header
+from api.http.paging import ListQuery, PageQuery
+from api.http.problems import invalid_fields
+from api.http.texts import Name, Short, Url
+from api.http.wire import Instant, WireIn, WireModel
+from domain.audit.events import Actor
 from domain.errors import FieldError
 from domain.facts.ci import CiContext
 from domain.facts.requirements import Template

@@ -3,9 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from api.facts.schemas.paging import ListQuery
-from api.facts.schemas.texts import Short
-from api.wire import Instant, WireModel
+from api.http.paging import ListQuery
+from api.http.texts import Short
+from api.http.wire import Instant, WireModel
 from domain.facts.verdicts import Verdict
 from storage.facts.queries.verdicts import Recomputation
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from domain.audit import AuditName, Event
+from domain.audit.events import AuditName, Event
 from domain.canonical import normalise
 from domain.facts.artifacts import ArtifactReport, NewArtifact
 from domain.facts.records import ARTIFACT_REPORT
@@ -12,7 +12,7 @@ from storage.audit.commands import append
 from storage.database import Row, Transaction, columns_of
 from storage.facts.commands.status import lock_trails, refresh_status
 from storage.facts.queries.artifacts import reports_of_keys
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _KNOW = """
 INSERT INTO artifacts (id, org_id, digest, created_at)
@@ -46,37 +46,37 @@ WHERE excluded.event_id < edges.event_id
 """An edge is known by the least of its events, whichever of them was written first: a rebuild finds the same."""
 
 
-async def record_artifacts(tx: Transaction, scope: Scope, new: Sequence[NewArtifact]) -> list[ArtifactReport]:
+async def record_artifacts(tx: Transaction, tenant: Tenant, new: Sequence[NewArtifact]) -> list[ArtifactReport]:
     """Report artifacts, and judge the trails they were built on; the answer is in the order of `new`.
 
     What was reported before, by trail, digest, name and tag, is answered as it stands and leaves no second event
     (W17). Raises NotFound for an unknown trail: then nothing is recorded.
     """
-    trails = await lock_trails(tx, scope, [artifact.trail_id for artifact in new])
+    trails = await lock_trails(tx, tenant, [artifact.trail_id for artifact in new])
     flows = {trail.id: trail.flow_id for trail in trails}
     digests = sorted({artifact.digest for artifact in new})  # in one order, or two reports would wait for each other
-    await tx.execute(_KNOW, scope.org_id, tx.now, [tx.new_id() for _ in digests], digests)
+    await tx.execute(_KNOW, tenant.org_id, tx.now, [tx.new_id() for _ in digests], digests)
     drafts = {tx.new_id(): artifact for artifact in new}
     rows = [_row(tx, report_id, flows[artifact.trail_id], artifact) for report_id, artifact in drafts.items()]
-    made = await tx.rows(_REPORT, scope.org_id, tx.now, *columns_of(rows, 15))
+    made = await tx.rows(_REPORT, tenant.org_id, tx.now, *columns_of(rows, 15))
     if made:
-        await refresh_status(tx, scope, trails)
-        await _tell(tx, scope, drafts, made)
-    return await reports_of_keys(tx, scope, [artifact.key for artifact in new])
+        await refresh_status(tx, tenant, trails)
+        await _tell(tx, tenant, drafts, made)
+    return await reports_of_keys(tx, tenant, [artifact.key for artifact in new])
 
 
-async def _tell(tx: Transaction, scope: Scope, drafts: Mapping[UUID, NewArtifact], made: Sequence[Row]) -> None:
+async def _tell(tx: Transaction, tenant: Tenant, drafts: Mapping[UUID, NewArtifact], made: Sequence[Row]) -> None:
     """Two events for each report: our own name, and the one that v1 has always used (facts.md 21)."""
     events = [
         _event(name, drafts[row["id"]], row)
         for row in made
         for name in (AuditName.ARTIFACT_REPORTED, AuditName.ARTIFACT_DEPLOYED)
     ]
-    event_ids = await append(tx, scope, events, [("artifacts", row["trail_id"]) for row in made])
+    event_ids = await append(tx, tenant, events, [("artifacts", row["trail_id"]) for row in made])
     edges: dict[tuple[str, UUID], UUID] = {}
     for row, event_id in zip(made, event_ids[::2], strict=True):
         edges.setdefault((row["digest"], row["trail_id"]), event_id)
-    await tx.execute(_EDGES, scope.org_id, *columns_of([(*edge, event_id) for edge, event_id in edges.items()], 3))
+    await tx.execute(_EDGES, tenant.org_id, *columns_of([(*edge, event_id) for edge, event_id in edges.items()], 3))
 
 
 def _row(tx: Transaction, report_id: UUID, flow_id: UUID, new: NewArtifact) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.errors import NotFound
 from domain.facts.assertions import Assessment, Outcome, assess, unknown_artifact
 from domain.facts.digests import normalise_digest
@@ -14,10 +14,10 @@ from domain.facts.records import VERDICT
 from domain.facts.verdicts import AssertionInputs, Basis, Verdict, VerdictKind, result_to_json
 from storage.audit.commands import NO_PARENT, append
 from storage.database import Row, Transaction, columns_of
-from storage.facts.queries.heads import heads_of
+from storage.facts.queries.latest_results import heads_of
 from storage.facts.queries.requirements import asked_by
 from storage.facts.queries.trails import flows_of_trails
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +71,27 @@ FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::text
 """
 
 
-async def decide(tx: Transaction, scope: Scope, new: Sequence[NewAssertion]) -> list[Decision]:
+async def decide(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -> list[Decision]:
     """Decide assertions by the flow's current version and the newest report of each digest in the flow.
 
     A trail's own template stands in the place of the flow's. The trails are held while their heads are read; every
     verdict is kept with its inputs and audited. The answer is in the order of `new`. Raises NotFound for an unknown
     flow, an unknown trail, and a trail of another flow.
     """
-    wanted = await _with_flows(tx, scope, new)
-    flows = await _flows(tx, scope, {flow_id for flow_id, _ in wanted})
-    found = await _candidates(tx, scope, wanted)
+    wanted = await _with_flows(tx, tenant, new)
+    flows = await _flows(tx, tenant, {flow_id for flow_id, _ in wanted})
+    found = await _candidates(tx, tenant, wanted)
     heads = await heads_of(tx, {row["trail_id"] for row in found.values()}) if found else {}
     judged = [
         _judge(flows[flow_id], normalise_digest(assertion.digest), found.get(place), heads)
         for place, (flow_id, assertion) in enumerate(wanted)
     ]
-    return await _keep(tx, scope, new, judged)
+    return await _keep(tx, tenant, new, judged)
 
 
-async def _with_flows(tx: Transaction, scope: Scope, new: Sequence[NewAssertion]) -> list[tuple[UUID, NewAssertion]]:
+async def _with_flows(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -> list[tuple[UUID, NewAssertion]]:
     trail_ids = [assertion.trail_id for assertion in new if assertion.trail_id]
-    flows = await flows_of_trails(tx, scope, trail_ids) if trail_ids else {}
+    flows = await flows_of_trails(tx, tenant, trail_ids) if trail_ids else {}
     return [(_flow_of(assertion, flows), assertion) for assertion in new]
 
 
@@ -102,20 +102,20 @@ def _flow_of(assertion: NewAssertion, flows: Mapping[UUID, UUID]) -> UUID:
     return flow_id
 
 
-async def _flows(tx: Transaction, scope: Scope, flow_ids: set[UUID]) -> dict[UUID, Row]:
-    flows = {row["id"]: row for row in await tx.rows(_FLOWS, scope.org_id, list(flow_ids))}
+async def _flows(tx: Transaction, tenant: Tenant, flow_ids: set[UUID]) -> dict[UUID, Row]:
+    flows = {row["id"]: row for row in await tx.rows(_FLOWS, tenant.org_id, list(flow_ids))}
     for missing in flow_ids - flows.keys():
         raise NotFound(f"There is no flow {missing}.")
     return flows
 
 
-async def _candidates(tx: Transaction, scope: Scope, wanted: Sequence[tuple[UUID, NewAssertion]]) -> dict[int, Row]:
+async def _candidates(tx: Transaction, tenant: Tenant, wanted: Sequence[tuple[UUID, NewAssertion]]) -> dict[int, Row]:
     """By the place of the assertion: the newest report of its artifact."""
     asked = [
         (place, flow_id, normalise_digest(assertion.digest), assertion.trail_id)
         for place, (flow_id, assertion) in enumerate(wanted)
     ]
-    rows = await tx.rows(_CANDIDATES, scope.org_id, *columns_of(asked, 4))
+    rows = await tx.rows(_CANDIDATES, tenant.org_id, *columns_of(asked, 4))
     return {row["place"]: row for row in rows}
 
 
@@ -146,13 +146,13 @@ def _basis(flow: Row, found: Row | None) -> Basis:
 
 
 async def _keep(
-    tx: Transaction, scope: Scope, new: Sequence[NewAssertion], judged: Sequence[_Judged]
+    tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion], judged: Sequence[_Judged]
 ) -> list[Decision]:
-    rows = [_row(tx, scope, assertion, one) for assertion, one in zip(new, judged, strict=True)]
+    rows = [_row(tx, tenant, assertion, one) for assertion, one in zip(new, judged, strict=True)]
     written = [[row[column] for column in _WRITTEN] for row in rows]
-    await tx.execute(_KEEP, scope.org_id, tx.now, *columns_of(written, len(_WRITTEN)))
+    await tx.execute(_KEEP, tenant.org_id, tx.now, *columns_of(written, len(_WRITTEN)))
     events = [_event(assertion, row) for assertion, row in zip(new, rows, strict=True)]
-    await append(tx, scope, events, [("verdicts", NO_PARENT)] * len(rows))
+    await append(tx, tenant, events, [("verdicts", NO_PARENT)] * len(rows))
     return [
         Decision(Verdict(**{name: row[name] for name in Verdict.__dataclass_fields__}), one.assessment, one.flow_name)
         for row, one in zip(rows, judged, strict=True)
@@ -162,10 +162,10 @@ async def _keep(
 _WRITTEN = ("id", "kind", "flow_id", "trail_id", "digest", "outcome", "inputs", "result", "decided_by")
 
 
-def _row(tx: Transaction, scope: Scope, assertion: NewAssertion, judged: _Judged) -> dict[str, Any]:
+def _row(tx: Transaction, tenant: Tenant, assertion: NewAssertion, judged: _Judged) -> dict[str, Any]:
     return {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "kind": VerdictKind.ASSERT.value,
         "flow_id": judged.inputs.flow_id,
         "trail_id": judged.inputs.trail_id,

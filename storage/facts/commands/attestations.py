@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from domain.audit import AuditName, Event
+from domain.audit.events import AuditName, Event
 from domain.canonical import normalise
 from domain.facts.attestations import Attestation, NewAttestation, ResultStatus
 from domain.facts.records import ATTESTATION
@@ -13,7 +13,7 @@ from storage.audit.commands import append
 from storage.database import Transaction, columns_of
 from storage.facts.commands.status import LockedTrail, lock_trails, refresh_status
 from storage.notifications.commands.notices import raise_notices
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _RECORD = """
 WITH facts AS (
@@ -43,32 +43,32 @@ WHERE (excluded.observed_at, excluded.attestation_id) > (slot_heads.observed_at,
 """
 
 
-async def record_attestations(tx: Transaction, scope: Scope, new: Sequence[NewAttestation]) -> list[Attestation]:
+async def record_attestations(tx: Transaction, tenant: Tenant, new: Sequence[NewAttestation]) -> list[Attestation]:
     """Record what was found, and judge the trails it was found on; the answer is in the order of `new`.
 
     The trails are locked in the order of their ids, so that two reports which complete a trail see each other.
     Raises NotFound for an unknown trail: then nothing is recorded.
     """
-    trails = await lock_trails(tx, scope, [attestation.trail_id for attestation in new])
-    return await record_on_trails(tx, scope, trails, new)
+    trails = await lock_trails(tx, tenant, [attestation.trail_id for attestation in new])
+    return await record_on_trails(tx, tenant, trails, new)
 
 
 async def record_on_trails(
-    tx: Transaction, scope: Scope, trails: Sequence[LockedTrail], new: Sequence[NewAttestation]
+    tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail], new: Sequence[NewAttestation]
 ) -> list[Attestation]:
     """The same on trails that are held already; all of them are judged."""
-    rows = [_row(tx, scope, attestation) for attestation in new]
+    rows = [_row(tx, tenant, attestation) for attestation in new]
     await tx.execute(
         _RECORD,
-        scope.org_id,
+        tenant.org_id,
         tx.now,
         *columns_of([[row[column] for column in _WRITTEN] for row in rows], len(_WRITTEN)),
         *columns_of(_heads(rows, new), 8),
     )
-    await raise_notices(tx, scope, _notices(trails, rows))
-    await refresh_status(tx, scope, trails)
+    await raise_notices(tx, tenant, _notices(trails, rows))
+    await refresh_status(tx, tenant, trails)
     events = [_event(attestation, row) for attestation, row in zip(new, rows, strict=True)]
-    await append(tx, scope, events, [("attestations", row["trail_id"]) for row in rows])
+    await append(tx, tenant, events, [("attestations", row["trail_id"]) for row in rows])
     return [Attestation(**{name: row[name] for name in Attestation.__dataclass_fields__}) for row in rows]
 
 
@@ -95,10 +95,10 @@ _WRITTEN = (
 """The columns that differ within a batch, in the order of the statement."""
 
 
-def _row(tx: Transaction, scope: Scope, new: NewAttestation) -> dict[str, Any]:
+def _row(tx: Transaction, tenant: Tenant, new: NewAttestation) -> dict[str, Any]:
     return {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "trail_id": new.trail_id,
         "type": new.type,
         "name": new.name,

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, NotFound
 from domain.facts.evidence import Evidence, NewEvidence
 from domain.facts.records import EVIDENCE
@@ -15,7 +15,7 @@ from storage.blobs.store import Keeper
 from storage.database import Transaction
 from storage.facts.commands.status import lock_trails
 from storage.rows import insert
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _FILES = """
 SELECT (SELECT count(*) FROM evidence e WHERE e.org_id = a.org_id AND e.attestation_id = a.id) AS files
@@ -24,34 +24,34 @@ FROM attestations a WHERE a.org_id = $1 AND a.trail_id = $2 AND a.id = $3
 
 
 async def attach_file(
-    tx: Transaction, scope: Scope, new: NewEvidence, staged: Path, blobs: Keeper, *, most: int
+    tx: Transaction, tenant: Tenant, new: NewEvidence, staged: Path, blobs: Keeper, *, most: int
 ) -> Evidence:
     """Keep a staged file as evidence; the answer is its row.
 
     Raises NotFound without such an attestation on the trail, and Conflict where it has `most` files already: then the
     staged file is still where it was.
     """
-    evidence = await _attach(tx, scope, new, most)
+    evidence = await _attach(tx, tenant, new, most)
     await keep(tx, blobs, staged, new.digest, new.size)
     return evidence
 
 
-async def attach_reference(tx: Transaction, scope: Scope, new: NewEvidence, *, most: int) -> Evidence:
+async def attach_reference(tx: Transaction, tenant: Tenant, new: NewEvidence, *, most: int) -> Evidence:
     """Record evidence that is kept elsewhere. Raises as `attach_file` does."""
-    return await _attach(tx, scope, new, most)
+    return await _attach(tx, tenant, new, most)
 
 
-async def _attach(tx: Transaction, scope: Scope, new: NewEvidence, most: int) -> Evidence:
+async def _attach(tx: Transaction, tenant: Tenant, new: NewEvidence, most: int) -> Evidence:
     """The trail is held, so that nobody counts the same files meanwhile."""
-    await lock_trails(tx, scope, [new.trail_id])
-    files = await tx.value(_FILES, scope.org_id, new.trail_id, new.attestation_id)
+    await lock_trails(tx, tenant, [new.trail_id])
+    files = await tx.value(_FILES, tenant.org_id, new.trail_id, new.attestation_id)
     if files is None:
         raise NotFound(f"There is no attestation {new.attestation_id} on trail {new.trail_id}.")
     if files >= most:
         raise Conflict(f"Attestation {new.attestation_id} has {files} evidence files, and may have no more.", "state")
     evidence = Evidence(
         id=tx.new_id(),
-        org_id=scope.org_id,
+        org_id=tenant.org_id,
         attestation_id=new.attestation_id,
         trail_id=new.trail_id,
         digest=new.digest,
@@ -64,14 +64,14 @@ async def _attach(tx: Transaction, scope: Scope, new: NewEvidence, most: int) ->
     )
     await insert(tx, "evidence", asdict(evidence))
     event = _event(AuditName.EVIDENCE_UPLOADED, new.actor, evidence, {"externalUrl": evidence.external_url})
-    await append(tx, scope, [event], [("evidence", evidence.trail_id)])
+    await append(tx, tenant, [event], [("evidence", evidence.trail_id)])
     return evidence
 
 
-async def note_access(tx: Transaction, scope: Scope, evidence: Evidence, actor: Actor, *, part: str | None) -> None:
+async def note_access(tx: Transaction, tenant: Tenant, evidence: Evidence, actor: Actor, *, part: str | None) -> None:
     """Write down who took a file away, and which `part` of it (`bytes 0-99/100`) where it was not the whole."""
     event = _event(AuditName.EVIDENCE_ACCESSED, actor, evidence, {"contentRange": part})
-    await append(tx, scope, [event])
+    await append(tx, tenant, [event])
 
 
 def _event(name: AuditName, actor: Actor, evidence: Evidence, told: Mapping[str, Any]) -> Event:

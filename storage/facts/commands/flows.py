@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, NotFound, Stale
 from domain.facts.flows import Flow, FlowChange, NewFlow, check_tags
 from domain.facts.records import FLOW
@@ -14,15 +14,15 @@ from storage.audit.commands import NO_PARENT, append
 from storage.counters import adjust
 from storage.database import Row, Transaction
 from storage.rows import insert
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
-async def create_flow(tx: Transaction, scope: Scope, new: NewFlow, actor: Actor) -> Flow:
+async def create_flow(tx: Transaction, tenant: Tenant, new: NewFlow, actor: Actor) -> Flow:
     """Define a flow. Raises Invalid for its tags, Conflict when the name is taken."""
     check_tags(new.tags)
     head: Row = {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "name": new.name,
         "version": 1,
         "created_at": tx.now,
@@ -32,7 +32,7 @@ async def create_flow(tx: Transaction, scope: Scope, new: NewFlow, actor: Actor)
     version: Row = {
         "flow_id": head["id"],
         "version": 1,
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "name": new.name,
         "description": new.description,
         "required_types": list(new.required_types),
@@ -49,13 +49,13 @@ async def create_flow(tx: Transaction, scope: Scope, new: NewFlow, actor: Actor)
     except asyncpg.UniqueViolationError as error:
         raise _taken(new.name) from error
     await insert(tx, "flow_versions", version)
-    await append(tx, scope, [_event(AuditName.FLOW_CREATED, actor, head, version)], [("flows", NO_PARENT)])
+    await append(tx, tenant, [_event(AuditName.FLOW_CREATED, actor, head, version)], [("flows", NO_PARENT)])
     return _flow(head, version)
 
 
 async def update_flow(
     tx: Transaction,
-    scope: Scope,
+    tenant: Tenant,
     flow_id: UUID,
     change: FlowChange,
     actor: Actor,
@@ -68,27 +68,27 @@ async def update_flow(
     Invalid for its tags, Conflict when the name is taken.
     """
     check_tags(change.get("tags", {}))
-    head, version = await _held(tx, scope, flow_id, expected)
+    head, version = await _held(tx, tenant, flow_id, expected)
     changed = {**version, **_columns(change)}
     if changed == version:
         return _flow(head, version)
-    return await _next_version(tx, scope, head, changed, name=AuditName.FLOW_UPDATED, actor=actor)
+    return await _next_version(tx, tenant, head, changed, name=AuditName.FLOW_UPDATED, actor=actor)
 
 
 async def archive_flow(
-    tx: Transaction, scope: Scope, flow_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
+    tx: Transaction, tenant: Tenant, flow_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
 ) -> Flow:
     """Put a flow away and free its name; the answer is the flow at its end.
 
     Raises NotFound, Stale, and Conflict while it has trails or lets webhooks in.
     """
-    head, version = await _held(tx, scope, flow_id, expected)
+    head, version = await _held(tx, tenant, flow_id, expected)
     for what, sql in _IN_USE.items():
-        if await tx.value(sql, scope.org_id, flow_id):
+        if await tx.value(sql, tenant.org_id, flow_id):
             raise Conflict(f"The flow '{head['name']}' has {what}.", kind="state")
     archived = {**head, "archived_at": tx.now}
-    flow = await _next_version(tx, scope, archived, version, name=AuditName.FLOW_DELETED, actor=actor)
-    await adjust(tx, scope, "flows", NO_PARENT, -1)
+    flow = await _next_version(tx, tenant, archived, version, name=AuditName.FLOW_DELETED, actor=actor)
+    await adjust(tx, tenant, "flows", NO_PARENT, -1)
     return flow
 
 
@@ -103,13 +103,13 @@ _VERSION = "SELECT * FROM flow_versions WHERE flow_id = $1 AND version = $2"
 
 
 async def _held(
-    tx: Transaction, scope: Scope, flow_id: UUID, expected: Collection[int] | None
+    tx: Transaction, tenant: Tenant, flow_id: UUID, expected: Collection[int] | None
 ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The locked head and its newest version.
 
     In two statements: one that joins both would, after waiting for the lock, look for the version it saw before.
     """
-    head = await tx.row(_HOLD, scope.org_id, flow_id)
+    head = await tx.row(_HOLD, tenant.org_id, flow_id)
     if head is None:
         raise NotFound(f"There is no flow {flow_id}.")
     if expected is not None and head["version"] not in expected:
@@ -123,7 +123,7 @@ _MOVE = "UPDATE flows SET name = $2, version = $3, updated_at = $4, archived_at 
 
 async def _next_version(
     tx: Transaction,
-    scope: Scope,
+    tenant: Tenant,
     head: Mapping[str, Any],
     version: Mapping[str, Any],
     *,
@@ -138,7 +138,7 @@ async def _next_version(
     except asyncpg.UniqueViolationError as error:
         raise _taken(head["name"]) from error
     await insert(tx, "flow_versions", version)
-    await append(tx, scope, [_event(name, actor, head, version)])
+    await append(tx, tenant, [_event(name, actor, head, version)])
     return _flow(head, version)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict
 from domain.facts.provenance import Check, Claim, Finding, Provenance
 from domain.facts.records import PROVENANCE, PROVENANCE_CHECK
@@ -13,7 +13,7 @@ from storage.audit.commands import append
 from storage.database import Row, Transaction
 from storage.facts.queries.provenance import Subject, find_provenance
 from storage.rows import insert
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,60 +25,60 @@ class NewProvenance:
     finding: Finding
 
 
-async def record_provenance(tx: Transaction, scope: Scope, new: NewProvenance, actor: Actor) -> Provenance:
+async def record_provenance(tx: Transaction, tenant: Tenant, new: NewProvenance, actor: Actor) -> Provenance:
     """Record who built an artifact, with the outcome of the first check.
 
     Raises Conflict when it is recorded already, and when the key of the finding was withdrawn meanwhile.
     """
-    await _hold_key(tx, scope, new.finding)
-    row, subject = _row(tx, scope, new, actor), new.subject
+    await _hold_key(tx, tenant, new.finding)
+    row, subject = _row(tx, tenant, new, actor), new.subject
     try:
         await insert(tx, "provenance", row)
     except asyncpg.UniqueViolationError as error:
         raise Conflict(f"Provenance of artifact {subject.report_id} is recorded already.") from error
     recorded = _event(AuditName.PROVENANCE_RECORDED, actor, row)
     check, checked = await _add_check(tx, row, 1, new.finding, actor)
-    await append(tx, scope, [recorded, checked])
+    await append(tx, tenant, [recorded, checked])
     return Provenance(row["id"], subject.report_id, subject.trail_id, new.claim, tx.now, check)
 
 
 async def record_check(
-    tx: Transaction, scope: Scope, subject: Subject, finding: Finding, actor: Actor
+    tx: Transaction, tenant: Tenant, subject: Subject, finding: Finding, actor: Actor
 ) -> tuple[Provenance, bool]:
     """Add a check to recorded provenance; one that repeats the newest is not added, and the answer's second part false.
 
     Raises Conflict when the key of the finding was withdrawn meanwhile.
     """
-    await _hold_key(tx, scope, finding)
+    await _hold_key(tx, tenant, finding)
     row = await tx.row(
         "SELECT * FROM provenance WHERE org_id = $1 AND report_id = $2 FOR NO KEY UPDATE",
-        scope.org_id,
+        tenant.org_id,
         subject.report_id,
     )
-    known = await find_provenance(tx, scope, subject)
+    known = await find_provenance(tx, tenant, subject)
     if row is None or known is None:
         raise Conflict(f"No provenance is recorded of artifact {subject.report_id}.", kind="state")
     if known.check.repeats(finding):
         return known, False
     check, event = await _add_check(tx, row, known.check.n + 1, finding, actor)
-    await append(tx, scope, [event])
+    await append(tx, tenant, [event])
     return replace(known, check=check), True
 
 
 _HOLD_KEY = "SELECT id FROM provenance_keys WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR SHARE"
 
 
-async def _hold_key(tx: Transaction, scope: Scope, finding: Finding) -> None:
+async def _hold_key(tx: Transaction, tenant: Tenant, finding: Finding) -> None:
     """The check was made before this transaction: its key must count until the end of it."""
-    if finding.key and not await tx.value(_HOLD_KEY, scope.org_id, finding.key.id):
+    if finding.key and not await tx.value(_HOLD_KEY, tenant.org_id, finding.key.id):
         raise Conflict(f"The provenance key '{finding.key.name}' was deleted meanwhile; try again.", kind="race")
 
 
-def _row(tx: Transaction, scope: Scope, new: NewProvenance, actor: Actor) -> dict[str, Any]:
+def _row(tx: Transaction, tenant: Tenant, new: NewProvenance, actor: Actor) -> dict[str, Any]:
     subject, claim = new.subject, new.claim
     return {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "report_id": subject.report_id,
         "trail_id": subject.trail_id,
         "digest": claim.digest,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, NotFound
 from domain.facts.provenance import MAX_KEYS, KeyAlgorithm, ProvenanceKey
 from domain.facts.records import PROVENANCE_KEY
@@ -13,7 +13,7 @@ from storage.audit.commands import append
 from storage.database import Row, Transaction
 from storage.facts.queries.provenance_keys import active_keys, key_of
 from storage.rows import insert
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class NewProvenanceKey:
     public_key: str
 
 
-async def create_provenance_key(tx: Transaction, scope: Scope, new: NewProvenanceKey, actor: Actor) -> ProvenanceKey:
+async def create_provenance_key(tx: Transaction, tenant: Tenant, new: NewProvenanceKey, actor: Actor) -> ProvenanceKey:
     """Register a key. Raises Conflict for a taken name or key id, and when the organisation has MAX_KEYS already."""
-    await _check_room(tx, scope, new)
+    await _check_room(tx, tenant, new)
     row: Row = {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "name": new.name,
         "key_id": new.key_id,
         "algorithm": new.algorithm.value,
@@ -44,14 +44,14 @@ async def create_provenance_key(tx: Transaction, scope: Scope, new: NewProvenanc
         await insert(tx, "provenance_keys", row)
     except asyncpg.UniqueViolationError as error:
         raise Conflict(f"A provenance key named '{new.name}' exists already.") from error
-    await append(tx, scope, [_event(AuditName.PROVENANCE_KEY_CREATED, actor, row)])
+    await append(tx, tenant, [_event(AuditName.PROVENANCE_KEY_CREATED, actor, row)])
     return key_of(row)
 
 
-async def _check_room(tx: Transaction, scope: Scope, new: NewProvenanceKey) -> None:
+async def _check_room(tx: Transaction, tenant: Tenant, new: NewProvenanceKey) -> None:
     """The organisation's row is held, so that two registrations see each other."""
-    await tx.execute("SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE", scope.org_id)
-    keys = await active_keys(tx, scope)
+    await tx.execute("SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE", tenant.org_id)
+    keys = await active_keys(tx, tenant)
     same = next((key for key in keys if key.key_id == new.key_id), None)
     if same:
         raise Conflict(f"The key id {new.key_id} is registered already, as '{same.name}'.")
@@ -66,12 +66,12 @@ RETURNING *
 """
 
 
-async def delete_provenance_key(tx: Transaction, scope: Scope, key_id: UUID, actor: Actor) -> ProvenanceKey:
+async def delete_provenance_key(tx: Transaction, tenant: Tenant, key_id: UUID, actor: Actor) -> ProvenanceKey:
     """Let a key count no longer, in checks from now on. The answer is the key at its end. Raises NotFound."""
-    row = await tx.row(_ARCHIVE, scope.org_id, key_id, tx.now)
+    row = await tx.row(_ARCHIVE, tenant.org_id, key_id, tx.now)
     if row is None:
         raise NotFound(f"There is no provenance key {key_id}.")
-    await append(tx, scope, [_event(AuditName.PROVENANCE_KEY_DELETED, actor, row)])
+    await append(tx, tenant, [_event(AuditName.PROVENANCE_KEY_DELETED, actor, row)])
     return key_of(row)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, NotFound
 from domain.facts.reconciliations import SOURCES, TOKEN_PURPOSE, Reconciliation, next_run
 from domain.facts.records import WEBHOOK_CONFIG
@@ -13,9 +13,9 @@ from storage.audit.commands import append
 from storage.database import Row, Transaction
 from storage.facts.queries.reconciliations import COLUMNS
 from storage.rows import insert
-from storage.scope import Scope
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import Envelope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,38 +28,38 @@ class NewReconciliation:
 
 
 async def set_reconciliation(
-    tx: Transaction, scope: Scope, new: NewReconciliation, envelope: Envelope, actor: Actor
+    tx: Transaction, tenant: Tenant, new: NewReconciliation, envelope: Envelope, actor: Actor
 ) -> Reconciliation:
     """Begin to reconcile a config, or do it elsewhere or with another token; its first run is due at once.
 
     Raises NotFound for the config, Conflict for one whose sender cannot be asked.
     """
-    config = await _hold_config(tx, scope, new.config_id)
+    config = await _hold_config(tx, tenant, new.config_id)
     if config["source"] not in SOURCES:
         raise Conflict(f"Only configs of {', '.join(sorted(SOURCES))} can be reconciled.", kind="state")
-    await forget_reconciliation(tx, scope, new.config_id)
+    await forget_reconciliation(tx, tenant, new.config_id)
     row: Row = {
         "config_id": new.config_id,
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "hook_url": new.hook_url,
-        "secret_id": await keep_secret(tx, scope, envelope, new.token, TOKEN_PURPOSE),
+        "secret_id": await keep_secret(tx, tenant, envelope, new.token, TOKEN_PURPOSE),
         "next_run_at": tx.now,
         "last_run_at": None,
         "last_error": None,
         "created_at": tx.now,
     }
     await insert(tx, "reconciliations", row)
-    await append(tx, scope, [_event(actor, config, new.hook_url)])
+    await append(tx, tenant, [_event(actor, config, new.hook_url)])
     return _reconciliation(row)
 
 
-async def remove_reconciliation(tx: Transaction, scope: Scope, config_id: UUID, actor: Actor) -> Reconciliation:
+async def remove_reconciliation(tx: Transaction, tenant: Tenant, config_id: UUID, actor: Actor) -> Reconciliation:
     """Reconcile a config no longer, and forget the token. Raises NotFound."""
-    config = await _hold_config(tx, scope, config_id)
-    gone = await forget_reconciliation(tx, scope, config_id)
+    config = await _hold_config(tx, tenant, config_id)
+    gone = await forget_reconciliation(tx, tenant, config_id)
     if gone is None:
         raise NotFound(f"The webhook config {config_id} is not reconciled.")
-    await append(tx, scope, [_event(actor, config, None)])
+    await append(tx, tenant, [_event(actor, config, None)])
     return gone
 
 
@@ -73,9 +73,9 @@ SELECT * FROM gone
 """
 
 
-async def forget_reconciliation(tx: Transaction, scope: Scope, config_id: UUID) -> Reconciliation | None:
+async def forget_reconciliation(tx: Transaction, tenant: Tenant, config_id: UUID) -> Reconciliation | None:
     """Remove it with its token as a part of a change that is audited by itself; None where there is none."""
-    row = await tx.row(_FORGET, scope.org_id, config_id)
+    row = await tx.row(_FORGET, tenant.org_id, config_id)
     return _reconciliation(row) if row else None
 
 
@@ -84,9 +84,9 @@ SELECT * FROM webhook_configs WHERE org_id = $1 AND id = $2 AND archived_at IS N
 """
 
 
-async def _hold_config(tx: Transaction, scope: Scope, config_id: UUID) -> Row:
+async def _hold_config(tx: Transaction, tenant: Tenant, config_id: UUID) -> Row:
     """The config as the event will declare it: nobody changes it before the commit."""
-    row = await tx.row(_HOLD_CONFIG, scope.org_id, config_id)
+    row = await tx.row(_HOLD_CONFIG, tenant.org_id, config_id)
     if row is None:
         raise NotFound(f"There is no webhook config {config_id}.")
     return row

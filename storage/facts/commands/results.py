@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.facts.attestations import ResultStatus
 from domain.facts.records import ATTESTATION_RESULT
 from domain.notifications.triggers import Notice, attestation_failed
@@ -13,7 +13,7 @@ from storage.audit.commands import append
 from storage.database import Transaction, columns_of
 from storage.facts.commands.status import lock_trails, refresh_status
 from storage.notifications.commands.notices import raise_notices
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +53,12 @@ FROM added r JOIN attestations a ON a.id = r.attestation_id ORDER BY r.id
 """
 
 
-async def add_results(tx: Transaction, scope: Scope, new: Sequence[NewResult]) -> None:
+async def add_results(tx: Transaction, tenant: Tenant, new: Sequence[NewResult]) -> None:
     """Add results, and judge the trails anew. Raises NotFound for an unknown trail.
 
     The trails are held while the numbers of the results are given.
     """
-    trails = await lock_trails(tx, scope, [result.trail_id for result in new])
+    trails = await lock_trails(tx, tenant, [result.trail_id for result in new])
     drafts = {tx.new_id(): result for result in new}
     rows = [
         (
@@ -73,12 +73,12 @@ async def add_results(tx: Transaction, scope: Scope, new: Sequence[NewResult]) -
         for result_id, result in drafts.items()
     ]
     trail_ids = [trail.id for trail in trails]
-    added = await tx.rows(_ADD, scope.org_id, tx.now, *columns_of(rows, 7), trail_ids)
+    added = await tx.rows(_ADD, tenant.org_id, tx.now, *columns_of(rows, 7), trail_ids)
     flows = {trail.id: trail.flow_id for trail in trails}
     failed = [(row, drafts[row["id"]]) for row in added if row["status"] == ResultStatus.FAILED]
-    await raise_notices(tx, scope, [_notice(row, result, flows[result.trail_id]) for row, result in failed])
-    await refresh_status(tx, scope, trails)
-    await append(tx, scope, [_event(drafts[row["id"]], row) for row in added])
+    await raise_notices(tx, tenant, [_notice(row, result, flows[result.trail_id]) for row, result in failed])
+    await refresh_status(tx, tenant, trails)
+    await append(tx, tenant, [_event(drafts[row["id"]], row) for row in added])
 
 
 def _notice(row: Mapping[str, Any], result: NewResult, flow_id: UUID) -> Notice:

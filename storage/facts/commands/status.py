@@ -10,10 +10,10 @@ from domain.facts.trails import TrailStatus
 from domain.notifications.triggers import trail_non_compliant
 from storage.database import Transaction, columns_of
 from storage.facts.queries.artifacts import candidates_of
-from storage.facts.queries.heads import heads_of
+from storage.facts.queries.latest_results import heads_of
 from storage.facts.queries.requirements import asked_by
 from storage.notifications.commands.notices import raise_notices
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ ORDER BY t.id FOR NO KEY UPDATE OF t
 """
 
 
-async def lock_trails(tx: Transaction, scope: Scope, trail_ids: Iterable[UUID]) -> list[LockedTrail]:
+async def lock_trails(tx: Transaction, tenant: Tenant, trail_ids: Iterable[UUID]) -> list[LockedTrail]:
     """Hold the trails, always in the order of their ids. Raises NotFound for the first that is not there."""
     wanted = set(trail_ids)
-    rows = await tx.rows(_LOCK, scope.org_id, list(wanted))
+    rows = await tx.rows(_LOCK, tenant.org_id, list(wanted))
     for missing in wanted - {row["id"] for row in rows}:
         raise NotFound(f"There is no trail {missing}.")
     return [LockedTrail(row["id"], row["flow_id"], TrailStatus(row["status"]), asked_by(row)) for row in rows]
@@ -50,19 +50,19 @@ FROM unnest($2::uuid[], $3::text[]) AS s(id, status) WHERE t.id = s.id
 """
 
 
-async def refresh_status(tx: Transaction, scope: Scope, trails: Sequence[LockedTrail]) -> None:
+async def refresh_status(tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail]) -> None:
     """Judge locked trails anew, and tell of those that turned NON_COMPLIANT."""
-    changed = await judge_trails(tx, scope, trails)
+    changed = await judge_trails(tx, tenant, trails)
     fallen = [trail for trail, status in changed if status is TrailStatus.NON_COMPLIANT]
-    await raise_notices(tx, scope, [trail_non_compliant(one.id, one.flow_id, one.asked.flow_name) for one in fallen])
+    await raise_notices(tx, tenant, [trail_non_compliant(one.id, one.flow_id, one.asked.flow_name) for one in fallen])
 
 
 async def judge_trails(
-    tx: Transaction, scope: Scope, trails: Sequence[LockedTrail]
+    tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail]
 ) -> list[tuple[LockedTrail, TrailStatus]]:
     """Judge locked trails by their heads and artifacts, and keep what changed: the answer, with the new status."""
     heads = await heads_of(tx, [trail.id for trail in trails])
-    artifacts = await candidates_of(tx, scope, [trail.id for trail in trails if trail.asked.requirements.artifacts])
+    artifacts = await candidates_of(tx, tenant, [trail.id for trail in trails if trail.asked.requirements.artifacts])
     verdicts = [trail_status(trail.asked, heads[trail.id], artifacts.get(trail.id, ())) for trail in trails]
     changed = [(trail, now) for trail, now in zip(trails, verdicts, strict=True) if now != trail.status]
     if changed:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.canonical import normalise
 from domain.errors import Conflict, NotFound
 from domain.facts.records import TRAIL
@@ -15,7 +15,7 @@ from domain.facts.trails import NewTrail, Trail, TrailStatus
 from storage.audit.commands import append
 from storage.database import Transaction, columns_of
 from storage.facts.queries.trails import TRAIL_COLUMNS
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _VERSIONS = """
 SELECT id, version FROM flows WHERE org_id = $1 AND id = ANY($2::uuid[]) AND archived_at IS NULL
@@ -48,30 +48,30 @@ ON CONFLICT DO NOTHING
 """
 
 
-async def open_trails(tx: Transaction, scope: Scope, new: Sequence[NewTrail]) -> list[Trail]:
+async def open_trails(tx: Transaction, tenant: Tenant, new: Sequence[NewTrail]) -> list[Trail]:
     """Open trails, each pinned to its flow's current version; the answer has those made.
 
     A correlation key that is taken makes no trail and is no error. Raises NotFound for an unknown flow, Conflict for
     a taken name.
     """
-    versions = await _flow_versions(tx, scope, {trail.flow_id for trail in new})
+    versions = await _flow_versions(tx, tenant, {trail.flow_id for trail in new})
     drafts = {
         tx.new_id(): trail for trail in sorted(new, key=lambda trail: (trail.flow_id, trail.correlation_key or ""))
     }
     rows = [_row(trail_id, trail, versions[trail.flow_id]) for trail_id, trail in drafts.items()]
     try:
-        made = await tx.rows(_OPEN, scope.org_id, tx.now, *columns_of(rows, 17))
+        made = await tx.rows(_OPEN, tenant.org_id, tx.now, *columns_of(rows, 17))
     except asyncpg.UniqueViolationError as error:
         raise Conflict("This flow has a trail of that name already.") from error
     events = [_event(AuditName.TRAIL_CREATED, drafts[row["id"]].actor, row) for row in made]
-    event_ids = await append(tx, scope, events, [("trails", row["flow_id"]) for row in made])
+    event_ids = await append(tx, tenant, events, [("trails", row["flow_id"]) for row in made])
     edges = [(_commit_key(row), row["id"], event_id) for row, event_id in zip(made, event_ids, strict=True)]
-    await tx.execute(_EDGES, scope.org_id, *columns_of(edges, 3))
+    await tx.execute(_EDGES, tenant.org_id, *columns_of(edges, 3))
     return [Trail(**{column: row[column] for column in TRAIL_COLUMNS}) for row in made]
 
 
-async def _flow_versions(tx: Transaction, scope: Scope, flow_ids: set[UUID]) -> Mapping[UUID, int]:
-    rows = await tx.rows(_VERSIONS, scope.org_id, list(flow_ids))
+async def _flow_versions(tx: Transaction, tenant: Tenant, flow_ids: set[UUID]) -> Mapping[UUID, int]:
+    rows = await tx.rows(_VERSIONS, tenant.org_id, list(flow_ids))
     versions = {row["id"]: row["version"] for row in rows}
     for flow_id in flow_ids - versions.keys():
         raise NotFound(f"There is no flow {flow_id}.")
@@ -148,7 +148,7 @@ RETURNING {", ".join("t." + column for column in _SEALED_COLUMNS)}
 """  # noqa: S608 - names of our own
 
 
-async def change_trails(tx: Transaction, scope: Scope, changes: Sequence[TrailChange]) -> None:
+async def change_trails(tx: Transaction, tenant: Tenant, changes: Sequence[TrailChange]) -> None:
     """Add what later events tell to trails that this transaction holds (`lock_trails`).
 
     Several changes of one trail are merged: the last word on each field counts.
@@ -162,5 +162,5 @@ async def change_trails(tx: Transaction, scope: Scope, changes: Sequence[TrailCh
     rows = [(change.trail_id, *change.values) for change in ordered if any(change.values)]
     if not rows:
         return
-    changed = await tx.rows(_CHANGE, scope.org_id, *columns_of(rows, 4))
-    await append(tx, scope, [_event(AuditName.TRAIL_UPDATED, merged[row["id"]].actor, row) for row in changed])
+    changed = await tx.rows(_CHANGE, tenant.org_id, *columns_of(rows, 4))
+    await append(tx, tenant, [_event(AuditName.TRAIL_UPDATED, merged[row["id"]].actor, row) for row in changed])

@@ -10,7 +10,7 @@ from storage.counters import total
 from storage.database import Reader, Row, columns_of
 from storage.facts.queries.trails import get_trail
 from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _COLUMNS = tuple(ArtifactReport.__dataclass_fields__)
 
@@ -36,20 +36,20 @@ def _made(row: Row) -> ArtifactReport:
 _LISTING = Listing(_REPORTS, "r.created_at", "r.id", _made)
 
 
-async def list_trail_artifacts(reader: Reader, scope: Scope, trail_id: UUID, window: Window) -> Page[ArtifactReport]:
+async def list_trail_artifacts(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[ArtifactReport]:
     """What was reported on a trail, oldest first. Raises NotFound for the trail."""
-    await get_trail(reader, scope, trail_id)
-    conditions, args = ["r.org_id = $1", "r.trail_id = $2"], [scope.org_id, trail_id]
+    await get_trail(reader, tenant, trail_id)
+    conditions, args = ["r.org_id = $1", "r.trail_id = $2"], [tenant.org_id, trail_id]
     page = await fetch_page(reader, _LISTING, conditions, args, window)
-    return with_total(page, await total(reader, scope, "artifacts", trail_id))
+    return with_total(page, await total(reader, tenant, "artifacts", trail_id))
 
 
 async def list_artifacts(
-    reader: Reader, scope: Scope, digest: str, window: Window, *, flow_id: UUID | None = None, name: str | None = None
+    reader: Reader, tenant: Tenant, digest: str, window: Window, *, flow_id: UUID | None = None, name: str | None = None
 ) -> Page[ArtifactReport]:
     """The reports of one digest, in any spelling, over all trails, oldest first; an unknown digest has none."""
     wanted = {"r.digest": normalise_digest(digest), "r.flow_id": flow_id, "r.name": name}
-    conditions, args = equalities({"r.org_id": scope.org_id, **wanted})
+    conditions, args = equalities({"r.org_id": tenant.org_id, **wanted})
     page = await fetch_page(reader, _LISTING, conditions, args, window)
     count, capped = await capped_count(reader, "artifact_reports r", conditions, args)
     return with_total(page, count, capped=capped)
@@ -64,9 +64,9 @@ ORDER BY k.place
 """
 
 
-async def reports_of_keys(reader: Reader, scope: Scope, keys: Sequence[ReportKey]) -> list[ArtifactReport]:
+async def reports_of_keys(reader: Reader, tenant: Tenant, keys: Sequence[ReportKey]) -> list[ArtifactReport]:
     """The report of each key that has one, in the order of the keys."""
-    return [_made(row) for row in await reader.rows(_OF_KEYS, scope.org_id, *columns_of(keys, 4))]
+    return [_made(row) for row in await reader.rows(_OF_KEYS, tenant.org_id, *columns_of(keys, 4))]
 
 
 _CANDIDATES = """
@@ -75,9 +75,9 @@ WHERE org_id = $1 AND trail_id = ANY($2::uuid[])
 """
 
 
-async def candidates_of(reader: Reader, scope: Scope, trail_ids: Sequence[UUID]) -> dict[UUID, list[Candidate]]:
+async def candidates_of(reader: Reader, tenant: Tenant, trail_ids: Sequence[UUID]) -> dict[UUID, list[Candidate]]:
     """What was reported on each trail, as the evaluator takes it."""
     found: dict[UUID, list[Candidate]] = {trail_id: [] for trail_id in trail_ids}
-    for row in await reader.rows(_CANDIDATES, scope.org_id, trail_ids) if trail_ids else ():
+    for row in await reader.rows(_CANDIDATES, tenant.org_id, trail_ids) if trail_ids else ():
         found[row["trail_id"]].append(Candidate(row["name"], row["digest"]))
     return found

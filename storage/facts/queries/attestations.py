@@ -10,7 +10,7 @@ from storage.counters import total
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
 from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _WITH_RESULT = """
 attestations a
@@ -41,10 +41,10 @@ def _made(row: Row) -> Attestation:
 ATTESTATIONS = Listing(_ATTESTATIONS, "a.created_at", "a.id", _made)
 
 
-async def get_attestation(reader: Reader, scope: Scope, trail_id: UUID, attestation_id: UUID) -> Attestation:
+async def get_attestation(reader: Reader, tenant: Tenant, trail_id: UUID, attestation_id: UUID) -> Attestation:
     """One attestation of a trail. Raises NotFound, also for one of another trail."""
     where = "WHERE a.org_id = $1 AND a.trail_id = $2 AND a.id = $3"
-    row = await reader.row(f"{_ATTESTATIONS} {where}", scope.org_id, trail_id, attestation_id)
+    row = await reader.row(f"{_ATTESTATIONS} {where}", tenant.org_id, trail_id, attestation_id)
     if row is None:
         raise NotFound(f"There is no attestation {attestation_id} on trail {trail_id}.")
     return _made(row)
@@ -68,14 +68,14 @@ NO_FILTER = AttestationFilters()
 
 
 async def list_attestations(
-    reader: Reader, scope: Scope, trail_id: UUID, window: Window, filters: AttestationFilters = NO_FILTER
+    reader: Reader, tenant: Tenant, trail_id: UUID, window: Window, filters: AttestationFilters = NO_FILTER
 ) -> Page[Attestation]:
     """The attestations of a trail with their newest results, oldest first. Raises NotFound for the trail."""
-    await get_trail(reader, scope, trail_id)
-    conditions, args = equalities({"a.org_id": scope.org_id, "a.trail_id": trail_id, **filters.columns})
+    await get_trail(reader, tenant, trail_id)
+    conditions, args = equalities({"a.org_id": tenant.org_id, "a.trail_id": trail_id, **filters.columns})
     page = await fetch_page(reader, ATTESTATIONS, conditions, args, window)
     if filters == NO_FILTER:
-        return with_total(page, await total(reader, scope, "attestations", trail_id))
+        return with_total(page, await total(reader, tenant, "attestations", trail_id))
     count, capped = await capped_count(reader, _WITH_RESULT, conditions, args)
     return with_total(page, count, capped=capped)
 
@@ -86,15 +86,15 @@ WHERE a.org_id = $1 AND a.trail_id = $2 GROUP BY a.type, r.status ORDER BY a.typ
 """  # noqa: S608 - SQL of our own
 
 
-async def count_by_type(reader: Reader, scope: Scope, trail_id: UUID) -> dict[tuple[str, ResultStatus], int]:
+async def count_by_type(reader: Reader, tenant: Tenant, trail_id: UUID) -> dict[tuple[str, ResultStatus], int]:
     """How many attestations of each type a trail has, by their newest status."""
-    rows = await reader.rows(_COUNTS, scope.org_id, trail_id)
+    rows = await reader.rows(_COUNTS, tenant.org_id, trail_id)
     return {(row["type"], ResultStatus(row["status"])): row["n"] for row in rows}
 
 
-async def attestations_of_source(reader: Reader, scope: Scope, source_id: UUID) -> Sequence[UUID]:
+async def attestations_of_source(reader: Reader, tenant: Tenant, source_id: UUID) -> Sequence[UUID]:
     """The ids of what one delivery recorded."""
     rows = await reader.rows(
-        "SELECT id FROM attestations WHERE org_id = $1 AND source_id = $2 ORDER BY id", scope.org_id, source_id
+        "SELECT id FROM attestations WHERE org_id = $1 AND source_id = $2 ORDER BY id", tenant.org_id, source_id
     )
     return [row["id"] for row in rows]

@@ -12,10 +12,10 @@ from domain.facts.trails import TrailStatus
 from storage.database import Reader, Row
 from storage.facts.queries.artifacts import candidates_of
 from storage.facts.queries.attestations import count_by_type
-from storage.facts.queries.heads import heads_of
+from storage.facts.queries.latest_results import heads_of
 from storage.facts.queries.requirements import asked_by
 from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 MAX_UNSURE = 1000
 """Trails judged for a total beyond those that SQL can tell."""
@@ -46,13 +46,13 @@ class TrailEvidence:
         return sum(number for (_, status), number in self.counts.items() if status in statuses)
 
 
-async def evidence_of_trail(reader: Reader, scope: Scope, trail_id: UUID) -> TrailEvidence:
+async def evidence_of_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> TrailEvidence:
     """Raises NotFound for the trail."""
-    row = await reader.row(f"{_TRAILS} WHERE t.org_id = $1 AND t.id = $2", scope.org_id, trail_id)
+    row = await reader.row(f"{_TRAILS} WHERE t.org_id = $1 AND t.id = $2", tenant.org_id, trail_id)
     if row is None:
         raise NotFound(f"There is no trail {trail_id}.")
-    lacking = await _judged(reader, scope, [row])
-    return TrailEvidence(await count_by_type(reader, scope, trail_id), lacking[trail_id])
+    lacking = await _judged(reader, tenant, [row])
+    return TrailEvidence(await count_by_type(reader, tenant, trail_id), lacking[trail_id])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +89,18 @@ lack nothing but evidence (`domain.facts.evaluation.trail_status`). Other trails
 _CANDIDATES = Listing(_TRAILS, "t.created_at", "t.id", dict)
 
 
-async def list_gaps(reader: Reader, scope: Scope, window: Window, *, flow_id: UUID | None = None) -> Page[Gap]:
+async def list_gaps(reader: Reader, tenant: Tenant, window: Window, *, flow_id: UUID | None = None) -> Page[Gap]:
     """The trails that lack something, oldest first, of one flow where given.
 
     A page may be shorter than asked for: a trail that is not compliant for another reason turns out to be complete
     only when its template is evaluated. Exact up to 10,000 trails, of which MAX_UNSURE may need that.
     """
-    narrowed, args = equalities({"t.org_id": scope.org_id, "t.flow_id": flow_id})
+    narrowed, args = equalities({"t.org_id": tenant.org_id, "t.flow_id": flow_id})
     conditions = [*narrowed, "t.status <> 'COMPLIANT'"]
     page = await fetch_page(reader, _CANDIDATES, [*conditions, f"({_TEMPLATE} IS NOT NULL OR {_SURE})"], args, window)
     unsure = await _unsure(reader, conditions, args)
     sure, capped = await capped_count(reader, _FROM, [*conditions, _SURE], args)
-    lacking = await _judged(reader, scope, [*page.items, *unsure[:MAX_UNSURE]])
+    lacking = await _judged(reader, tenant, [*page.items, *unsure[:MAX_UNSURE]])
     gaps = [_gap(row, lacking[row["id"]]) for row in page.items if not lacking[row["id"]].complete]
     number = sure + sum(not lacking[row["id"]].complete for row in unsure[:MAX_UNSURE])
     return Page(gaps, number, window, page.next, capped=capped or len(unsure) > MAX_UNSURE)
@@ -112,12 +112,12 @@ async def _unsure(reader: Reader, conditions: Sequence[str], args: Sequence[Any]
     return await reader.rows(f"{_TRAILS} WHERE {where} LIMIT {MAX_UNSURE + 1}", *args)
 
 
-async def _judged(reader: Reader, scope: Scope, rows: Sequence[Row]) -> dict[UUID, Completeness]:
+async def _judged(reader: Reader, tenant: Tenant, rows: Sequence[Row]) -> dict[UUID, Completeness]:
     """Two statements for however many trails."""
     asked = {row["id"]: asked_by(row) for row in rows}
     heads = await heads_of(reader, asked)
     artifacts = await candidates_of(
-        reader, scope, [trail for trail, one in asked.items() if one.requirements.artifacts]
+        reader, tenant, [trail for trail, one in asked.items() if one.requirements.artifacts]
     )
     return {trail: completeness(one, heads[trail], artifacts.get(trail, ())) for trail, one in asked.items()}
 

@@ -9,7 +9,7 @@ from storage.counters import total
 from storage.database import Reader
 from storage.facts.queries.trails import get_trail
 from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _EVIDENCE = f"SELECT {', '.join(Evidence.__dataclass_fields__)} FROM evidence"  # noqa: S608 - names of our own
 _LISTING = Listing(_EVIDENCE, "created_at", "id", lambda row: Evidence(**row))
@@ -24,12 +24,12 @@ class Target:
     type: str
 
 
-async def find_target(reader: Reader, scope: Scope, attestation_id: UUID, trail_id: UUID | None = None) -> Target:
+async def find_target(reader: Reader, tenant: Tenant, attestation_id: UUID, trail_id: UUID | None = None) -> Target:
     """The attestation, on that trail where one is named. Raises NotFound."""
     row = await reader.row(
         "SELECT trail_id, id AS attestation_id, type FROM attestations "
         "WHERE org_id = $1 AND id = $2 AND ($3::uuid IS NULL OR trail_id = $3)",
-        *(scope.org_id, attestation_id, trail_id),
+        *(tenant.org_id, attestation_id, trail_id),
     )
     if row is None:
         where = f" on trail {trail_id}" if trail_id else ""
@@ -37,15 +37,15 @@ async def find_target(reader: Reader, scope: Scope, attestation_id: UUID, trail_
     return Target(**row)
 
 
-async def get_evidence(reader: Reader, scope: Scope, evidence_id: UUID) -> Evidence:
+async def get_evidence(reader: Reader, tenant: Tenant, evidence_id: UUID) -> Evidence:
     """One file. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_EVIDENCE} WHERE org_id = $1 AND id = $2", scope.org_id, evidence_id)
+    row = await reader.row(f"{_EVIDENCE} WHERE org_id = $1 AND id = $2", tenant.org_id, evidence_id)
     if row is None:
         raise NotFound(f"There is no evidence {evidence_id}.")
     return Evidence(**row)
 
 
-async def find_by_digest(reader: Reader, scope: Scope, digest: str) -> Evidence:
+async def find_by_digest(reader: Reader, tenant: Tenant, digest: str) -> Evidence:
     """The organisation's oldest file of that content, a kept one before one that lies elsewhere. Raises NotFound.
 
     Content is shared between organisations, the right to it is not: whoever has no kept file of a digest, but only
@@ -54,23 +54,23 @@ async def find_by_digest(reader: Reader, scope: Scope, digest: str) -> Evidence:
     for kept in ("AND external_url IS NULL", ""):
         row = await reader.row(
             f"{_EVIDENCE} WHERE org_id = $1 AND digest = $2 {kept} ORDER BY created_at, id LIMIT 1",
-            *(scope.org_id, digest),
+            *(tenant.org_id, digest),
         )
         if row is not None:
             return Evidence(**row)
     raise NotFound(f"There is no evidence with the digest {digest}.")
 
 
-async def list_trail_evidence(reader: Reader, scope: Scope, trail_id: UUID, window: Window) -> Page[Evidence]:
+async def list_trail_evidence(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[Evidence]:
     """The files of a trail's attestations, oldest first. Raises NotFound for the trail."""
-    await get_trail(reader, scope, trail_id)
-    page = await fetch_page(reader, _LISTING, ["org_id = $1", "trail_id = $2"], [scope.org_id, trail_id], window)
-    return with_total(page, await total(reader, scope, "evidence", trail_id))
+    await get_trail(reader, tenant, trail_id)
+    page = await fetch_page(reader, _LISTING, ["org_id = $1", "trail_id = $2"], [tenant.org_id, trail_id], window)
+    return with_total(page, await total(reader, tenant, "evidence", trail_id))
 
 
-async def list_attestation_evidence(reader: Reader, scope: Scope, target: Target, window: Window) -> Page[Evidence]:
+async def list_attestation_evidence(reader: Reader, tenant: Tenant, target: Target, window: Window) -> Page[Evidence]:
     """The files of an attestation that exists, oldest first."""
-    conditions, args = ["org_id = $1", "attestation_id = $2"], [scope.org_id, target.attestation_id]
+    conditions, args = ["org_id = $1", "attestation_id = $2"], [tenant.org_id, target.attestation_id]
     page = await fetch_page(reader, _LISTING, conditions, args, window)
     count, capped = await capped_count(reader, "evidence", conditions, args)
     return with_total(page, count, capped=capped)

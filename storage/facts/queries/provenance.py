@@ -8,7 +8,7 @@ from domain.facts.digests import normalise_digest
 from domain.facts.provenance import Build, BuilderType, Check, CheckStatus, Claim, Provenance, SlsaLevel
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 BUILD_COLUMNS = tuple(Build.__dataclass_fields__)
 
@@ -37,24 +37,24 @@ class Subject:
 _SUBJECT = "SELECT digest FROM artifact_reports WHERE org_id = $1 AND trail_id = $2 AND id = $3"
 
 
-async def get_subject(reader: Reader, scope: Scope, trail_id: UUID, report_id: UUID) -> Subject:
+async def get_subject(reader: Reader, tenant: Tenant, trail_id: UUID, report_id: UUID) -> Subject:
     """An artifact of a trail. Raises NotFound for the trail, for the artifact, and for one of another trail."""
-    digest = await reader.value(_SUBJECT, scope.org_id, trail_id, report_id)
+    digest = await reader.value(_SUBJECT, tenant.org_id, trail_id, report_id)
     if digest is None:
-        await get_trail(reader, scope, trail_id)
+        await get_trail(reader, tenant, trail_id)
         raise NotFound(f"There is no artifact {report_id} on trail {trail_id}.")
     return Subject(report_id, trail_id, digest)
 
 
-async def find_provenance(reader: Reader, scope: Scope, subject: Subject) -> Provenance | None:
+async def find_provenance(reader: Reader, tenant: Tenant, subject: Subject) -> Provenance | None:
     """What is recorded of an artifact, if anything."""
-    row = await reader.row(f"{_PROVENANCE} WHERE p.org_id = $1 AND p.report_id = $2", scope.org_id, subject.report_id)
+    row = await reader.row(f"{_PROVENANCE} WHERE p.org_id = $1 AND p.report_id = $2", tenant.org_id, subject.report_id)
     return _made(row) if row else None
 
 
-async def get_provenance(reader: Reader, scope: Scope, trail_id: UUID, report_id: UUID) -> Provenance:
+async def get_provenance(reader: Reader, tenant: Tenant, trail_id: UUID, report_id: UUID) -> Provenance:
     """What is recorded of an artifact. Raises NotFound for the trail, the artifact, and where nothing is."""
-    found = await find_provenance(reader, scope, await get_subject(reader, scope, trail_id, report_id))
+    found = await find_provenance(reader, tenant, await get_subject(reader, tenant, trail_id, report_id))
     if found is None:
         raise NotFound(f"No provenance is recorded of artifact {report_id}.")
     return found
@@ -68,15 +68,15 @@ ORDER BY r.created_at DESC, r.id DESC LIMIT 1
 _IS_REPORTED = "SELECT EXISTS (SELECT FROM artifact_reports WHERE org_id = $1 AND digest = $2)"
 
 
-async def get_provenance_of_digest(reader: Reader, scope: Scope, digest: str) -> Provenance:
+async def get_provenance_of_digest(reader: Reader, tenant: Tenant, digest: str) -> Provenance:
     """That of the newest report of a digest that has any, whatever its spelling.
 
     Raises NotFound, saying whether it is the artifact or its provenance that is missing.
     """
     normal = normalise_digest(digest)
-    row = await reader.row(_NEWEST_OF_DIGEST, scope.org_id, normal)
+    row = await reader.row(_NEWEST_OF_DIGEST, tenant.org_id, normal)
     if row is None:
-        known = await reader.value(_IS_REPORTED, scope.org_id, normal)
+        known = await reader.value(_IS_REPORTED, tenant.org_id, normal)
         raise NotFound(f"No provenance is recorded of {normal}." if known else f"There is no artifact {normal}.")
     return _made(row)
 

@@ -7,16 +7,16 @@ from uuid import UUID
 from domain.errors import NotFound
 from domain.facts.reconciliations import MOST_TIMES, PATIENCE, Reconciliation
 from storage.database import Reader
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 COLUMNS = tuple(Reconciliation.__dataclass_fields__)
 
 _GET = f"SELECT {', '.join(COLUMNS)} FROM reconciliations WHERE org_id = $1 AND config_id = $2"  # noqa: S608
 
 
-async def get_reconciliation(reader: Reader, scope: Scope, config_id: UUID) -> Reconciliation:
+async def get_reconciliation(reader: Reader, tenant: Tenant, config_id: UUID) -> Reconciliation:
     """The reconciliation of a config. Raises NotFound, also for another organisation's."""
-    row = await reader.row(_GET, scope.org_id, config_id)
+    row = await reader.row(_GET, tenant.org_id, config_id)
     if row is None:
         raise NotFound(f"The webhook config {config_id} is not reconciled.")
     return Reconciliation(**row)

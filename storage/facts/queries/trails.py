@@ -10,7 +10,7 @@ from storage.counters import total
 from storage.database import Reader, columns_of
 from storage.facts.queries.flows import get_flow
 from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 TRAIL_COLUMNS = tuple(Trail.__dataclass_fields__)
 
@@ -18,9 +18,9 @@ _TRAILS = f"SELECT {', '.join(TRAIL_COLUMNS)} FROM trails"  # noqa: S608 - names
 _LISTING = Listing(_TRAILS, "created_at", "id", lambda row: Trail(**row))
 
 
-async def get_trail(reader: Reader, scope: Scope, trail_id: UUID) -> Trail:
+async def get_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> Trail:
     """One trail. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_TRAILS} WHERE org_id = $1 AND id = $2", scope.org_id, trail_id)
+    row = await reader.row(f"{_TRAILS} WHERE org_id = $1 AND id = $2", tenant.org_id, trail_id)
     if row is None:
         raise NotFound(f"There is no trail {trail_id}.")
     return Trail(**row)
@@ -28,7 +28,7 @@ async def get_trail(reader: Reader, scope: Scope, trail_id: UUID) -> Trail:
 
 async def list_trails(
     reader: Reader,
-    scope: Scope,
+    tenant: Tenant,
     window: Window,
     *,
     flow_id: UUID | None = None,
@@ -38,17 +38,17 @@ async def list_trails(
 ) -> Page[Trail]:
     """Trails, oldest first, narrowed to what is given; an unknown flow has none. Names are unique inside a flow."""
     filters = {"flow_id": flow_id, "git_commit_sha": commit, "status": status, "name": name}
-    conditions, args = equalities({"org_id": scope.org_id, **filters})
+    conditions, args = equalities({"org_id": tenant.org_id, **filters})
     page = await fetch_page(reader, _LISTING, conditions, args, window)
-    if flow_id is not None and args == [scope.org_id, flow_id]:
-        return with_total(page, await total(reader, scope, "trails", flow_id))
+    if flow_id is not None and args == [tenant.org_id, flow_id]:
+        return with_total(page, await total(reader, tenant, "trails", flow_id))
     count, capped = await capped_count(reader, "trails", conditions, args)
     return with_total(page, count, capped=capped)
 
 
 async def list_flow_trails(
     reader: Reader,
-    scope: Scope,
+    tenant: Tenant,
     flow_id: UUID,
     window: Window,
     *,
@@ -56,8 +56,8 @@ async def list_flow_trails(
     name: str | None = None,
 ) -> Page[Trail]:
     """The trails of a flow that must exist. Raises NotFound."""
-    await get_flow(reader, scope, flow_id)
-    return await list_trails(reader, scope, window, flow_id=flow_id, status=status, name=name)
+    await get_flow(reader, tenant, flow_id)
+    return await list_trails(reader, tenant, window, flow_id=flow_id, status=status, name=name)
 
 
 _OF_COMMITS = """
@@ -72,11 +72,11 @@ CROSS JOIN LATERAL (
 
 
 async def newest_trails_of_commits(
-    reader: Reader, scope: Scope, wanted: Sequence[tuple[UUID, str]]
+    reader: Reader, tenant: Tenant, wanted: Sequence[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], UUID]:
     """For each (flow, commit) that has a trail, the newest one's id. An abbreviated commit finds what it begins."""
     flows, commits = [flow for flow, _ in wanted], [commit for _, commit in wanted]
-    rows = await reader.rows(_OF_COMMITS, scope.org_id, flows, commits, [_last_of(commit) for commit in commits])
+    rows = await reader.rows(_OF_COMMITS, tenant.org_id, flows, commits, [_last_of(commit) for commit in commits])
     return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
 
 
@@ -93,11 +93,11 @@ CROSS JOIN LATERAL (
 
 
 async def newest_trails_of_abbreviations(
-    reader: Reader, scope: Scope, wanted: Iterable[tuple[UUID, str]]
+    reader: Reader, tenant: Tenant, wanted: Iterable[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], UUID]:
     """For each (flow, whole commit) the newest trail that knows it by its first 7 to 12 digits, as some senders do."""
     whole = [(flow_id, commit) for flow_id, commit in wanted if is_whole(commit)]
-    rows = await reader.rows(_OF_ABBREVIATIONS, scope.org_id, *columns_of(whole, 2)) if whole else []
+    rows = await reader.rows(_OF_ABBREVIATIONS, tenant.org_id, *columns_of(whole, 2)) if whole else []
     return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
 
 
@@ -106,9 +106,9 @@ def _last_of(commit: str) -> str:
     return commit + "g" if is_abbreviated(commit) else commit  # g: the first letter behind the digits
 
 
-async def flows_of_trails(reader: Reader, scope: Scope, trail_ids: Sequence[UUID]) -> dict[UUID, UUID]:
+async def flows_of_trails(reader: Reader, tenant: Tenant, trail_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """The flow of each trail that exists."""
     rows = await reader.rows(
-        "SELECT id, flow_id FROM trails WHERE org_id = $1 AND id = ANY($2::uuid[])", scope.org_id, trail_ids
+        "SELECT id, flow_id FROM trails WHERE org_id = $1 AND id = ANY($2::uuid[])", tenant.org_id, trail_ids
     )
     return {row["id"]: row["flow_id"] for row in rows}

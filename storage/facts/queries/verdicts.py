@@ -14,33 +14,33 @@ from domain.facts.verdicts import AssertionInputs, Basis, Verdict, head_to_json,
 from storage.audit.commands import NO_PARENT
 from storage.counters import total
 from storage.database import Reader, Row
-from storage.facts.queries.heads import KEY_OF
+from storage.facts.queries.latest_results import KEY_OF
 from storage.facts.queries.requirements import asked_by
 from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _COLUMNS = tuple(Verdict.__dataclass_fields__)
 _VERDICTS = f"SELECT {', '.join(_COLUMNS)} FROM verdicts"  # noqa: S608 - names of our own
 _LISTING = Listing(_VERDICTS, "created_at", "id", lambda row: Verdict(**row))
 
 
-async def get_verdict(reader: Reader, scope: Scope, verdict_id: UUID) -> Verdict:
+async def get_verdict(reader: Reader, tenant: Tenant, verdict_id: UUID) -> Verdict:
     """One verdict. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_VERDICTS} WHERE org_id = $1 AND id = $2", scope.org_id, verdict_id)
+    row = await reader.row(f"{_VERDICTS} WHERE org_id = $1 AND id = $2", tenant.org_id, verdict_id)
     if row is None:
         raise NotFound(f"There is no verdict {verdict_id}.")
     return Verdict(**row)
 
 
 async def list_verdicts(
-    reader: Reader, scope: Scope, window: Window, *, flow_id: UUID | None = None, digest: str | None = None
+    reader: Reader, tenant: Tenant, window: Window, *, flow_id: UUID | None = None, digest: str | None = None
 ) -> Page[Verdict]:
     """Verdicts, oldest first unless the window says otherwise; of one flow and of one digest where given."""
     wanted = {"flow_id": flow_id, "digest": normalise_digest(digest) if digest else None}
-    conditions, args = equalities({"org_id": scope.org_id, **wanted})
+    conditions, args = equalities({"org_id": tenant.org_id, **wanted})
     page = await fetch_page(reader, _LISTING, conditions, args, window)
     if flow_id is None and digest is None:
-        return with_total(page, await total(reader, scope, "verdicts", NO_PARENT))
+        return with_total(page, await total(reader, tenant, "verdicts", NO_PARENT))
     count, capped = await capped_count(reader, "verdicts", conditions, args)
     return with_total(page, count, capped=capped)
 
@@ -71,26 +71,26 @@ WHERE a.org_id = $1
 """  # noqa: S608 - SQL of our own
 
 
-async def recompute(reader: Reader, scope: Scope, verdict: Verdict) -> Recomputation:
+async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recomputation:
     """Find a verdict again from the facts it names as they stand now; four statements at most."""
-    version = await reader.row(_VERSION, scope.org_id, verdict.flow_id, verdict.inputs["flowVersion"])
+    version = await reader.row(_VERSION, tenant.org_id, verdict.flow_id, verdict.inputs["flowVersion"])
     if version is None:
         return Recomputation(None, [f"version {verdict.inputs['flowVersion']} of flow {verdict.flow_id} is gone"])
-    heads = await _heads(reader, scope, verdict.inputs["heads"])
+    heads = await _heads(reader, tenant, verdict.inputs["heads"])
     inputs = AssertionInputs.from_json(verdict.inputs, heads)
     differences = _head_differences(verdict.inputs["heads"], heads)
-    differences += await _report_differences(reader, scope, inputs)
+    differences += await _report_differences(reader, tenant, inputs)
     if inputs.basis is Basis.TRAIL_TEMPLATE:
-        trail = await reader.row(_TRAIL_TEMPLATE, scope.org_id, inputs.trail_id)
+        trail = await reader.row(_TRAIL_TEMPLATE, tenant.org_id, inputs.trail_id)
         version = {**version, "template": trail["template"] if trail else {}}
     assessment = _assessment(version, inputs)
     differences += _answer_differences(verdict, assessment)
     return Recomputation(assessment.outcome.value, differences)
 
 
-async def _heads(reader: Reader, scope: Scope, seen: Sequence[Mapping[str, Any]]) -> list[Head]:
+async def _heads(reader: Reader, tenant: Tenant, seen: Sequence[Mapping[str, Any]]) -> list[Head]:
     rows = await reader.rows(
-        _HEADS, scope.org_id, [UUID(one["attestationId"]) for one in seen], [one["result"] for one in seen]
+        _HEADS, tenant.org_id, [UUID(one["attestationId"]) for one in seen], [one["result"] for one in seen]
     )
     return [Head(**{**row, "status": ResultStatus(row["status"])}) for row in rows]
 
@@ -114,10 +114,10 @@ def _head_differences(seen: Sequence[Mapping[str, Any]], heads: Sequence[Head]) 
     return differences
 
 
-async def _report_differences(reader: Reader, scope: Scope, inputs: AssertionInputs) -> list[str]:
+async def _report_differences(reader: Reader, tenant: Tenant, inputs: AssertionInputs) -> list[str]:
     if inputs.candidate is None:
         return []
-    row = await reader.row(_REPORT, scope.org_id, inputs.report_id)
+    row = await reader.row(_REPORT, tenant.org_id, inputs.report_id)
     then = (inputs.candidate.name, inputs.digest, inputs.trail_id)
     if row is None:
         return [f"artifact {inputs.report_id} is gone"]

@@ -8,7 +8,7 @@ from domain.notifications.inapp import MAX_ENTITY_TYPE, MAX_TITLE, Notification
 from domain.notifications.triggers import Severity
 from storage.database import Transaction, columns_of
 from storage.notifications.queries.inapp import get_notification
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ RETURNING newest.kept
 """
 
 
-async def notify(tx: Transaction, scope: Scope, new: Sequence[NewNotification]) -> int:
+async def notify(tx: Transaction, tenant: Tenant, new: Sequence[NewNotification]) -> int:
     """Put notifications at the end of the organisation's stream, in this order; the answer is how many were new.
 
     The stream is held until the end of the transaction, so that numbers appear in the order of the commits. A message
@@ -60,7 +60,7 @@ async def notify(tx: Transaction, scope: Scope, new: Sequence[NewNotification]) 
     """
     if not new:
         return 0
-    last_n = await tx.value(_HOLD_STREAM, scope.org_id)
+    last_n = await tx.value(_HOLD_STREAM, tenant.org_id)
     rows = [
         (
             tx.new_id(),
@@ -73,7 +73,7 @@ async def notify(tx: Transaction, scope: Scope, new: Sequence[NewNotification]) 
         )
         for one in new
     ]
-    return await tx.value(_NOTIFY, scope.org_id, tx.now, last_n, *columns_of(rows, 7)) or 0
+    return await tx.value(_NOTIFY, tenant.org_id, tx.now, last_n, *columns_of(rows, 7)) or 0
 
 
 _HOLD_READER = """
@@ -98,16 +98,16 @@ DELETE FROM notification_reads USING run WHERE org_id = $1 AND principal_id = $2
 """
 
 
-async def mark_read(tx: Transaction, scope: Scope, principal_id: UUID, notification_id: UUID) -> Notification:
+async def mark_read(tx: Transaction, tenant: Tenant, principal_id: UUID, notification_id: UUID) -> Notification:
     """Note that a person has read one; to say it twice is no error. Raises NotFound.
 
     A run without gaps behind what the person has read to its end becomes part of that, so that few marks are kept.
     """
-    notification = await get_notification(tx, scope, principal_id, notification_id)
-    read_to = await tx.value(_HOLD_READER, scope.org_id, principal_id)
+    notification = await get_notification(tx, tenant, principal_id, notification_id)
+    read_to = await tx.value(_HOLD_READER, tenant.org_id, principal_id)
     if notification.n > read_to:
-        await tx.execute(_MARK, scope.org_id, principal_id, notification.n)
-        await tx.execute(_FOLD, scope.org_id, principal_id, read_to)
+        await tx.execute(_MARK, tenant.org_id, principal_id, notification.n)
+        await tx.execute(_FOLD, tenant.org_id, principal_id, read_to)
     return replace(notification, is_read=True)
 
 
@@ -120,7 +120,7 @@ RETURNING read_to
 _FORGET_MARKS = "DELETE FROM notification_reads WHERE org_id = $1 AND principal_id = $2 AND n <= $3"
 
 
-async def mark_all_read(tx: Transaction, scope: Scope, principal_id: UUID) -> None:
+async def mark_all_read(tx: Transaction, tenant: Tenant, principal_id: UUID) -> None:
     """Note that a person has read everything there is. What comes later is unread."""
-    read_to = await tx.value(_READ_ALL, scope.org_id, principal_id)
-    await tx.execute(_FORGET_MARKS, scope.org_id, principal_id, read_to)
+    read_to = await tx.value(_READ_ALL, tenant.org_id, principal_id)
+    await tx.execute(_FORGET_MARKS, tenant.org_id, principal_id, read_to)

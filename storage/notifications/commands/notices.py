@@ -9,7 +9,7 @@ from domain.notifications.rules import Listener
 from domain.notifications.triggers import Notice
 from storage.database import Transaction
 from storage.outbox.commands import NewMessage, enqueue
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _LISTENERS = """
 SELECT id AS rule_id, trigger, channel, destination_id, filter_flow_id, filter_environment_id
@@ -18,14 +18,14 @@ WHERE org_id = $1 AND trigger = ANY($2::text[]) AND is_active AND archived_at IS
 """
 
 
-async def raise_notices(tx: Transaction, scope: Scope, notices: Sequence[Notice]) -> list[UUID]:
+async def raise_notices(tx: Transaction, tenant: Tenant, notices: Sequence[Notice]) -> list[UUID]:
     """Queue a message for each pair of notice and listening rule; the answer is the messages' ids."""
     if not notices:
         return []
     triggers = sorted({notice.trigger.value for notice in notices})
-    listeners = [Listener(**row) for row in await tx.rows(_LISTENERS, scope.org_id, triggers)]
+    listeners = [Listener(**row) for row in await tx.rows(_LISTENERS, tenant.org_id, triggers)]
     wanted = [(notice, listener) for notice in notices for listener in listeners if listener.wants(notice)]
-    return await enqueue(tx, scope, [message(notice, listener) for notice, listener in wanted])
+    return await enqueue(tx, tenant, [message(notice, listener) for notice, listener in wanted])
 
 
 def message(notice: Notice, listener: Listener) -> NewMessage:

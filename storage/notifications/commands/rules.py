@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from domain.audit import Actor, AuditName, Event
+from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, Stale
 from domain.notifications.channel_config import (
     FIELD,
@@ -20,6 +20,7 @@ from domain.notifications.channel_config import (
     shown_config,
     unmasked,
 )
+from domain.notifications.deliveries import MessageStatus
 from domain.notifications.records import NOTIFICATION_RULE
 from domain.notifications.rules import (
     CONFIG_PURPOSE,
@@ -32,18 +33,17 @@ from domain.notifications.rules import (
     trial_notice,
 )
 from domain.notifications.signing import NEW_KEY, checked_secret, written_secret
-from domain.outbox import MessageStatus
 from storage.audit.commands import append
 from storage.database import Row, Transaction
 from storage.notifications.commands.notices import payload_of
 from storage.notifications.queries.rules import RULE_COLUMNS, get_rule, no_such_rule
 from storage.outbox.commands import NewMessage, destination_for, enqueue
 from storage.rows import insert
-from storage.schedule.doorbell import Job
-from storage.scope import Scope
+from storage.schedule.wakeups import Job
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import Envelope
 from storage.secrets.queries import open_secrets
+from storage.tenant import Tenant
 
 _UNSIGNED: Row = {"signing_secret_id": None, "previous_signing_secret_id": None, "previous_until": None}
 
@@ -56,17 +56,17 @@ class Issued:
     signing_secret: str | None = None
 
 
-async def create_rule(tx: Transaction, scope: Scope, new: NewRule, envelope: Envelope, actor: Actor) -> Issued:
+async def create_rule(tx: Transaction, tenant: Tenant, new: NewRule, envelope: Envelope, actor: Actor) -> Issued:
     """Define a rule, for what happens from now on. Raises Invalid for its channel's configuration."""
     config = checked_config(new.channel, new.config)
     row: Row = {
         "id": tx.new_id(),
-        "org_id": scope.org_id,
+        "org_id": tenant.org_id,
         "name": new.name,
         "is_active": True,
         "trigger": new.trigger.value,
         "channel": new.channel.value,
-        **await _kept_config(tx, scope, envelope, new.channel, config),
+        **await _kept_config(tx, tenant, envelope, new.channel, config),
         "title_template": new.title_template,
         "message_template": new.message_template,
         "filter_flow_id": new.filter_flow_id,
@@ -78,16 +78,16 @@ async def create_rule(tx: Transaction, scope: Scope, new: NewRule, envelope: Env
         "updated_at": tx.now,
         "archived_at": None,
     }
-    signing, secret = await _signing(tx, scope, envelope, row, new.config)
+    signing, secret = await _signing(tx, tenant, envelope, row, new.config)
     row = {**row, **signing}
     await insert(tx, "notification_rules", row)
-    await append(tx, scope, [_event(AuditName.NOTIFICATION_RULE_CREATED, actor, row)])
+    await append(tx, tenant, [_event(AuditName.NOTIFICATION_RULE_CREATED, actor, row)])
     return Issued(_rule(row), secret)
 
 
 async def update_rule(
     tx: Transaction,
-    scope: Scope,
+    tenant: Tenant,
     rule_id: UUID,
     change: RuleChange,
     actor: Actor,
@@ -101,7 +101,7 @@ async def update_rule(
     with the usual grace. `expected` are the versions that the change was meant for, None for any. Raises NotFound,
     Stale for another version, Invalid for the configuration.
     """
-    row = await _held(tx, scope, rule_id, expected)
+    row = await _held(tx, tenant, rule_id, expected)
     fields: dict[str, Any] = {**change}
     before = await _config(tx, envelope, row)
     sent = unmasked(fields.pop("config"), row["config_shown"], before) if "config" in fields else before
@@ -109,14 +109,14 @@ async def update_rule(
     channel = Channel(changed["channel"])
     config = checked_config(channel, sent)
     if (config, channel) != (before, row["channel"]):
-        changed |= await _kept_config(tx, scope, envelope, channel, config)
-    signing, secret = await _signing(tx, scope, envelope, changed, sent)
+        changed |= await _kept_config(tx, tenant, envelope, channel, config)
+    signing, secret = await _signing(tx, tenant, envelope, changed, sent)
     changed |= signing
     if changed == row:
         return Issued(_rule(row))
-    await _next_version(tx, scope, changed, AuditName.NOTIFICATION_RULE_UPDATED, actor)
+    await _next_version(tx, tenant, changed, AuditName.NOTIFICATION_RULE_UPDATED, actor)
     if changed["destination_id"] != row["destination_id"]:
-        await _redirect(tx, scope, row, changed)
+        await _redirect(tx, tenant, row, changed)
     return Issued(_rule(changed), secret)
 
 
@@ -131,7 +131,7 @@ class NewSigningSecret:
 
 async def rotate_signing_secret(
     tx: Transaction,
-    scope: Scope,
+    tenant: Tenant,
     new: NewSigningSecret,
     envelope: Envelope,
     actor: Actor,
@@ -142,42 +142,42 @@ async def rotate_signing_secret(
 
     Raises NotFound, Stale, Invalid for the secret, Conflict for a rule of another channel.
     """
-    row = await _held(tx, scope, new.rule_id, expected)
+    row = await _held(tx, tenant, new.rule_id, expected)
     if row["channel"] != Channel.WEBHOOK:
         raise Conflict(f"Only webhooks are signed, and this rule's channel is {row['channel']}.", kind="state")
     secret = _random_secret() if new.secret is None else checked_secret(new.secret, SECRET)
-    changed = {**row, **await _signed(tx, scope, envelope, row, secret, grace=new.grace)}
-    await _next_version(tx, scope, changed, AuditName.NOTIFICATION_RULE_ROTATED, actor)
+    changed = {**row, **await _signed(tx, tenant, envelope, row, secret, grace=new.grace)}
+    await _next_version(tx, tenant, changed, AuditName.NOTIFICATION_RULE_ROTATED, actor)
     return Issued(_rule(changed), secret)
 
 
 async def archive_rule(
-    tx: Transaction, scope: Scope, rule_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
+    tx: Transaction, tenant: Tenant, rule_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
 ) -> NotificationRule:
     """Put a rule away: nothing is sent for it any more. The answer is the rule at its end. Raises NotFound, Stale."""
-    row = await _held(tx, scope, rule_id, expected)
+    row = await _held(tx, tenant, rule_id, expected)
     archived = {**row, "is_active": False, "archived_at": tx.now}
-    await _next_version(tx, scope, archived, AuditName.NOTIFICATION_RULE_DELETED, actor)
-    await _end_waiting(tx, scope, row, MessageStatus.SKIPPED, "The rule was deleted.")
+    await _next_version(tx, tenant, archived, AuditName.NOTIFICATION_RULE_DELETED, actor)
+    await _end_waiting(tx, tenant, row, MessageStatus.SKIPPED, "The rule was deleted.")
     return _rule(archived)
 
 
-async def send_test(tx: Transaction, scope: Scope, rule_id: UUID) -> UUID:
+async def send_test(tx: Transaction, tenant: Tenant, rule_id: UUID) -> UUID:
     """Queue a message for this one rule, active or not; the answer is the message's id. Raises NotFound."""
-    rule = await get_rule(tx, scope, rule_id)
+    rule = await get_rule(tx, tenant, rule_id)
     notice = trial_notice(rule)
     payload = {**payload_of(notice), "entityType": None, "entityId": None}  # it tells of nothing that happened
     message = NewMessage(rule.destination_id, rule.channel, rule.trigger, notice.subject, payload, rule.id)
-    [message_id] = await enqueue(tx, scope, [message])
+    [message_id] = await enqueue(tx, tenant, [message])
     return message_id
 
 
 _HOLD = "SELECT * FROM notification_rules WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE"
 
 
-async def _held(tx: Transaction, scope: Scope, rule_id: UUID, expected: Collection[int] | None) -> dict[str, Any]:
+async def _held(tx: Transaction, tenant: Tenant, rule_id: UUID, expected: Collection[int] | None) -> dict[str, Any]:
     """The locked row."""
-    row = await tx.row(_HOLD, scope.org_id, rule_id)
+    row = await tx.row(_HOLD, tenant.org_id, rule_id)
     if row is None:
         raise no_such_rule(rule_id)
     if expected is not None and row["version"] not in expected:
@@ -210,10 +210,12 @@ _UPDATE = (
 )
 
 
-async def _next_version(tx: Transaction, scope: Scope, changed: dict[str, Any], name: AuditName, actor: Actor) -> None:
+async def _next_version(
+    tx: Transaction, tenant: Tenant, changed: dict[str, Any], name: AuditName, actor: Actor
+) -> None:
     changed |= {"version": changed["version"] + 1, "updated_at": tx.now}
     await tx.execute(_UPDATE, changed["id"], *(changed[column] for column in _CHANGEABLE))
-    await append(tx, scope, [_event(name, actor, changed)])
+    await append(tx, tenant, [_event(name, actor, changed)])
 
 
 async def _config(tx: Transaction, envelope: Envelope, row: Row) -> dict[str, Any]:
@@ -223,19 +225,19 @@ async def _config(tx: Transaction, envelope: Envelope, row: Row) -> dict[str, An
 
 
 async def _kept_config(
-    tx: Transaction, scope: Scope, envelope: Envelope, channel: Channel, config: Mapping[str, Any]
+    tx: Transaction, tenant: Tenant, envelope: Envelope, channel: Channel, config: Mapping[str, Any]
 ) -> Row:
     """The columns of a checked configuration: what is encrypted, what is shown, where it leads."""
     address, label = address_of(channel, config), label_of(channel, config)
     return {
-        "config_secret_id": await keep_secret(tx, scope, envelope, json.dumps(config), CONFIG_PURPOSE),
+        "config_secret_id": await keep_secret(tx, tenant, envelope, json.dumps(config), CONFIG_PURPOSE),
         "config_shown": shown_config(config),
-        "destination_id": await destination_for(tx, scope, channel.value, address, label),
+        "destination_id": await destination_for(tx, tenant, channel.value, address, label),
     }
 
 
 async def _signing(
-    tx: Transaction, scope: Scope, envelope: Envelope, row: Row, sent: Mapping[str, Any]
+    tx: Transaction, tenant: Tenant, envelope: Envelope, row: Row, sent: Mapping[str, Any]
 ) -> tuple[Row, str | None]:
     """The columns of the signing secret that a row should have, and that secret where it is a new one."""
     if row["channel"] != Channel.WEBHOOK:
@@ -247,13 +249,15 @@ async def _signing(
         return {}, None
     else:
         secret = given
-    return await _signed(tx, scope, envelope, row, secret, grace=GRACE), secret
+    return await _signed(tx, tenant, envelope, row, secret, grace=GRACE), secret
 
 
-async def _signed(tx: Transaction, scope: Scope, envelope: Envelope, row: Row, secret: str, *, grace: timedelta) -> Row:
+async def _signed(
+    tx: Transaction, tenant: Tenant, envelope: Envelope, row: Row, secret: str, *, grace: timedelta
+) -> Row:
     previous = row["signing_secret_id"]
     return {
-        "signing_secret_id": await keep_secret(tx, scope, envelope, secret, SIGNING_PURPOSE),
+        "signing_secret_id": await keep_secret(tx, tenant, envelope, secret, SIGNING_PURPOSE),
         "previous_signing_secret_id": previous,
         "previous_until": tx.now + grace if previous else None,
     }
@@ -280,14 +284,14 @@ UPDATE messages m SET destination_id = $4, channel = $5 FROM redirected r WHERE 
 """  # noqa: S608 - SQL of our own
 
 
-async def _redirect(tx: Transaction, scope: Scope, row: Row, changed: Row) -> None:
+async def _redirect(tx: Transaction, tenant: Tenant, row: Row, changed: Row) -> None:
     """Take what waits to the new address, where there is nothing to wait for: the failures were the old one's."""
     target = changed["destination_id"]
     moved = await tx.execute(
-        _REDIRECT, scope.org_id, row["destination_id"], row["id"], target, changed["channel"], tx.now
+        _REDIRECT, tenant.org_id, row["destination_id"], row["id"], target, changed["channel"], tx.now
     )
     if await tx.value("SELECT disabled_at IS NOT NULL FROM destinations WHERE id = $1", target):
-        await _end_waiting(tx, scope, changed, MessageStatus.FAILED, "The destination is disabled.")
+        await _end_waiting(tx, tenant, changed, MessageStatus.FAILED, "The destination is disabled.")
     elif moved:
         tx.ring(Job.RELAY)
 
@@ -299,8 +303,8 @@ UPDATE messages m SET status = $4, error = $5, settled_at = $6 FROM ended e WHER
 """  # noqa: S608 - SQL of our own
 
 
-async def _end_waiting(tx: Transaction, scope: Scope, row: Row, status: MessageStatus, error: str) -> None:
-    await tx.execute(_END, scope.org_id, row["destination_id"], row["id"], status.value, error, tx.now)
+async def _end_waiting(tx: Transaction, tenant: Tenant, row: Row, status: MessageStatus, error: str) -> None:
+    await tx.execute(_END, tenant.org_id, row["destination_id"], row["id"], status.value, error, tx.now)
 
 
 def _rule(row: Row) -> NotificationRule:

@@ -10,7 +10,7 @@ from domain.notifications.inapp import Notification
 from domain.notifications.triggers import Severity
 from storage.database import Reader, Row
 from storage.paging import Cursor, Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.scope import Scope
+from storage.tenant import Tenant
 
 _READ_TO = "coalesce((SELECT read_to FROM notification_readers WHERE org_id = $1 AND principal_id = $2), 0)"
 _MARKED = """EXISTS (
@@ -30,10 +30,10 @@ def _notification(row: Row) -> Notification:
 _LISTING = Listing(_NOTIFICATIONS, "n", "id", _notification)
 
 
-async def get_notification(reader: Reader, scope: Scope, principal_id: UUID, notification_id: UUID) -> Notification:
+async def get_notification(reader: Reader, tenant: Tenant, principal_id: UUID, notification_id: UUID) -> Notification:
     """One notification. Raises NotFound, also for another organisation's."""
     one = f"{_NOTIFICATIONS} WHERE org_id = $1 AND id = $3"
-    row = await reader.row(one, scope.org_id, principal_id, notification_id)
+    row = await reader.row(one, tenant.org_id, principal_id, notification_id)
     if row is None:
         raise NotFound(f"There is no notification {notification_id}.")
     return _notification(row)
@@ -48,11 +48,11 @@ class NotificationFilters:
 
 
 async def list_notifications(
-    reader: Reader, scope: Scope, principal_id: UUID, filters: NotificationFilters, window: Window
+    reader: Reader, tenant: Tenant, principal_id: UUID, filters: NotificationFilters, window: Window
 ) -> Page[Notification]:
     """The organisation's notifications, newest first: in the order of their numbers, which is that of the commits."""
     conditions = list(_READ[filters.is_read])
-    args: list[Any] = [scope.org_id, principal_id]
+    args: list[Any] = [tenant.org_id, principal_id]
     if filters.severity is not None:
         conditions.append("severity = $3")
         args.append(filters.severity)
@@ -98,18 +98,18 @@ WHERE s.org_id = $1
 _COUNTED = {None: "total", True: "read", False: "unread"}
 
 
-async def count_unread(reader: Reader, scope: Scope, principal_id: UUID) -> int:
+async def count_unread(reader: Reader, tenant: Tenant, principal_id: UUID) -> int:
     """How many a person has not read: the numbers behind what it has read to, less its marks; nothing is scanned."""
-    counts = await reader.row(_COUNTS, scope.org_id, principal_id)
+    counts = await reader.row(_COUNTS, tenant.org_id, principal_id)
     return counts["unread"] if counts else 0
 
 
 async def notifications_behind(
-    reader: Reader, scope: Scope, principal_id: UUID, n: int, limit: int
+    reader: Reader, tenant: Tenant, principal_id: UUID, n: int, limit: int
 ) -> list[Notification]:
     """The next ones behind a number, in the order of the stream."""
     following = f"{_NOTIFICATIONS} WHERE org_id = $1 AND n > $3 ORDER BY n LIMIT $4"
-    return [_notification(row) for row in await reader.rows(following, scope.org_id, principal_id, n, limit)]
+    return [_notification(row) for row in await reader.rows(following, tenant.org_id, principal_id, n, limit)]
 
 
 async def newest_numbers(reader: Reader, org_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -9,8 +9,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from storage.services import Services
-from tests.api.facts.caller import DIGEST, Caller, found_organisation
-from tests.api.facts.times import assert_times
+from tests.api.caller import DIGEST, Caller, found_organisation
+from tests.api.times import assert_times
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -62,7 +62,7 @@ async def test_an_artifact_has_every_field_of_the_entity(api: Caller) -> None:
         "commitUrl": None,
         "annotations": {},
         "reportedBy": holder,
-        "orgSlug": api.scope.org_slug,
+        "orgSlug": api.tenant.org_slug,
         "provenanceStatus": "NO_PROVENANCE",
     }
 
@@ -77,7 +77,7 @@ async def test_an_artifact_reads_as_it_was_reported(api: Caller) -> None:
         commitUrl="https://git.example.com/c0ffee",
         annotations={"team": "ü\u2028", "empty": ""},
         reportedBy="ci-bot",
-        orgSlug=api.scope.org_slug,
+        orgSlug=api.tenant.org_slug,
     )
     made = (await api.post(f"/trails/{trail_id}/artifacts", sent)).json
     assert {key: made[key] for key in sent} == sent

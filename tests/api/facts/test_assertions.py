@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 
 from storage.services import Services
-from tests.api.facts.caller import Caller, found_organisation
-from tests.api.facts.test_statements import statements
+from tests.api.caller import Caller, found_organisation
+from tests.api.test_statements import statements
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

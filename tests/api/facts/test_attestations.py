@@ -9,8 +9,8 @@ from aiohttp.test_utils import TestClient
 from domain.facts.attestations import ResultStatus
 from storage.facts.commands.results import NewResult, add_results
 from storage.services import Services
-from tests.api.facts.caller import DIGEST, NOBODY, Caller, found_organisation
-from tests.api.facts.times import assert_times
+from tests.api.caller import DIGEST, NOBODY, Caller, found_organisation
+from tests.api.times import assert_times
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -50,7 +50,7 @@ async def test_an_attestation_has_every_field_of_the_entity_and_nulls(api: Calle
         "type": "BUILD",
         "status": "PENDING",
         "compliant": False,
-        "orgSlug": api.scope.org_slug,
+        "orgSlug": api.tenant.org_slug,
         "origin": "api",
     }
 
@@ -69,7 +69,7 @@ async def test_an_attestation_reads_as_it_was_recorded(api: Caller) -> None:
         "targetArtifact": "app",
         "gitCommit": "c0ffee",
         "attestedBy": "ada",
-        "orgSlug": api.scope.org_slug,
+        "orgSlug": api.tenant.org_slug,
     }
     made = (await api.post(f"/trails/{trail_id}/attestations", sent)).json
     assert {key: made[key] for key in sent} == sent
@@ -261,7 +261,7 @@ async def test_a_filter_by_status_looks_at_the_newest_result(api: Caller, open_f
     made = await api.attest(trail_id, "A", "PENDING")
     new = NewResult(UUID(trail_id), UUID(made["id"]), ResultStatus.FAILED, NOBODY)
     async with open_for_module.database.transaction() as tx:
-        await add_results(tx, api.scope, [new])
+        await add_results(tx, api.tenant, [new])
     assert (await api.get(f"/trails/{trail_id}/attestations?status=PENDING")).json["totalItems"] == 0
     [found] = (await api.get(f"/trails/{trail_id}/attestations?status=FAILED")).json["items"]
     assert found == {**made, "status": "FAILED"}

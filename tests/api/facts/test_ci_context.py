@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.facts.caller import COMMIT, Caller, trail_body
+from tests.api.caller import COMMIT, Caller, trail_body
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

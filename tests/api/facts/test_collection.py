@@ -7,7 +7,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 
 from storage.services import Services
-from tests.api.facts.caller import Caller, found_organisation
+from tests.api.caller import Caller, found_organisation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from storage.services import Services
-from tests.api.facts.caller import Caller
-from tests.api.facts.times import assert_times
+from tests.api.caller import Caller
+from tests.api.times import assert_times
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -121,7 +121,7 @@ async def test_the_uploaded_report_is_shown(api: Caller, open_for_module: Servic
         await tx.execute(
             "INSERT INTO evidence (id, org_id, attestation_id, trail_id, digest, name, size, media_type, uploaded_by, "
             "created_at) VALUES (gen_random_uuid(), $1, $2, $3, $4, 'jacoco.xml', 6, 'text/xml', $1, now())",
-            api.scope.org_id,
+            api.tenant.org_id,
             UUID(made["id"]),
             UUID(trail_id),
             f"sha256:{digest}",

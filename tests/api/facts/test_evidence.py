@@ -15,9 +15,9 @@ from aiohttp.test_utils import TestClient, TestServer
 from api.app import build_app
 from storage.blobs.sweep import sweep_blobs
 from storage.services import Services, open_services
-from tests.api.facts.caller import Caller, found_organisation, make_world
-from tests.api.facts.times import assert_times
-from tests.api.facts.uploading import FORM, Attested, fetch, form_body, objects, staged
+from tests.api.caller import Caller, found_organisation, make_world
+from tests.api.times import assert_times
+from tests.api.uploading import FORM, Attested, fetch, form_body, objects, staged
 from tests.conftest import Installation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

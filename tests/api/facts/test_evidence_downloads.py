@@ -12,14 +12,14 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from api.downloads import content_disposition
+from api.http.downloads import content_disposition
 from storage.blobs.store import CHUNK
 from storage.services import Services
-from tests.api.facts.caller import V1, Caller, make_holder
-from tests.api.facts.refusals import raw_request
+from tests.api.caller import V1, Caller, make_holder
 from tests.api.facts.test_evidence import reference, sha
-from tests.api.facts.times import assert_times
-from tests.api.facts.uploading import Attested, fetch
+from tests.api.refusals import raw_request
+from tests.api.times import assert_times
+from tests.api.uploading import Attested, fetch
 from workers.seal import seal_and_sign
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -322,7 +322,7 @@ async def test_who_may_read_and_who_may_write(api: Caller, open_for_module: Serv
         ("reporter", 403, 201),
         ("member", 200, 201),
     ):
-        caller = Caller(api.client, (await make_holder(open_for_module, api.scope, role)).key, api.scope)
+        caller = Caller(api.client, (await make_holder(open_for_module, api.tenant, role)).key, api.tenant)
         assert (await fetch(caller, f"/evidence/{made['sha256Hash']}")).status == reads
         assert (await caller.send("GET", f"/evidence/{made['id']}/verify")).status == reads
         assert (await caller.send("POST", f"/evidence/{made['attestationId']}", data=b"x")).status == writes

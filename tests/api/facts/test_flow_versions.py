@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from storage.services import Services
-from tests.api.facts.caller import Answer, Caller, unique
+from tests.api.caller import Answer, Caller, unique
 from workers.seal import seal_and_sign
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -133,7 +133,7 @@ async def test_two_lists_that_differ_and_another_organisation(api: Caller) -> No
     flow = await api.make_flow()
     await put(api, flow, {"requiredAttestations": ["A"], "requiredAttestationTypes": ["B"]}, status=400)
     await put(api, flow, {"orgSlug": "default"}, status=404)
-    assert (await put(api, flow, {"orgSlug": api.scope.org_slug})).json["version"] == 1
+    assert (await put(api, flow, {"orgSlug": api.tenant.org_slug})).json["version"] == 1
 
 
 async def test_the_etag_is_the_version(api: Caller) -> None:

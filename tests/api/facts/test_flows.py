@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 
 from storage.services import Services
-from tests.api.facts.caller import Caller, trail_body, unique
-from tests.api.facts.times import assert_times
+from tests.api.caller import Caller, trail_body, unique
+from tests.api.times import assert_times
 from workers.seal import seal_and_sign
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -42,7 +42,7 @@ async def test_a_flow_has_every_field_of_the_entity_and_its_defaults(api: Caller
         "requiredAttestationTypes": [],
         "requiredAttestations": [],
         "tags": {},
-        "orgSlug": api.scope.org_slug,
+        "orgSlug": api.tenant.org_slug,
         "templateYaml": None,
         "requiresApproval": False,
         "requiredApproverRoles": [],
@@ -57,7 +57,7 @@ async def test_a_flow_reads_as_it_was_created(api: Caller) -> None:
         "description": "ships the payments",
         "requiredAttestationTypes": ["BUILD", "a, with comma", "TEST"],
         "tags": {"team": "payments", "empty": ""},
-        "orgSlug": api.scope.org_slug,
+        "orgSlug": api.tenant.org_slug,
         "requiresApproval": True,
         "requiredApproverRoles": ["cab", "ciso"],
         "visibility": "PUBLIC",
@@ -97,7 +97,7 @@ DEFAULTED: dict[str, Any] = {
 @pytest.mark.parametrize("field", DEFAULTED)
 async def test_null_means_absent_where_there_is_a_default(api: Caller, field: str) -> None:
     flow = await api.make_flow(**{field: None})
-    assert flow[field] == (api.scope.org_slug if field == "orgSlug" else DEFAULTED[field])
+    assert flow[field] == (api.tenant.org_slug if field == "orgSlug" else DEFAULTED[field])
 
 
 @pytest.mark.parametrize("visibility", ["public", "Public", "PUBLIC"])
@@ -176,7 +176,7 @@ async def test_a_body_cannot_name_another_organisation(api: Caller, path: str) -
     target = path.format(trail=trail["id"])
     refused = await api.post(target, body, status=404)
     assert "default" in refused.json["message"]
-    assert (await api.post(target, {**body, "orgSlug": api.scope.org_slug})).json["orgSlug"] == api.scope.org_slug
+    assert (await api.post(target, {**body, "orgSlug": api.tenant.org_slug})).json["orgSlug"] == api.tenant.org_slug
 
 
 async def test_an_unknown_flow_is_404(api: Caller) -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from domain.facts.provenance import Build, BuilderType, Claim
 from storage.services import Services
-from tests.api.facts.caller import Caller, found_organisation, unique
-from tests.api.facts.times import assert_times
-from tests.integrations.dsse.signing import (
+from tests.api.caller import Caller, found_organisation, unique
+from tests.api.times import assert_times
+from tests.integrations.formats.dsse.signing import (
     ALGORITHMS,
     DIGEST,
     OTHER_DIGEST,

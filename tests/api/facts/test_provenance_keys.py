@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from storage.services import Services
-from tests.api.facts.caller import Caller, found_organisation, unique
-from tests.api.facts.times import assert_times
-from tests.integrations.dsse.signing import ALGORITHMS, Signer, new_signer, signer
+from tests.api.caller import Caller, found_organisation, unique
+from tests.api.times import assert_times
+from tests.integrations.formats.dsse.signing import ALGORITHMS, Signer, new_signer, signer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

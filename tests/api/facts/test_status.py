@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from storage.services import Services
-from tests.api.facts.caller import Caller
+from tests.api.caller import Caller
 from tests.api.webhooks.sending import generic, github_headers, let_in
 from workers.drain import drain
 

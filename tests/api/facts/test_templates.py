@@ -9,8 +9,8 @@ import yaml
 
 from api.facts.schemas.flows import prefers_json
 from storage.services import Services
-from tests.api.facts.caller import Answer, Caller, trail_body, unique
-from tests.api.facts.refusals import assert_refused
+from tests.api.caller import Answer, Caller, trail_body, unique
+from tests.api.refusals import assert_refused
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

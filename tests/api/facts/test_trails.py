@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.facts.caller import COMMIT, Caller, trail_body, unique
-from tests.api.facts.times import assert_times
+from tests.api.caller import COMMIT, Caller, trail_body, unique
+from tests.api.times import assert_times
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -46,7 +46,7 @@ async def test_a_trail_has_every_field_of_the_entity_and_nulls(api: Caller) -> N
         "pullRequestReviewer": None,
         "deploymentActor": None,
         "status": "PENDING",
-        "orgSlug": api.scope.org_slug,
+        "orgSlug": api.tenant.org_slug,
         "templateYaml": None,
         "buildUrl": None,
         "name": None,
@@ -62,7 +62,7 @@ async def test_a_trail_reads_as_it_was_created(api: Caller) -> None:
         pullRequestId="ABC-7",
         pullRequestReviewer="grace",
         deploymentActor="alan",
-        orgSlug=api.scope.org_slug,
+        orgSlug=api.tenant.org_slug,
         buildUrl="https://ci.example.com/1",
         name="release 7",
         unknownField=1,

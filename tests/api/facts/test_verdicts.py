@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from storage.services import Services
-from tests.api.facts.caller import Caller, found_organisation
+from tests.api.caller import Caller, found_organisation
 from tests.api.facts.test_assertions import DIGEST, TEMPLATE, ask, built
 from workers.seal import seal_and_sign
 

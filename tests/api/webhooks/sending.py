@@ -4,15 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from standardwebhooks.webhooks import Webhook
 
-from tests.api.facts.caller import SECRET, Answer, Caller, sign
+from tests.api.caller import SECRET, Answer, Caller, sign
+from tests.paths import FIXTURES
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 REFUSED = "This delivery does not prove itself."
 

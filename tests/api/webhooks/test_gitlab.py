@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from api.app import build_app
 from storage.inbox.commands import Arrival, Receipt, accept
 from storage.services import Services, open_services
-from tests.api.facts.caller import SECRET, Answer, Caller, sign
+from tests.api.caller import SECRET, Answer, Caller, sign
 from tests.api.webhooks.sending import (
     FIXTURES,
     REFUSED,
@@ -176,7 +176,7 @@ async def test_a_process_that_knew_the_config_from_before_refuses_at_once(
 
 def arrival(api: Caller, sender: Sender, *, by_signature: bool | None) -> Arrival:
     return Arrival(
-        api.scope.org_id,
+        api.tenant.org_id,
         UUID(sender.config_id),
         "GITLAB",
         str(uuid4()),

@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestClient
 from structlog.testing import capture_logs
 
 from integrations import SENDERS
-from tests.api.facts.caller import SECRET, Answer, Caller, sign
-from tests.api.facts.refusals import raw_request
-from tests.api.facts.table import WEBHOOK_CAP
+from tests.api.caller import SECRET, Answer, Caller, sign
+from tests.api.refusals import raw_request
+from tests.api.table import WEBHOOK_CAP
 from tests.api.webhooks.sending import (
     REFUSED,
     STANDARD_SECRET,

@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestClient
 from integrations import SENDERS
 from integrations.contract import Delivery
 from storage.services import Services
-from tests.api.facts.caller import SECRET, Caller, found_organisation, sign
+from tests.api.caller import SECRET, Caller, found_organisation, sign
 from tests.api.webhooks.sending import (
     FIXTURES,
     STANDARD_SECRET,

@@ -20,7 +20,7 @@ from storage.clock import SystemClock
 from storage.database import open_database
 from storage.ids import Ids
 from storage.outbox.commands import NewMessage, enqueue
-from storage.scope import Scope
+from storage.tenant import Tenant
 from tests.bench.figures import ratio_of_medians
 from tests.bench.outcomes import TIMES, Check, HotSpot, Outcome, Series
 from tests.bench.plan import Plan
@@ -142,14 +142,14 @@ async def _fill(url: str, prepared: Prepared, rule_id: UUID, count: int) -> None
     async with open_database(url, size=2, clock=SystemClock(), ids=Ids(), name="bench") as database:
         async with database.read() as reader:
             where = await reader.value("SELECT destination_id FROM notification_rules WHERE id = $1", rule_id)
-        scope = Scope(prepared.org_id, "default")
+        tenant = Tenant(prepared.org_id, "default")
         for first in range(0, count, _BATCH):
             numbers: Sequence[int] = range(first, min(first + _BATCH, count))
             new = [
                 NewMessage(where, "WEBHOOK", "ATTESTATION_FAILED", f"trail:{n}", _payload(n), rule_id) for n in numbers
             ]
             async with database.transaction() as tx:
-                await enqueue(tx, scope, new)
+                await enqueue(tx, tenant, new)
 
 
 async def _watch(url: str, pids: dict[str, int], output: Path | None) -> tuple[float, dict[str, float]]:

@@ -16,9 +16,7 @@ import pytest
 import redis
 
 from cli.embedded.servers import EmbeddedServers, ServerOptions
-
-ROOT = Path(__file__).parents[3]
-
+from tests.paths import ROOT
 
 MEMORY = Path("/dev/shm")  # many servers are started here, and the speed of the disk is not what is tested
 

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 from integrations.azure_devops.parse import parse
 from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
 from tests.integrations.mutations import anything, is_cheap, one_place_replaced, survives
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "azure_devops"
+FIXTURES = ROOT / "tests" / "fixtures" / "azure_devops"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 
 SHA = "9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"

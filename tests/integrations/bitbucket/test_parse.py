@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -13,8 +12,9 @@ from integrations.bitbucket.parse import parse
 from integrations.bitbucket.payloads import State
 from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
 from tests.integrations.mutations import anything, is_cheap, one_place_replaced, survives
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "bitbucket"
+FIXTURES = ROOT / "tests" / "fixtures" / "bitbucket"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 
 SHA = "9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"

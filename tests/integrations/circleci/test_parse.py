@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -14,8 +13,9 @@ from integrations.circleci.payloads import Status
 from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
 from integrations.generic.parse import parse as parse_generic
 from tests.integrations.mutations import anything, changed, is_cheap, one_place_replaced, survives
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "circleci"
+FIXTURES = ROOT / "tests" / "fixtures" / "circleci"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 OWN_FORMAT = "build.failed__own_format"
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from hmac import digest
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,8 +10,9 @@ from hypothesis import strategies as st
 
 from integrations.circleci.verify import verify
 from integrations.contract import BadDelivery, BadSignature, Proof
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "circleci"
+FIXTURES = ROOT / "tests" / "fixtures" / "circleci"
 NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 SECRET = "hunter123"
 BODY = b'{"id": "3888f21b-eaa7-38e3-8f3d-75a63bba8895", "type": "workflow-completed"}'

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +11,9 @@ from hypothesis import strategies as st
 
 from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
 from integrations.generic.parse import GenericEvent, parse
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "generic"
+FIXTURES = ROOT / "tests" / "fixtures" / "generic"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 
 SHA = "9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"

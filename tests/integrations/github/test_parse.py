@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import urlencode
 
@@ -14,8 +13,9 @@ from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed
 from integrations.github.parse import parse
 from integrations.github.payloads import Conclusion
 from tests.integrations.mutations import anything, is_cheap, one_place_replaced, survives
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "github"
+FIXTURES = ROOT / "tests" / "fixtures" / "github"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 FORM = {"content-type": "application/x-www-form-urlencoded"}
 

@@ -2,7 +2,6 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +12,9 @@ from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed
 from integrations.generic.parse import parse as parse_generic
 from integrations.gitlab.parse import parse
 from tests.integrations.mutations import anything, is_cheap, one_place_replaced, survives
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "gitlab"
+FIXTURES = ROOT / "tests" / "fixtures" / "gitlab"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 
 SHA = "4d7a90b1c2e3f405162738495a6b7c8d9e0f1a2b"

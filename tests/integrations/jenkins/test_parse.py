@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -15,8 +14,9 @@ from integrations.generic.parse import parse as parse_generic
 from integrations.jenkins.parse import parse
 from integrations.jenkins.payloads import Result
 from tests.integrations.mutations import anything, changed, is_cheap, one_place_replaced, survives
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "jenkins"
+FIXTURES = ROOT / "tests" / "fixtures" / "jenkins"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 OWN_FORMAT = "build.failed__own_format"
 SUCCESS = "finalized__success"

@@ -5,7 +5,6 @@ from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from hmac import digest
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,9 @@ from standardwebhooks import Webhook
 from integrations.contract import BadDelivery, BadSignature, Proof
 from integrations.jenkins.verify import verify
 from tests.integrations.mutations import changed
+from tests.paths import ROOT
 
-FIXTURES = Path(__file__).parents[2] / "fixtures" / "jenkins"
+FIXTURES = ROOT / "tests" / "fixtures" / "jenkins"
 NOTIFICATIONS = sorted(path.stem for path in FIXTURES.glob("*.json") if "own_format" not in path.stem)
 NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 SECRET = "whsec_" + b64encode(bytes(range(24))).decode()

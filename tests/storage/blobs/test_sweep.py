@@ -186,7 +186,7 @@ async def test_uploads_and_sweeps_at_the_same_time_lose_nothing(
             await anchored.blobs.promote(staged, new.digest)
             return
         async with anchored.database.transaction() as tx:
-            await attach_file(tx, world.scope, new, staged, anchored.blobs, most=1000)
+            await attach_file(tx, world.tenant, new, staged, anchored.blobs, most=1000)
 
     tasks = [asyncio.create_task(sweep_on()) for _ in range(2)]
     for start in range(0, 180, 6):

@@ -37,12 +37,12 @@ def artifact(world: World, trail: Trail, digest: str = A, name: str = "app", **f
 
 async def report(world: World, *new: NewArtifact) -> list[ArtifactReport]:
     async with world.services.database.transaction() as tx:
-        return await record_artifacts(tx, world.scope, new)
+        return await record_artifacts(tx, world.tenant, new)
 
 
 async def rows(world: World, sql: str, *args: object) -> list[Any]:
     async with world.services.database.read() as reader:
-        return await reader.rows(sql, world.scope.org_id, *args)
+        return await reader.rows(sql, world.tenant.org_id, *args)
 
 
 async def last(steps: AsyncIterator[Progress]) -> Progress:
@@ -141,8 +141,8 @@ async def test_another_organisations_trail_is_unknown_and_digests_are_each_ones_
     [ours] = await report(world, artifact(world, trail))
     assert theirs.digest == ours.digest
     async with services.database.read() as reader:
-        assert await reports_of_keys(reader, stranger.scope, [artifact(world, trail).key]) == []
-        assert await candidates_of(reader, stranger.scope, [trail.id]) == {trail.id: []}
+        assert await reports_of_keys(reader, stranger.tenant, [artifact(world, trail).key]) == []
+        assert await candidates_of(reader, stranger.tenant, [trail.id]) == {trail.id: []}
 
 
 async def test_each_report_has_two_events_of_one_record_and_all_of_it_verifies(own_services: Services) -> None:
@@ -167,10 +167,10 @@ async def test_each_report_has_two_events_of_one_record_and_all_of_it_verifies(o
         }
     )
     async with own_services.database.transaction() as tx:
-        assert await seal(tx, world.scope.org_id, 1000) >= 4
-        assert await sign_checkpoint(tx, world.scope.org_id, own_services.signer)
+        assert await seal(tx, world.tenant.org_id, 1000) >= 4
+        assert await sign_checkpoint(tx, world.tenant.org_id, own_services.signer)
     async with own_services.database.snapshot() as reader:
-        async for state in inspect(reader, world.scope.org_id, RECORDS):
+        async for state in inspect(reader, world.tenant.org_id, RECORDS):
             assert state.findings == []
 
 
@@ -203,15 +203,17 @@ async def test_a_rebuild_makes_edges_and_totals_as_they_were(world: World, damag
     trail = await world.trail(await world.flow())
     await report(world, artifact(world, trail), artifact(world, trail, tag="2"), artifact(world, trail, B))
     before, database = await rows(world, EDGES), world.services.database
-    assert await last(rebuild_edges(database, world.scope)) == Progress(3, 0)
+    assert await last(rebuild_edges(database, world.tenant)) == Progress(3, 0)
     async with database.transaction() as tx:
-        assert await tx.execute(damage, world.scope.org_id) == 2
-        await tx.execute("UPDATE counter_deltas SET d = 7 WHERE org_id = $1 AND kind = 'artifacts'", world.scope.org_id)
-    assert (await last(rebuild_edges(database, world.scope))).mended >= 2
+        assert await tx.execute(damage, world.tenant.org_id) == 2
+        await tx.execute(
+            "UPDATE counter_deltas SET d = 7 WHERE org_id = $1 AND kind = 'artifacts'", world.tenant.org_id
+        )
+    assert (await last(rebuild_edges(database, world.tenant))).mended >= 2
     assert await rows(world, EDGES) == before
-    await last(rebuild_counters(database, world.scope, COUNTS))
+    await last(rebuild_counters(database, world.tenant, COUNTS))
     async with database.read() as reader:
-        assert await total(reader, world.scope, "artifacts", trail.id) == 3
+        assert await total(reader, world.tenant, "artifacts", trail.id) == 3
 
 
 async def test_parallel_reports_of_everything_to_everywhere_neither_lock_up_nor_double(world: World) -> None:
@@ -225,7 +227,7 @@ async def test_parallel_reports_of_everything_to_everywhere_neither_lock_up_nor_
     ids = {(one.trail_id, one.digest): one.id for answers in found for one in answers}
     assert {one.id for answers in found for one in answers} == set(ids.values())
     assert len(ids) == 12
-    assert await last(rebuild_edges(world.services.database, world.scope)) == Progress(4 + 12, 0)
+    assert await last(rebuild_edges(world.services.database, world.tenant)) == Progress(4 + 12, 0)
 
 
 async def test_other_trails_with_the_same_digest_at_once(world: World) -> None:
@@ -239,7 +241,7 @@ async def test_other_trails_with_the_same_digest_at_once(world: World) -> None:
 
 async def status(world: World, trail_id: UUID) -> str:
     async with world.services.database.read() as reader:
-        return (await get_trail(reader, world.scope, trail_id)).status
+        return (await get_trail(reader, world.tenant, trail_id)).status
 
 
 async def test_a_template_that_names_an_artifact_waits_for_it(world: World) -> None:
@@ -296,5 +298,5 @@ async def test_the_newest_check_decides_what_is_shown_of_provenance(world: World
         ]
     ):
         async with world.services.database.transaction() as tx:
-            await tx.execute(CHECK, world.scope.org_id, provenance_id, n + 1, checked)
+            await tx.execute(CHECK, world.tenant.org_id, provenance_id, n + 1, checked)
         assert await shown() == expected

@@ -27,13 +27,13 @@ def commit() -> str:
 async def trail(world: World, flow: Flow, sha: str) -> UUID:
     new = NewTrail(flow.id, world.actor, sha, "main", "Ada", "ada@example.org")
     async with world.services.database.transaction() as tx:
-        [made] = await open_trails(tx, world.scope, [new])
+        [made] = await open_trails(tx, world.tenant, [new])
     return made.id
 
 
 async def found(world: World, *wanted: tuple[Flow, str]) -> dict[tuple[UUID, str], UUID]:
     async with world.services.database.read() as reader:
-        return await newest_trails_of_commits(reader, world.scope, [(flow.id, sha) for flow, sha in wanted])
+        return await newest_trails_of_commits(reader, world.tenant, [(flow.id, sha) for flow, sha in wanted])
 
 
 async def test_a_commit_is_found_by_any_abbreviation_of_seven_digits_or_more(world: World) -> None:

@@ -51,12 +51,12 @@ def brought(world: World, attestation: Attestation, content: bytes = b"a") -> tu
 async def attach(world: World, attestation: Attestation, content: bytes = b"a") -> Evidence:
     new, staged = brought(world, attestation, content)
     async with world.services.database.transaction() as tx:
-        return await attach_file(tx, world.scope, new, staged, world.services.blobs, most=MOST)
+        return await attach_file(tx, world.tenant, new, staged, world.services.blobs, most=MOST)
 
 
 async def files(world: World, attestation: Attestation) -> list[Evidence]:
     async with world.services.database.read() as reader:
-        page = await queries.list_trail_evidence(reader, world.scope, attestation.trail_id, Window(50))
+        page = await queries.list_trail_evidence(reader, world.tenant, attestation.trail_id, Window(50))
     assert page.total == len(page.items)
     return page.items
 
@@ -66,11 +66,11 @@ async def test_evidence_reads_as_it_was_attached(world: World) -> None:
     made = [await attach(world, attestation, content) for content in (b"1", b"2")]
     assert await files(world, attestation) == made
     async with world.services.database.read() as reader:
-        assert await queries.get_evidence(reader, world.scope, made[0].id) == made[0]
-        assert await queries.find_by_digest(reader, world.scope, made[1].digest) == made[1]
-        shown = await get_attestation(reader, world.scope, attestation.trail_id, attestation.id)
-        target = await queries.find_target(reader, world.scope, attestation.id)
-        page = await queries.list_attestation_evidence(reader, world.scope, target, Window(1))
+        assert await queries.get_evidence(reader, world.tenant, made[0].id) == made[0]
+        assert await queries.find_by_digest(reader, world.tenant, made[1].digest) == made[1]
+        shown = await get_attestation(reader, world.tenant, attestation.trail_id, attestation.id)
+        target = await queries.find_target(reader, world.tenant, attestation.id)
+        page = await queries.list_attestation_evidence(reader, world.tenant, target, Window(1))
     assert shown.evidence is not None
     assert shown.evidence.digest == made[1].digest
     assert (page.items, page.total, page.next is not None) == (made[:1], 2, True)
@@ -81,23 +81,23 @@ async def test_the_total_is_what_a_recount_finds(world: World) -> None:
     for _ in range(3):
         await attach(world, attestation)
     database = world.services.database
-    progress = [step async for step in rebuild_counters(database, world.scope, (AUDIT_COUNT, *COUNTS))]
+    progress = [step async for step in rebuild_counters(database, world.tenant, (AUDIT_COUNT, *COUNTS))]
     assert progress[-1].mended == 0
     async with database.read() as reader:
-        assert await total(reader, world.scope, "evidence", attestation.trail_id) == 3
+        assert await total(reader, world.tenant, "evidence", attestation.trail_id) == 3
 
 
 async def test_uploads_and_accesses_are_sealed_and_verify(world: World) -> None:
     attestation, services = await attested(world), world.services
     evidence = await attach(world, attestation)
     async with services.database.transaction() as tx:
-        await note_access(tx, world.scope, evidence, world.actor, part=None)
-        await note_access(tx, world.scope, evidence, world.actor, part="bytes 0-0/1")
+        await note_access(tx, world.tenant, evidence, world.actor, part=None)
+        await note_access(tx, world.tenant, evidence, world.actor, part="bytes 0-0/1")
     async with services.database.transaction() as tx:
-        await seal(tx, world.scope.org_id, 1000)
-        assert await sign_checkpoint(tx, world.scope.org_id, services.signer)
+        await seal(tx, world.tenant.org_id, 1000)
+        assert await sign_checkpoint(tx, world.tenant.org_id, services.signer)
     async with services.database.snapshot() as reader:
-        findings = [state.findings async for state in inspect(reader, world.scope.org_id, RECORDS)]
+        findings = [state.findings async for state in inspect(reader, world.tenant.org_id, RECORDS)]
         names = await reader.rows(
             "SELECT name FROM audit_events WHERE record_id = $1 AND digest = $2 ORDER BY id",
             *(evidence.id, evidence.digest),
@@ -109,12 +109,12 @@ async def test_uploads_and_accesses_are_sealed_and_verify(world: World) -> None:
 async def test_a_row_that_was_changed_is_found(world: World) -> None:
     evidence, services = await attach(world, await attested(world)), world.services
     async with services.database.transaction() as tx:
-        await seal(tx, world.scope.org_id, 1000)
-        await sign_checkpoint(tx, world.scope.org_id, services.signer)
+        await seal(tx, world.tenant.org_id, 1000)
+        await sign_checkpoint(tx, world.tenant.org_id, services.signer)
         await tx.execute("SET LOCAL trailgate.retention = 'on'")
         assert await tx.execute("UPDATE evidence SET name = 'other' WHERE id = $1", evidence.id) == 1
     async with services.database.snapshot() as reader:
-        findings = [state.findings async for state in inspect(reader, world.scope.org_id, RECORDS)][-1]
+        findings = [state.findings async for state in inspect(reader, world.tenant.org_id, RECORDS)][-1]
     assert [str(evidence.id) in finding.where for finding in findings] == [True]
 
 
@@ -126,30 +126,30 @@ async def test_refusals_leave_the_staged_file_where_it_was(world: World) -> None
     crossed = replace(brought(world, other)[0], trail_id=attestation.trail_id)
     lost = replace(new, trail_id=uuid4())
     stranger = await World.founded(world.services)
-    for scope, refused, error in (
-        (world.scope, new, Conflict),
-        (world.scope, crossed, NotFound),
-        (world.scope, lost, NotFound),
-        (stranger.scope, new, NotFound),
+    for tenant, refused, error in (
+        (world.tenant, new, Conflict),
+        (world.tenant, crossed, NotFound),
+        (world.tenant, lost, NotFound),
+        (stranger.tenant, new, NotFound),
     ):
         with pytest.raises(error):
-            await _attach(world, scope, refused, staged)
+            await _attach(world, tenant, refused, staged)
         assert staged.exists()
         assert not world.services.blobs.path(refused.digest).exists() or refused.digest == crossed.digest
     assert len(await files(world, attestation)) == MOST
     assert await files(world, other) == []
 
 
-async def _attach(world: World, scope: object, new: NewEvidence, staged: Path) -> None:
+async def _attach(world: World, tenant: object, new: NewEvidence, staged: Path) -> None:
     async with world.services.database.transaction() as tx:
-        await attach_file(tx, scope, new, staged, world.services.blobs, most=MOST)  # type: ignore[arg-type]
+        await attach_file(tx, tenant, new, staged, world.services.blobs, most=MOST)  # type: ignore[arg-type]
 
 
 async def test_a_rehearsal_leaves_neither_row_nor_object(world: World) -> None:
     attestation = await attested(world)
     new, staged = brought(world, attestation)
     async with world.services.database.transaction(dry_run=True) as tx:
-        await attach_file(tx, world.scope, new, staged, Rehearsal(), most=MOST)
+        await attach_file(tx, world.tenant, new, staged, Rehearsal(), most=MOST)
     assert await files(world, attestation) == []
     assert (staged.exists(), world.services.blobs.path(new.digest).exists()) == (True, False)
     async with world.services.database.read() as reader:
@@ -160,13 +160,13 @@ async def test_a_reference_has_no_content_here(world: World) -> None:
     attestation = await attested(world)
     new = replace(brought(world, attestation)[0], external_url="https://elsewhere.example.com/x")
     async with world.services.database.transaction() as tx:
-        made = await attach_reference(tx, world.scope, new, most=MOST)
+        made = await attach_reference(tx, world.tenant, new, most=MOST)
     async with world.services.database.read() as reader:
-        assert await queries.find_by_digest(reader, world.scope, new.digest) == made
+        assert await queries.find_by_digest(reader, world.tenant, new.digest) == made
         assert await reader.value("SELECT count(*) FROM blobs") == 0
     kept = await attach(world, attestation)
     async with world.services.database.read() as reader:
-        assert await queries.find_by_digest(reader, world.scope, new.digest) == kept
+        assert await queries.find_by_digest(reader, world.tenant, new.digest) == kept
 
 
 async def test_one_content_is_shared_between_organisations_and_the_right_to_it_is_not(world: World) -> None:
@@ -175,12 +175,12 @@ async def test_one_content_is_shared_between_organisations_and_the_right_to_it_i
     assert own.digest == foreign.digest
     async with world.services.database.read() as reader:
         assert await reader.value("SELECT count(*) FROM blobs") == 1
-        assert await queries.find_by_digest(reader, world.scope, own.digest) == own
-        assert await queries.find_by_digest(reader, stranger.scope, own.digest) == foreign
+        assert await queries.find_by_digest(reader, world.tenant, own.digest) == own
+        assert await queries.find_by_digest(reader, stranger.tenant, own.digest) == foreign
         with pytest.raises(NotFound):
-            await queries.get_evidence(reader, stranger.scope, own.id)
+            await queries.get_evidence(reader, stranger.tenant, own.id)
         with pytest.raises(NotFound):
-            await queries.find_target(reader, stranger.scope, own.attestation_id)
+            await queries.find_target(reader, stranger.tenant, own.attestation_id)
 
 
 async def test_uploads_to_one_trail_and_of_one_content_do_not_stand_in_each_others_way(world: World) -> None:

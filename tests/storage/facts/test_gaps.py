@@ -25,7 +25,7 @@ async def world(services: Services) -> World:
 
 async def gaps(world: World, window: Window | None = None, flow: Flow | None = None) -> Page[Gap]:
     async with world.services.database.snapshot() as reader:
-        return await list_gaps(reader, world.scope, window or Window(50), flow_id=flow.id if flow else None)
+        return await list_gaps(reader, world.tenant, window or Window(50), flow_id=flow.id if flow else None)
 
 
 async def trail_with(world: World, flow: Flow, *reports: tuple[str, str] | tuple[str, str, str]) -> Trail:
@@ -101,7 +101,7 @@ async def test_a_gap_of_a_template_names_names_and_artifacts(world: World) -> No
     slots = (ArtifactSlot("app", (Requirement("snyk", "scan"),)), ArtifactSlot("db"))
     trail = await trail_with(world, await world.flow(template=template(NAMED, artifacts=slots)), ("X", "PASSED"))
     async with world.services.database.transaction() as tx:
-        await record_artifacts(tx, world.scope, [NewArtifact(trail.id, "app", DIGEST, world.actor)])
+        await record_artifacts(tx, world.tenant, [NewArtifact(trail.id, "app", DIGEST, world.actor)])
     [gap] = (await gaps(world)).items
     assert gap.completeness.missing_names == ("unit", "scan")
     assert gap.completeness.absent_artifacts == ("db",)

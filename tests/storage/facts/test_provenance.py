@@ -54,7 +54,7 @@ async def world(services: Services) -> World:
 async def report(world: World, trail: Trail, **fields: Any) -> Subject:
     new = NewArtifact(trail.id, **{"name": "app", "tag": uuid4().hex, "digest": DIGEST, "actor": world.actor, **fields})
     async with world.services.database.transaction() as tx:
-        [made] = await record_artifacts(tx, world.scope, [new])
+        [made] = await record_artifacts(tx, world.tenant, [new])
     return Subject(made.id, trail.id, made.digest)
 
 
@@ -64,29 +64,29 @@ async def new_subject(world: World, **fields: Any) -> Subject:
 
 async def record(world: World, subject: Subject, finding: Finding = BAD, claim: Claim = CLAIM) -> Provenance:
     async with world.services.database.transaction() as tx:
-        return await record_provenance(tx, world.scope, NewProvenance(subject, claim, finding), world.actor)
+        return await record_provenance(tx, world.tenant, NewProvenance(subject, claim, finding), world.actor)
 
 
 async def recheck(world: World, subject: Subject, finding: Finding) -> tuple[Provenance, bool]:
     async with world.services.database.transaction() as tx:
-        return await record_check(tx, world.scope, subject, finding, world.actor)
+        return await record_check(tx, world.tenant, subject, finding, world.actor)
 
 
 async def register(world: World, **fields: str) -> ProvenanceKey:
     values = {"name": f"key {uuid4()}", "key_id": uuid4().hex, "public_key": "pem", **fields}
     async with world.services.database.transaction() as tx:
         new = NewProvenanceKey(algorithm=KeyAlgorithm.ED25519, **values)
-        return await create_provenance_key(tx, world.scope, new, world.actor)
+        return await create_provenance_key(tx, world.tenant, new, world.actor)
 
 
 async def withdraw(world: World, key: ProvenanceKey) -> ProvenanceKey:
     async with world.services.database.transaction() as tx:
-        return await delete_provenance_key(tx, world.scope, key.id, world.actor)
+        return await delete_provenance_key(tx, world.tenant, key.id, world.actor)
 
 
 async def rows(world: World, sql: str, *args: object) -> list[Any]:
     async with world.services.database.read() as reader:
-        return await reader.rows(sql, world.scope.org_id, *args)
+        return await reader.rows(sql, world.tenant.org_id, *args)
 
 
 async def events(world: World, kind: str) -> list[tuple[str, UUID, dict[str, Any]]]:
@@ -102,9 +102,9 @@ async def test_provenance_reads_as_it_was_recorded(world: World) -> None:
     assert (made.claim, made.report_id, made.trail_id) == (CLAIM, subject.report_id, subject.trail_id)
     assert (made.check.n, made.check.status, made.check.reason) == (1, CheckStatus.UNVERIFIED, "no")
     async with world.services.database.read() as reader:
-        assert await find_provenance(reader, world.scope, subject) == made
-        assert await get_provenance(reader, world.scope, subject.trail_id, subject.report_id) == made
-        assert await get_provenance_of_digest(reader, world.scope, DIGEST.upper().replace("SHA256:", "")) == made
+        assert await find_provenance(reader, world.tenant, subject) == made
+        assert await get_provenance(reader, world.tenant, subject.trail_id, subject.report_id) == made
+        assert await get_provenance_of_digest(reader, world.tenant, DIGEST.upper().replace("SHA256:", "")) == made
 
 
 async def test_the_lists_of_artifacts_show_the_newest_check(world: World) -> None:
@@ -113,7 +113,7 @@ async def test_the_lists_of_artifacts_show_the_newest_check(world: World) -> Non
 
     async def shown() -> ProvenanceStatus:
         async with world.services.database.read() as reader:
-            [artifact] = (await list_artifacts(reader, world.scope, DIGEST, Window(10))).items
+            [artifact] = (await list_artifacts(reader, world.tenant, DIGEST, Window(10))).items
         return artifact.provenance_status
 
     assert await shown() == ProvenanceStatus.NO_PROVENANCE
@@ -192,7 +192,7 @@ async def test_a_check_waits_for_the_one_before_it(world: World) -> None:
     await record(world, subject)
     good = Finding(CheckStatus.VERIFIED, "good", await register(world))
     async with world.services.database.transaction() as tx:
-        await record_check(tx, world.scope, subject, good, world.actor)
+        await record_check(tx, world.tenant, subject, good, world.actor)
         second = asyncio.create_task(recheck(world, subject, good))
         assert await waits(second)
     found, added = await second
@@ -202,7 +202,7 @@ async def test_a_check_waits_for_the_one_before_it(world: World) -> None:
 async def test_a_registration_waits_for_the_one_before_it(world: World) -> None:
     async with world.services.database.transaction() as tx:
         new = NewProvenanceKey("first", "same", KeyAlgorithm.ED25519, "pem")
-        await create_provenance_key(tx, world.scope, new, world.actor)
+        await create_provenance_key(tx, world.tenant, new, world.actor)
         second = asyncio.create_task(register(world, key_id="same"))
         assert await waits(second)
     with pytest.raises(Conflict, match="'first'"):
@@ -228,12 +228,12 @@ async def test_a_key_waits_for_who_records_by_it(world: World) -> None:
     key = await register(world)
     async with world.services.database.transaction() as tx:
         new = NewProvenance(subject, CLAIM, Finding(CheckStatus.VERIFIED, "good", key))
-        await record_provenance(tx, world.scope, new, world.actor)
+        await record_provenance(tx, world.tenant, new, world.actor)
         withdrawing = asyncio.create_task(withdraw(world, key))
         assert await waits(withdrawing)
     await withdrawing
     async with world.services.database.read() as reader:
-        found = await find_provenance(reader, world.scope, subject)
+        found = await find_provenance(reader, world.tenant, subject)
     assert found is not None
     assert (found.check.key_id, found.check.signer) == (key.id, key.key_id)
 
@@ -244,12 +244,12 @@ async def test_by_digest_the_newest_report_that_has_provenance_counts(world: Wor
     oldest, middle, newest = [await report(world, trail) for _ in range(3)]
     async with world.services.database.read() as reader:
         with pytest.raises(NotFound, match="No provenance"):
-            await get_provenance_of_digest(reader, world.scope, DIGEST)
+            await get_provenance_of_digest(reader, world.tenant, DIGEST)
         with pytest.raises(NotFound, match="no artifact"):
-            await get_provenance_of_digest(reader, world.scope, "sha256:" + "d" * 64)
+            await get_provenance_of_digest(reader, world.tenant, "sha256:" + "d" * 64)
         for subject, expected in ((middle, middle), (oldest, middle), (newest, newest)):
             await record(world, subject)
-            found = await get_provenance_of_digest(reader, world.scope, DIGEST)
+            found = await get_provenance_of_digest(reader, world.tenant, DIGEST)
             assert found.report_id == expected.report_id
 
 
@@ -258,18 +258,18 @@ async def test_what_is_not_there_is_not_found(world: World, services: Services) 
     stranger = await World.founded(services)
     await record(world, elsewhere)
     async with services.database.read() as reader:
-        assert await get_subject(reader, world.scope, subject.trail_id, subject.report_id) == subject
-        for scope, trail_id, report_id, missing in (
-            (world.scope, uuid4(), subject.report_id, "no trail"),
-            (world.scope, subject.trail_id, uuid4(), "no artifact"),
-            (world.scope, subject.trail_id, elsewhere.report_id, "no artifact"),
-            (world.scope, subject.trail_id, subject.report_id, "No provenance"),
-            (stranger.scope, elsewhere.trail_id, elsewhere.report_id, "no trail"),
+        assert await get_subject(reader, world.tenant, subject.trail_id, subject.report_id) == subject
+        for tenant, trail_id, report_id, missing in (
+            (world.tenant, uuid4(), subject.report_id, "no trail"),
+            (world.tenant, subject.trail_id, uuid4(), "no artifact"),
+            (world.tenant, subject.trail_id, elsewhere.report_id, "no artifact"),
+            (world.tenant, subject.trail_id, subject.report_id, "No provenance"),
+            (stranger.tenant, elsewhere.trail_id, elsewhere.report_id, "no trail"),
         ):
             with pytest.raises(NotFound, match=missing):
-                await get_provenance(reader, scope, trail_id, report_id)
+                await get_provenance(reader, tenant, trail_id, report_id)
         with pytest.raises(NotFound, match="no artifact"):
-            await get_provenance_of_digest(reader, stranger.scope, DIGEST)
+            await get_provenance_of_digest(reader, stranger.tenant, DIGEST)
     with pytest.raises(Conflict):
         await recheck(world, subject, BAD)
 
@@ -277,17 +277,17 @@ async def test_what_is_not_there_is_not_found(world: World, services: Services) 
 async def test_keys_are_registered_and_withdrawn(world: World) -> None:
     first, second = await register(world, name="a"), await register(world, name="b")
     async with world.services.database.read() as reader:
-        assert await active_keys(reader, world.scope) == [second, first]
-        page = await list_provenance_keys(reader, world.scope, Window(1))
+        assert await active_keys(reader, world.tenant) == [second, first]
+        page = await list_provenance_keys(reader, world.tenant, Window(1))
         assert (page.items, page.total, page.capped) == ([first], 2, False)
-        assert await get_provenance_key(reader, world.scope, first.id) == first
+        assert await get_provenance_key(reader, world.tenant, first.id) == first
     gone = await withdraw(world, first)
     assert (gone.id, gone.version) == (first.id, 2)
     again = await register(world, name="a", key_id=first.key_id)
     async with world.services.database.read() as reader:
-        assert await active_keys(reader, world.scope) == [again, second]
+        assert await active_keys(reader, world.tenant) == [again, second]
         with pytest.raises(NotFound):
-            await get_provenance_key(reader, world.scope, first.id)
+            await get_provenance_key(reader, world.tenant, first.id)
     with pytest.raises(NotFound):
         await withdraw(world, first)
     told = [(name, record_id) for name, record_id, _ in await events(world, "provenance_key")]
@@ -337,7 +337,7 @@ async def test_whoever_changes_it_afterwards_is_found(own_services: Services) ->
 
     async def outcome(record_id: UUID) -> Outcome:
         async with own_services.database.snapshot() as reader:
-            return (await verify_record(reader, world.scope, record_id, RECORDS)).outcome
+            return (await verify_record(reader, world.tenant, record_id, RECORDS)).outcome
 
     records = {"provenance": made.id, "provenance_checks": check["id"], "provenance_keys": key.id}
     forgeries = {

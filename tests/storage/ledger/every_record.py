@@ -37,14 +37,14 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
     [attestation] = await world.attest(new)
     result, config = await world.judge(attestation, "FAILED"), await world.config(flow)
     async with world.services.database.transaction() as tx:
-        key, _ = await create_api_key(tx, world.scope, NewApiKey(world.actor.principal_id, "k"), world.actor)
+        key, _ = await create_api_key(tx, world.tenant, NewApiKey(world.actor.principal_id, "k"), world.actor)
         facts = await _facts(tx, world, flow, trail, attestation)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
-            *(world.actor.principal_id, world.scope.org_id),
+            *(world.actor.principal_id, world.tenant.org_id),
         )
     return {
-        "organisation": world.scope.org_id,
+        "organisation": world.tenant.org_id,
         "principal": world.actor.principal_id,
         "membership": member,
         "api_key": key.id,
@@ -59,7 +59,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
 
 
 async def _facts(tx: Transaction, world: World, flow: Flow, trail: Trail, attestation: Attestation) -> dict[str, UUID]:
-    scope, actor = world.scope, world.actor
+    tenant, actor = world.tenant, world.actor
     report = NewArtifact(
         trail.id,
         "app",
@@ -74,20 +74,20 @@ async def _facts(tx: Transaction, world: World, flow: Flow, trail: Trail, attest
         annotations={"a": "b"},
         claimed_by="ada",
     )
-    [artifact] = await record_artifacts(tx, scope, [report])
+    [artifact] = await record_artifacts(tx, tenant, [report])
     file = NewEvidence(
         trail.id, attestation.id, DIGEST, "junit.xml", 7, "text/xml", actor, external_url="https://files/1"
     )
-    evidence = await attach_reference(tx, scope, file, most=1)
-    key = await create_provenance_key(tx, scope, NewProvenanceKey("k", "id", KeyAlgorithm.ED25519, "PEM"), actor)
+    evidence = await attach_reference(tx, tenant, file, most=1)
+    key = await create_provenance_key(tx, tenant, NewProvenanceKey("k", "id", KeyAlgorithm.ED25519, "PEM"), actor)
     build = Build("builder", "https://git/build.yml", "https://git", "abc", NOON, NOON)
     claim = Claim(DIGEST, build, BuilderType.JENKINS, SlsaLevel.L2, "signature", '{"a": 1}')
     finding = Finding(CheckStatus.VERIFIED, "good", key, "https://slsa.dev/provenance/v1")
     provenance = await record_provenance(
-        tx, scope, NewProvenance(Subject(artifact.id, trail.id, DIGEST), claim, finding), actor
+        tx, tenant, NewProvenance(Subject(artifact.id, trail.id, DIGEST), claim, finding), actor
     )
     check: UUID = await tx.value("SELECT id FROM provenance_checks WHERE provenance_id = $1", provenance.id)
-    [decision] = await decide(tx, scope, [NewAssertion(DIGEST, actor, flow.id)])
+    [decision] = await decide(tx, tenant, [NewAssertion(DIGEST, actor, flow.id)])
     return {
         "artifact_report": artifact.id,
         "evidence": evidence.id,

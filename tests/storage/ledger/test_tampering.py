@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from domain.ledger import Checkpoint, SignedCheckpoint
-from domain.records import EVENT_COLUMNS
+from domain.audit.ledger import Checkpoint, SignedCheckpoint
+from domain.audit.records import EVENT_COLUMNS
 from storage.database import Reader, Row
 from storage.ledger.inspection import Inspection, inspect
 from storage.ledger.published import checkpoint_file, read_published
@@ -55,7 +55,7 @@ async def sealed(own_services: Services) -> tuple[World, dict[str, UUID]]:
 async def inspected(world: World, **options: Any) -> Inspection:
     async with world.services.database.snapshot() as reader:
         state = None
-        async for state in inspect(reader, world.scope.org_id, RECORDS, **options):
+        async for state in inspect(reader, world.tenant.org_id, RECORDS, **options):
             pass
     assert state is not None
     return state
@@ -110,7 +110,7 @@ async def test_what_nobody_touched_is_sound(sealed: tuple[World, dict[str, UUID]
     assert state.waiting == 0
     async with world.services.database.read() as reader:
         for record_id in records.values():
-            verdict = await verify_record(reader, world.scope, record_id, RECORDS)
+            verdict = await verify_record(reader, world.tenant, record_id, RECORDS)
             assert verdict.outcome is Outcome.VERIFIED, verdict
             assert verdict.proof is not None
 
@@ -135,7 +135,7 @@ async def seen_after(world: World, *statements: tuple[Any, ...]) -> list[str]:
 
 async def findings(reader: Reader, world: World) -> list[str]:
     state = None
-    async for state in inspect(reader, world.scope.org_id, RECORDS):
+    async for state in inspect(reader, world.tenant.org_id, RECORDS):
         pass
     assert state is not None
     return [f"{finding.where}: {finding.reason}" for finding in state.findings]
@@ -173,7 +173,7 @@ async def test_a_single_record_tells_as_well(sealed: tuple[World, dict[str, UUID
             async with world.services.database.transaction() as tx:
                 await tx.execute("SET LOCAL session_replication_role = replica")
                 await tx.execute(sql, *args)
-                verdict = await verify_record(tx, world.scope, record_id, RECORDS)
+                verdict = await verify_record(tx, world.tenant, record_id, RECORDS)
                 assert verdict.outcome is Outcome.ALTERED, (kind, column, verdict)
                 raise _Undo
         except _Undo:
@@ -196,7 +196,7 @@ async def test_every_declared_column_of_an_audit_event(sealed: tuple[World, dict
 async def test_every_column_of_a_ledger_entry(sealed: tuple[World, dict[str, UUID]], place: str) -> None:
     world, _ = sealed
     async with world.services.database.read() as reader:
-        events = [row["event_id"] for row in await reader.rows(_EVENTS_IN_ORDER, world.scope.org_id)]
+        events = [row["event_id"] for row in await reader.rows(_EVENTS_IN_ORDER, world.tenant.org_id)]
     event_id = {"first": events[0], "middle": events[len(events) // 2], "last": events[-1]}[place]
     unseen = []
     for column in LEDGER_COLUMNS:
@@ -210,7 +210,7 @@ async def test_every_column_of_a_ledger_entry(sealed: tuple[World, dict[str, UUI
 async def test_every_column_of_a_checkpoint_and_its_key(sealed: tuple[World, dict[str, UUID]]) -> None:
     world, _ = sealed
     for column in CHECKPOINT_COLUMNS:
-        said = await seen_after(world, await change_of(world, "checkpoints", "org_id", world.scope.org_id, column))
+        said = await seen_after(world, await change_of(world, "checkpoints", "org_id", world.tenant.org_id, column))
         assert any(line.startswith("checkpoints") for line in said), (column, said)
     said = await seen_after(world, await change_of(world, "signing_keys", "is_current", True, "public_key"))
     assert any(line.startswith("checkpoints") for line in said)
@@ -218,7 +218,7 @@ async def test_every_column_of_a_checkpoint_and_its_key(sealed: tuple[World, dic
 
 async def test_tiles_rows_gone_rows_slipped_in_and_versions_set_back(sealed: tuple[World, dict[str, UUID]]) -> None:
     world, records = sealed
-    org = world.scope.org_id
+    org = world.tenant.org_id
     attestation, trail = records["attestation"], records["trail"]
     slipped = (
         "INSERT INTO attestations (id, org_id, trail_id, type, origin, reported_by, observed_at, created_at) "
@@ -246,13 +246,13 @@ async def test_tiles_rows_gone_rows_slipped_in_and_versions_set_back(sealed: tup
 async def test_a_rewritten_ledger_does_not_fit_what_was_published(sealed: tuple[World, dict[str, UUID]]) -> None:
     """Who owns database and key can make all of it consistent again, but not what stands outside."""
     world, _ = sealed
-    path = checkpoint_file(world.services.settings.checkpoints, world.scope.org_id)
+    path = checkpoint_file(world.services.settings.checkpoints, world.tenant.org_id)
     published = read_published(path.read_text())
     assert (await inspected(world, outside=published)).sound
     async with world.services.database.read() as reader:
-        stored = await latest_checkpoint(reader, world.scope)
+        stored = await latest_checkpoint(reader, world.tenant)
     assert stored is not None
-    forged = Checkpoint(world.scope.org_id, stored.signed.checkpoint.size, bytes(32), bytes(32))
+    forged = Checkpoint(world.tenant.org_id, stored.signed.checkpoint.size, bytes(32), bytes(32))
     signer = world.services.signer
     outside = [SignedCheckpoint(forged, signer.key_id, signer.sign(forged.body()))]
     state = await inspected(world, outside=outside)
@@ -272,7 +272,7 @@ async def test_a_blanked_nonce_is_named_and_its_leaf_stays_proven(sealed: tuple[
     assert [finding.outcome for finding in state.findings] == [Outcome.ERASED]
     assert str(records["attestation"]) in state.findings[0].where
     async with world.services.database.read() as reader:
-        verdict = await verify_record(reader, world.scope, records["attestation"], RECORDS)
+        verdict = await verify_record(reader, world.tenant, records["attestation"], RECORDS)
     assert verdict.outcome is Outcome.ERASED
 
 

@@ -32,38 +32,38 @@ async def listed(
 ) -> Page[Notification]:
     async with world.services.database.read() as reader:
         return await list_notifications(
-            reader, world.scope, who or world.actor.principal_id, filters, Window(size, page)
+            reader, world.tenant, who or world.actor.principal_id, filters, Window(size, page)
         )
 
 
 async def unread(world: World, who: UUID | None = None) -> int:
     async with world.services.database.read() as reader:
-        return await count_unread(reader, world.scope, who or world.actor.principal_id)
+        return await count_unread(reader, world.tenant, who or world.actor.principal_id)
 
 
 async def read(world: World, notification: Notification, who: UUID | None = None) -> Notification:
     async with world.services.database.transaction() as tx:
-        return await mark_read(tx, world.scope, who or world.actor.principal_id, notification.id)
+        return await mark_read(tx, world.tenant, who or world.actor.principal_id, notification.id)
 
 
 async def read_all(world: World, who: UUID | None = None) -> None:
     async with world.services.database.transaction() as tx:
-        await mark_all_read(tx, world.scope, who or world.actor.principal_id)
+        await mark_all_read(tx, world.tenant, who or world.actor.principal_id)
 
 
 async def marks(world: World) -> tuple[int, int]:
     """How far the reader has read everything, and how many marks stand behind that."""
     async with world.services.database.read() as reader:
-        read_to = await reader.value("SELECT read_to FROM notification_readers WHERE org_id = $1", world.scope.org_id)
-        count = await reader.value("SELECT count(*) FROM notification_reads WHERE org_id = $1", world.scope.org_id)
+        read_to = await reader.value("SELECT read_to FROM notification_readers WHERE org_id = $1", world.tenant.org_id)
+        count = await reader.value("SELECT count(*) FROM notification_reads WHERE org_id = $1", world.tenant.org_id)
     return read_to, count
 
 
 async def remove_up_to(world: World, n: int) -> None:
     """As retention does it."""
     async with world.services.database.transaction() as tx:
-        await tx.execute("DELETE FROM notifications WHERE org_id = $1 AND n <= $2", world.scope.org_id, n)
-        await tx.execute("UPDATE notification_streams SET first_n = $2 + 1 WHERE org_id = $1", world.scope.org_id, n)
+        await tx.execute("DELETE FROM notifications WHERE org_id = $1 AND n <= $2", world.tenant.org_id, n)
+        await tx.execute("UPDATE notification_streams SET first_n = $2 + 1 WHERE org_id = $1", world.tenant.org_id, n)
 
 
 async def test_numbers_follow_the_order_given(services: Services) -> None:
@@ -83,14 +83,14 @@ async def test_every_organisation_counts_for_itself(services: Services) -> None:
     await other.notify("c")
     assert [n.n for n in (await listed(other)).items] == [1]
     async with services.database.read() as reader:
-        assert await newest_numbers(reader, [one.scope.org_id, other.scope.org_id, uuid4()]) == {
-            one.scope.org_id: 2,
-            other.scope.org_id: 1,
+        assert await newest_numbers(reader, [one.tenant.org_id, other.tenant.org_id, uuid4()]) == {
+            one.tenant.org_id: 2,
+            other.tenant.org_id: 1,
         }
-        assert await notifications_behind(reader, other.scope, other.actor.principal_id, 1, 100) == []
+        assert await notifications_behind(reader, other.tenant, other.actor.principal_id, 1, 100) == []
         [first] = (await listed(one, size=1)).items
         with pytest.raises(NotFound):
-            await get_notification(reader, other.scope, other.actor.principal_id, first.id)
+            await get_notification(reader, other.tenant, other.actor.principal_id, first.id)
     with pytest.raises(NotFound):
         await read(other, first)
     assert await unread(one) == 2
@@ -114,7 +114,7 @@ async def test_what_is_known_among_new_ones_uses_no_number(services: Services) -
     await world.notify("known", message_id=known)
     new = [NewNotification(str(n), "", Severity.INFO, message_id=id_) for n, id_ in enumerate([known, fresh, None])]
     async with services.database.transaction() as tx:
-        assert await notify(tx, world.scope, new) == 2
+        assert await notify(tx, world.tenant, new) == 2
     assert [(n.n, n.title) for n in (await listed(world)).items] == [(3, "2"), (2, "1"), (1, "known")]
 
 
@@ -122,7 +122,7 @@ async def test_nothing_to_tell_opens_no_stream(services: Services) -> None:
     world = await World.founded(services)
     assert await world.notify() == 0
     async with services.database.read() as reader:
-        assert await newest_numbers(reader, [world.scope.org_id]) == {}
+        assert await newest_numbers(reader, [world.tenant.org_id]) == {}
     assert await unread(world) == 0
     await read_all(world)
     assert (await listed(world, UNREAD)).total == 0
@@ -143,7 +143,7 @@ async def test_numbers_appear_in_the_order_of_the_commits(services: Services) ->
 
     async def slow() -> None:
         async with services.database.transaction() as tx:
-            await notify(tx, world.scope, [NewNotification("slow", "", Severity.INFO)])
+            await notify(tx, world.tenant, [NewNotification("slow", "", Severity.INFO)])
             held.set()
             await released.wait()
 
@@ -161,7 +161,7 @@ async def test_numbers_appear_in_the_order_of_the_commits(services: Services) ->
 async def test_what_is_rolled_back_leaves_no_gap(services: Services) -> None:
     world = await World.founded(services)
     async with services.database.transaction(dry_run=True) as tx:
-        await notify(tx, world.scope, [NewNotification("never", "", Severity.INFO)])
+        await notify(tx, world.tenant, [NewNotification("never", "", Severity.INFO)])
     await world.notify("real")
     assert [(n.n, n.title) for n in (await listed(world)).items] == [(1, "real")]
 
@@ -251,7 +251,7 @@ async def test_pages_and_cursors_lead_through_every_filter(services: Services, s
         found, window = [], Window(size)
         while True:
             async with services.database.read() as reader:
-                page = await list_notifications(reader, world.scope, world.actor.principal_id, filters, window)
+                page = await list_notifications(reader, world.tenant, world.actor.principal_id, filters, window)
             assert page.total == everything.total
             found += page.items
             if page.next is None:
@@ -269,7 +269,7 @@ async def test_streams_go_on_behind_a_number(services: Services) -> None:
     await read(world, last)
     async with services.database.read() as reader:
         found = [
-            await notifications_behind(reader, world.scope, world.actor.principal_id, n, 2)
+            await notifications_behind(reader, world.tenant, world.actor.principal_id, n, 2)
             for n in (0, 2, 4, 5, 2**63 - 1)
         ]
     assert [[one.n for one in rows] for rows in found] == [[1, 2], [3, 4], [5], [], []]

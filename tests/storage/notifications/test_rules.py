@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.audit import Actor
+from domain.audit.events import Actor
 from domain.errors import Conflict, Invalid, NotFound, Stale
 from domain.notifications.rules import Channel, NotificationRule, RuleChange
 from domain.notifications.triggers import Notice, Trigger, attestation_failed
@@ -26,7 +26,7 @@ from storage.notifications.queries.rules import RuleTarget, channel_targets, get
 from storage.outbox.queries import Message, Wanted, list_messages
 from storage.paging import Window
 from storage.registry import RECORDS
-from storage.schedule.doorbell import Job
+from storage.schedule.wakeups import Job
 from storage.secrets.envelope import Envelope, Undecipherable
 from storage.services import Services
 from tests.storage.world import World
@@ -46,19 +46,19 @@ async def change(world: World, rule_id: UUID, expected: set[int] | None = None, 
     asked: RuleChange = {**fields}  # type: ignore[typeddict-item]
     async with world.services.database.transaction() as tx:
         return await update_rule(
-            tx, world.scope, rule_id, asked, world.actor, envelope=world.services.envelope, expected=expected
+            tx, world.tenant, rule_id, asked, world.actor, envelope=world.services.envelope, expected=expected
         )
 
 
 async def rotate(world: World, rule_id: UUID, secret: str | None = None, grace: int = 24) -> Issued:
     new = NewSigningSecret(rule_id, secret, timedelta(hours=grace))
     async with world.services.database.transaction() as tx:
-        return await rotate_signing_secret(tx, world.scope, new, world.services.envelope, world.actor)
+        return await rotate_signing_secret(tx, world.tenant, new, world.services.envelope, world.actor)
 
 
 async def archive(world: World, rule_id: UUID) -> NotificationRule:
     async with world.services.database.transaction() as tx:
-        return await archive_rule(tx, world.scope, rule_id, world.actor)
+        return await archive_rule(tx, world.tenant, rule_id, world.actor)
 
 
 async def target(world: World, rule_id: UUID) -> RuleTarget:
@@ -69,17 +69,17 @@ async def target(world: World, rule_id: UUID) -> RuleTarget:
 async def raised(world: World, count: int = 1) -> list[UUID]:
     notices: list[Notice] = [attestation_failed(uuid4(), uuid4(), uuid4(), "test", None) for _ in range(count)]
     async with world.services.database.transaction() as tx:
-        return await raise_notices(tx, world.scope, notices)
+        return await raise_notices(tx, world.tenant, notices)
 
 
 async def messages(world: World, rule_id: UUID) -> list[Message]:
     async with world.services.database.read() as reader:
-        return (await list_messages(reader, world.scope, Wanted(rule_id=rule_id), Window(100))).items
+        return (await list_messages(reader, world.tenant, Wanted(rule_id=rule_id), Window(100))).items
 
 
 async def queue(world: World) -> list[Any]:
     async with world.services.database.read() as reader:
-        return await reader.rows("SELECT * FROM outbox WHERE org_id = $1 ORDER BY message_id", world.scope.org_id)
+        return await reader.rows("SELECT * FROM outbox WHERE org_id = $1 ORDER BY message_id", world.tenant.org_id)
 
 
 async def run(world: World, sql: str, *args: Any) -> None:
@@ -95,8 +95,8 @@ async def test_a_rule_is_kept_without_its_secrets_in_clear(world: World) -> None
     async with world.services.database.read() as reader:
         [row] = await reader.rows("SELECT * FROM notification_rules WHERE id = $1", issued.rule.id)
         destination = await reader.row("SELECT * FROM destinations WHERE id = $1", row["destination_id"])
-        kept = await reader.rows("SELECT data FROM secrets WHERE org_id = $1", world.scope.org_id)
-        assert await get_rule(reader, world.scope, issued.rule.id) == issued.rule
+        kept = await reader.rows("SELECT data FROM secrets WHERE org_id = $1", world.tenant.org_id)
+        assert await get_rule(reader, world.tenant, issued.rule.id) == issued.rule
     assert row["config_shown"] == {"webhookUrl": "https://hooks.example.com/…", "token": "…"}
     assert destination is not None
     assert (destination["channel"], destination["label"]) == ("WEBHOOK", "https://hooks.example.com/…")
@@ -111,7 +111,7 @@ async def test_the_relay_gets_everything_in_clear(world: World) -> None:
     )
     assert await target(world, issued.rule.id) == RuleTarget(
         rule_id=issued.rule.id,
-        org_id=world.scope.org_id,
+        org_id=world.tenant.org_id,
         channel="WEBHOOK",
         config={"webhookUrl": URL},
         signing_secrets=(SECRET,),
@@ -138,7 +138,7 @@ async def test_targets_of_many_rules_take_three_statements(world: World, service
     assert len([one for one in seen if "secrets" in one or "notification_rules" in one]) == 3 + 2
     assert [len(found[one].signing_secrets) for one in ids] == [1, 0, 1, 0]
     assert found[ids[1]].config == {"to": ["a@x.org"]}
-    assert found[ids[1]].org_id == other.scope.org_id
+    assert found[ids[1]].org_id == other.tenant.org_id
 
 
 async def test_a_foreign_key_opens_nothing(world: World) -> None:
@@ -174,10 +174,10 @@ async def test_a_foreign_rule_is_nobodys(world: World, services: Services) -> No
         await archive(stranger, issued.rule.id)
     async with services.database.transaction() as tx:
         with pytest.raises(NotFound):
-            await send_test(tx, stranger.scope, issued.rule.id)
+            await send_test(tx, stranger.tenant, issued.rule.id)
     async with services.database.read() as reader:
-        assert (await list_rules(reader, stranger.scope, Window(10))).items == []
-        assert (await list_rules(reader, world.scope, Window(10))).items == [issued.rule]
+        assert (await list_rules(reader, stranger.tenant, Window(10))).items == []
+        assert (await list_rules(reader, world.tenant, Window(10))).items == [issued.rule]
 
 
 # Changes
@@ -228,7 +228,7 @@ async def test_racing_changes_are_all_made(world: World) -> None:
     issued = await world.rule()
     await asyncio.gather(*(change(world, issued.rule.id, name=f"name {n}") for n in range(8)))
     async with world.services.database.read() as reader:
-        assert (await get_rule(reader, world.scope, issued.rule.id)).version == 9
+        assert (await get_rule(reader, world.tenant, issued.rule.id)).version == 9
 
 
 async def test_the_merged_result_must_fit_its_channel(world: World) -> None:
@@ -306,7 +306,7 @@ async def test_what_waits_follows_the_rule_to_its_new_address_at_once(world: Wor
     issued = await world.rule(config={"webhookUrl": URL})
     other = await world.rule(config={"webhookUrl": URL})
     ids = await raised(world, 3)
-    await run(world, "UPDATE outbox SET due_at = due_at + interval '5 hours' WHERE org_id = $1", world.scope.org_id)
+    await run(world, "UPDATE outbox SET due_at = due_at + interval '5 hours' WHERE org_id = $1", world.tenant.org_id)
     changed = (await change(world, issued.rule.id, config={"webhookUrl": OTHER_URL})).rule
     assert changed.destination_id != issued.rule.destination_id
     moved = await messages(world, issued.rule.id)
@@ -329,7 +329,7 @@ async def test_what_is_being_sent_keeps_its_lease(world: World) -> None:
     await run(
         world,
         "UPDATE outbox SET claim_id = $2, due_at = due_at + $3 WHERE org_id = $1",
-        *(world.scope.org_id, claim, hour),
+        *(world.tenant.org_id, claim, hour),
     )
     [before] = await queue(world)
     changed = (await change(world, issued.rule.id, config={"webhookUrl": OTHER_URL})).rule
@@ -348,8 +348,8 @@ async def test_another_channel_takes_what_waits_along(world: World) -> None:
 async def test_what_is_settled_stays_where_it_was(world: World) -> None:
     issued = await world.rule()
     await raised(world)
-    await run(world, "DELETE FROM outbox WHERE org_id = $1", world.scope.org_id)
-    await run(world, "UPDATE messages SET status = 'SENT' WHERE org_id = $1", world.scope.org_id)
+    await run(world, "DELETE FROM outbox WHERE org_id = $1", world.tenant.org_id)
+    await run(world, "UPDATE messages SET status = 'SENT' WHERE org_id = $1", world.tenant.org_id)
     await change(world, issued.rule.id, config={"webhookUrl": OTHER_URL})
     await archive(world, issued.rule.id)
     [message] = await messages(world, issued.rule.id)
@@ -375,7 +375,7 @@ async def test_the_relay_is_rung_for_when_something_moves(world: World, fields: 
     await raised(world)
     async with world.services.database.transaction() as tx:
         envelope = world.services.envelope
-        await update_rule(tx, world.scope, issued.rule.id, fields, world.actor, envelope=envelope)
+        await update_rule(tx, world.tenant, issued.rule.id, fields, world.actor, envelope=envelope)
         assert (Job.RELAY in tx.rung) is rings
 
 
@@ -396,8 +396,8 @@ async def test_a_deleted_rule_sends_nothing_more(world: World) -> None:
             await attempt
     async with world.services.database.read() as reader:
         with pytest.raises(NotFound):
-            await get_rule(reader, world.scope, issued.rule.id)
-        page = await list_rules(reader, world.scope, Window(10))
+            await get_rule(reader, world.tenant, issued.rule.id)
+        page = await list_rules(reader, world.tenant, Window(10))
     assert (page.items, page.total) == ([other.rule], 1)
 
 
@@ -421,7 +421,7 @@ async def test_a_test_is_one_message_for_one_rule(world: World, active: bool) ->
     issued, _ = await world.rule(filter_flow_id=flow_id), await world.rule()
     await change(world, issued.rule.id, is_active=active)
     async with world.services.database.transaction() as tx:
-        message_id = await send_test(tx, world.scope, issued.rule.id)
+        message_id = await send_test(tx, world.tenant, issued.rule.id)
         assert Job.RELAY in tx.rung
     [row] = await queue(world)
     assert (row["message_id"], row["subject"]) == (message_id, f"rule:{issued.rule.id}")
@@ -457,7 +457,7 @@ async def test_every_change_is_sealed(own_services: Services) -> None:
             "ORDER BY record_version",
             rule_id,
         )
-        verdict = await verify_record(reader, world.scope, rule_id, RECORDS)
+        verdict = await verify_record(reader, world.tenant, rule_id, RECORDS)
     assert [row["name"].partition(".")[2] for row in events] == ["created", "updated", "rotated", "deleted"]
     assert [row["record_version"] for row in events] == [1, 2, 3, 4]
     assert {row["actor_id"] for row in events} == {world.actor.principal_id}
@@ -472,5 +472,5 @@ async def test_every_change_is_sealed(own_services: Services) -> None:
 
 async def test_who_made_a_rule_is_kept_whoever_changes_it(world: World) -> None:
     issued = await world.rule()
-    other = World(world.services, world.scope, Actor(uuid4(), region="test"))
+    other = World(world.services, world.tenant, Actor(uuid4(), region="test"))
     assert (await change(other, issued.rule.id, name="x")).rule.created_by == world.actor.principal_id

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from domain.outbox import MessageStatus
+from domain.notifications.deliveries import MessageStatus
 from domain.retries import ErrorClass
 from storage.outbox.claims import Claim, ClaimedMessage, claim
 from storage.outbox.commands import NewMessage, destination_for, enqueue
@@ -17,7 +17,7 @@ LEASE = timedelta(seconds=120)
 
 async def destination(world: World, address: str = "https://example.org/hook") -> UUID:
     async with world.services.database.transaction() as tx:
-        return await destination_for(tx, world.scope, "WEBHOOK", address, "https://example.org/…")
+        return await destination_for(tx, world.tenant, "WEBHOOK", address, "https://example.org/…")
 
 
 async def post(world: World, destination_id: UUID, *subjects: str) -> list[UUID]:
@@ -26,7 +26,7 @@ async def post(world: World, destination_id: UUID, *subjects: str) -> list[UUID]
         NewMessage(destination_id, "WEBHOOK", "ATTESTATION_FAILED", subject, {"title": subject}) for subject in subjects
     ]
     async with world.services.database.transaction() as tx:
-        return await enqueue(tx, world.scope, new)
+        return await enqueue(tx, world.tenant, new)
 
 
 async def take(services: Services, limit: int = 100, each: int = 100, busy: list[UUID] | None = None) -> "Taken":
@@ -79,12 +79,12 @@ async def settled(
 
 async def message(world: World, message_id: UUID) -> Message:
     async with world.services.database.read() as reader:
-        return await get_message(reader, world.scope, message_id)
+        return await get_message(reader, world.tenant, message_id)
 
 
 async def condition(world: World, destination_id: UUID) -> Destination:
     async with world.services.database.read() as reader:
-        return await get_destination(reader, world.scope, destination_id)
+        return await get_destination(reader, world.tenant, destination_id)
 
 
 async def hasten(world: World, destination_id: UUID | None = None) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.outbox import OPEN_AFTER
+from domain.notifications.deliveries import OPEN_AFTER
 from domain.retries import ErrorClass
 from storage.outbox.claims import give_back
 from storage.services import Services
@@ -23,7 +23,7 @@ async def test_what_is_due_is_leased_once_with_all_the_relay_needs(world: World)
     taken = await take(world.services)
     [claimed] = taken.messages
     assert (claimed.id, claimed.destination_id, claimed.attempts) == (one, where, 1)
-    assert (claimed.org_slug, claimed.payload, claimed.channel) == (world.scope.org_slug, {"title": "a"}, "WEBHOOK")
+    assert (claimed.org_slug, claimed.payload, claimed.channel) == (world.tenant.org_slug, {"title": "a"}, "WEBHOOK")
     assert (await take(world.services)).ids == []
 
 

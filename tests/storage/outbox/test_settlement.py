@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from domain.errors import Conflict, NotFound
-from domain.outbox import News
+from domain.notifications.deliveries import News
 from domain.retries import ErrorClass
 from storage.outbox.queries import attempts_of, dead_letters
 from storage.outbox.recovery import Dead, enable_destination, replay, replay_destination, replay_message
@@ -26,7 +26,7 @@ async def test_a_sent_message_leaves_the_queue_with_its_attempt(world: World) ->
     stored = await message(world, one)
     assert (stored.status, stored.attempts, stored.due_at, stored.error) == ("SENT", 1, None, None)
     async with world.services.database.read() as reader:
-        [attempt] = await attempts_of(reader, world.scope, one)
+        [attempt] = await attempts_of(reader, world.tenant, one)
     assert (attempt.outcome, attempt.status_code, attempt.response) == ("SENT", 200, "ok")
 
 
@@ -37,7 +37,7 @@ async def test_every_attempt_is_a_row(world: World) -> None:
         await hasten(world)
     await settled(world.services, await take(world.services))
     async with world.services.database.read() as reader:
-        found = await attempts_of(reader, world.scope, one)
+        found = await attempts_of(reader, world.tenant, one)
     assert [attempt.outcome for attempt in found] == ["SENT", "THROTTLED", "TRANSIENT"]
     assert (await message(world, one)).attempts == 3
 
@@ -49,14 +49,14 @@ async def test_a_message_given_up_is_a_dead_letter_that_can_be_replayed(world: W
     assert (change.news, change.label, change.reason) == (News.EXHAUSTED, "https://example.org/…", "HTTP 500")
     async with world.services.database.transaction() as tx:
         assert [dead.id for dead in await dead_letters(tx, 10)] == [one]
-        await replay_message(tx, world.scope, one)
-        await replay_message(tx, world.scope, one)  # asked for twice
+        await replay_message(tx, world.tenant, one)
+        await replay_message(tx, world.tenant, one)  # asked for twice
     taken = await take(world.services)
     assert (taken.ids, taken.messages[0].attempts) == ([one], 1)
     await settled(world.services, taken)
     async with world.services.database.transaction() as tx:
         with pytest.raises(Conflict, match="is SENT"):
-            await replay_message(tx, world.scope, one)
+            await replay_message(tx, world.tenant, one)
 
 
 async def test_dead_letters_are_replayed_by_destination_and_by_organisation(world: World) -> None:
@@ -68,10 +68,10 @@ async def test_dead_letters_are_replayed_by_destination_and_by_organisation(worl
     await post(other, theirs, "4")
     await settled(world.services, await take(world.services), ErrorClass.PERMANENT)
     async with world.services.database.transaction() as tx:
-        assert await replay_destination(tx, world.scope, mine) == 2
+        assert await replay_destination(tx, world.tenant, mine) == 2
         with pytest.raises(NotFound):
-            await replay_destination(tx, world.scope, theirs)
-        assert await replay(tx, Dead(world.scope)) == 1
+            await replay_destination(tx, world.tenant, theirs)
+        assert await replay(tx, Dead(world.tenant)) == 1
         assert await replay(tx, Dead()) == 1
         assert await replay(tx, Dead()) == 0
 
@@ -86,13 +86,13 @@ async def test_who_wants_no_more_keeps_what_waited_as_dead_letters_until_it_is_e
     assert (await message(world, skipped)).status == "SKIPPED"
     async with world.services.database.transaction() as tx:
         with pytest.raises(Conflict, match="Enable it first"):
-            await replay_destination(tx, world.scope, where)
+            await replay_destination(tx, world.tenant, where)
         assert await replay(tx, Dead()) == 0
-        enabled = await enable_destination(tx, world.scope, where)
+        enabled = await enable_destination(tx, world.tenant, where)
         assert (enabled.disabled_at, enabled.failures) == (None, 0)
-        assert await replay_destination(tx, world.scope, where) == 2
+        assert await replay_destination(tx, world.tenant, where) == 2
         with pytest.raises(NotFound):
-            await enable_destination(tx, world.scope, uuid4())
+            await enable_destination(tx, world.tenant, uuid4())
 
 
 async def test_a_destination_is_one_however_often_it_is_named_and_belongs_to_one_organisation(world: World) -> None:

@@ -1,0 +1,159 @@
+"""The ledger (facts.md 19.2)."""
+
+from uuid import UUID
+
+from aiohttp import web
+
+from api.audit.schemas.ledger import (
+    ChainIn,
+    ChainVerificationOut,
+    CheckpointOut,
+    CheckpointsQuery,
+    ConsistencyOut,
+    ConsistencyQuery,
+    LedgerEntryOut,
+    LedgerPage,
+    LedgerQuery,
+    LedgerStatusOut,
+    ProofOut,
+    ProofQuery,
+    RecordVerificationOut,
+    SigningKeyOut,
+)
+from api.http.accept import prefers
+from api.http.calls import Call, Reply
+from domain.errors import NotFound
+from storage.ledger import chain, queries, verification
+from storage.registry import RECORDS
+
+
+async def list_ledger_entries(call: Call, query: LedgerQuery) -> LedgerPage:
+    """List ledger entries in the order they were sealed."""
+    tenant = call.tenant
+    async with call.services.database.read() as reader:
+        entries = await queries.list_entries(reader, tenant, after=query.page * query.size, size=query.size)
+        size = await queries.ledger_size(reader, tenant)
+    return LedgerPage(
+        entries=[LedgerEntryOut.of(entry) for entry in entries],
+        page=query.page,
+        size=query.size,
+        total_elements=size,
+        total_pages=-(-size // query.size),
+    )
+
+
+async def get_ledger_entry(call: Call, record_id: UUID) -> LedgerEntryOut:
+    """Read the newest entry of a record."""
+    async with call.services.database.read() as reader:
+        return LedgerEntryOut.of(await queries.entry_of_record(reader, call.tenant, record_id))
+
+
+async def prove_ledger_entry(call: Call, record_id: UUID, query: ProofQuery) -> ProofOut:
+    """Prove that an entry is in the ledger.
+
+    The RFC 6962 inclusion proof of the record's newest entry, or of the one that `sequence` names, under the newest
+    checkpoint or the one of `treeSize`. Whoever holds a copy of that checkpoint needs nothing else from this server.
+    """
+    tenant = call.tenant
+    async with call.services.database.read() as reader:
+        entry = await queries.entry_of_record(reader, tenant, record_id, query.sequence)
+        checkpoint = await queries.checkpoint_of(reader, tenant, query.tree_size)
+        size = checkpoint.signed.checkpoint.size
+        if size < entry.seq:
+            raise NotFound(f"The checkpoint of size {size} does not cover entry {entry.seq}; a larger one does.")
+        path = await queries.inclusion_proof(reader, tenant.org_id, entry.seq, size)
+    return ProofOut.of(verification.Proof(entry.seq - 1, path, checkpoint), entry.leaf)
+
+
+async def prove_ledger_growth(call: Call, query: ConsistencyQuery) -> ConsistencyOut:
+    """Prove that nothing was rewritten between two checkpoints.
+
+    The RFC 6962 consistency proof from the checkpoint of size `from` (absent: the oldest) to that of size `to` (absent:
+    the newest): the newer ledger begins with the whole older one.
+    """
+    tenant = call.tenant
+    async with call.services.database.read() as reader:
+        since = await queries.oldest_checkpoint_size(reader, tenant) if query.since is None else query.since
+        older = await queries.checkpoint_of(reader, tenant, since)
+        newer = await queries.checkpoint_of(reader, tenant, query.until)
+        sizes = older.signed.checkpoint.size, newer.signed.checkpoint.size
+        path = await queries.consistency_proof(reader, tenant.org_id, *sizes)
+    return ConsistencyOut.of(older, newer, path)
+
+
+async def list_checkpoints(call: Call, query: CheckpointsQuery) -> Reply[list[CheckpointOut]]:
+    """List the signed checkpoints, newest first.
+
+    The total stands in X-Total-Count, counted up to 10,000; the way to the next page in Link.
+    """
+    async with call.services.database.read() as reader:
+        found, total, capped = await queries.list_checkpoints(
+            reader, call.tenant, before=query.before, limit=query.size + 1
+        )
+    shown = found[: query.size]
+    headers = {"X-Total-Count": f"{total}+" if capped else str(total)}
+    if len(found) > query.size:
+        target = f"{call.request.path}?size={query.size}&before={shown[-1].signed.checkpoint.size}"
+        headers["Link"] = f'<{target}>; rel="next"'
+    return Reply([CheckpointOut.of(one) for one in shown], headers=headers)
+
+
+async def get_checkpoint(call: Call, tree_size: str) -> CheckpointOut | web.Response:
+    """Read a signed checkpoint.
+
+    Of that size, or the latest. With `Accept: text/plain` the C2SP signed note itself, as it is published outside.
+    """
+    size = None if tree_size == "latest" else int(tree_size)
+    async with call.services.database.read() as reader:
+        checkpoint = CheckpointOut.of(await queries.checkpoint_of(reader, call.tenant, size))
+    if prefers(call.request, "text/plain", to="application/json"):
+        return web.Response(text=checkpoint.note, content_type="text/plain")
+    return checkpoint
+
+
+async def list_signing_keys(call: Call) -> Reply[list[SigningKeyOut]]:
+    """List the public keys that checkpoints are signed with, newest first.
+
+    Take them down when the audit begins, from somebody you trust: a forger could show keys of their own.
+    """
+    async with call.services.database.read() as reader:
+        keys = await queries.signing_keys(reader)
+    return Reply([SigningKeyOut.of(key) for key in keys], headers={"X-Total-Count": str(len(keys))})
+
+
+async def verify_ledger_record(call: Call, record_id: UUID) -> RecordVerificationOut:
+    """Verify a record against the ledger.
+
+    Recomputes every event of the record from the rows as they stand now: leaf, entry, both neighbours, the path through
+    the Merkle tree and the signature of the checkpoint. The proof can be checked elsewhere (docs/verify.md).
+    """
+    async with call.services.database.snapshot() as reader:
+        verdict = await verification.verify_record(reader, call.tenant, record_id, RECORDS)
+    return RecordVerificationOut.of(record_id, verdict, call.services.clock.now())
+
+
+async def verify_ledger_chain(call: Call, body: ChainIn | None = None) -> ChainVerificationOut:
+    """Verify the chain of a window of time."""
+    window = body or ChainIn()
+    async with call.services.database.read() as reader:
+        return ChainVerificationOut.of(await chain.verify_chain(reader, call.tenant, window.since, window.until))
+
+
+async def get_ledger_status(call: Call) -> LedgerStatusOut:
+    """Read the state of the ledger."""
+    tenant = call.tenant
+    async with call.services.database.read() as reader:
+        size = await queries.ledger_size(reader, tenant)
+        checkpoint = await queries.latest_checkpoint(reader, tenant)
+        tail = await chain.verify_tail(reader, tenant, size)
+        unsealed = await queries.waiting(reader, tenant)
+    healthy = tail.broken_at is None and (checkpoint is None or verification.checkpoint_holds(checkpoint))
+    return LedgerStatusOut(
+        enabled=True,
+        type="sql",
+        total_entries=size,
+        unsealed=unsealed,
+        healthy=healthy,
+        message=tail.reason if healthy else f"run `trailgate verify`: {tail.reason}",
+        checkpoint=CheckpointOut.of(checkpoint) if checkpoint else None,
+    )

@@ -1,0 +1,5 @@
+"""The paths of the audit and the ledger."""
+
+from api.audit.routes import audit, ledger
+
+ROUTES = (*ledger.ROUTES, *audit.ROUTES)

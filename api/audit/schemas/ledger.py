@@ -1,0 +1,288 @@
+"""The ledger on the wire (facts.md 19): every field of the original, and what makes an answer checkable elsewhere."""
+
+import base64
+from collections.abc import Mapping
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from api.http.wire import Instant, WireIn, WireModel
+from domain.audit.events import AuditName
+from domain.audit.ledger import KEY_NAME, signed_note
+from storage.ledger.chain import ChainVerdict
+from storage.ledger.queries import MAX_SIZE, LedgerEntry, SigningKey, StoredCheckpoint
+from storage.ledger.verification import Opening, Proof, RecordVerdict
+
+HASH_ALGORITHM = "SHA-256"
+_ED25519 = b"\x01"  # the algorithm byte of the C2SP signed note
+_HASH = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
+
+
+class LedgerQuery(WireIn):
+    """A page of entries in the order of their sequence."""
+
+    page: Annotated[int, Field(ge=0, le=2**40)] = 0
+    size: Annotated[int, Field(ge=1, le=500)] = 20
+
+
+TreeSize = Annotated[int, Field(ge=1, le=MAX_SIZE, description="Entries that a checkpoint covers", examples=[1024])]
+
+
+class ProofQuery(WireIn):
+    """Which entry of the record, and under which checkpoint."""
+
+    sequence: Annotated[int | None, Field(ge=1, le=MAX_SIZE, description="Absent: the newest of the record")] = None
+    tree_size: TreeSize | None = None
+
+
+class ConsistencyQuery(WireIn):
+    """From which checkpoint to which."""
+
+    since: Annotated[TreeSize | None, Field(alias="from")] = None
+    until: Annotated[TreeSize | None, Field(alias="to")] = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ConsistencyQuery":
+        if self.since and self.until and self.since > self.until:
+            raise ValueError("from is larger than to: a ledger does not shrink")
+        return self
+
+
+class CheckpointsQuery(WireIn):
+    """A page of checkpoints, largest first."""
+
+    size: Annotated[int, Field(ge=1, le=500, description="Rows in the answer")] = 500
+    before: Annotated[TreeSize | None, Field(description="Only those of fewer entries; see `Link`")] = None
+
+
+class LedgerEntryOut(WireModel):
+    """A sealed event. `contentHash` is the RFC 6962 leaf over event and record; hashes are lower-case hex."""
+
+    entry_id: UUID
+    record_id: UUID
+    fact_id: UUID
+    event_type: str
+    sequence: int
+    content_hash: str
+    previous_hash: str
+    entry_hash: str
+    hash_algorithm: str
+    timestamp: Instant
+    metadata: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, entry: LedgerEntry) -> "LedgerEntryOut":
+        """With both names of the record's id (W59)."""
+        return cls(
+            entry_id=entry.event_id,
+            record_id=entry.record_id,
+            fact_id=entry.record_id,
+            event_type=AuditName(entry.name).v1,
+            sequence=entry.seq,
+            content_hash=entry.leaf.hex(),
+            previous_hash=entry.previous_hash.hex(),
+            entry_hash=entry.entry_hash.hex(),
+            hash_algorithm=HASH_ALGORITHM,
+            timestamp=entry.sealed_at,
+            metadata={
+                "recordKind": entry.record_kind,
+                "recordVersion": entry.record_version,
+                **(entry.payload or {}),
+            },
+        )
+
+
+class LedgerPage(WireModel):
+    """The ledger's own page object."""
+
+    entries: list[LedgerEntryOut]
+    page: int
+    size: int
+    total_elements: int
+    total_pages: int
+
+
+class CheckpointOut(WireModel):
+    """A signed checkpoint. `note` is the C2SP signed note, as it is published outside; keys and roots in base64."""
+
+    tree_size: Annotated[int, Field(examples=[1024])]
+    root_hash: Annotated[str, Field(examples=["bjQLnP+zepicpUTma3gKLHiRHT+zNzh2hRGjBhevoB0="])]
+    key_id: Annotated[str, Field(examples=["d81429a2"])]
+    public_key: str | None
+    note: str
+    created_at: Instant
+
+    @classmethod
+    def of(cls, stored: StoredCheckpoint) -> "CheckpointOut":
+        """With the public key it names, where that is known."""
+        signed = stored.signed
+        return cls(
+            tree_size=signed.checkpoint.size,
+            root_hash=base64.b64encode(signed.checkpoint.root).decode(),
+            key_id=signed.key_id,
+            public_key=base64.b64encode(stored.public_key).decode() if stored.public_key else None,
+            note=signed_note(signed.checkpoint, signed.key_id, signed.signature),
+            created_at=stored.created_at,
+        )
+
+
+class ProofOut(WireModel):
+    """An RFC 6962 inclusion proof: the leaf `leafIndex` leads by `path` (hex) to the checkpoint's root."""
+
+    leaf_index: Annotated[int, Field(description="From 0: the entry's sequence less one", examples=[41])]
+    leaf_hash: Annotated[str, Field(examples=[_HASH])]
+    path: Annotated[list[str], Field(examples=[[_HASH]])]
+    checkpoint: CheckpointOut
+
+    @classmethod
+    def of(cls, proof: Proof, leaf_hash: bytes) -> "ProofOut":
+        """For the leaf that was verified."""
+        return cls(
+            leaf_index=proof.leaf_index,
+            leaf_hash=leaf_hash.hex(),
+            path=[step.hex() for step in proof.path],
+            checkpoint=CheckpointOut.of(proof.checkpoint),
+        )
+
+
+class ConsistencyOut(WireModel):
+    """An RFC 6962 consistency proof: `path` (hex) leads from the older root to the newer; empty between equals."""
+
+    path: Annotated[list[str], Field(examples=[[_HASH]])]
+    older: CheckpointOut
+    newer: CheckpointOut
+
+    @classmethod
+    def of(cls, older: StoredCheckpoint, newer: StoredCheckpoint, path: list[bytes]) -> "ConsistencyOut":
+        """Between two checkpoints."""
+        return cls(path=[step.hex() for step in path], older=CheckpointOut.of(older), newer=CheckpointOut.of(newer))
+
+
+class SigningKeyOut(WireModel):
+    """A public key. `verifierKey` is its C2SP form, as tools that check signed notes take it."""
+
+    key_id: Annotated[str, Field(description="How signatures name it", examples=["d81429a2"])]
+    algorithm: Annotated[str, Field(examples=["Ed25519"])]
+    public_key: Annotated[str, Field(description="32 bytes in base64")]
+    verifier_key: Annotated[str, Field(examples=["trailgate+d81429a2+AZ3…"])]
+    is_current: bool
+    created_at: Instant
+
+    @classmethod
+    def of(cls, key: SigningKey) -> "SigningKeyOut":
+        """As registered."""
+        return cls(
+            key_id=key.key_id,
+            algorithm="Ed25519",
+            public_key=base64.b64encode(key.public_key).decode(),
+            verifier_key=f"{KEY_NAME}+{key.key_id}+{base64.b64encode(_ED25519 + key.public_key).decode()}",
+            is_current=key.is_current,
+            created_at=key.created_at,
+        )
+
+
+class OpeningOut(WireModel):
+    """What the leaf hides. SHA-256(0x00 ‖ format as a byte ‖ nonce ‖ envelope in UTF-8) is the leaf hash (RFC 6962)."""
+
+    format: int
+    nonce: str
+    envelope: str
+
+    @classmethod
+    def of(cls, opening: Opening) -> "OpeningOut":
+        """The nonce in hex, the envelope as the JSON text that was hashed."""
+        return cls(format=opening.format, nonce=opening.nonce.hex(), envelope=opening.envelope.decode())
+
+
+class RecordVerificationOut(WireModel):
+    """Whether a record still is what was sealed. `result` is verified, altered, missing, erased or unsealed."""
+
+    record_id: UUID
+    verified: bool
+    result: str
+    content_hash: str | None
+    chain_position: int | None
+    sequence: int | None
+    previous_hash: str | None
+    entry_hash: str | None
+    ledger_timestamp: Instant | None
+    verified_at: Instant
+    message: str
+    hash_algorithm: str
+    proof: ProofOut | None
+    opening: OpeningOut | None
+
+    @classmethod
+    def of(cls, record_id: UUID, verdict: RecordVerdict, verified_at: Instant) -> "RecordVerificationOut":
+        """The newest entry of the record, where it has one."""
+        entry: Mapping[str, Any] = verdict.entry or {}
+        seq = entry.get("seq")
+        return cls(
+            record_id=record_id,
+            verified=verdict.outcome == "verified",
+            result=verdict.outcome.value,
+            content_hash=_hex(entry.get("leaf")),
+            chain_position=None if seq is None else seq - 1,
+            sequence=seq,
+            previous_hash=_hex(entry.get("previous_hash")),
+            entry_hash=_hex(entry.get("entry_hash")),
+            ledger_timestamp=entry.get("sealed_at"),
+            verified_at=verified_at,
+            message=verdict.reason,
+            hash_algorithm=HASH_ALGORITHM,
+            proof=ProofOut.of(verdict.proof, entry["leaf"]) if verdict.proof else None,
+            opening=OpeningOut.of(verdict.opening) if verdict.opening else None,
+        )
+
+
+def _hex(value: bytes | None) -> str | None:
+    return value.hex() if value is not None else None
+
+
+class ChainIn(WireIn):
+    """A window of sealing times, both ends inclusive and open where absent."""
+
+    since: Annotated[Instant | None, Field(alias="from")] = None
+    until: Annotated[Instant | None, Field(alias="to")] = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "ChainIn":
+        if self.since and self.until and self.since > self.until:
+            raise ValueError("from lies after to")
+        return self
+
+
+class ChainVerificationOut(WireModel):
+    """Whether the entries of a window chain. `brokenAt` is the entry that does not fit the one before it."""
+
+    valid: bool
+    entries_checked: int
+    first_entry_timestamp: Instant | None
+    last_entry_timestamp: Instant | None
+    broken_at: UUID | None
+    message: str
+
+    @classmethod
+    def of(cls, verdict: ChainVerdict) -> "ChainVerificationOut":
+        """As found."""
+        return cls(
+            valid=verdict.broken_at is None,
+            entries_checked=verdict.checked,
+            first_entry_timestamp=verdict.first,
+            last_entry_timestamp=verdict.last,
+            broken_at=verdict.broken_at,
+            message=verdict.reason,
+        )
+
+
+class LedgerStatusOut(WireModel):
+    """The state of the organisation's ledger. `healthy` is the outcome of a check of its tail."""
+
+    enabled: bool
+    type: str
+    total_entries: int
+    unsealed: int
+    healthy: bool
+    message: str
+    checkpoint: CheckpointOut | None

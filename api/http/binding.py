@@ -1,0 +1,238 @@
+"""Routes bound to handlers at start-up: signature → readers → handler → answer.
+
+Order inside every request: authenticate → permission → parameters → body. What can be resolved early is.
+"""
+
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from api.http.arguments import REQUIRED, Body, Fields, FormBody, Parameter, Signature, read_signature
+from api.http.calls import REQUEST_ID, SERVICES, STAGING, SURFACE, Call, Reply, Route, Surface
+from api.http.idempotency import keyed, once, takes_key
+from api.http.problems import invalid_fields, invalid_input
+from api.http.reading import clean_text, expect_later, guard, media_type, read_body, require_media_type
+from api.http.routing import Table
+from api.http.uploads import MULTIPART, URL_ENCODED, Form
+from domain.errors import FieldError, Forbidden, Invalid
+from domain.identity.permissions import Permission
+
+OPERATION: web.RequestKey[str] = web.RequestKey("operation", str)
+"""The operationId of the route that matched, for logs and metrics."""
+TABLE: web.AppKey[Table] = web.AppKey("table", Table)
+FORMS = frozenset({MULTIPART, URL_ENCODED})
+
+
+class Endpoint:
+    """One route with everything about it resolved; `answer` is what the router calls."""
+
+    def __init__(self, surface: Surface, route: Route) -> None:
+        self.surface = surface
+        self.route = route
+        self.signature: Signature = read_signature(route)
+        self.accepts = accepted_types(surface, route, self.signature)
+        self.produces = route.produces or surface.produces
+        self.takes_key = takes_key(route, self.signature)
+        self._path = tuple(one for one in self.signature.parameters if one.place == "path")
+        self._headers = tuple(one for one in self.signature.parameters if one.place == "header")
+        self.empty_status = HTTPStatus.NO_CONTENT if route.status == HTTPStatus.OK else route.status
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Serve one request; every refusal is raised, for the middleware to render."""
+        request[SURFACE] = self.surface
+        request[OPERATION] = self.route.name
+        call = Call(request.app[SERVICES], None, request, request[REQUEST_ID])
+        if self.route.permission is not None:
+            call = await self._admitted(call, self.route.permission)
+        arguments = self._parameters(request)
+        if self.signature.query is not None:
+            arguments["query"] = _read_query(self.signature.query, request)
+        content = b""
+        if self.signature.raw:
+            content = arguments["raw"] = await self._raw(request)
+        elif (form := self._form_wanted(request)) is not None:
+            return await self._answer_form(form, call, arguments)
+        elif self.signature.body is not None:
+            content = await self._read_json(self.signature.body, request, arguments)
+        return await self._perform(call, arguments, content)
+
+    async def _perform(self, call: Call, arguments: dict[str, Any], content: bytes | BaseModel) -> web.StreamResponse:
+        """Call the handler, once for all requests of one Idempotency-Key."""
+
+        async def perform(call: Call) -> web.StreamResponse:
+            return self._reply(await self.route.handler(call, **arguments))
+
+        repeatable = self.takes_key and not arguments.get("dry_run")
+        request = keyed(call, self.signature, content) if repeatable else None
+        return await (once(call, request, perform) if request else perform(call))
+
+    async def _admitted(self, call: Call, permission: Permission) -> Call:
+        """The call with its caller. Raises Unauthenticated without one, Forbidden for one who lacks the permission."""
+        call = replace(call, principal=await self.surface.authenticate(call.request))
+        if not call.caller.may(permission):
+            if self.surface.denied is not None:
+                await self.surface.denied(call, permission)
+            raise Forbidden(f"This needs the permission {permission.value}")
+        return call
+
+    def _parameters(self, request: web.Request) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        refused: list[FieldError] = []
+        for parameter in self._path:
+            _convert(parameter, request.match_info[parameter.argument], values, refused)
+        for parameter in self._headers:
+            text = _header(parameter, request, refused)
+            if text is not None:
+                _convert(parameter, text, values, refused)
+        if refused:
+            raise invalid_fields(refused)
+        return values
+
+    async def _raw(self, request: web.Request) -> bytes:
+        if self.accepts:
+            require_media_type(request, self.accepts)
+        return await read_body(request, self.route.max_body)
+
+    def _form_wanted(self, request: web.Request) -> FormBody | None:
+        form, body = self.signature.form, self.signature.body
+        return form if body is None or media_type(request) in FORMS else None
+
+    async def _answer_form(self, wanted: FormBody, call: Call, arguments: dict[str, Any]) -> web.StreamResponse:
+        if wanted.default is not REQUIRED and not call.request.can_read_body:
+            return await self._perform(call, arguments, b"")
+        media = require_media_type(call.request, self.accepts).partition(";")[0]
+        form = Form(wanted.fields, self.route.max_body)
+        try:
+            arguments["form"] = await form.read(call.request, media)
+            return await self._perform(call, arguments, arguments["form"])
+        finally:
+            form.discard()
+
+    async def _read_json(self, wanted: Body, request: web.Request, arguments: dict[str, Any]) -> bytes:
+        if wanted.default is not REQUIRED and not request.can_read_body:
+            return b""
+        require_media_type(request, self.accepts)
+        raw = await read_body(request, self.route.max_body)
+        if raw or wanted.default is REQUIRED:
+            arguments["body"] = _read_body(wanted.adapter, raw)
+        return raw
+
+    def _reply(self, result: Any) -> web.StreamResponse:
+        if isinstance(result, web.StreamResponse):
+            return result
+        status, headers, body = None, None, result
+        if isinstance(result, Reply):
+            status, headers, body = result.status, result.headers, result.body
+        adapter = self.signature.answer.body
+        if body is None or adapter is None:
+            return web.Response(status=status or self.empty_status, headers=headers)
+        response = web.Response(
+            body=adapter.dump_json(body, by_alias=True),
+            status=status or self.route.status,
+            content_type=self.produces,
+        )
+        if headers:
+            response.headers.update(headers)
+        return response
+
+
+def accepted_types(surface: Surface, route: Route, signature: Signature) -> tuple[str, ...]:
+    """The media types a route reads: its own, else derived from what its handler takes. Empty for any."""
+    if route.accepts or signature.raw:
+        return route.accepts
+    body = surface.accepts if signature.body else ()
+    return (*body, MULTIPART) if signature.form else body
+
+
+def register(app: web.Application, surface: Surface) -> tuple[Endpoint, ...]:
+    """Bind all routes of a surface to flat paths of the root application, in the order of the table.
+
+    Refuses (`ValueError`, `TypeError`) signatures it cannot serve, two handlers of one name, a route without a
+    permission that is not on the surface's exempt list, and routes that another one, of whichever surface, duplicates
+    or shadows. GET serves HEAD as well.
+    """
+    endpoints = tuple(Endpoint(surface, route) for route in surface.routes)
+    _check_names(surface)
+    _check_exempt(surface)
+    if STAGING not in app and any(endpoint.signature.form for endpoint in endpoints):
+        raise ValueError(f"surface {surface.name} takes forms, but app[STAGING] names no directory")
+    table = app.setdefault(TABLE, Table())
+    explicit = {(route.method, route.plain_path) for route in surface.routes}
+    for endpoint in endpoints:
+        table.add(surface, endpoint.route, endpoint.signature)
+    table.check()
+    for endpoint in endpoints:
+        route = endpoint.route
+        resource = table.resource(app, surface.mount + route.path)
+        resource.add_route(route.method, endpoint.answer, expect_handler=expect_later)
+        if route.method == "GET" and ("HEAD", route.plain_path) not in explicit:
+            resource.add_route("HEAD", endpoint.answer, expect_handler=expect_later)
+    return endpoints
+
+
+def _check_names(surface: Surface) -> None:
+    seen: dict[str, Route] = {}
+    for route in surface.routes:
+        first = seen.setdefault(route.name, route)
+        if first is not route:
+            raise ValueError(
+                f"surface {surface.name}: {first.method} {first.path} and {route.method} {route.path} "
+                f"share the operationId {route.name}"
+            )
+
+
+def _check_exempt(surface: Surface) -> None:
+    found = {route.name for route in surface.routes if route.permission is None}
+    if found != surface.exempt:
+        raise ValueError(
+            f"surface {surface.name}: without permission but not listed as exempt: {sorted(found - surface.exempt)}; "
+            f"listed but no such route: {sorted(surface.exempt - found)}"
+        )
+
+
+def _header(parameter: Parameter, request: web.Request, refused: list[FieldError]) -> str | None:
+    """The text of a header parameter, None where it is absent and has a default."""
+    mark = parameter.header
+    if mark is None:
+        return None
+    for name in (mark.name, *mark.aliases):
+        given = request.headers.getall(name, ())
+        if len(given) > 1:
+            refused.append(FieldError(name, "given twice"))
+            return None
+        if given:
+            return given[0]
+    if mark.query is not None and mark.query in request.query:
+        return request.query[mark.query]
+    if parameter.default is REQUIRED:
+        refused.append(FieldError(mark.name, "this header is required"))
+    return None
+
+
+def _convert(parameter: Parameter, text: str, values: dict[str, Any], refused: list[FieldError]) -> None:
+    try:
+        clean = clean_text(parameter.wire_name, text)
+        values[parameter.argument] = parameter.adapter.validate_python(clean)
+    except ValidationError as error:
+        refused.extend(invalid_input(error, parameter.wire_name).details)
+    except Invalid as error:
+        refused.extend(error.details)
+
+
+def _read_query(fields: Fields, request: web.Request) -> Any:
+    data = fields.gather(request.query.items()) if request.rel_url.raw_query_string else {}
+    try:
+        return fields.adapter.validate_python(data)
+    except ValidationError as error:
+        raise invalid_input(error) from error
+
+
+def _read_body(adapter: TypeAdapter[Any], raw: bytes) -> Any:
+    text = guard(raw)
+    try:
+        return adapter.validate_json(text)
+    except ValidationError as error:
+        raise invalid_input(error) from error

@@ -1,0 +1,12 @@
+"""What the HTTP layer counts."""
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS = Counter("trailgate_requests", "Requests answered", ["operation", "status"])
+SECONDS = Histogram(
+    "trailgate_request_seconds",
+    "Time to answer",
+    ["operation"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+)
+DENIED = Counter("trailgate_denied", "Requests denied, by status", ["status"])

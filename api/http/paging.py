@@ -1,0 +1,70 @@
+"""Pages on the wire: parameters in, page objects, `X-Total-Count` and `Link` out (facts.md 2.5)."""
+
+from collections.abc import Callable
+from typing import Annotated, Generic, TypeVar
+from urllib.parse import urlencode
+
+from aiohttp import web
+from pydantic import Field
+
+from api.http.wire import WireIn, WireModel
+from storage.paging import Cursor, Page, Window
+
+DEFAULT_SIZE = 20
+MAX_SIZE = 500
+
+
+T = TypeVar("T")
+Row = TypeVar("Row")
+
+
+class PageQuery(WireIn):
+    """`page` counts from 0. `after` continues behind the last row of the page before, however deep (see `Link`)."""
+
+    page: Annotated[int, Field(ge=0, description="Page number, from 0")] = 0
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Rows on a page")] = DEFAULT_SIZE
+    after: Annotated[str | None, Field(max_length=200, description="Cursor out of a Link header, instead of page")] = (
+        None
+    )
+
+    def window(self, *, descending: bool = False) -> Window:
+        """The part of the list that is asked for. Raises Invalid for a cursor that is not ours."""
+        after = Cursor.parse(self.after) if self.after else None
+        return Window(self.size, self.page, after, descending)
+
+
+class ListQuery(PageQuery):
+    """For lists that are arrays on the wire: without parameters as many rows as one answer may hold."""
+
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Rows in the answer")] = MAX_SIZE
+
+
+class PageOut(WireModel, Generic[T]):
+    """The page object."""
+
+    items: list[T]
+    page: int
+    size: int
+    total_items: int
+    total_pages: int
+
+
+def page_out(page: Page[Row], make: Callable[[Row], T]) -> PageOut[T]:
+    """A page of rows as the page object."""
+    return PageOut(
+        items=[make(row) for row in page.items],
+        page=page.window.page,
+        size=page.window.size,
+        total_items=page.total,
+        total_pages=page.pages,
+    )
+
+
+def list_headers(request: web.Request, page: Page[Row]) -> dict[str, str]:
+    """`X-Total-Count`, and a `Link` to the next page where there is one (RFC 8288)."""
+    headers = {"X-Total-Count": f"{page.total}+" if page.capped else str(page.total)}
+    if page.next:
+        kept = [(name, value) for name, value in request.query.items() if name not in {"page", "after"}]
+        target = f"{request.path}?{urlencode([*kept, ('after', str(page.next))])}"
+        headers["Link"] = f'<{target}>; rel="next"'
+    return headers

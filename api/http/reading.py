@@ -1,0 +1,248 @@
+"""Reading what a stranger sent: bounded bytes, media types, and JSON without the values that hurt further in.
+
+Poison is what JSON parsers let through and databases, other parsers or clocks choke on: NUL, lone surrogates, NaN,
+infinities, integers beyond signed 64 bits, nesting beyond 64 levels. A body is screened as bytes in a few passes of
+C speed; only a body that looks suspicious is parsed a second time to find and name the field.
+A byte order mark is tolerated (RFC 8259, section 8.1 lets a parser ignore it). Of duplicate keys the last one wins.
+"""
+
+import json
+import math
+import re
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import orjson
+from aiohttp import HttpVersion11, hdrs, web
+from pydantic_core import from_json
+
+from api.http.problems import dotted
+from domain.errors import FieldError, Invalid, TooLarge, UnsupportedMedia
+
+MAX_DEPTH = 64
+MAX_INTEGER = 2**63 - 1
+MIN_INTEGER = -(2**63)
+
+_BOM = b"\xef\xbb\xbf"
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]*)""", re.IGNORECASE)
+_UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+async def read_body(request: web.Request, max_body: int) -> bytes:
+    """The whole body, at most `max_body` bytes after decompression; raises `TooLarge` without reading on."""
+    length = request.content_length
+    if length is not None and length > max_body:
+        raise too_large(max_body)
+    await permit_body(request)
+    chunks, size = [], 0
+    try:
+        while chunk := await request.content.readany():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > max_body:
+                raise too_large(max_body)
+    except web.RequestPayloadError as error:
+        raise Invalid("The body does not arrive as its transfer or content encoding promises") from error
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def too_large(max_body: int) -> TooLarge:
+    """The refusal of a body over the route's cap, in bytes."""
+    return TooLarge(f"The body is larger than the {max_body} bytes this route takes")
+
+
+async def permit_body(request: web.Request) -> None:
+    """Answer `Expect: 100-continue`, now that the caller is known and the body wanted (RFC 9110, section 10.1.1)."""
+    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version == HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # aiohttp takes written bytes for a begun response
+
+
+async def expect_later(request: web.Request) -> None:
+    """An expect handler for aiohttp's router that leaves the answer to `permit_body`."""
+    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
+        raise web.HTTPExpectationFailed(text="Only 'Expect: 100-continue' is understood")
+
+
+def media_type(request: web.Request) -> str:
+    """The declared media type in lower case without parameters; empty when there is none."""
+    return request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
+
+
+def require_media_type(request: web.Request, accepted: Collection[str]) -> str:
+    """The media type, if the route takes it (`application/*+json` counts as JSON); else `UnsupportedMedia`.
+
+    A `charset` other than UTF-8 on a JSON body is `Invalid` (RFC 8259, section 8.1).
+    """
+    declared = request.headers.get(hdrs.CONTENT_TYPE, "")
+    if declared in accepted:
+        return declared
+    media, _, parameters = declared.partition(";")
+    media = media.strip().lower()
+    structured = media.startswith("application/") and media.endswith("+json") and "application/json" in accepted
+    if media not in accepted and not structured:
+        named = " or ".join(accepted)
+        found = f"not {media[:80]}" if media else "the Content-Type is missing"
+        raise UnsupportedMedia(f"Send this as {named}; {found}")
+    charset = _CHARSET.search(parameters)
+    if charset and not media.startswith("multipart/") and charset[1].lower() not in _UTF8:
+        raise Invalid.of("Content-Type", f"charset {charset[1][:40]!r} is not supported, send UTF-8")
+    return media
+
+
+def clean_text(name: str, value: str) -> str:
+    """The value of a path, query, header or form field; `Invalid` names the field when it holds NUL or surrogates."""
+    reason = _text_poison(value)
+    if reason:
+        raise Invalid.of(name, reason)
+    return value
+
+
+def parse_json(raw: bytes) -> Any:
+    """A body as Python values; `Invalid` for malformed JSON and for poison, naming the field where there is one."""
+    return _parsed(guard(raw))
+
+
+def check_json(raw: bytes) -> None:
+    """Refuse what `parse_json` refuses, for a body that nobody reads yet, at less than half of its price.
+
+    orjson refuses NaN, infinities, lone surrogates and invalid UTF-8 by itself. A body that it or the screen finds odd
+    is parsed again, which names the field, or finds nothing wrong: the screen is as quick as it is coarse.
+    """
+    try:
+        orjson.loads(raw)
+    except ValueError:
+        parse_json(raw)
+        return
+    screened = raw.translate(_COARSE)
+    long_integer = _LONG_INTEGER in screened and _LONG_INTEGER in _QUOTED_DIGITS.sub(b"", screened)
+    if b"\\u0000" in raw or long_integer or screened.count(b"[") > MAX_DEPTH:
+        parse_json(raw)
+
+
+def _parsed(text: bytes) -> Any:
+    try:
+        return from_json(text)
+    except ValueError as error:
+        message = f"Invalid JSON: {error}"
+        raise Invalid(message, (FieldError("", message),)) from error
+
+
+# Screening: what stands outside of strings, every byte replaced by its role there.
+_ROLES = bytearray(b" " * 256)
+for _characters, _role in (
+    (b"0123456789", b"0"),
+    (b"eE", b"e"),
+    (b"NI", b"n"),
+    (b".-", b"."),
+    (b"[{", b"["),
+    (b"]}", b"]"),
+):
+    for _character in _characters:
+        _ROLES[_character : _character + 1] = _role
+_COARSE = bytes(byte if byte == ord('"') else role if role in b"0[" else ord(" ") for byte, role in enumerate(_ROLES))
+"""Of the roles those that count where strings are not told from the rest."""
+_QUOTED_DIGITS = re.compile(rb'"0+')
+"""Where a string of digits begins: commits that do not exist are forty zeros."""
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]")
+_LONG_INTEGER = b"0" * len(str(MAX_INTEGER))
+_ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+
+def guard(raw: bytes) -> bytes:
+    """The body without its byte order mark, once it is known to hold no poison; else `Invalid`, naming the field.
+
+    It may still be malformed JSON. What looks odd is looked at again, slowly, to name the field.
+    """
+    text = raw.removeprefix(_BOM)
+    structure = _structure(text)
+    odd_number = b"n" in structure or b"e000" in structure or _LONG_INTEGER in structure
+    if odd_number or b"\0" in text or (b"\\" in text and _ESCAPES.search(text)):
+        _refuse_poison(text)
+    if structure.count(b"[") > MAX_DEPTH and _is_deep(structure):
+        raise Invalid.of(_deepest(_parsed(text)), f"nested more than {MAX_DEPTH} levels deep")
+    return text
+
+
+def _structure(text: bytes) -> bytes:
+    """The roles of all bytes outside of strings; of malformed JSON it may say anything."""
+    if b"\\" in text and b'\\"' in text:
+        text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
+    return b"".join(text.split(b'"')[::2]).translate(_ROLES, b"+")
+
+
+def _is_deep(structure: bytes) -> bool:
+    """Each pass takes away the innermost brackets, so what is left after 64 was nested deeper."""
+    brackets = structure.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH):
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return False
+    return True
+
+
+def _deepest(value: Any) -> str:
+    """The path of the first container beyond the permitted depth."""
+    too_deep = (path for path, inner in _walk(value) if len(path) == MAX_DEPTH and isinstance(inner, dict | list))
+    return dotted(next(too_deep, ()))
+
+
+class _TooLong:
+    """Stands for an integer with more digits than 64 bits can hold."""
+
+
+def _refuse_poison(text: bytes) -> None:
+    """Parse leniently and name the first poisoned field. Finds nothing in malformed JSON: that is the parser's."""
+    try:
+        value = json.loads(text.decode(), parse_int=_integer, strict=False)
+    except (ValueError, RecursionError):
+        return
+    for path, leaf in _walk(value):
+        reason = _poison(leaf)
+        if reason:
+            raise Invalid.of(_shown(path), reason)
+
+
+def _integer(digits: str) -> int | _TooLong:
+    return int(digits) if len(digits) <= len(str(MIN_INTEGER)) else _TooLong()
+
+
+def _walk(root: Any) -> Iterator[tuple[tuple[int | str, ...], Any]]:
+    """Every key and every value with its path, in document order, as deep as is permitted."""
+    pending: list[tuple[tuple[int | str, ...], Any]] = [((), root)]
+    while pending:
+        path, value = pending.pop()
+        if len(path) == MAX_DEPTH:
+            yield path, value
+            continue
+        if isinstance(value, dict):
+            yield from ((path, key) for key in value)
+            pending.extend(((*path, key), inner) for key, inner in reversed(value.items()))
+        elif isinstance(value, list):
+            pending.extend(((*path, place), value[place]) for place in reversed(range(len(value))))
+        yield path, value
+
+
+def _poison(value: Any) -> str | None:
+    if isinstance(value, str):
+        return _text_poison(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not a finite number"
+    if isinstance(value, _TooLong) or (isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER):
+        return "is an integer beyond 64 bits"
+    return None
+
+
+def _text_poison(value: str) -> str | None:
+    if "\0" in value:
+        return "holds a NUL character"
+    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+        return "holds text that is not valid Unicode"
+    return None
+
+
+def _shown(path: tuple[int | str, ...]) -> str:
+    """A path whose keys may be poisoned themselves, made printable."""
+    return dotted(
+        key.encode("unicode_escape").decode() if isinstance(key, str) and _text_poison(key) else key for key in path
+    )

@@ -1,0 +1,106 @@
+"""Which route wins a path: the router's rule, replayed at start-up so that a route nobody can reach is refused.
+
+aiohttp looks candidates up by their literal prefix, longest first, and among those in order of registration.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, get_args
+from uuid import UUID
+
+from aiohttp import web
+
+from api.http.arguments import Signature
+from api.http.calls import PATH_PARAMETER, Route, Surface
+
+_UUID = "0198c0de-0000-7000-8000-000000000000"
+_SAMPLES = ("sample", "Sample-1", "1", _UUID, "a" * 40, "a" * 64, "sha256:" + "a" * 64, "2026-01-01", "a/b")
+"""Tried in turn against a parameter's regex; a route may name a better one in `Route.examples`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One route as the router sees it, and a path that it must serve."""
+
+    title: str
+    method: str
+    pattern: re.Pattern[str]
+    prefix: str
+    sample: str
+
+
+class Table:
+    """All routes of an application, over all surfaces."""
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+        self._by_prefix: dict[str, list[Line]] = {}
+        self._resources: dict[str, web.Resource] = {}
+        self._checked = 0
+
+    def resource(self, app: web.Application, path: str) -> web.Resource:
+        """The router's resource for a path, one for all its methods: fewer candidates to try."""
+        if path not in self._resources:
+            self._resources[path] = app.router.add_resource(path)
+        return self._resources[path]
+
+    def add(self, surface: Surface, route: Route, signature: Signature) -> None:
+        """Note a route; `ValueError` if no sample fits one of its regexes."""
+        path = surface.mount + route.path
+        literal = PATH_PARAMETER.split(path)[0]
+        prefix = literal.rpartition("/")[0] if literal != path else literal
+        title = f"{route.method} {path} ({surface.name}.{route.name})"
+        sample = _sample_path(title, path, route, signature)
+        line = Line(title, route.method, _pattern(path), prefix.rstrip("/") or "/", sample)
+        self._lines.append(line)
+        self._by_prefix.setdefault(line.prefix, []).append(line)
+
+    def check(self) -> None:
+        """Refuse (`ValueError`) every route whose sample path another route serves; the message names both."""
+        for line in self._lines:
+            winner = self._winner(line.method, line.sample)
+            if winner is not line:
+                taken = f"by {winner.title}" if winner else "by nobody"
+                raise ValueError(f"{line.title} is never reached: {line.sample} is served {taken}")
+
+    def _winner(self, method: str, path: str) -> Line | None:
+        """The line that aiohttp would choose, whose resources hold all methods of one path."""
+        part = path
+        while part:
+            for line in self._by_prefix.get(part, ()):
+                if line.method == method and line.pattern.fullmatch(path):
+                    return line
+            part = "" if part == "/" else part.rpartition("/")[0] or "/"
+        return None
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    pattern, end = "", 0
+    for found in PATH_PARAMETER.finditer(path):
+        pattern += re.escape(path[end : found.start()]) + f"({found[2] or '[^{}/]+'})"
+        end = found.end()
+    return re.compile(pattern + re.escape(path[end:]))
+
+
+def _sample_path(title: str, path: str, route: Route, signature: Signature) -> str:
+    hints = {one.argument: one.annotation for one in signature.parameters}
+
+    def sample(found: re.Match[str]) -> str:
+        name, regex = found[1], found[2] or "[^{}/]+"
+        given = [route.examples[name]] if name in route.examples else [*_typed_samples(hints[name]), *_SAMPLES]
+        for text in given:
+            if re.fullmatch(regex, text):
+                return text
+        raise ValueError(f"{title}: no sample fits {{{name}:{regex}}}; give one in Route.examples")
+
+    return PATH_PARAMETER.sub(sample, path)
+
+
+def _typed_samples(hint: Any) -> list[str]:
+    kinds = [one for one in (hint, *get_args(hint)) if isinstance(one, type)]
+    if UUID in kinds:
+        return [_UUID]
+    if int in kinds:
+        return ["1"]
+    return [str(member.value) for kind in kinds if issubclass(kind, Enum) for member in kind]

@@ -1,0 +1,230 @@
+"""Forms: multipart and URL-encoded bodies as one validated model, files streamed to staging while being hashed.
+
+The declared field decides whether a part is a file, not the part: clients put file names on fields and leave them off
+files. Parts come in any order; unknown parts are skipped. RFC 7578. Where a route accepts other media types as well,
+such a body is, as it stands, the form's one file.
+"""
+
+import asyncio
+import errno
+import hashlib
+import os
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+from urllib.parse import parse_qsl
+
+from aiohttp import hdrs, web
+from pydantic import ValidationError
+
+from api.http.arguments import Fields, put
+from api.http.calls import MEBIBYTE, STAGING, Upload
+from api.http.multipart import Multipart, Part
+from api.http.problems import invalid_input, invalid_under
+from api.http.reading import clean_text, guard, permit_body, read_body, too_large
+from domain.errors import Invalid, Unavailable
+
+MULTIPART = "multipart/form-data"
+URL_ENCODED = "application/x-www-form-urlencoded"
+BINARY = "application/octet-stream"
+
+MAX_FILE: web.AppKey[int] = web.AppKey("max_file", int)
+"""Bytes that one file may have; then `Route.max_body` caps all the rest of its form. Absent: it caps both together."""
+MAX_FIELD = MEBIBYTE
+"""Bytes of one field that is no file: it is held in memory."""
+MAX_FIELDS = 1000
+MAX_FILE_NAME = 255
+_PIECE = MEBIBYTE
+"""Bytes that a thread is given at once."""
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_COME_BACK = 60
+
+
+class Form:
+    """One form being read. Whatever it staged and nobody renamed is gone after `discard`."""
+
+    def __init__(self, fields: Fields, max_body: int) -> None:
+        self._fields = fields
+        self._max_body = max_body
+        self._staged: list[Path] = []
+
+    async def read(self, request: web.Request, media: str) -> Any:
+        """The validated model. Raises `Invalid`, or `TooLarge` when the body or a file exceeds its cap in bytes."""
+        if media == MULTIPART:
+            data = await self._multipart(request)
+        elif media == URL_ENCODED:
+            data = await self._url_encoded(request)
+        else:
+            data = await self._whole(request)
+        try:
+            return self._fields.adapter.validate_python(data)
+        except ValidationError as error:
+            raise invalid_input(error) from error
+
+    def discard(self) -> None:
+        """Delete the staging files that are still there."""
+        for path in self._staged:
+            path.unlink(missing_ok=True)
+
+    async def _url_encoded(self, request: web.Request) -> dict[str, Any]:
+        raw = await read_body(request, self._max_body)
+        try:
+            pairs = parse_qsl(raw.decode(), keep_blank_values=True, max_num_fields=MAX_FIELDS, errors="strict")
+        except ValueError as error:
+            raise Invalid(f"Malformed form: {error}") from error
+        return self._fields.gather(pairs)
+
+    async def _multipart(self, request: web.Request) -> dict[str, Any]:
+        longest = self._max_body + request.app.get(MAX_FILE, 0)
+        if (request.content_length or 0) > longest:
+            raise too_large(longest)
+        body = Multipart(request.content, request.headers[hdrs.CONTENT_TYPE], self._max_body)
+        await permit_body(request)
+        data: dict[str, Any] = {}
+        while (part := await body.next_part()) is not None:
+            await self._take(request, body, part, data)
+        return data
+
+    async def _take(self, request: web.Request, body: Multipart, part: Part, data: dict[str, Any]) -> None:
+        name = clean_text("a part's name", part.name)
+        shape = self._fields.shape(name)
+        if shape is None:
+            return  # the body skips it on its way to the next part
+        if shape.upload:
+            upload = await self._file(request, _allowed(request, body), part, name)
+            put(data, name, upload, many=shape.many)
+        else:
+            put(data, name, await _text(body, name, json=shape.json), many=shape.many)
+
+    async def _whole(self, request: web.Request) -> dict[str, Any]:
+        longest = request.app.get(MAX_FILE, self._max_body)
+        if (request.content_length or 0) > longest:
+            raise too_large(longest)
+        await permit_body(request)
+        name = next(name for name, shape in self._fields.shapes.items() if shape.upload)
+        part = Part(name, "", request.headers.get(hdrs.CONTENT_TYPE, ""))
+        return {name: await self._file(request, _raw(request), part, name)}
+
+    async def _file(self, request: web.Request, content: AsyncIterator[bytes], part: Part, name: str) -> Upload:
+        file_name = base_name(clean_text(name, part.file_name))
+        content_type = clean_text(name, part.content_type) or BINARY
+        longest = request.app.get(MAX_FILE, self._max_body)
+        async with _staging(request.app[STAGING]) as staged:
+            self._staged.append(staged.path)
+            async for chunk in content:
+                await staged.append(chunk)
+                if staged.size > longest:
+                    raise too_large(longest)
+            sha256 = await staged.finish()
+        return Upload(staged.path, sha256, staged.size, file_name, content_type)
+
+
+class _Staged:
+    """A file that a thread hashes and writes, one piece behind what arrives.
+
+    It is synced to the disk here, so that the transaction which promotes it need not wait for that.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.path = Path(file.name)
+        self.size = 0
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._pieces: list[bytes] = []
+        self._held = 0
+        self._writing: asyncio.Task[None] | None = None
+
+    async def append(self, piece: bytes) -> None:
+        """Take note of what arrived; waits when the disk is slower than the wire."""
+        self._pieces.append(piece)
+        self._held += len(piece)
+        self.size += len(piece)
+        if self._held >= _PIECE:
+            await self._hand_over()
+
+    async def finish(self) -> str:
+        """The digest in hexadecimal, once everything is on the disk."""
+        await self._hand_over()
+        await self.settle()
+        self._writing = asyncio.create_task(asyncio.to_thread(self._sync))
+        await self.settle()
+        return self._digest.hexdigest()
+
+    async def settle(self) -> None:
+        """Wait for the thread. Raises Unavailable where the disk is full."""
+        writing, self._writing = self._writing, None
+        if writing is None:
+            return
+        try:
+            await writing
+        except OSError as error:
+            if error.errno not in _FULL:
+                raise
+            raise Unavailable("There is no room for this file right now; try again later.", _COME_BACK) from error
+
+    async def _hand_over(self) -> None:
+        await self.settle()
+        pieces, self._pieces, self._held = self._pieces, [], 0
+        self._writing = asyncio.create_task(asyncio.to_thread(self._write, pieces))
+
+    def _write(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._digest.update(piece)
+            self._file.write(piece)
+
+    def _sync(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@asynccontextmanager
+async def _staging(directory: Path) -> AsyncIterator[_Staged]:
+    with tempfile.NamedTemporaryFile(dir=directory, prefix="upload-", delete=False) as file:
+        staged = _Staged(file)
+        try:
+            yield staged
+        finally:
+            await staged.settle()
+
+
+async def _allowed(request: web.Request, body: Multipart) -> AsyncIterator[bytes]:
+    """The content of a file part, which has a cap of its own where the application sets one."""
+    apart = MAX_FILE in request.app
+    async for chunk in body.content():
+        if apart:
+            body.allow(len(chunk))
+        yield chunk
+
+
+async def _raw(request: web.Request) -> AsyncIterator[bytes]:
+    """The body as it arrives, after decompression."""
+    try:
+        while chunk := await request.content.readany():
+            yield chunk
+    except web.RequestPayloadError as error:
+        raise Invalid("The body does not arrive as its transfer or content encoding promises") from error
+
+
+async def _text(body: Multipart, name: str, *, json: bool) -> str:
+    """A field that is no file, held in memory up to its own cap."""
+    raw = bytearray()
+    async for chunk in body.content():
+        raw += chunk
+        if len(raw) > MAX_FIELD:
+            raise too_large(MAX_FIELD)
+    try:
+        text = (guard(bytes(raw)) if json else bytes(raw)).decode()
+    except UnicodeDecodeError as error:
+        raise Invalid.of(name, "is not UTF-8") from error
+    except Invalid as error:
+        raise invalid_under(name, error) from error
+    return clean_text(name, text)
+
+
+def base_name(file_name: str) -> str:
+    """The name without directories of either kind of slash, for display only; browsers and scripts send whole paths."""
+    printable = "".join(character for character in file_name if character.isprintable())
+    name = PurePosixPath(printable.replace("\\", "/")).name[:MAX_FILE_NAME]
+    return "" if name == ".." else name

@@ -1,0 +1,135 @@
+"""Models as the plain-JSON surfaces spell them: camelCase, UTC instants, forgiving inputs (facts.md 2.1)."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from functools import cache
+from typing import Annotated, Any, get_args
+
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    model_validator,
+)
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+
+def format_instant(moment: datetime) -> str:
+    """The one text form of an instant: UTC, `Z`, always six digits of a second (ISO 8601)."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").zfill(26) + "Z"
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
+
+
+def _written(moment: Any) -> Any:
+    if not isinstance(moment, datetime) and not (isinstance(moment, str) and "T" in moment.upper()):
+        raise ValueError("must be an ISO 8601 time such as 2026-01-31T12:00:00Z")
+    return moment
+
+
+Instant = Annotated[
+    AwareDatetime,
+    BeforeValidator(_written),
+    AfterValidator(_utc),
+    PlainSerializer(format_instant, return_type=str, when_used="json"),
+]
+"""A point in time. Input needs an offset; digits beyond microseconds are cut."""
+
+
+class WireModel(BaseModel):
+    """An answer: camelCase names, nulls present. A plain `datetime` field is refused: `Instant` has the one format."""
+
+    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        for name, field in cls.model_fields.items():
+            if not field.metadata and datetime in _arguments(field.annotation, into_annotated=False):
+                raise TypeError(f"{cls.__name__}.{name}: use api.http.wire.Instant instead of datetime")
+
+
+class WireIn(WireModel):
+    """An input.
+
+    Unknown names are ignored, null means absent where null is not allowed but a default exists, and enum values are
+    taken in any case with `-` for `_`.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _forgive(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        nulls, enums = _leniency(cls)
+        kept = {key: value for key, value in data.items() if value is not None or key not in nulls}
+        for key in enums.keys() & kept.keys():
+            kept[key] = _canonical(enums[key], kept[key])
+        return kept
+
+
+def field_keys(model: type[BaseModel], name: str) -> list[str]:
+    """The names under which pydantic looks for a field in an input."""
+    alias = model.model_fields[name].validation_alias
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
+    keys = [choice for choice in choices if isinstance(choice, str)]
+    by_name = model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")
+    return [*keys, name] if by_name or not keys else keys
+
+
+@cache
+def _leniency(model: type[BaseModel]) -> tuple[frozenset[str], dict[str, dict[str, Any]]]:
+    """By wire name: the fields in which null means absent, and the folded spellings of enum fields."""
+    nulls: set[str] = set()
+    enums: dict[str, dict[str, Any]] = {}
+    for name, field in model.model_fields.items():
+        keys = field_keys(model, name)
+        if not field.is_required() and not _nullable(field):
+            nulls |= set(keys)
+        spellings = _spellings(field)
+        if spellings:
+            enums |= dict.fromkeys(keys, spellings)
+    return frozenset(nulls), enums
+
+
+def _nullable(field: FieldInfo) -> bool:
+    inner = _arguments(field.annotation)
+    return type(None) in inner or Any in inner or field.annotation is Any
+
+
+def _spellings(field: FieldInfo) -> dict[str, Any]:
+    arguments = _arguments(field.annotation)
+    kinds = [one for one in arguments if isinstance(one, type) and issubclass(one, Enum)]
+    literals = {_folded(one): one for one in arguments if isinstance(one, str)}
+    return literals | {
+        _folded(text): member.value for kind in kinds for member in kind for text in (member.name, member.value)
+    }
+
+
+def _canonical(spellings: Mapping[str, Any], value: Any) -> Any:
+    if isinstance(value, list):
+        return [_canonical(spellings, one) for one in value]
+    return spellings.get(_folded(value), value) if isinstance(value, str) else value
+
+
+def _folded(text: Any) -> str:
+    return str(text).upper().replace("-", "_")
+
+
+def _arguments(hint: Any, *, into_annotated: bool = True) -> set[Any]:
+    """The types a hint is made of. Inner annotated types are left whole unless asked to look into them."""
+    if not into_annotated and hasattr(hint, "__metadata__"):
+        return set()
+    inner = get_args(hint)
+    return set().union(*(_arguments(one, into_annotated=into_annotated) for one in inner)) if inner else {hint}

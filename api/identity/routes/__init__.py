@@ -1,0 +1,5 @@
+"""The paths of whom there is."""
+
+from api.identity.routes import organisations
+
+ROUTES = organisations.ROUTES

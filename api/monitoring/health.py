@@ -1,0 +1,113 @@
+"""Whether this process lives, whether it can serve, and its numbers."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Annotated
+
+import asyncpg
+import structlog
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import Field
+from redis.exceptions import RedisError
+
+from api.http.calls import Call, Reply
+from api.http.grouped import GROUP_COMMITS
+from api.http.wire import Instant, WireModel
+from api.monitoring import metrics
+from domain.errors import Unavailable
+from storage.database import UNREACHABLE
+from storage.gauges import read_gauges
+from storage.partitions import months_ahead
+from storage.schedule.queries import sweep_lags
+
+log = structlog.get_logger()
+
+ABSENT = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, TimeoutError)
+"""What a question to Postgres raises when it cannot be answered."""
+
+PATIENCE = 5
+"""Seconds that Postgres may take for the metrics: Prometheus itself waits ten."""
+
+
+class Stopping:
+    """Turns readiness off before the listener closes."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+
+STOPPING: web.AppKey[Stopping] = web.AppKey("stopping", Stopping)
+
+
+class HealthOut(WireModel):
+    """UP or DOWN, and of what. Redis DOWN alone does not make the process unready: work waits for the sweep."""
+
+    status: Annotated[str, Field(examples=["UP"])]
+    components: dict[str, str]
+    timestamp: Instant
+
+
+async def live(_call: Call) -> HealthOut:
+    """Tell whether the process runs."""
+    return HealthOut(status="UP", components={}, timestamp=datetime.now(UTC))
+
+
+async def ready(call: Call) -> HealthOut | Reply[HealthOut]:
+    """Tell whether requests can be served: the database answers and the process is not stopping."""
+    components = {"database": await _database(call), "redis": await _redis(call)}
+    serving = components["database"] == "UP" and not call.request.app[STOPPING].begun
+    body = HealthOut(status="UP" if serving else "DOWN", components=components, timestamp=datetime.now(UTC))
+    return body if serving else Reply(body, status=503)
+
+
+async def kosli_ready(call: Call) -> HealthOut | Reply[HealthOut]:
+    """Tell whether requests can be served, at Kosli's path."""
+    return await ready(call)
+
+
+async def actuator_health(call: Call) -> HealthOut | Reply[HealthOut]:
+    """Tell whether requests can be served, at Spring's path."""
+    return await ready(call)
+
+
+async def prometheus(call: Call) -> web.Response:
+    """Read the metrics in Prometheus' text format.
+
+    Queue depths and lags are read from Postgres at this moment; without it, they are NaN or missing.
+    """
+    try:
+        metrics.show(await _condition(call))
+    except ABSENT as error:
+        log.warning("metrics.database_down", error=type(error).__name__)
+        metrics.show_unknown()
+    for name, commits in call.request.app[GROUP_COMMITS].items():
+        metrics.GROUP_COMMIT_DEPTH.labels(name).set(commits.depth)
+    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+async def _condition(call: Call) -> metrics.Condition:
+    now = call.services.clock.now()
+    async with asyncio.timeout(PATIENCE), call.services.database.read() as reader:
+        return metrics.Condition(
+            await read_gauges(reader, now), await sweep_lags(reader, now), await months_ahead(reader)
+        )
+
+
+async def _database(call: Call) -> str:
+    try:
+        async with call.services.database.read() as reader:
+            await reader.value("SELECT 1")
+    except ABSENT as error:
+        log.warning("health.database_down", error=type(error).__name__)
+        return "DOWN"
+    return "UP"
+
+
+async def _redis(call: Call) -> str:
+    try:
+        await call.services.redis.ping()
+    except (RedisError, OSError) as error:
+        log.warning("health.redis_down", error=type(error).__name__)
+        return "DOWN"
+    return "UP"

@@ -1,0 +1,56 @@
+"""In-app notifications on the wire (integrations.md 11)."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from api.http.calls import Header
+from api.http.paging import ListQuery
+from api.http.wire import Instant, WireModel
+from domain.notifications.inapp import Notification
+from domain.notifications.triggers import Severity
+from storage.notifications.queries.inapp import NotificationFilters
+
+MAX_NUMBER = 2**63 - 1
+
+LastEventId = Annotated[
+    int | None,
+    Field(ge=0, le=MAX_NUMBER, description="Begin behind this event; absent: with the next one that comes"),
+    Header("Last-Event-ID", query="lastEventId"),
+]
+
+
+class NotificationsQuery(ListQuery):
+    """Which notifications: all, or those that fit all that is given."""
+
+    is_read: Annotated[bool | None, Field(description="Whether the caller has read them")] = None
+    severity: Severity | None = None
+
+    def filters(self) -> NotificationFilters:
+        """What the query takes."""
+        return NotificationFilters(self.is_read, self.severity)
+
+
+class NotificationOut(WireModel):
+    """A notification. `isRead` is the caller's own; the entity is what it tells of."""
+
+    id: UUID
+    title: str
+    message: str
+    severity: Severity
+    is_read: bool
+    entity_type: str | None
+    entity_id: UUID | None
+    created_at: Instant
+
+    @classmethod
+    def of(cls, notification: Notification) -> "NotificationOut":
+        """As stored."""
+        return cls(**{name: getattr(notification, name) for name in cls.model_fields})
+
+
+class UnreadCountOut(WireModel):
+    """How many notifications the caller has not read."""
+
+    count: int

@@ -1,0 +1,222 @@
+"""Notification rules on the wire (integrations.md 12.1)."""
+
+import json
+from datetime import timedelta
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from api.http.reading import parse_json
+from api.http.texts import Flag, Name
+from api.http.wire import Instant, WireIn, WireModel
+from domain.errors import Invalid
+from domain.notifications.rules import GRACE, Channel, NewRule, NotificationRule, RuleChange
+from domain.notifications.templates import MAX_SOURCE, VARIABLES, check_template
+from domain.notifications.triggers import Trigger
+from storage.notifications.commands.rules import Issued, NewSigningSecret
+
+MAX_CONFIG = 8 * 1024
+MAX_GRACE_HOURS = 24 * 7
+
+
+def _config(given: Any) -> Any:
+    """The object in a text, or the object; pydantic says the rest."""
+    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    if len(text.encode()) > MAX_CONFIG:
+        raise ValueError(f"has more than {MAX_CONFIG} bytes")
+    if not isinstance(given, str):
+        return given
+    try:
+        config = parse_json(given.encode())
+    except Invalid as error:
+        raise ValueError(error.message) from error
+    if not isinstance(config, dict):
+        raise ValueError("must hold a JSON object")  # noqa: TRY004 - pydantic's validators raise ValueError
+    return config
+
+
+ChannelConfig = Annotated[
+    dict[str, Any],
+    BeforeValidator(_config),
+    WithJsonSchema({"anyOf": [{"type": "string", "contentMediaType": "application/json"}, {"type": "object"}]}),
+    Field(
+        description="A text that holds a JSON object, or the object itself, of at most 8 KiB. WEBHOOK and SLACK need "
+        "`webhookUrl`; WEBHOOK takes a `secret` to sign with (`whsec_` and base64 of 24 to 64 bytes), else it is given "
+        "a random one; EMAIL needs `to`, 1 to 20 addresses as a list or separated by commas; IN_APP needs nothing."
+    ),
+]
+TemplateText = Annotated[
+    str,
+    Field(
+        description=f"A jinja2 template in place of the usual text, of at most {MAX_SOURCE >> 10} KiB. It may speak of "
+        f"{', '.join(f'`{name}`' for name in VARIABLES)}. Of a template that fails the usual text is sent, with a note."
+    ),
+]
+_TEMPLATES = ("title_template", "message_template")
+_FILTERS = ("filter_flow_id", "filter_environment_id")
+_WEBHOOK = '{"webhookUrl": "https://hooks.example.com/trailgate"}'
+
+
+class NotificationRuleIn(WireIn):
+    """A rule to be made: of what, whom, and by which channel. A filter that is absent takes everything."""
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "name": "failed attestations to the chat",
+                    "triggerEvent": "ATTESTATION_FAILED",
+                    "channelType": "WEBHOOK",
+                    "channelConfig": _WEBHOOK,
+                    "titleTemplate": "{{ severity }}: {{ title }}",
+                }
+            ]
+        }
+    }
+
+    name: Name
+    trigger_event: Trigger
+    channel_type: Channel
+    channel_config: ChannelConfig = {}
+    filter_flow_id: UUID | None = None
+    filter_environment_id: UUID | None = None
+    title_template: TemplateText | None = None
+    message_template: TemplateText | None = None
+
+    def rule(self) -> NewRule:
+        """What the command takes. Raises Invalid for templates that cannot be read."""
+        return NewRule(
+            name=self.name,
+            trigger=self.trigger_event,
+            channel=self.channel_type,
+            config=self.channel_config,
+            filter_flow_id=self.filter_flow_id,
+            filter_environment_id=self.filter_environment_id,
+            **_checked_templates(self),
+        )
+
+
+class NotificationRuleChangeIn(WireIn):
+    """What to change of a rule. What is absent or null stays; a clear flag takes away, whatever else is sent.
+
+    A channelConfig as it was read, masked, stays what it is.
+    """
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [{"name": "another name", "isActive": False, "clearFilterFlowId": True}, {"isActive": True}]
+        }
+    }
+
+    name: Name | None = None
+    is_active: Flag | None = None
+    trigger_event: Trigger | None = None
+    channel_type: Channel | None = None
+    channel_config: ChannelConfig | None = None
+    filter_flow_id: UUID | None = None
+    filter_environment_id: UUID | None = None
+    title_template: TemplateText | None = None
+    message_template: TemplateText | None = None
+    clear_filter_flow_id: Flag = False
+    clear_filter_environment_id: Flag = False
+    clear_title_template: Flag = False
+    clear_message_template: Flag = False
+
+    def change(self) -> RuleChange:
+        """What the command takes. Raises Invalid for templates that cannot be read."""
+        fields = {
+            "name": self.name,
+            "is_active": self.is_active,
+            "trigger": self.trigger_event,
+            "channel": self.channel_type,
+            "config": self.channel_config,
+            "filter_flow_id": self.filter_flow_id,
+            "filter_environment_id": self.filter_environment_id,
+            **_checked_templates(self),
+        }
+        given = {name: value for name, value in fields.items() if value is not None}
+        cleared = {name: None for name in (*_FILTERS, *_TEMPLATES) if getattr(self, f"clear_{name}")}
+        return cast("RuleChange", given | cleared)
+
+
+class SigningSecretIn(WireIn):
+    """A new signing secret, or none for a random one. The one before is used beside it until the grace ends."""
+
+    model_config = {"json_schema_extra": {"examples": [{"graceHours": 24}]}}
+
+    secret: Annotated[
+        str | None, Field(max_length=512, description="`whsec_` and base64 of 24 to 64 bytes (Standard Webhooks 1.0)")
+    ] = None
+    grace_hours: Annotated[
+        int, Field(strict=True, ge=0, le=MAX_GRACE_HOURS, description="How long both secrets sign")
+    ] = GRACE // timedelta(hours=1)
+
+    def replacement(self, rule_id: UUID) -> NewSigningSecret:
+        """What the command takes."""
+        return NewSigningSecret(rule_id, self.secret, timedelta(hours=self.grace_hours))
+
+
+class NotificationRuleOut(WireModel):
+    """A rule. Its version is its ETag as well. `channelConfig` is JSON text with its secrets masked."""
+
+    id: UUID
+    name: str
+    is_active: bool
+    trigger_event: Trigger
+    channel_type: Channel
+    channel_config: str
+    filter_flow_id: UUID | None
+    filter_environment_id: UUID | None
+    title_template: str | None
+    message_template: str | None
+    previous_secret_until: Instant | None
+    version: int
+    created_at: Instant
+    updated_at: Instant
+
+    @classmethod
+    def of(cls, rule: NotificationRule) -> "NotificationRuleOut":
+        """As stored."""
+        return cls(**_fields(rule))
+
+
+class IssuedRuleOut(NotificationRuleOut):
+    """A rule with the secret that this very request gave it: shown here once, and null where it keeps the one it has.
+
+    Receivers check signatures with it as Standard Webhooks 1.0 describes.
+    """
+
+    signing_secret: str | None
+
+    @classmethod
+    def issued(cls, issued: Issued) -> "IssuedRuleOut":
+        """As stored, and the secret."""
+        return cls(**_fields(issued.rule), signing_secret=issued.signing_secret)
+
+
+def _fields(rule: NotificationRule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "name": rule.name,
+        "is_active": rule.is_active,
+        "trigger_event": Trigger(rule.trigger),
+        "channel_type": Channel(rule.channel),
+        "channel_config": json.dumps(rule.config_shown, ensure_ascii=False, sort_keys=True),
+        "filter_flow_id": rule.filter_flow_id,
+        "filter_environment_id": rule.filter_environment_id,
+        "title_template": rule.title_template,
+        "message_template": rule.message_template,
+        "previous_secret_until": rule.previous_until,
+        "version": rule.version,
+        "created_at": rule.created_at,
+        "updated_at": rule.updated_at,
+    }
+
+
+def _checked_templates(body: NotificationRuleIn | NotificationRuleChangeIn) -> dict[str, str | None]:
+    given = {name: getattr(body, name) for name in _TEMPLATES}
+    for name, source in given.items():
+        if source is not None:
+            check_template(type(body).model_fields[name].alias or name, source)
+    return given

@@ -1,0 +1,69 @@
+"""Which areas a mount serves, and in which dialect."""
+
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from api.audit.routes import ROUTES as AUDIT
+from api.facts.grouped import grouped_commands
+from api.facts.routes import ROUTES as FACTS
+from api.http.calls import Surface
+from api.http.errors import ErrorOut, render_error
+from api.identity.authentication import authenticate
+from api.identity.credentials import credentials
+from api.identity.denials import audit_denial
+from api.identity.key_uses import key_uses
+from api.identity.routes import ROUTES as IDENTITY
+from api.monitoring.routes import ROUTES as MONITORING
+from api.notifications.routes import ROUTES as NOTIFICATIONS
+from api.notifications.streams import notification_streams
+from api.webhooks.arrivals import arrivals
+from api.webhooks.routes import routes as receiver
+
+DESCRIPTION = """Trailgate keeps the evidence of software delivery: what was built, tested, scanned and approved.
+
+Every fact is sealed into a ledger that can be verified without trusting this server.
+Lists carry `X-Total-Count` and `Link`; every answer carries `X-Request-Id`."""
+
+EXEMPT = frozenset(
+    {
+        "receive_config_webhook",  # proves itself by its signature
+        "receive_webhook",
+        "live",
+        "ready",
+        "kosli_ready",
+        "actuator_health",
+        "prometheus",
+    }
+)
+"""Every handler that needs no credential."""
+
+CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
+    key_uses,
+    credentials,
+    notification_streams,
+    grouped_commands,
+    arrivals,
+)
+"""What the areas keep open while the application serves; closed in the reverse order, what was accepted first."""
+
+
+def fact_store(webhook_max_body: int) -> Surface:
+    """The root of the address: plain JSON. `webhook_max_body` in bytes."""
+    return Surface(
+        name="facts",
+        title="Trailgate facts API",
+        version="v1",
+        description=DESCRIPTION,
+        error_model=ErrorOut,
+        render=render_error,
+        authenticate=authenticate,
+        denied=audit_denial,
+        routes=(*receiver(webhook_max_body), *FACTS, *NOTIFICATIONS, *AUDIT, *IDENTITY, *MONITORING),
+        security={
+            "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
+            "bearer": {"type": "http", "scheme": "bearer"},
+        },
+        exempt=EXEMPT,
+        challenge='Bearer realm="Trailgate", ApiKey realm="Trailgate"',
+    )

@@ -1,0 +1,30 @@
+"""Keeping deliveries: all that arrive at the same time in one commit, before any of them is answered."""
+
+from collections.abc import AsyncIterator, Sequence
+
+from aiohttp import web
+
+from api.http.calls import SERVICES
+from api.http.grouped import group_commit
+from storage.group_commit import GroupCommit, Limits
+from storage.inbox.commands import Arrival, Receipt, accept
+
+BATCH, WRITERS = 128, 3
+
+ARRIVALS: web.AppKey[GroupCommit[Arrival, Receipt | None]] = web.AppKey("arrivals", GroupCommit)
+"""Answers None for a config that was deleted a moment ago."""
+
+
+async def arrivals(app: web.Application) -> AsyncIterator[None]:
+    """The group commit, while the application serves."""
+    services = app[SERVICES]
+    settings = services.settings
+
+    async def write(waiting: Sequence[Arrival]) -> Sequence[Receipt | None]:
+        async with services.database.transaction() as tx:
+            return await accept(tx, waiting)
+
+    limits = Limits(settings.inbox_capacity, settings.inbox_capacity_bytes, BATCH, WRITERS)
+    async with group_commit(app, "arrivals", write, limits) as commits:
+        app[ARRIVALS] = commits
+        yield

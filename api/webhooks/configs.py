@@ -1,0 +1,62 @@
+"""Which config a delivery belongs to, from a short cache: the receiver asks Postgres about a config once a second."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from uuid import UUID
+
+from aiohttp import web
+
+from storage.database import Database
+from storage.facts.queries.webhook_configs import ReceiverConfig, receiver_configs
+from storage.secrets.envelope import Envelope
+
+FRESH = 1.0
+"""Seconds a lookup holds. A deletion counts at once all the same: the write asks again (storage/inbox)."""
+MAX_ENTRIES = 10_000
+
+_Key = tuple[str, UUID | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lookup:
+    found: tuple[ReceiverConfig, ...]
+    at: float
+
+
+class ReceiverConfigs:
+    """Configs with their secrets by source and config id."""
+
+    def __init__(self, database: Database, envelope: Envelope) -> None:
+        self._database = database
+        self._envelope = envelope
+        self._lookups: dict[_Key, _Lookup] = {}
+        self._asking: dict[_Key, asyncio.Lock] = {}
+
+    async def find(self, source: str, config_id: UUID | None, since: float | None = None) -> tuple[ReceiverConfig, ...]:
+        """The configs a delivery of this source may belong to; unknown ids are remembered as briefly as known ones.
+
+        `since` (of `time.monotonic`) is when the answer must have been asked for at the earliest; None = FRESH ago.
+        """
+        key = (source, config_id)
+        since = time.monotonic() - FRESH if since is None else since
+        if (known := self._fresh(key, since)) is not None:
+            return known
+        async with self._asking.setdefault(key, asyncio.Lock()):
+            if (known := self._fresh(key, since)) is not None:
+                return known
+            asked = time.monotonic()
+            async with self._database.read() as reader:
+                found = tuple(await receiver_configs(reader, self._envelope, source, config_id))
+            if len(self._lookups) >= MAX_ENTRIES:
+                self._lookups.clear()
+            self._lookups[key] = _Lookup(found, asked)
+        self._asking.pop(key, None)
+        return found
+
+    def _fresh(self, key: _Key, since: float) -> tuple[ReceiverConfig, ...] | None:
+        lookup = self._lookups.get(key)
+        return lookup.found if lookup and lookup.at >= since else None
+
+
+CONFIGS: web.AppKey[ReceiverConfigs] = web.AppKey("receiver_configs", ReceiverConfigs)

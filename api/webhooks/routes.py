@@ -1,0 +1,19 @@
+"""Paths at which senders deliver."""
+
+from api.http.calls import Route, tagged
+from api.http.paths import V1
+from api.webhooks import receiver
+
+
+def routes(webhook_max_body: int) -> tuple[Route, ...]:
+    """`webhook_max_body` in bytes."""
+    return tagged(
+        "Inbound webhooks",
+        *(
+            Route("POST", path, handler, None, status=202, max_body=webhook_max_body, errors=(401, 413, 503))
+            for path, handler in (
+                (f"{V1}/webhooks/{{source}}/{{config_id}}", receiver.receive_config_webhook),
+                (f"{V1}/webhooks/{{source}}", receiver.receive_webhook),
+            )
+        ),
+    )

@@ -1,0 +1,81 @@
+"""What is audited: the names of events, who did them, and what each one seals (ARCHITECTURE.md 4.1)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from domain.audit.records import RecordForm
+
+
+class AuditName(StrEnum):
+    """One closed list; dialects map these names to theirs and back."""
+
+    ORGANISATION_CREATED = "organisation.created"
+    PRINCIPAL_CREATED = "principal.created"
+    MEMBERSHIP_CREATED = "membership.created"
+    API_KEY_CREATED = "api_key.created"
+    API_KEY_REVOKED = "api_key.revoked"
+    FLOW_CREATED = "flow.created"
+    FLOW_UPDATED = "flow.updated"
+    FLOW_DELETED = "flow.deleted"
+    TRAIL_CREATED = "trail.created"
+    TRAIL_UPDATED = "trail.updated"
+    ATTESTATION_RECORDED = "attestation.recorded"
+    ATTESTATION_PROCESSED = "attestation.processed"
+    ARTIFACT_REPORTED = "artifact.reported"
+    ARTIFACT_DEPLOYED = "artifact.deployed"
+    EVIDENCE_UPLOADED = "evidence.uploaded"
+    EVIDENCE_ACCESSED = "evidence.accessed"
+    PROVENANCE_RECORDED = "provenance.recorded"
+    PROVENANCE_VERIFIED = "provenance.verified"
+    PROVENANCE_KEY_CREATED = "provenance_key.created"
+    PROVENANCE_KEY_DELETED = "provenance_key.deleted"
+    GATE_ALLOWED = "gate.allowed"
+    GATE_BLOCKED = "gate.blocked"
+    WEBHOOK_CONFIG_CREATED = "webhook_config.created"
+    WEBHOOK_CONFIG_ROTATED = "webhook_config.rotated"
+    WEBHOOK_CONFIG_DELETED = "webhook_config.deleted"
+    WEBHOOK_CONFIG_RECONCILED = "webhook_config.reconciled"
+    NOTIFICATION_RULE_CREATED = "notification_rule.created"
+    NOTIFICATION_RULE_UPDATED = "notification_rule.updated"
+    NOTIFICATION_RULE_ROTATED = "notification_rule.rotated"
+    NOTIFICATION_RULE_DELETED = "notification_rule.deleted"
+    ACCESS_DENIED = "access.denied"
+
+    @property
+    def v1(self) -> str:
+        """The OpenFactstore spelling: `ATTESTATION_RECORDED` (facts.md 17.1, 21)."""
+        return self.value.replace(".", "_").upper()
+
+
+V1_NAMES: Mapping[str, AuditName] = {name.v1: name for name in AuditName}
+"""The way back from `AuditName.v1`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does it, through which credential, in which request and region. Ids only: leaves carry no names."""
+
+    principal_id: UUID
+    credential_id: UUID | None = None
+    request_id: str | None = None
+    region: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened to one record.
+
+    `record` is the row after the change, as `form` declares it; `payload` is what the audit page shows of it.
+    """
+
+    name: AuditName
+    actor: Actor
+    form: RecordForm
+    record: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    trail_id: UUID | None = None
+    environment_id: UUID | None = None
+    digest: str | None = None

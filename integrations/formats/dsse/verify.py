@@ -1,0 +1,143 @@
+"""DSSE envelopes: what is in them, and which registered key signed it (DSSE 1.0.2, envelope.md and protocol.md).
+
+Envelopes are strangers' text. Whatever stands in them, nothing but Unverifiable is raised.
+"""
+
+from base64 import b64decode
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from domain.errors import Invalid
+from domain.facts.provenance import ProvenanceKey
+from integrations.formats.dsse.keys import PublicKey, read_public_key
+
+MAX_ENVELOPE = 1 << 20
+"""Characters."""
+MAX_SIGNATURES = 1000
+"""Signatures that are looked at."""
+MAX_TRIES_OF_KEY = 16
+"""Verifications with one key: a thousand signatures in its name must not cost a thousand of them."""
+MAX_TRIES = 256
+"""Verifications in all: twice each of as many keys as an organisation may have, and some."""
+
+_STANDARD = str.maketrans("-_", "+/")
+
+
+class Unverifiable(Exception):  # noqa: N818 - an outcome: "raise Unverifiable"
+    """It proves nothing. `reason` is for people, printable and short."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature in base64, and the id of the key that is said to have made it; an empty one is none."""
+
+    text: str
+    key_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What somebody signed, or says he did."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[Signature, ...]
+
+
+def read_envelope(text: str) -> Envelope:
+    """The envelope in a JSON text. Raises Unverifiable; entries of `signatures` that are none are passed over."""
+    if len(text) > MAX_ENVELOPE:
+        raise Unverifiable(f"The envelope has more than {MAX_ENVELOPE} characters.")
+    try:
+        value: Any = orjson.loads(text)
+    except ValueError as error:
+        raise Unverifiable("The envelope is not JSON.") from error
+    if not isinstance(value, dict):
+        raise Unverifiable("The envelope is not a JSON object.")
+    payload_type, payload, signatures = (value.get(name) for name in ("payloadType", "payload", "signatures"))
+    if not isinstance(payload_type, str):
+        raise Unverifiable("The envelope has no payloadType.")
+    if not isinstance(signatures, list):
+        raise Unverifiable("The envelope has no list of signatures.")
+    decoded = read_base64(payload) if isinstance(payload, str) else None
+    if decoded is None:
+        raise Unverifiable("The envelope's payload is not base64.")
+    return Envelope(payload_type, decoded, tuple(_signatures(signatures)))
+
+
+def _signatures(entries: Sequence[Any]) -> Iterator[Signature]:
+    for entry in islice(entries, MAX_SIGNATURES):
+        match entry:
+            case {"sig": str(text), "keyid": str(key_id)}:
+                yield Signature(text, key_id or None)
+            case {"sig": str(text)}:
+                yield Signature(text)
+
+
+def read_base64(text: str) -> bytes | None:
+    """The bytes behind either alphabet, padding optional; None when it is not base64."""
+    standard = text.translate(_STANDARD).rstrip("=")
+    try:
+        return b64decode(standard + "=" * (-len(standard) % 4), validate=True)
+    except ValueError:
+        return None
+
+
+def pae(payload_type: str, payload: bytes) -> bytes:
+    """The bytes that are signed: the pre-authentication encoding. Lengths are in bytes of UTF-8."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def find_signer(message: bytes, signatures: Sequence[Signature], keys: Sequence[ProvenanceKey]) -> ProvenanceKey | None:
+    """The key of the first signature that is good.
+
+    A signature that names a key is tried with the keys of that id or fingerprint alone, one that names none with every
+    key; signatures with a name come first. All of it is bounded, whatever the envelope holds.
+    """
+    known = _readable(keys)
+    named = _by_name(known)
+    tries: Counter[UUID] = Counter()
+    for signature in sorted(signatures, key=lambda one: one.key_id is None):
+        decoded = read_base64(signature.text)
+        for key, public_key in known if signature.key_id is None else named.get(signature.key_id, ()):
+            if decoded is None or tries[key.id] == MAX_TRIES_OF_KEY:
+                continue
+            if tries.total() == MAX_TRIES:
+                return None
+            tries[key.id] += 1
+            if public_key.verifies(message, decoded):
+                return key
+    return None
+
+
+Known = tuple[ProvenanceKey, PublicKey]
+
+
+def _readable(keys: Sequence[ProvenanceKey]) -> list[Known]:
+    """A stored key that cannot be read any more verifies nothing; the others still do."""
+    known: list[Known] = []
+    for key in keys:
+        try:
+            known.append((key, read_public_key(key.public_key)))
+        except Invalid:
+            continue
+    return known
+
+
+def _by_name(known: Sequence[Known]) -> dict[str, list[Known]]:
+    named: defaultdict[str, list[Known]] = defaultdict(list)
+    for key, public_key in known:
+        for name in {key.key_id, public_key.fingerprint}:
+            named[name].append((key, public_key))
+    return named

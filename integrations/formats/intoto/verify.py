@@ -1,0 +1,94 @@
+"""Whether anybody we know signs for a claim (facts.md 6.4, W19).
+
+Nothing is verified but by a good signature of a registered key over a statement about this very digest, and only as
+far as that statement goes: what is claimed beyond it is unsigned.
+"""
+
+from collections.abc import Sequence
+
+from pydantic.alias_generators import to_camel
+
+from domain.errors import Rejected
+from domain.facts.provenance import CheckStatus, Claim, Finding, ProvenanceKey
+from integrations.formats.dsse.verify import Envelope, Signature, Unverifiable, find_signer, pae, read_envelope
+from integrations.formats.intoto.parse import PAYLOAD_TYPES, Statement, read_statement
+
+UNSIGNED = "It is not signed: there is neither an envelope nor a provenanceSignature."
+
+
+def read_stated(envelope: str | None, digest: str) -> Statement | None:
+    """What an envelope says, signed or not; None where it says nothing that can be read.
+
+    Raises Rejected for a statement about other artifacts than the one of `digest`.
+    """
+    if envelope is None:
+        return None
+    try:
+        _, statement = _opened(envelope)
+    except Unverifiable:
+        return None
+    if statement.digests and digest not in statement.digests:
+        raise Rejected(f"The envelope is about another artifact: none of its subjects is {digest}.")
+    return statement
+
+
+def check(claim: Claim, keys: Sequence[ProvenanceKey]) -> Finding:
+    """Look for a good signature of one of these keys: in the envelope first, then the detached one. Never raises."""
+    reasons: list[str] = []
+    for given, prove in ((claim.envelope, _by_envelope), (claim.signature, _by_signature)):
+        if given is None:
+            continue
+        try:
+            return prove(claim, given, keys)
+        except Unverifiable as error:
+            reasons.append(error.reason)
+    return Finding(CheckStatus.UNVERIFIED, " ".join(reasons) or UNSIGNED)
+
+
+def _by_envelope(claim: Claim, text: str, keys: Sequence[ProvenanceKey]) -> Finding:
+    envelope, statement = _opened(text)
+    if claim.digest not in statement.digests:
+        raise Unverifiable("None of the statement's subjects has this artifact's SHA-256.")
+    if statement.build is None:
+        raise Unverifiable(f"The predicate type {statement.predicate_type!r} is no SLSA provenance v0.2 or v1.")
+    unsigned = claim.build.unstated(statement.build)
+    if unsigned:
+        raise Unverifiable(f"The statement does not say the same of {', '.join(map(to_camel, unsigned))}.")
+    key = _signer(pae(envelope.payload_type, envelope.payload), envelope.signatures, keys)
+    reason = f"The envelope bears a good signature of the key '{key.name}'."
+    return Finding(CheckStatus.VERIFIED, reason, key, statement.predicate_type)
+
+
+def _by_signature(claim: Claim, text: str, keys: Sequence[ProvenanceKey]) -> Finding:
+    key = _signer(claim.statement(), [Signature(text)], keys)
+    return Finding(CheckStatus.VERIFIED, f"provenanceSignature is a good signature of the key '{key.name}'.", key)
+
+
+def _opened(text: str) -> tuple[Envelope, Statement]:
+    envelope = read_envelope(text)
+    if envelope.payload_type not in PAYLOAD_TYPES:
+        raise Unverifiable(f"The payload type {_shown(envelope.payload_type)} is not known.")
+    return envelope, read_statement(envelope.payload)
+
+
+def _signer(message: bytes, signatures: Sequence[Signature], keys: Sequence[ProvenanceKey]) -> ProvenanceKey:
+    if not signatures:
+        raise Unverifiable("The envelope bears no signature.")
+    key = find_signer(message, signatures, keys)
+    if key is None:
+        raise Unverifiable(_refusal(signatures, keys))
+    return key
+
+
+def _refusal(signatures: Sequence[Signature], keys: Sequence[ProvenanceKey]) -> str:
+    if not keys:
+        return "No public key is registered to check the signature with."
+    names = {signature.key_id for signature in signatures}
+    if len(names) == 1 and None not in names:
+        return f"No registered key of the id {_shown(str(names.pop()))} made the signature."
+    return "No registered key made any of the signatures that were looked at."
+
+
+def _shown(text: str) -> str:
+    """A stranger's text as it may be stored and shown."""
+    return ascii(text[:80])

@@ -1,0 +1,157 @@
+"""JUnit XML, as pytest, Maven, Gradle, Jest, gotestsum and their like write it. There is no standard.
+
+Cases are counted where they stand, each once, so that the nesting of suites is of no account. The totals in a suite's
+attributes are believed in two things only: in a suite without cases, and when they admit to more failures than its
+cases show.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from integrations.formats.parsed import Deadline, Reading, Unreadable, shown
+from integrations.formats.xml_files import stream
+
+_SUITES = ("testsuite", "testsuites")
+_WORST_FIRST = ("failure", "error", "skipped")
+_BAD = ("failure", "error")
+_NUMBER = re.compile("[0-9]{1,9}")
+_SHOWN_CASES = 20
+
+
+def read(path: Path, deadline: Deadline) -> Reading:
+    """Passed when there are tests and none of them failed or broke. Raises Unreadable."""
+    report = _Report()
+    stream(path, report.start, report.end, deadline)
+    return report.reading()
+
+
+@dataclass(slots=True)
+class _Counts:
+    tests: int = 0
+    failures: int = 0
+    errors: int = 0
+    skipped: int = 0
+
+    @property
+    def bad(self) -> int:
+        return self.failures + self.errors
+
+    def add(self, other: "_Counts") -> None:
+        self.tests += other.tests
+        self.failures += other.failures
+        self.errors += other.errors
+        self.skipped += other.skipped
+
+
+@dataclass(slots=True)
+class _Suite:
+    """An open suite, or the `testsuites` around them all. `claimed` are its attributes, `counted` what it holds."""
+
+    name: str
+    claimed: _Counts
+    counted: _Counts = field(default_factory=_Counts)
+    is_leaf: bool = True
+
+    def hold_suite(self, counts: _Counts) -> None:
+        self.is_leaf = False
+        self.counted.add(counts)
+
+    def hold_case(self, outcome: str | None) -> None:
+        self.is_leaf = False
+        self.counted.tests += 1
+        if outcome == "failure":
+            self.counted.failures += 1
+        elif outcome == "error":
+            self.counted.errors += 1
+        elif outcome == "skipped":
+            self.counted.skipped += 1
+
+    def total(self) -> _Counts:
+        if self.is_leaf:
+            return self.claimed
+        self.counted.failures += max(0, self.claimed.bad - self.counted.bad)
+        return self.counted
+
+
+@dataclass(slots=True)
+class _Case:
+    attributes: Mapping[str, str]
+    outcome: str | None = None
+
+    def note(self, outcome: str) -> None:
+        """The worst counts: a case may fail, break while it is torn down, and be skipped as well."""
+        if self.outcome is None or _WORST_FIRST.index(outcome) < _WORST_FIRST.index(self.outcome):
+            self.outcome = outcome
+
+
+class _Report:
+    """Follows the elements of one file and keeps the open ones only."""
+
+    def __init__(self) -> None:
+        self._suites: list[_Suite] = []
+        self._cases: list[_Case] = []
+        self._total = _Counts()
+        self._failed: list[str] = []
+
+    def start(self, name: str, attributes: Mapping[str, str]) -> None:
+        if name in _SUITES:
+            self._suites.append(_suite(name, attributes))
+        elif not self._suites:
+            raise Unreadable(f"The file is not JUnit XML: its root element is {shown(name)}")
+        elif name == "testcase":
+            self._cases.append(_Case(attributes))
+        elif name in _WORST_FIRST:
+            self._note(name)
+
+    def end(self, name: str) -> None:
+        if name in _SUITES:
+            total = self._suites.pop().total()
+            if self._suites:
+                self._suites[-1].hold_suite(total)
+            else:
+                self._total = total
+        elif name == "testcase":
+            case = self._cases.pop()
+            self._count(case.outcome, case.attributes)
+
+    def reading(self) -> Reading:
+        total = self._total
+        failed = {"failed": self._failed} if self._failed else {}
+        return Reading(total.tests > 0 and not total.bad, asdict(total) | failed, _reason(total))
+
+    def _note(self, outcome: str) -> None:
+        if self._cases:
+            self._cases[-1].note(outcome)
+        elif outcome in _BAD:
+            self._count(outcome, {"name": self._suites[-1].name})  # the suite itself broke, as before its first case
+
+    def _count(self, outcome: str | None, attributes: Mapping[str, str]) -> None:
+        self._suites[-1].hold_case(outcome)
+        if outcome in _BAD and len(self._failed) < _SHOWN_CASES:
+            self._failed.append(_full_name(attributes))
+
+
+def _reason(total: _Counts) -> str | None:
+    if total.bad:
+        return f"Of {total.tests} tests {total.failures} failed and {total.errors} broke"
+    return None if total.tests else "The file holds no test"
+
+
+def _full_name(attributes: Mapping[str, str]) -> str:
+    return shown(".".join(filter(None, (attributes.get("classname"), attributes.get("name")))))
+
+
+def _suite(name: str, attributes: Mapping[str, str]) -> _Suite:
+    claimed = _Counts(*(_number(attributes, count) for count in ("tests", "failures", "errors", "skipped")))
+    if name == "testsuites":
+        claimed.tests = claimed.skipped = 0  # what stands around suites may say that they failed, but holds no test
+    return _Suite(attributes.get("name", ""), claimed)
+
+
+def _number(attributes: Mapping[str, str], name: str) -> int:
+    text = attributes.get(name, "0").strip()
+    if not _NUMBER.fullmatch(text):
+        raise Unreadable(f"The attribute {name} of a suite is not a number")
+    return int(text)

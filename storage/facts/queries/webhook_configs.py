@@ -1,0 +1,107 @@
+"""Reading webhook configurations, for people and for the receiver."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.errors import NotFound
+from domain.facts.webhook_configs import SECRET_PURPOSE, WebhookConfig
+from domain.identity.permissions import DEFAULT_ORGANISATION
+from storage.database import Reader, Row
+from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.secrets.envelope import Envelope
+from storage.secrets.queries import open_secrets
+from storage.tenant import Tenant
+
+CONFIG_COLUMNS = tuple(WebhookConfig.__dataclass_fields__)
+
+_CONFIGS = f"SELECT {', '.join(CONFIG_COLUMNS)} FROM webhook_configs"  # noqa: S608 - names of our own
+_LISTING = Listing(_CONFIGS, "created_at", "id", lambda row: WebhookConfig(**row))
+
+
+async def get_webhook_config(reader: Reader, tenant: Tenant, config_id: UUID) -> WebhookConfig:
+    """One config. Raises NotFound, also for another organisation's and for deleted ones."""
+    row = await reader.row(
+        f"{_CONFIGS} WHERE org_id = $1 AND id = $2 AND archived_at IS NULL", tenant.org_id, config_id
+    )
+    if row is None:
+        raise NotFound(f"There is no webhook config {config_id}.")
+    return WebhookConfig(**row)
+
+
+async def list_webhook_configs(reader: Reader, tenant: Tenant, window: Window) -> Page[WebhookConfig]:
+    """The organisation's configs, oldest first."""
+    conditions, args = ["org_id = $1", "archived_at IS NULL"], [tenant.org_id]
+    page = await fetch_page(reader, _LISTING, conditions, args, window)
+    count, capped = await capped_count(reader, "webhook_configs", conditions, args)
+    return with_total(page, count, capped=capped)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiverConfig:
+    """A config as the receiver needs it: whose it is and every secret that is valid now."""
+
+    config_id: UUID
+    org_id: UUID
+    source: str
+    signed: bool
+    """Its sender signs: a token alone is not enough any more."""
+    secrets: tuple[str, ...]
+
+
+_RECEIVER = """
+SELECT c.id, c.org_id, c.source, c.secret_id, c.signed_at IS NOT NULL AS signed,
+       CASE WHEN c.previous_until > now() THEN c.previous_secret_id END AS previous_secret_id
+FROM webhook_configs c JOIN organisations o ON o.id = c.org_id
+WHERE c.source = $1 AND c.is_active AND c.archived_at IS NULL
+"""
+
+
+async def receiver_configs(
+    reader: Reader, envelope: Envelope, source: str, config_id: UUID | None
+) -> list[ReceiverConfig]:
+    """The configs a delivery may belong to: the one its path names, else all of `default` for that source."""
+    if config_id is not None:
+        rows = await reader.rows(f"{_RECEIVER} AND c.id = $2", source, config_id)
+    else:
+        rows = await reader.rows(
+            f"{_RECEIVER} AND o.slug = $2 ORDER BY c.created_at, c.id", source, DEFAULT_ORGANISATION
+        )
+    ids = [secret_id for row in rows for secret_id in _secret_ids(row)]
+    texts = await open_secrets(reader, envelope, ids, SECRET_PURPOSE)
+    return [
+        ReceiverConfig(
+            row["id"],
+            row["org_id"],
+            row["source"],
+            signed=row["signed"],
+            secrets=tuple(texts[secret_id] for secret_id in _secret_ids(row)),
+        )
+        for row in rows
+    ]
+
+
+def _secret_ids(row: Row) -> list[UUID]:
+    return [secret_id for secret_id in (row["secret_id"], row["previous_secret_id"]) if secret_id]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigTarget:
+    """Where a config's deliveries go, and who reports them."""
+
+    org_id: UUID
+    org_slug: str
+    flow_id: UUID
+    principal_id: UUID
+
+
+async def targets(reader: Reader, config_ids: Sequence[UUID]) -> dict[UUID, ConfigTarget]:
+    """The targets of configs, deleted ones too: what was accepted before is still processed."""
+    rows = await reader.rows(
+        "SELECT c.id, c.org_id, o.slug AS org_slug, c.flow_id, c.principal_id "
+        "FROM webhook_configs c JOIN organisations o ON o.id = c.org_id WHERE c.id = ANY($1::uuid[])",
+        config_ids,
+    )
+    return {
+        row["id"]: ConfigTarget(row["org_id"], row["org_slug"], row["flow_id"], row["principal_id"]) for row in rows
+    }

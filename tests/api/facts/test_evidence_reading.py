@@ -1,0 +1,76 @@
+"""Small files in a thread, large ones in a process of their own, and the same verdict from both."""
+
+import asyncio
+import time
+from hashlib import sha256
+from pathlib import Path
+
+import psutil
+import pytest
+
+from api.facts import evidence_reading
+from api.facts.evidence_reading import SMALL, EvidenceReaders
+from api.http.calls import Upload
+from integrations.formats.parsed import Reading
+from integrations.formats.parser_process import understood, written
+
+
+def uploaded(path: Path, content: bytes) -> Upload:
+    path.write_bytes(content)
+    return Upload(path, sha256(content).hexdigest(), len(content), path.name, "application/json")
+
+
+def report(findings: int, padding: int = 0) -> bytes:
+    finding = b'{"ruleId": "r", "level": "error", "message": {"text": "%s"}}' % (b"x" * padding)
+    results = b",".join([finding] * findings)
+    return b'{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "s"}}, "results": [%s]}]}' % results
+
+
+@pytest.mark.parametrize("padding", [0, SMALL], ids=["small", "large"])
+@pytest.mark.parametrize("findings", [0, 3])
+async def test_size_changes_the_place_and_not_the_verdict(tmp_path: Path, findings: int, padding: int) -> None:
+    content = report(findings, padding) + b" " * padding
+    reading = await EvidenceReaders().read("SARIF", uploaded(tmp_path / "scan.sarif", content))
+    assert reading is not None
+    assert (reading.passed, reading.details["vulnerabilities"]) == (findings == 0, findings)
+
+
+async def test_what_is_not_read_starts_nothing(tmp_path: Path) -> None:
+    assert await EvidenceReaders().read("generic", uploaded(tmp_path / "x", b" " * (SMALL + 1))) is None
+
+
+async def test_a_large_file_that_is_no_report_has_failed(tmp_path: Path) -> None:
+    reading = await EvidenceReaders().read("sarif", uploaded(tmp_path / "x", b"x" * (SMALL + 1)))
+    assert reading is not None
+    assert reading.passed is False
+    assert reading.details["error"].startswith("The file is not JSON")
+
+
+async def test_a_reader_that_takes_too_long_is_ended_and_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence_reading, "SECONDS", 0.05)
+    reading = await EvidenceReaders().read("sarif", uploaded(tmp_path / "x", report(1, SMALL)))
+    assert reading == Reading(
+        passed=False, details={"error": "The file could not be read"}, reason="The file could not be read"
+    )
+    assert not [child for child in psutil.Process().children() if "reader_process" in " ".join(child.cmdline())]
+
+
+async def test_the_loop_answers_while_a_large_file_is_parsed(tmp_path: Path) -> None:
+    file = uploaded(tmp_path / "x", report(60_000, 300))
+    reading = asyncio.create_task(EvidenceReaders().read("sarif", file))
+    longest = 0.0
+    while not reading.done():
+        began = time.thread_time()
+        await asyncio.sleep(0.01)
+        longest = max(longest, time.thread_time() - began)
+    assert (await reading).details["vulnerabilities"] == 60_000
+    assert longest < 0.1, "processor time of this thread between two turns"
+
+
+@pytest.mark.parametrize("passed", [True, False, None])
+def test_a_reading_survives_the_way_between_processes(passed: bool | None) -> None:
+    reading = Reading(passed=passed, details={"failed": ["ü\u2028"], "tests": 3}, reason="because")
+    assert understood(written(reading)) == reading
+    assert understood("") is None

@@ -1,0 +1,98 @@
+"""Organisations on the wire: integrations.md 3 and the slug rules of ARCHITECTURE.md 3."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from domain.identity.slugs import RESERVED
+from tests.api.caller import Caller, unique
+from tests.api.times import assert_times
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_an_organisation_has_every_field_of_the_entity(admin: Caller) -> None:
+    slug = unique("org")
+    made = (await admin.post("/organisations", {"slug": slug, "name": "Acme"})).json
+    assert made == {
+        "id": made["id"],
+        "slug": slug,
+        "name": "Acme",
+        "description": "",
+        "type": "SHARED",
+        "createdAt": made["createdAt"],
+        "updatedAt": made["createdAt"],
+    }
+    assert_times(made, "createdAt", "updatedAt")
+    assert (await admin.get(f"/organisations/{slug}")).json == made
+    assert (await admin.get(f"/organisations/{made['id']}")).json == made
+    assert made in (await admin.get("/organisations")).json
+
+
+@pytest.mark.parametrize(
+    ("type_", "answered"), [("personal", "PERSONAL"), ("Shared", "SHARED"), ("PERSONAL", "PERSONAL"), (None, "SHARED")]
+)
+async def test_a_type_is_taken_in_any_case(admin: Caller, type_: str | None, answered: str) -> None:
+    body = {"slug": unique("org"), "name": "Acme", "type": type_, "description": None}
+    assert (await admin.post("/organisations", body)).json["type"] == answered
+
+
+UUIDS = [
+    "0190a8c0-0000-7000-8000-000000000001",
+    "0190a8c000007000800000000000000f",
+    "00000000-0000-0000-0000-000000000000",
+]
+MISSHAPEN = ["", "-a", "A", "Acme", "a_b", "a.b", "a b", " a", "a\n", "\u00e9", "x" * 64, "a/b", "%61"]
+
+
+@pytest.mark.parametrize("slug", [*UUIDS, *MISSHAPEN])
+async def test_a_misshapen_or_uuid_shaped_slug_is_400(admin: Caller, slug: str) -> None:
+    assert (await admin.post("/organisations", {"slug": slug, "name": "x"}, status=400)).fields == ["slug"]
+
+
+async def test_every_reserved_slug_is_400(admin: Caller) -> None:
+    named = {"api", "changes", "scans", "reports", "provenance", "ui", "health", "ready", "metrics", "webhooks"}
+    assert named | {"login", "auth", "actuator", "docs", "static"} <= RESERVED
+    for slug in sorted(RESERVED):
+        refused = await admin.post("/organisations", {"slug": slug, "name": "x"}, status=400)
+        assert refused.fields == ["slug"], slug
+
+
+@pytest.mark.parametrize("slug", ["a", "0", "x" * 63, "a--b", "a-"])
+async def test_the_limits_themselves_are_allowed(admin: Caller, slug: str) -> None:
+    answer = await admin.send("POST", "/organisations", json={"slug": slug, "name": "x"}, headers={"X-Dry-Run": "true"})
+    assert answer.status in {200, 409}
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [({"name": None}, "name"), ({"name": " "}, "name"), ({"slug": None}, "slug"), ({"type": "CLUB"}, "type")],
+)
+async def test_a_refusal_names_the_field(admin: Caller, fields: Any, named: str) -> None:
+    body = {"slug": unique("org"), "name": "x", **fields}
+    assert (await admin.post("/organisations", body, status=400)).fields == [named]
+
+
+async def test_a_taken_slug_is_409_also_in_a_race(admin: Caller) -> None:
+    await admin.post("/organisations", {"slug": "default", "name": "x"}, status=409)
+    body = {"slug": unique("org"), "name": "x"}
+    answers = await asyncio.gather(*(admin.send("POST", "/organisations", json=body) for _ in range(4)))
+    assert sorted(answer.status for answer in answers) == [201, 409, 409, 409]
+
+
+async def test_others_see_their_own_alone(api: Caller) -> None:
+    [own] = (await api.get("/organisations")).json
+    assert own["slug"] == api.tenant.org_slug
+    assert (await api.get(f"/organisations/{own['slug']}")).json == own
+    foreign = await api.get("/organisations/default", status=404)
+    missing = await api.get("/organisations/nobody", status=404)
+    assert foreign.json["message"].replace("default", "nobody") == missing.json["message"]
+    await api.post("/organisations", {"slug": unique("org"), "name": "x"}, status=403)
+
+
+async def test_the_list_of_organisations_says_its_total(admin: Caller, api: Caller) -> None:
+    """facts.md 2.5: every array takes `page` and `size` and carries X-Total-Count."""
+    answer = await api.get("/organisations")
+    assert answer.headers["X-Total-Count"] == "1"
+    assert len((await admin.get("/organisations?size=1")).json) == 1

@@ -1,0 +1,60 @@
+"""Another organisation's ids do not exist (ARCHITECTURE.md 4.2), on every route that takes one."""
+
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient
+
+from api.http.binding import Endpoint
+from storage.services import Services
+from tests.api.caller import Caller, found_organisation, make_world, trail_body
+from tests.api.table import WITH_ID, body_model, example_of, file_for, name_of, url_of
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest.mark.parametrize("endpoint", WITH_ID, ids=name_of)
+async def test_a_foreign_id_is_404_and_ones_own_is_not(
+    http: TestClient[Any, Any], open_for_module: Services, api: Caller, endpoint: Endpoint
+) -> None:
+    stranger = await found_organisation(http, open_for_module)
+    url = url_of(endpoint, **await make_world(api))
+    body = example_of(body_model(endpoint)) if endpoint.signature.body else None
+    foreign = await stranger.send(endpoint.route.method, url, json=body, data=file_for(endpoint))
+    if endpoint.route.name == "verify_ledger_record":
+        assert (foreign.status, foreign.json["verified"], foreign.json["result"]) == (200, False, "missing")
+        assert foreign.json["contentHash"] is None
+    else:
+        assert foreign.status == 404, foreign.text
+    own = await api.send(endpoint.route.method, url, json=body, data=file_for(endpoint))
+    not_there_yet = endpoint.route.name in {
+        "get_ledger_entry",
+        "get_provenance",
+        "prove_ledger_entry",
+        "get_checkpoint",
+    }
+    assert own.status in ({404} if not_there_yet else {200, 201, 202, 204}), own.text
+
+
+async def test_a_foreign_id_in_a_body_or_filter_is_nobodys(
+    http: TestClient[Any, Any], open_for_module: Services, api: Caller
+) -> None:
+    stranger = await found_organisation(http, open_for_module)
+    world = await make_world(api)
+    await stranger.post("/trails", trail_body(world["flow_id"]), status=404)
+    config = {"source": "GENERIC", "secret": "s", "flowId": world["flow_id"]}
+    await stranger.post("/webhook-configs", config, status=404)
+    assert (await stranger.get(f"/trails?flowId={world['flow_id']}")).json == []
+    assert (await stranger.get(f"/audit?trailId={world['trail_id']}")).json["events"] == []
+    for path in ("/flows", "/trails", "/webhook-configs"):
+        assert (await stranger.get(path)).json == []
+        assert (await api.get(path)).json != []
+
+
+async def test_a_foreign_name_does_not_show_in_a_404(api: Caller, admin: Caller) -> None:
+    flow = await admin.make_flow()
+    foreign = (await api.get(f"/flows/{flow['id']}", status=404)).json
+    missing = (await api.get("/flows/00000000-0000-4000-8000-000000000000", status=404)).json
+    assert foreign["message"].replace(flow["id"], "") == missing["message"].replace(
+        "00000000-0000-4000-8000-000000000000", ""
+    )

@@ -1,0 +1,53 @@
+from uuid import UUID
+
+import pytest
+
+from domain.identity.permissions import DEFAULT_ORGANISATION, ROLES, Permission, Principal, narrowed, role_permissions
+
+P = Permission
+
+
+def principal(role: str, **options: object) -> Principal:
+    return Principal(UUID(int=1), "user", UUID(int=2), "acme", role, role_permissions(role, "acme"), **options)
+
+
+def test_only_admins_of_default_run_the_platform() -> None:
+    assert P.PLATFORM_MANAGE in role_permissions("admin", DEFAULT_ORGANISATION)
+    for organisation in (DEFAULT_ORGANISATION, "acme"):
+        for role in ROLES:
+            if (role, organisation) != ("admin", DEFAULT_ORGANISATION):
+                assert P.PLATFORM_MANAGE not in role_permissions(role, organisation)
+
+
+def test_an_unknown_role_may_nothing() -> None:
+    assert role_permissions("Administrator", DEFAULT_ORGANISATION) == frozenset()
+
+
+def test_auditors_read_everything_they_need_and_write_nothing() -> None:
+    writes = {p for p in P if p.value.split(":")[1] not in {"read", "view"}}
+    assert not ROLES["auditor"] & writes
+    assert {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ} <= ROLES["auditor"]
+    assert not ROLES["viewer"] & (writes | {P.AUDIT_READ, P.IDENTITY_READ, P.EVIDENCE_READ})
+
+
+def test_reporters_report_and_do_not_manage() -> None:
+    assert P.FACTS_REPORT in ROLES["reporter"]
+    assert not ROLES["reporter"] & {P.FACTS_MANAGE, P.INTEGRATIONS_MANAGE, P.AUDIT_READ, P.ORG_MANAGE}
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_a_key_never_exceeds_its_owner(role: str) -> None:
+    granted = role_permissions(role, DEFAULT_ORGANISATION)
+    assert narrowed(granted, None) == granted
+    assert narrowed(granted, [p.value for p in P]) == granted
+    assert narrowed(granted, []) == frozenset()
+    assert narrowed(granted, ["facts:read", "made:up"]) == granted & {P.FACTS_READ}
+
+
+def test_scopes_narrow_to_what_they_name() -> None:
+    free, bound = principal("member"), principal("member", scopes=frozenset({"flow:1", "repo:a"}))
+    assert free.within("flow:2")
+    assert bound.within("flow:1")
+    assert bound.within("flow:2", "repo:a")
+    assert not bound.within("flow:2")
+    assert bound.may(P.FACTS_READ)

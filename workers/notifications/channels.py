@@ -1,0 +1,202 @@
+"""One message through its channel: what is said, what came of it, when it is tried again."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from time import monotonic
+from uuid import UUID
+
+import structlog
+from pydantic import SecretStr
+
+from domain.notifications.deliveries import MessageStatus
+from domain.notifications.inapp import MAX_TITLE
+from domain.notifications.rules import Channel
+from domain.notifications.triggers import Severity
+from domain.retries import DELIVERY, ErrorClass, next_delay
+from integrations.channels import Outgoing, Receipt, Send, SendFailed, Target
+from integrations.email.client import EmailClient
+from integrations.slack.client import SlackClient
+from integrations.webhook.client import WebhookClient
+from storage.notifications.commands.inapp import NewNotification
+from storage.notifications.queries.rules import RuleTarget
+from storage.outbox.claims import ClaimedMessage
+from storage.outbox.settlement import Attempt, Outcome
+from storage.services import Services
+from workers.metrics import RELAY_SECONDS
+from workers.notifications.templates import TemplateFailed, Templates
+
+RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED})
+
+MOST_CLAIMS = len(DELIVERY.steps) + 5
+"""More than its schedule has attempts: whoever sent it never came to keep what became of it."""
+NEVER_SETTLED = f"It was begun {MOST_CLAIMS} times and never finished; an operator can replay it."
+UNREADABLE = "The rule's secrets do not open with this master key; enter its channel configuration anew, then replay."
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a message, and what the settling transaction has to write inside the product for it."""
+
+    message: ClaimedMessage
+    outcome: Outcome
+    notification: NewNotification | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """The last attempt's."""
+
+    error: SendFailed
+    ended: datetime
+
+
+class Notifier:
+    """Sends claimed messages. Knows every channel: a new one is a line in `_channels`."""
+
+    def __init__(self, services: Services, templates: Templates) -> None:
+        self._services = services
+        self._templates = templates
+        settings = services.settings
+        self._channels: Mapping[str, Send] = {
+            Channel.WEBHOOK: WebhookClient(services.outbound),
+            Channel.SLACK: SlackClient(services.outbound),
+            Channel.EMAIL: EmailClient(_text(settings.smtp_url), settings.smtp_from, settings.outbound_timeout),
+            Channel.IN_APP: _in_app,
+        }
+
+    async def tell(self, claim_id: UUID, message: ClaimedMessage, rule: RuleTarget | None) -> Told:
+        """Send a message once; a connection that fails at once, on the first try, is tried a second time on the spot.
+
+        Raises nothing of its own: what breaks here is a dead letter with the reason.
+        """
+        if message.attempts > MOST_CLAIMS:
+            return Told(message, _outcome(claim_id, message, MessageStatus.FAILED, error=NEVER_SETTLED))
+        if rule is None:
+            return Told(message, _outcome(claim_id, message, MessageStatus.FAILED, error=UNREADABLE))
+        if rule.archived:
+            return Told(message, _outcome(claim_id, message, MessageStatus.SKIPPED, error="The rule was deleted."))
+        outgoing = await self._filled_in(message, rule)
+        target = Target(rule.config, rule.signing_secrets)
+        attempts, failure = await self._attempts(outgoing, target, message, rule.channel)
+        if failure is None:
+            sent = _outcome(claim_id, message, MessageStatus.SENT, attempts)
+            return Told(message, sent, _notification(outgoing, message) if rule.channel == Channel.IN_APP else None)
+        return Told(message, _failed(claim_id, message, attempts, failure))
+
+    async def _attempts(
+        self, outgoing: Outgoing, target: Target, message: ClaimedMessage, channel: str
+    ) -> tuple[list[Attempt], _Failure | None]:
+        attempts: list[Attempt] = []
+        while True:
+            attempt, error = await self._attempt(channel, outgoing, target)
+            attempts.append(attempt)
+            if error is None:
+                return attempts, None
+            at_once = error.quick and message.attempts == 1 and len(attempts) == 1
+            if not at_once:
+                return attempts, _Failure(error, self._services.clock.now())
+
+    async def _attempt(self, channel: str, outgoing: Outgoing, target: Target) -> tuple[Attempt, SendFailed | None]:
+        started_at, started = self._services.clock.now(), monotonic()
+        receipt, error = Receipt(), None
+        try:
+            receipt = await self._channels[channel](outgoing, target, started_at)
+        except SendFailed as failed:
+            error = failed
+        except Exception as broken:
+            log.exception("relay.broken", message=str(outgoing.id))
+            error = SendFailed(ErrorClass.POISON, f"It could not be sent ({type(broken).__name__}).")
+        seconds = monotonic() - started
+        RELAY_SECONDS.labels(channel).observe(seconds)
+        duration = round(seconds * 1000)
+        if error is None:
+            return Attempt(started_at, duration, None, receipt.status_code, None, receipt.response or None), None
+        said = error.response or None
+        return Attempt(started_at, duration, error.error_class, error.status_code, error.reason, said), error
+
+    async def _filled_in(self, message: ClaimedMessage, rule: RuleTarget) -> Outgoing:
+        """The rule's own words where it has any; a template that fails must not lose the message."""
+        payload = message.payload
+        outgoing = Outgoing(
+            id=message.id,
+            event=message.event,
+            title=payload["title"],
+            message=payload["message"],
+            severity=payload["severity"],
+            created_at=message.created_at,
+            payload=payload,
+        )
+        sources = {"title": rule.title_template, "message": rule.message_template}
+        wanted = {name: source for name, source in sources.items() if source is not None}
+        if not wanted:
+            return outgoing
+        try:
+            texts = await self._templates.render(wanted, {**payload, "occurredAt": message.created_at.isoformat()})
+        except TemplateFailed as error:
+            return replace(outgoing, message=f"{outgoing.message}\n(This rule's template failed: {error})")
+        title, text = texts.get("title", outgoing.title), texts.get("message", outgoing.message)
+        return replace(outgoing, title=" ".join(title.split())[:MAX_TITLE], message=text)
+
+
+async def _in_app(_message: Outgoing, _target: Target, _now: datetime, /) -> Receipt:
+    """Written by the transaction that settles it, so that it is there exactly once."""
+    return Receipt()
+
+
+def _text(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
+
+
+def _outcome(
+    claim_id: UUID,
+    message: ClaimedMessage,
+    status: MessageStatus,
+    attempts: list[Attempt] | None = None,
+    *,
+    error: str | None = None,
+    due_at: datetime | None = None,
+    gone: bool = False,
+) -> Outcome:
+    return Outcome(
+        message_id=message.id,
+        org_id=message.org_id,
+        destination_id=message.destination_id,
+        claim_id=claim_id,
+        status=status,
+        attempts=attempts or (),
+        due_at=due_at,
+        error=error,
+        gone=gone,
+    )
+
+
+def _failed(claim_id: UUID, message: ClaimedMessage, attempts: list[Attempt], failure: _Failure) -> Outcome:
+    """Due again after the schedule's wait, or a dead letter. A probe is due when it was, unless it can only fail."""
+    error = failure.error
+    wait = _wait(message, error)
+    due_at = failure.ended + wait if wait is not None else None
+    if message.scheduled_at and error.error_class in RETRIED:
+        due_at = max(message.scheduled_at, failure.ended)
+    status = MessageStatus.FAILED if due_at is None else MessageStatus.PENDING
+    return _outcome(claim_id, message, status, attempts, error=error.reason, due_at=due_at, gone=error.gone)
+
+
+def _wait(message: ClaimedMessage, error: SendFailed) -> timedelta | None:
+    draw = random.random()  # noqa: S311 - jitter, not a secret
+    return next_delay(DELIVERY, max(1, message.attempts), error.error_class, error.retry_after, draw)
+
+
+def _notification(outgoing: Outgoing, message: ClaimedMessage) -> NewNotification:
+    entity = outgoing.payload.get("entityId")
+    return NewNotification(
+        title=outgoing.title,
+        message=outgoing.message,
+        severity=Severity(outgoing.severity),
+        entity_type=outgoing.payload.get("entityType"),
+        entity_id=UUID(entity) if entity else None,
+        message_id=message.id,
+    )
