@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
-from api.facts.evidence_reading import READERS, EvidenceReaders
+from api.facts.evidence_parsing import PARSERS, EvidenceParsers
 from api.http.calls import REGION_HEADER, SERVICES, STAGING
 from api.http.documents import add_documents
 from api.http.grouped import GROUP_COMMITS
@@ -31,7 +31,7 @@ def build_app(services: Services) -> web.Application:
     app[GROUP_COMMITS] = {}
     app[STREAMS] = []
     app[STOPPING] = Stopping()
-    app[READERS] = EvidenceReaders()
+    app[PARSERS] = EvidenceParsers()
     app[STAGING] = services.blobs.staging
     app[MAX_FILE] = settings.evidence_max_size
     app.cleanup_ctx.extend([_prepared, *CONTEXTS])

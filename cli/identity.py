@@ -13,32 +13,21 @@ from cli.installation import located, opened, read_settings
 from cli.output import note, say, table
 from domain.audit.events import Actor
 from domain.errors import Conflict, Invalid, NotFound
+from domain.identity.api_keys import ApiKey, NewApiKey
+from domain.identity.organisations import NewOrganisation, Organisation
 from domain.identity.permissions import DEFAULT_ORGANISATION, Permission, role_permissions
+from domain.identity.principals import NewPrincipal
+from domain.tenant import Tenant
 from storage.database import Reader, Transaction
 from storage.identity.bootstrap import ADMIN
-from storage.identity.commands import (
-    NewApiKey,
-    NewOrganisation,
-    NewPrincipal,
-    create_api_key,
-    create_organisation,
-    create_principal,
-    revoke_api_key,
-)
-from storage.identity.queries import (
-    ApiKey,
-    Organisation,
-    active_member,
-    every_organisation,
-    list_api_keys,
-    organisation_by_slug_or_id,
-    organisation_of_key,
-    principal_named,
-    usernames,
-)
+from storage.identity.commands.api_keys import create_api_key, revoke_api_key
+from storage.identity.commands.organisations import create_organisation
+from storage.identity.commands.principals import create_principal
+from storage.identity.queries.api_keys import list_api_keys, organisation_of_key
+from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
+from storage.identity.queries.principals import active_member, principal_named, usernames
 from storage.services import NotConfigured
 from storage.settings import Settings
-from storage.tenant import Tenant
 
 keys = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
 organisations = typer.Typer(help="Organisations: found, list.", no_args_is_help=True)

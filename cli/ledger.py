@@ -12,15 +12,15 @@ from cli.installation import located, opened, read_settings
 from cli.output import printable, progress, say
 from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Invalid, NotFound
+from domain.tenant import Tenant
 from storage.database import Database, Reader
 from storage.fairness import organisations_waiting
-from storage.identity.queries import every_organisation, organisation_by_slug_or_id
+from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
 from storage.ledger.inspection import Inspection, inspect
 from storage.ledger.published import read_published
 from storage.ledger.queries import ledger_size
 from storage.registry import RECORDS
 from storage.settings import Settings
-from storage.tenant import Tenant
 
 
 def verify(

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 from cli.embedded.binaries import locate
 from cli.installation import read_settings
 from domain.errors import Unavailable
+from storage.settings import environment
 
 _TAIL = 2000
 _LOOK = 0.2
@@ -54,7 +55,7 @@ def _running(
     words: list[str | Path] = [tool, "--no-owner", "--no-privileges", "--no-password", f"--dbname={address}", *options]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - our own argument list, no shell
-            words, env=os.environ | secret, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
+            words, env={**environment(), **secret}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
         )
         try:
             yield process

@@ -14,7 +14,7 @@ from cli.embedded.children import Child
 from cli.installation import ROOT, read_settings
 from domain.errors import Conflict, Invalid
 from storage.services import NotConfigured
-from storage.settings import Settings
+from storage.settings import Settings, environment
 
 _READY_PATIENCE = 60
 _PROBE_TIMEOUT = 2
@@ -36,10 +36,10 @@ def _become(module: Literal["api", "workers"]) -> NoReturn:
     if settings.database_url is None or settings.redis_url is None:
         raise NotConfigured("Set TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or run `trailgate up`.")
     os.chdir(ROOT)
-    os.execve(sys.executable, [sys.executable, "-m", module], environment(settings))  # noqa: S606 - no shell wanted
+    os.execve(sys.executable, [sys.executable, "-m", module], environment_of(settings))  # noqa: S606 - no shell wanted
 
 
-def environment(settings: Settings) -> dict[str, str]:
+def environment_of(settings: Settings) -> dict[str, str]:
     """Our environment with the settings a command line may have changed; paths are absolute, the folder is not ours."""
     values = {
         "TRAILGATE_DATABASE_URL": settings.database_url,
@@ -50,13 +50,13 @@ def environment(settings: Settings) -> dict[str, str]:
         "TRAILGATE_PORT": settings.port,
         "TRAILGATE_WORKER_METRICS_PORT": settings.worker_metrics_port,
     }
-    return {**os.environ, **{name: str(value) for name, value in values.items() if value is not None}}
+    return {**environment(), **{name: str(value) for name, value in values.items() if value is not None}}
 
 
 def worker_child(settings: Settings, logs: Path) -> Child:
     """A worker for a supervisor."""
     command = [sys.executable, "-m", "workers"]
-    return Child("worker", command, environment(settings), cwd=ROOT, log=logs / "worker.log")
+    return Child("worker", command, environment_of(settings), cwd=ROOT, log=logs / "worker.log")
 
 
 def api_child(settings: Settings, logs: Path) -> Child:
@@ -64,7 +64,7 @@ def api_child(settings: Settings, logs: Path) -> Child:
     return Child(
         "api",
         [sys.executable, "-m", "api"],
-        environment(settings),
+        environment_of(settings),
         cwd=ROOT,
         log=logs / "api.log",
         probe=partial(_says_ready, reachable_host(settings.host), settings.port),

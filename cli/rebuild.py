@@ -9,10 +9,11 @@ import typer
 
 from cli.installation import located, opened, read_settings
 from cli.output import progress, say
+from domain.identity.organisations import Organisation
 from storage.counters import fold
 from storage.database import Database
-from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_heads
-from storage.identity.queries import Organisation, every_organisation
+from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_latest_results
+from storage.identity.queries.organisations import every_organisation
 from storage.ledger.rebuild import rebuild_tiles
 from storage.rebuild import AUDIT_COUNT, Progress, Rebuild, rebuild_counters
 from storage.settings import Settings
@@ -21,7 +22,7 @@ from storage.settings import Settings
 class Derived(StrEnum):
     """What can be made anew."""
 
-    HEADS = "heads"
+    LATEST_RESULTS = "latest-results"
     COUNTERS = "counters"
     TILES = "tiles"
     EDGES = "edges"
@@ -29,7 +30,7 @@ class Derived(StrEnum):
 
 
 REBUILDS: dict[Derived, Rebuild] = {
-    Derived.HEADS: rebuild_heads,
+    Derived.LATEST_RESULTS: rebuild_latest_results,
     Derived.COUNTERS: partial(rebuild_counters, counts=(AUDIT_COUNT, *COUNTS)),
     Derived.TILES: rebuild_tiles,
     Derived.EDGES: rebuild_edges,
@@ -39,7 +40,9 @@ _FOLD_BATCH = 5000
 
 
 def rebuild(
-    derived: Annotated[Derived, typer.Argument(help="heads brings the trails' status along.", show_default=False)],
+    derived: Annotated[
+        Derived, typer.Argument(help="latest-results brings the trails' status along.", show_default=False)
+    ],
 ) -> None:
     """Make derived rows anew from the facts, and say how many were wrong."""
     with located(read_settings()) as settings:

@@ -1,10 +1,14 @@
-"""Exact totals without counting: deltas written with each fact, folded by a sweep (ARCHITECTURE.md 4.1)."""
+"""Exact totals without counting: deltas written with each fact, folded by a sweep."""
 
 from uuid import UUID
 
+from domain.tenant import Tenant
 from storage.database import Reader, Transaction
 from storage.rows import insert
-from storage.tenant import Tenant
+
+NO_PARENT = UUID(int=0)
+"""The parent of a counter over the whole organisation."""
+
 
 _TOTAL = """
 SELECT coalesce((SELECT n FROM counters WHERE org_id = $1 AND kind = $2 AND parent_id = $3), 0)
@@ -27,7 +31,7 @@ SELECT coalesce(sum(rows), 0) FROM sums
 """
 
 
-async def total(reader: Reader, tenant: Tenant, kind: str, parent_id: UUID) -> int:
+async def total(reader: Reader, tenant: Tenant, kind: str, parent_id: UUID = NO_PARENT) -> int:
     """How many there are, as of this statement."""
     return int(await reader.value(_TOTAL, tenant.org_id, kind, parent_id))
 

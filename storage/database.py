@@ -5,7 +5,7 @@ asyncpg runs every statement as text; SQLAlchemy describes the tables and drives
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -216,8 +216,3 @@ async def _prepare_connection(connection: asyncpg.Connection) -> None:
 
 async def _keep_as_is(_: asyncpg.Connection) -> None:
     """No reset: locks and settings of ours end with their transaction, so the round trip can be spared."""
-
-
-def columns_of(rows: Sequence[Sequence[Any]], width: int) -> list[list[Any]]:
-    """Rows turned into the columns that `unnest` takes; `width` keeps an empty batch well-formed."""
-    return [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(width)]

@@ -18,7 +18,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM inbox LIMIT {COUNT_LIMIT}) q) AS inbox
        (SELECT count(*) FROM (SELECT FROM deliveries WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead,
        (SELECT count(*) FROM (SELECT FROM unsealed LIMIT {COUNT_LIMIT}) q) AS unsealed,
        (SELECT event_id FROM unsealed ORDER BY event_id LIMIT 1) AS unsealed_oldest
-"""  # noqa: S608 - a number of our own
+"""
 
 _OUTBOX = f"""
 {WAITING}SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS waiting,
@@ -27,7 +27,7 @@ _OUTBOX = f"""
         WHERE d.failing_since IS NULL AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
        ) AS oldest,
        (SELECT count(*) FROM (SELECT FROM messages WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead
-"""  # noqa: S608 - SQL of our own
+"""
 """What waits for one that fails or rests says nothing about the relay."""
 
 _DESTINATIONS = f"""
@@ -42,7 +42,7 @@ FROM (
                   AND r.is_active AND r.archived_at IS NULL)
   LIMIT {COUNT_LIMIT}
 ) troubled
-"""  # noqa: S608 - a number of our own
+"""
 """Those that no active rule names trouble nobody."""
 
 

@@ -2,19 +2,26 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from domain.errors import Invalid
+from domain.errors import Invalid, NotFound
+from domain.tenant import Tenant
+from storage.counters import total
 from storage.database import Reader, Row
+from storage.rows import columns, from_row
 
 MAX_DEPTH = 10_000
 """How far page numbers reach, and where filtered totals stop counting."""
 
 T = TypeVar("T")
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+"""No conditions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +66,60 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Listing(Generic[T]):
-    """A list: its `SELECT … FROM …`, the columns it is ordered by, and what a row becomes.
+class Where:
+    """Conditions in SQL of our own, with the values for their places."""
 
-    Both columns come right behind the equalities in an index. All of it is SQL of our own.
+    conditions: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    def and_(self, condition: str, *values: Any) -> "Where":
+        """A further condition, in which `{}` stands for the place of each value."""
+        first = len(self.values) + 1
+        places = (f"${n}" for n in range(first, first + len(values)))
+        return replace(self, conditions=(*self.conditions, condition.format(*places)), values=(*self.values, *values))
+
+    def __str__(self) -> str:
+        return " AND ".join(self.conditions)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A kind of thing as it is read: one by its id, or a page of many in the order of (time, id).
+
+    `columns` and `source` are what stands behind SELECT and FROM, `make` what a row becomes, `alias` the name of its
+    table with a dot. `archivable`: only what is not archived is there. Filtered totals are counted from `counted`, or
+    from the source. All of it is SQL of our own; the time and the id come right behind the equalities in an index.
     """
 
-    select: str
-    time: str
-    id: str
+    noun: str
+    columns: str
+    source: str
     make: Callable[[Row], T]
+    alias: str = ""
+    time: str = "created_at"
+    archivable: bool = False
+    counted: str = ""
+
+    @classmethod
+    def plain(
+        cls, kind: type[T], table: str, noun: str, *, time: str = "created_at", archivable: bool = False
+    ) -> "Listing[T]":
+        """Rows of one table that become a dataclass, column by column."""
+        return cls(noun, columns(kind), table, from_row(kind), time=time, archivable=archivable)
+
+    @property
+    def select(self) -> str:
+        """The statement up to its WHERE."""
+        return f"SELECT {self.columns} FROM {self.source}"
+
+    def of(self, tenant: Tenant) -> Where:
+        """All that the tenant has."""
+        active = (f"{self.alias}archived_at IS NULL",) if self.archivable else ()
+        return Where((f"{self.alias}org_id = $1", *active), (tenant.org_id,))
+
+    def missing(self, one_id: UUID) -> NotFound:
+        """The error for one that is not there, or not any more."""
+        return NotFound(f"There is no {self.noun} {one_id}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,52 +138,67 @@ class Page(Generic[T]):
         return -(-self.total // self.window.size)
 
 
-async def fetch_page(
-    reader: Reader, listing: Listing[T], conditions: Sequence[str], args: Sequence[Any], window: Window
+async def get_one(reader: Reader, tenant: Tenant, listing: Listing[T], one_id: UUID) -> T:
+    """One by its id. Raises NotFound, also for another organisation's and for archived ones."""
+    where = listing.of(tenant).and_(f"{listing.alias}id = {{}}", one_id)
+    row = await reader.row(f"{listing.select} WHERE {where}", *where.values)
+    if row is None:
+        raise listing.missing(one_id)
+    return listing.make(row)
+
+
+async def list_page(
+    reader: Reader,
+    tenant: Tenant,
+    listing: Listing[T],
+    window: Window,
+    *,
+    within: Mapping[str, Any] = NOTHING,
+    filters: Mapping[str, Any] = NOTHING,
+    counter: tuple[str, UUID] | None = None,
 ) -> Page[T]:
-    """The rows of one window; the caller sets the total.
+    """The rows of one window with their total.
 
-    `conditions` are SQL of our own; every value stands in `args`, in the order of their `$n`.
+    `within` and `filters` are conditions with their values, `{"flow_id = {}": flow_id}`; a filter of None asks for
+    nothing. The total is exact where a counter, by kind and parent id, counts what is there without filters; else it
+    stops at MAX_DEPTH.
     """
-    where, values = list(conditions), list(args)
+    asked = {condition: value for condition, value in filters.items() if value is not None}
+    where = listing.of(tenant)
+    for condition, value in {**within, **asked}.items():
+        where = where.and_(condition, *([value] if "{}" in condition else []))
+    items, following = await fetch_page(reader, listing, where, window)
+    if counter and not asked:
+        return Page(items, await total(reader, tenant, *counter), window, following)
+    number, capped = await capped_count(reader, listing.counted or listing.source, where)
+    return Page(items, number, window, following, capped)
+
+
+async def fetch_page(
+    reader: Reader, listing: Listing[T], where: Where, window: Window
+) -> tuple[list[T], Cursor | None]:
+    """The rows of one window, and where the next one begins."""
     comparison, direction = ("<", "DESC") if window.descending else (">", "ASC")
+    time, row_id = listing.alias + listing.time, f"{listing.alias}id"
     if window.after:
-        values += [window.after.time, window.after.id]
-        where.append(f"({listing.time}, {listing.id}) {comparison} (${len(values) - 1}, ${len(values)})")
-    values += [window.size + 1, 0 if window.after else window.page * window.size]
+        where = where.and_(f"({time}, {row_id}) {comparison} ({{}}, {{}})", window.after.time, window.after.id)
+    limit = len(where.values) + 1
     rows = await reader.rows(
-        f"{listing.select} WHERE {' AND '.join(where)} ORDER BY {listing.time} {direction}, {listing.id} {direction} "
-        f"LIMIT ${len(values) - 1} OFFSET ${len(values)}",
-        *values,
+        f"{listing.select} WHERE {where} ORDER BY {time} {direction}, {row_id} {direction} "
+        f"LIMIT ${limit} OFFSET ${limit + 1}",
+        *where.values,
+        window.size + 1,
+        0 if window.after else window.page * window.size,
     )
-    more = rows[window.size :]
     shown = rows[: window.size]
-    following = _behind(shown[-1], listing) if more else None
-    return Page([listing.make(row) for row in shown], 0, window, following)
+    following = Cursor(shown[-1][listing.time], shown[-1]["id"]) if len(rows) > window.size else None
+    return [listing.make(row) for row in shown], following
 
 
-def with_total(page: Page[T], total: int, *, capped: bool = False) -> Page[T]:
-    """The page with its total."""
-    return replace(page, total=total, capped=capped)
-
-
-def _behind(row: Row, listing: Listing[Any]) -> Cursor:
-    return Cursor(row[listing.time.rpartition(".")[2]], row[listing.id.rpartition(".")[2]])
-
-
-def equalities(wanted: Mapping[str, Any]) -> tuple[list[str], list[Any]]:
-    """Conditions that these columns have these values, with the values as `$1` and on; None asks for nothing.
-
-    Columns are SQL of our own. Further conditions may follow behind.
-    """
-    given = {column: value for column, value in wanted.items() if value is not None}
-    return [f"{column} = ${n}" for n, column in enumerate(given, start=1)], list(given.values())
-
-
-async def capped_count(reader: Reader, table: str, conditions: Sequence[str], args: Sequence[Any]) -> tuple[int, bool]:
-    """How many rows pass the filters, counted up to MAX_DEPTH; the second part says whether there are more."""
+async def capped_count(reader: Reader, source: str, where: Where) -> tuple[int, bool]:
+    """How many rows of a source meet the conditions, counted up to MAX_DEPTH, and whether there are more."""
     counted = await reader.value(
-        f"SELECT count(*) FROM (SELECT 1 FROM {table} WHERE {' AND '.join(conditions)} LIMIT {MAX_DEPTH + 1}) AS found",  # noqa: S608
-        *args,
+        f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT {MAX_DEPTH + 1}) AS found",
+        *where.values,
     )
     return min(counted, MAX_DEPTH), counted > MAX_DEPTH

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from storage.audit.commands import NO_PARENT
+from domain.tenant import Tenant
+from storage.counters import NO_PARENT
 from storage.database import Database, Transaction
-from storage.tenant import Tenant
 
 LONG = 3600.0
 """Seconds that one statement of a rebuild may take."""
@@ -40,7 +40,7 @@ class Count:
         """Over the whole organisation. All three are names and SQL of our own."""
         return cls(
             kind,
-            f"SELECT '{NO_PARENT}'::uuid AS parent_id, count(*) AS n FROM {table} "  # noqa: S608
+            f"SELECT '{NO_PARENT}'::uuid AS parent_id, count(*) AS n FROM {table} "
             f"WHERE org_id = $1 AND {condition} HAVING count(*) > 0",
         )
 
@@ -49,7 +49,7 @@ class Count:
         """By a column that names the parent."""
         return cls(
             kind,
-            f"SELECT {parent} AS parent_id, count(*) AS n FROM {table} WHERE org_id = $1 GROUP BY {parent}",  # noqa: S608
+            f"SELECT {parent} AS parent_id, count(*) AS n FROM {table} WHERE org_id = $1 GROUP BY {parent}",
         )
 
 

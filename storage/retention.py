@@ -64,14 +64,14 @@ async def _drop(database: Database, kept: Kept, month: Partition) -> None:
 
 
 async def _is_needed(reader: Reader, kept: Kept, month: Partition) -> bool:
-    sql = f"SELECT EXISTS (SELECT FROM ({kept.needed}) n WHERE n.id >= $1 AND n.id < $2)"  # noqa: S608 - SQL of our own
+    sql = f"SELECT EXISTS (SELECT FROM ({kept.needed}) n WHERE n.id >= $1 AND n.id < $2)"
     return bool(await reader.value(sql, month.low, month.high))
 
 
 async def _delete_rest(database: Database, kept: Kept, before: datetime) -> int:
     async with database.transaction() as tx:
         return await tx.execute(
-            f"DELETE FROM {kept.table}_rest WHERE id = ANY(ARRAY("  # noqa: S608 - SQL of our own
+            f"DELETE FROM {kept.table}_rest WHERE id = ANY(ARRAY("
             f"SELECT r.id FROM {kept.table}_rest r WHERE r.id < $1 "
             f"AND NOT EXISTS (SELECT FROM ({kept.needed}) n WHERE n.id = r.id) "
             "ORDER BY r.id LIMIT $2 FOR UPDATE SKIP LOCKED))",

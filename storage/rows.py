@@ -1,12 +1,44 @@
-"""Single-row writes, for definitions and the like; facts in number go through `unnest`."""
+"""Rows and the frozen dataclasses they become, column by column: never by position."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields
+from operator import itemgetter
+from typing import Any, TypeVar
 
-from storage.database import Transaction
+from storage.database import Row, Transaction
+
+T = TypeVar("T")
+
+
+def columns(cls: type[Any], *, prefix: str = "", but: Collection[str] = ()) -> str:
+    """The fields of a dataclass as the columns of a SELECT, but for some; `prefix` is the table's alias and a dot."""
+    return ", ".join(prefix + field.name for field in fields(cls) if field.name not in but)
+
+
+def from_row(cls: type[T], **converters: Callable[[Any], Any]) -> Callable[[Row], T]:
+    """What makes a dataclass of a row that has a column for each of its fields; further columns are passed over.
+
+    A field with a converter is what that makes of the column: `from_row(Key, algorithm=KeyAlgorithm)`.
+    """
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # every caller hands over a dataclass
+    if unknown := converters.keys() - set(names):
+        raise TypeError(f"{cls.__name__} has no field {min(unknown)}")
+    values = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
+    places = [(names.index(name), convert) for name, convert in converters.items()]
+
+    def make(row: Row) -> T:
+        given = list(values(row))
+        for place, convert in places:
+            given[place] = convert(given[place])
+        return cls(*given)
+
+    return make
 
 
 async def insert(tx: Transaction, table: str, row: Mapping[str, Any]) -> None:
-    """Insert one row. Table and column names are our own, never input."""
+    """Insert one row, for definitions and the like; facts in number go through `batches`.
+
+    Table and column names are our own, never input.
+    """
     places = ", ".join(f"${n}" for n in range(1, len(row) + 1))
-    await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())  # noqa: S608
+    await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())

@@ -4,6 +4,7 @@
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -153,3 +154,11 @@ class Settings(BaseSettings):
     def address(self) -> str:
         """The base URL that answers and messages name."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def environment() -> Mapping[str, str]:
+    """The environment of this process, for what is no setting of ours, such as the variables of a CI run.
+
+    Nobody else reads it.
+    """
+    return os.environ

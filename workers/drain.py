@@ -17,6 +17,7 @@ from domain.facts.attestations import NewAttestation, Origin, ResultStatus, clam
 from domain.facts.commits import is_abbreviated
 from domain.facts.trails import UNKNOWN, NewTrail
 from domain.retries import DRAIN, ErrorClass, next_delay
+from domain.tenant import Tenant
 from integrations import SENDERS
 from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
 from storage.database import TRANSIENT, Transaction
@@ -32,7 +33,6 @@ from storage.facts.queries.webhook_configs import ConfigTarget, targets
 from storage.inbox.commands import Claimed, Done, LostLease, claim, finish, give_back, retry_later
 from storage.inbox.queries import StoredDelivery, load
 from storage.services import Services
-from storage.tenant import Tenant
 from workers import metrics
 
 log = structlog.get_logger()

@@ -20,6 +20,7 @@ import structlog
 from domain.notifications.deliveries import OPEN_AFTER, News
 from domain.notifications.triggers import Severity
 from domain.retries import ErrorClass
+from domain.tenant import Tenant
 from storage.database import TRANSIENT, Reader
 from storage.group_commit import GroupCommit, Limits
 from storage.notifications.announcements import announce
@@ -30,7 +31,6 @@ from storage.outbox.settlement import Change, settle
 from storage.schedule.wakeups import Job
 from storage.secrets.envelope import Undecipherable
 from storage.services import Services
-from storage.tenant import Tenant
 from workers.metrics import RELAY_RETRIES, RELAYED
 from workers.notifications.channels import Notifier, Told
 from workers.notifications.templates import Templates

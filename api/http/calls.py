@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -17,8 +18,9 @@ from api.http.reading import clean_text
 from domain.audit.events import Actor
 from domain.errors import Unauthenticated
 from domain.identity.permissions import Permission, Principal
+from domain.tenant import Tenant
+from storage.database import Reader, Transaction
 from storage.services import Services
-from storage.tenant import Tenant
 
 MEBIBYTE = 1 << 20
 REGION_HEADER = "X-Factstore-Region"
@@ -63,6 +65,14 @@ class Call:
         named = clean_text(REGION_HEADER, self.request.headers.get(REGION_HEADER, ""))
         region = named.strip()[:MAX_REGION_LENGTH] or self.services.settings.region
         return Actor(self.caller.id, self.caller.credential_id, self.request_id, region)
+
+    def read(self) -> AbstractAsyncContextManager[Reader]:
+        """A connection that reads."""
+        return self.services.database.read()
+
+    def transaction(self, *, dry_run: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """All or nothing; a dry run does everything and keeps nothing."""
+        return self.services.database.transaction(dry_run=dry_run)
 
 
 Denied = Callable[[Call, Permission], Awaitable[None]]

@@ -1,14 +1,17 @@
-"""Dry runs on the wire (facts.md 2.4)."""
+"""What a change answers: its outcome with the version as ETag, or, of a dry run, a preview of it."""
 
-from typing import Annotated, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
-from api.http.calls import Header, Preview
+from pydantic import BaseModel
+
+from api.http.calls import Header, Preview, Reply
+from api.http.versions import etag
 from api.http.wire import WireModel
 
-T = TypeVar("T")
+T = TypeVar("T", bound=BaseModel)
 
 DryRun = Annotated[bool, Header("X-Dry-Run", aliases=("X-Factstore-Dry-Run",), query="dryRun")]
-"""The switch: the seed's header, the original's, or the query parameter."""
+"""The switch: our header, OpenFactstore's, or the query parameter."""
 
 
 class _Rehearsed(WireModel):
@@ -34,16 +37,51 @@ class WouldDelete(_Rehearsed, Generic[T]):
     would_delete: T
 
 
-def created(body: T, *, dry_run: bool) -> T | Preview[WouldCreate[T]]:
-    """The route's own answer, or its dry-run twin."""
-    return Preview(WouldCreate[type(body)](would_create=body)) if dry_run else body  # type: ignore[operator, misc]
+if TYPE_CHECKING:
+    Created = Reply[T] | Preview[WouldCreate[T]]
+    Updated = Reply[T] | Preview[WouldUpdate[T]]
+    Deleted = Preview[WouldDelete[T]] | None
+else:  # a generic model of pydantic hides its type variable, so that typing cannot put a model in its place
+
+    class Created:
+        """What a creation answers: `Created[FlowOut]`."""
+
+        def __class_getitem__(cls, model: type[BaseModel]) -> Any:
+            return Reply[model] | Preview[WouldCreate[model]]
+
+    class Updated:
+        """What a change answers."""
+
+        def __class_getitem__(cls, model: type[BaseModel]) -> Any:
+            return Reply[model] | Preview[WouldUpdate[model]]
+
+    class Deleted:
+        """What a deletion answers."""
+
+        def __class_getitem__(cls, model: type[BaseModel]) -> Any:
+            return Preview[WouldDelete[model]] | None
 
 
-def updated(body: T, *, dry_run: bool) -> T | Preview[WouldUpdate[T]]:
-    """The route's own answer, or its dry-run twin."""
-    return Preview(WouldUpdate[type(body)](would_update=body)) if dry_run else body  # type: ignore[operator, misc]
+def created(body: T, *, dry_run: bool) -> Created[T]:
+    """What was made, or would be."""
+    return Preview(_model(WouldCreate, body)(would_create=body)) if dry_run else versioned(body)
 
 
-def deleted(body: T, *, dry_run: bool) -> Preview[WouldDelete[T]] | None:
-    """204 without a body, or what would have been deleted."""
-    return Preview(WouldDelete[type(body)](would_delete=body)) if dry_run else None  # type: ignore[operator, misc]
+def updated(body: T, *, dry_run: bool) -> Updated[T]:
+    """What it is after the change, or would be."""
+    return Preview(_model(WouldUpdate, body)(would_update=body)) if dry_run else versioned(body)
+
+
+def deleted(body: T, *, dry_run: bool) -> Deleted[T]:
+    """204 without a body, or what would be deleted."""
+    return Preview(_model(WouldDelete, body)(would_delete=body)) if dry_run else None
+
+
+def _model(preview: Any, body: BaseModel) -> Any:
+    return preview[type(body)]
+
+
+def versioned(body: T) -> Reply[T]:
+    """What it is, with its version as ETag where it has one."""
+    version = getattr(body, "version", None)
+    return Reply(body, headers={} if version is None else etag(version))

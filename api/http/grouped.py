@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeVar
 from aiohttp import web
 
 from api.http.calls import SERVICES, Call
+from domain.tenant import Tenant
 from storage.database import JoinedDatabase, Transaction
 from storage.group_commit import GroupCommit, Limits, Write
 from storage.services import Services
-from storage.tenant import Tenant
 
 LIMITS = Limits(items=512, weight=64 * 2**20, batch=64, writers=2)
 

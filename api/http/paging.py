@@ -1,12 +1,13 @@
-"""Pages on the wire: parameters in, page objects, `X-Total-Count` and `Link` out (facts.md 2.5)."""
+"""Pages on the wire: parameters in, page objects, `X-Total-Count` and `Link` out."""
 
-from collections.abc import Callable
-from typing import Annotated, Generic, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 from aiohttp import web
 from pydantic import Field
 
+from api.http.calls import Call, Reply
 from api.http.wire import WireIn, WireModel
 from storage.paging import Cursor, Page, Window
 
@@ -15,7 +16,7 @@ MAX_SIZE = 500
 
 
 T = TypeVar("T")
-Row = TypeVar("Row")
+Out = TypeVar("Out", bound=WireModel)
 
 
 class PageQuery(WireIn):
@@ -31,6 +32,10 @@ class PageQuery(WireIn):
         """The part of the list that is asked for. Raises Invalid for a cursor that is not ours."""
         after = Cursor.parse(self.after) if self.after else None
         return Window(self.size, self.page, after, descending)
+
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the list is narrowed to: the keyword arguments of its query."""
+        return {}
 
 
 class ListQuery(PageQuery):
@@ -49,18 +54,24 @@ class PageOut(WireModel, Generic[T]):
     total_pages: int
 
 
-def page_out(page: Page[Row], make: Callable[[Row], T]) -> PageOut[T]:
-    """A page of rows as the page object."""
-    return PageOut(
-        items=[make(row) for row in page.items],
+def list_reply(call: Call, page: Page[Any], answer: type[Out]) -> Reply[list[Out]]:
+    """A page of records as an array, with its headers."""
+    return Reply([answer.of(record, call) for record in page.items], headers=list_headers(call.request, page))
+
+
+def page_reply(call: Call, page: Page[Any], answer: type[Out]) -> Reply[PageOut[Out]]:
+    """A page of records as the page object, with its headers."""
+    body = PageOut[answer](  # type: ignore[valid-type]  # a model known when the program starts
+        items=[answer.of(record, call) for record in page.items],
         page=page.window.page,
         size=page.window.size,
         total_items=page.total,
         total_pages=page.pages,
     )
+    return Reply(body, headers=list_headers(call.request, page))
 
 
-def list_headers(request: web.Request, page: Page[Row]) -> dict[str, str]:
+def list_headers(request: web.Request, page: Page[Any]) -> dict[str, str]:
     """`X-Total-Count`, and a `Link` to the next page where there is one (RFC 8288)."""
     headers = {"X-Total-Count": f"{page.total}+" if page.capped else str(page.total)}
     if page.next:

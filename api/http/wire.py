@@ -1,10 +1,10 @@
-"""Models as the plain-JSON surfaces spell them: camelCase, UTC instants, forgiving inputs (facts.md 2.1)."""
+"""Models as the plain-JSON surfaces spell them: camelCase, UTC instants, forgiving inputs."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import (
     AfterValidator,
@@ -13,11 +13,14 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Field,
     PlainSerializer,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
+
+from api.http.calls import Call
 
 
 def format_instant(moment: datetime) -> str:
@@ -50,7 +53,23 @@ Instant = Annotated[
 class WireModel(BaseModel):
     """An answer: camelCase names, nulls present. A plain `datetime` field is refused: `Instant` has the one format."""
 
-    model_config = ConfigDict(alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, from_attributes=True
+    )
+
+    @classmethod
+    def of(cls, record: Any, _call: Call) -> Self:
+        """The answer about a record, field by field; a field of another name says so in its `validation_alias`.
+
+        A model that shows what no field of the record is overrides this, and calls `filled`.
+        """
+        return cls.model_validate(record)
+
+    @classmethod
+    def filled(cls, record: Any, **further: Any) -> Self:
+        """The same, where `further` fields are given."""
+        given = {name: getattr(record, source) for name, source in _sources(cls) if name not in further}
+        return cls.model_validate({**given, **further}, by_alias=False, by_name=True)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -58,6 +77,19 @@ class WireModel(BaseModel):
         for name, field in cls.model_fields.items():
             if not field.metadata and datetime in _arguments(field.annotation, into_annotated=False):
                 raise TypeError(f"{cls.__name__}.{name}: use api.http.wire.Instant instead of datetime")
+
+
+def shows(attribute: str) -> Any:
+    """Tell that a field shows an attribute of another name: `image_tag` the record's `tag`."""
+    return Field(validation_alias=attribute)
+
+
+@cache
+def _sources(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
+    """For each field the attribute of a record that it shows."""
+    aliases = {name: field.validation_alias for name, field in model.model_fields.items()}
+    own = {name for name, field in model.model_fields.items() if field.alias == field.validation_alias}
+    return tuple((name, name if name in own else str(alias)) for name, alias in aliases.items())
 
 
 class WireIn(WireModel):

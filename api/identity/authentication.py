@@ -9,9 +9,9 @@ from api.http.reading import clean_text
 from api.identity.credentials import CREDENTIALS
 from api.identity.key_uses import KEY_USES
 from domain.errors import NotFound, Unauthenticated
+from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
-from storage.identity.commands import key_hash
-from storage.identity.queries import organisation_by_slug_or_id
+from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.services import Services
 
 ORGANISATION_HEADER = "X-Trailgate-Organisation"

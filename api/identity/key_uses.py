@@ -11,7 +11,7 @@ from aiohttp import web
 
 from api.http.calls import SERVICES
 from storage.database import Database
-from storage.identity.commands import note_key_uses
+from storage.identity.commands.api_keys import note_key_uses
 
 log = structlog.get_logger()
 

@@ -49,12 +49,12 @@ class HealthOut(WireModel):
 
 
 async def live(_call: Call) -> HealthOut:
-    """Tell whether the process runs."""
+    """Check that the process runs."""
     return HealthOut(status="UP", components={}, timestamp=datetime.now(UTC))
 
 
 async def ready(call: Call) -> HealthOut | Reply[HealthOut]:
-    """Tell whether requests can be served: the database answers and the process is not stopping."""
+    """Check that requests can be served: the database answers and the process is not stopping."""
     components = {"database": await _database(call), "redis": await _redis(call)}
     serving = components["database"] == "UP" and not call.request.app[STOPPING].begun
     body = HealthOut(status="UP" if serving else "DOWN", components=components, timestamp=datetime.now(UTC))
@@ -62,19 +62,19 @@ async def ready(call: Call) -> HealthOut | Reply[HealthOut]:
 
 
 async def kosli_ready(call: Call) -> HealthOut | Reply[HealthOut]:
-    """Tell whether requests can be served, at Kosli's path."""
+    """Check that requests can be served, at Kosli's path."""
     return await ready(call)
 
 
 async def actuator_health(call: Call) -> HealthOut | Reply[HealthOut]:
-    """Tell whether requests can be served, at Spring's path."""
+    """Check that requests can be served, at Spring's path."""
     return await ready(call)
 
 
 async def prometheus(call: Call) -> web.Response:
-    """Read the metrics in Prometheus' text format.
+    """Get the metrics in Prometheus text format.
 
-    Queue depths and lags are read from Postgres at this moment; without it, they are NaN or missing.
+    Queue depths and lags are read from Postgres with each request; without Postgres they are NaN or missing.
     """
     try:
         metrics.show(await _condition(call))
@@ -88,7 +88,7 @@ async def prometheus(call: Call) -> web.Response:
 
 async def _condition(call: Call) -> metrics.Condition:
     now = call.services.clock.now()
-    async with asyncio.timeout(PATIENCE), call.services.database.read() as reader:
+    async with asyncio.timeout(PATIENCE), call.read() as reader:
         return metrics.Condition(
             await read_gauges(reader, now), await sweep_lags(reader, now), await months_ahead(reader)
         )
@@ -96,7 +96,7 @@ async def _condition(call: Call) -> metrics.Condition:
 
 async def _database(call: Call) -> str:
     try:
-        async with call.services.database.read() as reader:
+        async with call.read() as reader:
             await reader.value("SELECT 1")
     except ABSENT as error:
         log.warning("health.database_down", error=type(error).__name__)

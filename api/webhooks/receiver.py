@@ -30,17 +30,18 @@ REFUSED = "This delivery does not prove itself."
 
 
 async def receive_webhook(call: Call, source: str, raw: bytes) -> AcceptedOut:
-    """Take a delivery of a sender configured in the organisation `default`.
+    """Receive a webhook for the organisation `default`.
 
-    The signature chooses the config. Answered with 202 once the delivery is committed; a copy gets the same receipt.
+    The signature selects the webhook config. The answer 202 means that the delivery is committed; a repeated delivery
+    gets the same receipt.
     """
     return await _receive(call, source, None, raw)
 
 
 async def receive_config_webhook(call: Call, source: str, config_id: str, raw: bytes) -> AcceptedOut:
-    """Take a delivery for one webhook config.
+    """Receive a webhook for one webhook config.
 
-    Answered with 202 once the delivery is committed; a copy gets the same receipt.
+    The answer 202 means that the delivery is committed; a repeated delivery gets the same receipt.
     """
     return await _receive(call, source, _uuid_or_refuse(config_id), raw)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.audit.events import Actor
@@ -27,8 +27,13 @@ class ProvenanceStatus(StrEnum):
     PROVENANCE_VERIFIED = "PROVENANCE_VERIFIED"
 
 
-ReportKey = tuple[UUID, str, str, str | None]
-"""What makes two reports the same one: trail, digest, name and tag."""
+class ReportKey(NamedTuple):
+    """What makes two reports the same one."""
+
+    trail_id: UUID
+    digest: str
+    name: str
+    tag: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class NewArtifact:
     @property
     def key(self) -> ReportKey:
         """A second report of the same key is the first one again."""
-        return self.trail_id, self.digest, self.name, self.tag
+        return ReportKey(self.trail_id, self.digest, self.name, self.tag)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.facts.attestations import ResultStatus
-from domain.facts.evaluation import Asked, Candidate, Finding, Head, State, about, artifact_findings, labels
+from domain.facts.evaluation import Asked, Candidate, Finding, LatestResult, State, about, artifact_findings, labels
 
 
 class Outcome(StrEnum):
@@ -19,7 +19,7 @@ class Outcome(StrEnum):
 class Considered:
     """An attestation that was looked at, and whether it was asked for."""
 
-    head: Head
+    newest: LatestResult
     required: bool
 
 
@@ -36,24 +36,24 @@ class Assessment:
     details: str
 
 
-def assess(asked: Asked, heads: Sequence[Head], candidate: Candidate) -> Assessment:
+def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -> Assessment:
     """Judge an artifact by the requirements of its flow.
 
     What nobody asked for counts only where nothing at all is asked for: then a newest FAILED blocks.
     """
-    findings = artifact_findings(asked, heads, candidate)
+    findings = artifact_findings(asked, latest, candidate)
     unmet = any(one.state is not State.SATISFIED for one in findings)
-    relevant = about(candidate, heads)
-    unasked = [head for head in relevant if head.status == ResultStatus.FAILED] if not findings else []
+    relevant = about(candidate, latest)
+    unasked = [newest for newest in relevant if newest.status == ResultStatus.FAILED] if not findings else []
     blocked = bool(unmet or unasked or asked.approval or asked.requirements.problem)
-    asked_for = {head.attestation_id for one in findings for head in one.heads}
+    asked_for = {newest.attestation_id for one in findings for newest in one.latest}
     return Assessment(
         Outcome.NON_COMPLIANT if blocked else Outcome.COMPLIANT,
         missing_types=labels(findings, State.MISSING, State.FAILED, named=False),
         failed_types=(*labels(findings, State.FAILED, named=False), *_types(unasked)),
         missing_names=labels(findings, State.MISSING, State.FAILED, named=True),
         failed_names=labels(findings, State.FAILED, named=True),
-        considered=tuple(Considered(head, head.attestation_id in asked_for) for head in relevant),
+        considered=tuple(Considered(newest, newest.attestation_id in asked_for) for newest in relevant),
         details=_details(asked, findings, unasked),
     )
 
@@ -72,16 +72,16 @@ def unknown_artifact(asked: Asked) -> Assessment:
     )
 
 
-def _types(heads: Sequence[Head]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(head.type for head in heads))
+def _types(latest: Sequence[LatestResult]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(newest.type for newest in latest))
 
 
-def _details(asked: Asked, findings: Sequence[Finding], unasked: Sequence[Head]) -> str:
+def _details(asked: Asked, findings: Sequence[Finding], unasked: Sequence[LatestResult]) -> str:
     failed, missing = labels(findings, State.FAILED), labels(findings, State.MISSING)
     parts = [
         f"failed: {', '.join(failed)}" if failed else "",
         f"missing: {', '.join(missing)}" if missing else "",
-        f"failed although not required: {', '.join(head.label for head in unasked)}" if unasked else "",
+        f"failed although not required: {', '.join(newest.label for newest in unasked)}" if unasked else "",
         "an approval is required and none was granted" if asked.approval else "",
         asked.requirements.problem,
         *(one.problem for one in findings if one.problem),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from domain.facts.evaluation import Asked, Candidate, Head, State, labels, trail_findings
+from domain.facts.evaluation import Asked, Candidate, LatestResult, State, labels, trail_findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Completeness:
 _COMPLETE = Completeness()
 
 
-def completeness(asked: Asked, heads: Sequence[Head], artifacts: Sequence[Candidate]) -> Completeness:
+def completeness(asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]) -> Completeness:
     """The newest results held against the requirements; what is asked of an absent artifact is told by its absence."""
     reported = {artifact.name for artifact in artifacts}
     slots = asked.requirements.artifacts
     present = replace(asked.requirements, artifacts=tuple(slot for slot in slots if slot.name in reported))
-    findings = trail_findings(replace(asked, requirements=present), heads, artifacts) or []
+    findings = trail_findings(replace(asked, requirements=present), latest, artifacts) or []
     return Completeness(
         missing_types=labels(findings, State.MISSING, named=False),
         failed_types=labels(findings, State.FAILED, named=False),

@@ -16,7 +16,7 @@ from domain.facts.trails import TrailStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class LatestResult:
     """The newest attestation of one key of a trail, with its newest result.
 
     `slot` names the artifact it is meant for and `digest` the very one; both are empty where it speaks of the trail.
@@ -64,7 +64,7 @@ class Finding:
 
     requirement: Requirement
     state: State
-    heads: tuple[Head, ...] = ()
+    latest: tuple[LatestResult, ...] = ()
     problem: str | None = None
 
 
@@ -83,45 +83,47 @@ class Asked:
         return Context(self.flow_name, dict(self.flow_tags), name, digest)
 
 
-def trail_status(asked: Asked, heads: Sequence[Head], artifacts: Sequence[Candidate]) -> TrailStatus:
+def trail_status(asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]) -> TrailStatus:
     """The verdict on a trail.
 
     Any newest FAILED makes it NON_COMPLIANT. It is COMPLIANT when all that applies is satisfied, every artifact of the
     template was reported, something passed and no approval is outstanding; approvals do not exist yet, so a flow that
     asks for one stays PENDING.
     """
-    if any(head.status == ResultStatus.FAILED for head in heads):
+    if any(newest.status == ResultStatus.FAILED for newest in latest):
         return TrailStatus.NON_COMPLIANT
-    findings = trail_findings(asked, heads, artifacts)
+    findings = trail_findings(asked, latest, artifacts)
     complete = findings is not None and all(one.state is State.SATISFIED for one in findings)
-    passed = any(head.status == ResultStatus.PASSED for head in heads)
+    passed = any(newest.status == ResultStatus.PASSED for newest in latest)
     settled = passed or bool(asked.requirements.artifacts)  # an empty trail of a flow that asks for nothing is PENDING
     return TrailStatus.COMPLIANT if complete and settled and not asked.approval else TrailStatus.PENDING
 
 
-def trail_findings(asked: Asked, heads: Sequence[Head], artifacts: Sequence[Candidate]) -> list[Finding] | None:
+def trail_findings(
+    asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]
+) -> list[Finding] | None:
     """Every requirement that applies to the trail and its artifacts.
 
     None when that cannot be told: an artifact was never reported, or the requirements cannot be read.
     """
     if asked.requirements.problem:
         return None
-    findings = [*_findings(asked, asked.requirements.trail, heads, None)]
+    findings = [*_findings(asked, asked.requirements.trail, latest, None)]
     for slot in asked.requirements.artifacts:
         reported = [artifact for artifact in artifacts if artifact.name == slot.name]
         if not reported:
             return None
         for artifact in reported:
-            findings += _findings(asked, slot.requirements, about(artifact, heads), artifact)
+            findings += _findings(asked, slot.requirements, about(artifact, latest), artifact)
     return findings
 
 
-def artifact_findings(asked: Asked, heads: Sequence[Head], candidate: Candidate) -> list[Finding]:
+def artifact_findings(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -> list[Finding]:
     """Every requirement that applies to one artifact of a trail: the trail's own, and those under the artifact's name.
 
     Evidence that bears another digest, or is meant for another artifact, does not count.
     """
-    relevant = about(candidate, heads)
+    relevant = about(candidate, latest)
     findings = [*_findings(asked, asked.requirements.trail, relevant, candidate)]
     for slot in asked.requirements.artifacts:
         if slot.name == candidate.name:
@@ -129,13 +131,15 @@ def artifact_findings(asked: Asked, heads: Sequence[Head], candidate: Candidate)
     return findings
 
 
-def about(candidate: Candidate, heads: Iterable[Head]) -> list[Head]:
-    """The heads that speak of this artifact, or of its trail as a whole."""
-    return [head for head in heads if head.digest in ("", candidate.digest) and head.slot in ("", candidate.name)]
+def about(candidate: Candidate, latest: Iterable[LatestResult]) -> list[LatestResult]:
+    """The latest results that speak of this artifact, or of its trail as a whole."""
+    return [
+        newest for newest in latest if newest.digest in ("", candidate.digest) and newest.slot in ("", candidate.name)
+    ]
 
 
 def _findings(
-    asked: Asked, requirements: Iterable[Requirement], heads: Sequence[Head], candidate: Candidate | None
+    asked: Asked, requirements: Iterable[Requirement], latest: Sequence[LatestResult], candidate: Candidate | None
 ) -> Iterable[Finding]:
     for requirement in requirements:
         problem: str | None = None
@@ -145,7 +149,7 @@ def _findings(
                     continue
             except InvalidCondition as error:
                 problem = f"if of '{requirement.label}': {error}"  # it applies: a rule that cannot be read never waives
-        found = _matching(requirement, heads, candidate)
+        found = _matching(requirement, latest, candidate)
         yield Finding(requirement, _state(found), tuple(found), problem)
 
 
@@ -159,21 +163,23 @@ def labels(findings: Iterable[Finding], *states: State, named: bool | None = Non
     return tuple(dict.fromkeys(chosen))
 
 
-def _matching(requirement: Requirement, heads: Sequence[Head], candidate: Candidate | None) -> list[Head]:
+def _matching(
+    requirement: Requirement, latest: Sequence[LatestResult], candidate: Candidate | None
+) -> list[LatestResult]:
     """By name the newest one, if it is of the right type; by type the newest of every key.
 
     What was reported for one artifact is no answer to a name that is asked of the trail as a whole.
     """
     if requirement.name is None:
-        return [head for head in heads if head.type == requirement.type]
-    named = [head for head in heads if head.name == requirement.name and (candidate or not head.slot)]
-    newest = max(named, key=lambda head: (head.observed_at, head.attestation_id), default=None)
+        return [newest for newest in latest if newest.type == requirement.type]
+    named = [newest for newest in latest if newest.name == requirement.name and (candidate or not newest.slot)]
+    newest = max(named, key=lambda newest: (newest.observed_at, newest.attestation_id), default=None)
     fits = newest is not None and requirement.type in (ANY_TYPE, newest.type)
     return [newest] if newest is not None and fits else []
 
 
-def _state(found: Sequence[Head]) -> State:
-    statuses = {head.status for head in found}
+def _state(found: Sequence[LatestResult]) -> State:
+    statuses = {newest.status for newest in found}
     if ResultStatus.FAILED in statuses:
         return State.FAILED
     return State.SATISFIED if statuses == {ResultStatus.PASSED} else State.MISSING

@@ -148,6 +148,16 @@ class KeyAlgorithm(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NewProvenanceKey:
+    """A key to be registered. `key_id` is what signatures call it, `public_key` its SPKI PEM."""
+
+    name: str
+    key_id: str
+    algorithm: KeyAlgorithm
+    public_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class ProvenanceKey:
     """A public key whose signatures count. `key_id` is what signatures call it, `public_key` its SPKI PEM."""
 

@@ -1,7 +1,7 @@
-"""A verdict as it is kept: the answer, what it was found from, and enough to find it again (ARCHITECTURE.md 2, rule 7).
+"""A verdict as it is kept: the answer, what it was found from, and enough to find it again.
 
-Inputs name what was looked at: the flow version, the trail, the artifact report, and every head by attestation and
-result number. All of that is immutable, so the same evaluator must come to the same answer years later.
+Inputs name what was looked at: the flow version, the trail, the artifact report, and every latest result by attestation
+and number. All of that is immutable, so the same evaluator must come to the same answer years later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from uuid import UUID
 
 from domain.canonical import normalise
 from domain.facts.assertions import Assessment
-from domain.facts.evaluation import Candidate, Head
+from domain.facts.evaluation import Candidate, LatestResult
 
 
 class VerdictKind(StrEnum):
@@ -58,7 +58,7 @@ class AssertionInputs:
     trail_id: UUID | None = None
     report_id: UUID | None = None
     candidate: Candidate | None = None
-    heads: Sequence[Head] = ()
+    latest: Sequence[LatestResult] = ()
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored and sealed."""
@@ -70,12 +70,12 @@ class AssertionInputs:
             "trailId": str(self.trail_id) if self.trail_id else None,
             "artifactId": str(self.report_id) if self.report_id else None,
             "artifactName": self.candidate.name if self.candidate else None,
-            "heads": [head_to_json(head) for head in in_order(self.heads)],
+            "results": [latest_result_to_json(newest) for newest in in_order(self.latest)],
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], heads: Sequence[Head]) -> Self:
-        """What `to_json` wrote, with the heads as they are read anew."""
+    def from_json(cls, stored: Mapping[str, Any], latest: Sequence[LatestResult]) -> Self:
+        """What `to_json` wrote, with the latest results as they are read anew."""
         name, trail, report = stored["artifactName"], stored["trailId"], stored["artifactId"]
         return cls(
             flow_id=UUID(stored["flowId"]),
@@ -85,26 +85,32 @@ class AssertionInputs:
             trail_id=UUID(trail) if trail else None,
             report_id=UUID(report) if report else None,
             candidate=Candidate(name, stored["digest"]) if name is not None else None,
-            heads=heads,
+            latest=latest,
         )
 
 
-def in_order(heads: Iterable[Head]) -> list[Head]:
+def in_order(latest: Iterable[LatestResult]) -> list[LatestResult]:
     """Always the same order, whatever the database gave."""
-    return sorted(heads, key=lambda head: (head.slot, head.digest, head.key))
+    return sorted(latest, key=lambda newest: (newest.slot, newest.digest, newest.key))
 
 
-def head_to_json(head: Head) -> dict[str, Any]:
-    """One head among the inputs of a verdict."""
+def results_among(inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The latest results among stored inputs; verdicts of Trailgate 0.1 call them heads."""
+    results: list[dict[str, Any]] = inputs["results"] if "results" in inputs else inputs["heads"]
+    return results
+
+
+def latest_result_to_json(newest: LatestResult) -> dict[str, Any]:
+    """One latest result among the inputs of a verdict."""
     return {
-        "attestationId": str(head.attestation_id),
-        "result": head.result_n,
-        "key": head.key,
-        "type": head.type,
-        "slot": head.slot,
-        "digest": head.digest,
-        "status": head.status.value,
-        "observedAt": normalise(head.observed_at),
+        "attestationId": str(newest.attestation_id),
+        "result": newest.result_n,
+        "key": newest.key,
+        "type": newest.type,
+        "slot": newest.slot,
+        "digest": newest.digest,
+        "status": newest.status.value,
+        "observedAt": normalise(newest.observed_at),
     }
 
 
@@ -115,6 +121,6 @@ def result_to_json(assessment: Assessment) -> dict[str, Any]:
         "failedTypes": list(assessment.failed_types),
         "missingNames": list(assessment.missing_names),
         "failedNames": list(assessment.failed_names),
-        "required": sorted(str(one.head.attestation_id) for one in assessment.considered if one.required),
+        "required": sorted(str(one.newest.attestation_id) for one in assessment.considered if one.required),
         "details": assessment.details,
     }

@@ -10,6 +10,15 @@ MAX_DEFAULT_CONFIGS = 16
 
 
 @dataclass(frozen=True, slots=True)
+class NewWebhookConfig:
+    """A sender to be let in."""
+
+    source: str
+    flow_id: UUID
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookConfig:
     """A sender's configuration, without its secret."""
 

@@ -1,6 +1,6 @@
-"""The evidence files that are read for a verdict, by the type of their attestation (facts.md 7.4).
+"""The evidence files that are read for a verdict, by the type of their attestation.
 
-Every reader is listed here, by hand: nothing registers itself.
+Every parser is listed here, by hand: nothing registers itself.
 """
 
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from types import MappingProxyType
 
 import structlog
 
-from integrations.formats.jira.parse import read as read_jira
-from integrations.formats.junit.parse import read as read_junit
-from integrations.formats.parsed import Deadline, Processor, Reading, Unreadable
-from integrations.formats.sarif.parse import read as read_sarif
-from integrations.formats.snyk.parse import read as read_snyk
-from integrations.formats.sonar.parse import read as read_sonar
+from integrations.formats.jira.parse import parse as parse_jira
+from integrations.formats.junit.parse import parse as parse_junit
+from integrations.formats.parsed import Deadline, ParsedEvidence, Parser, Unreadable
+from integrations.formats.sarif.parse import parse as parse_sarif
+from integrations.formats.snyk.parse import parse as parse_snyk
+from integrations.formats.sonar.parse import parse as parse_sonar
 
-__all__ = ["PROCESSORS", "UNREADABLE", "Deadline", "Processor", "Reading", "failed", "read_evidence"]
+__all__ = ["FORMATS", "UNREADABLE", "Deadline", "ParsedEvidence", "Parser", "failed", "parse_evidence"]
 
 SECONDS = 30
 """For one file."""
@@ -24,15 +24,15 @@ SECONDS = 30
 UNREADABLE = "The file could not be read"
 """For a fault of ours, whose words are nobody's business."""
 
-PROCESSORS: Mapping[str, Processor] = MappingProxyType(
+FORMATS: Mapping[str, Parser] = MappingProxyType(
     {
-        "jira": read_jira,
-        "junit": read_junit,
-        "sarif": read_sarif,
-        "snyk": read_snyk,
-        "sonar": read_sonar,
-        "sonarcloud": read_sonar,
-        "sonarqube": read_sonar,
+        "jira": parse_jira,
+        "junit": parse_junit,
+        "sarif": parse_sarif,
+        "snyk": parse_snyk,
+        "sonar": parse_sonar,
+        "sonarcloud": parse_sonar,
+        "sonarqube": parse_sonar,
     }
 )
 """By type in lower case. `unit-tests`, `trivy` and the like are not among them: their evidence may be anything."""
@@ -40,29 +40,29 @@ PROCESSORS: Mapping[str, Processor] = MappingProxyType(
 log = structlog.get_logger()
 
 
-def read_evidence(kind: str, path: Path) -> Reading | None:
-    """What the file says of an attestation of the type `kind`, in any case; None when such evidence is not read.
+def parse_evidence(kind: str, path: Path) -> ParsedEvidence | None:
+    """What the file says of an attestation of the type `kind`, in any case; None when such evidence is not parsed.
 
-    Blocks for at most 30 seconds or so: call it in a thread. No content raises: what cannot be read has failed, and
+    Blocks for at most 30 seconds or so: call it in a thread. No content raises: what cannot be parsed has failed, and
     says `error` in its details. Raises OSError when the disk fails, which says nothing of the file.
     """
-    processor = PROCESSORS.get(kind.lower())
-    return judged(processor, path) if processor else None
+    parser = FORMATS.get(kind.lower())
+    return parsed_by(parser, path) if parser else None
 
 
-def judged(processor: Processor, path: Path) -> Reading:
-    """The reading of one processor, where a file that it cannot read has failed. Raises OSError."""
+def parsed_by(parser: Parser, path: Path) -> ParsedEvidence:
+    """What one parser says; a file that it cannot parse has failed. Raises OSError."""
     try:
-        return processor(path, Deadline.after(SECONDS))
+        return parser(path, Deadline.after(SECONDS))
     except Unreadable as unreadable:
         return failed(unreadable.message)
     except OSError:
         raise
     except Exception:  # fails closed: a fault of ours must neither pass the file nor refuse the upload
-        log.exception("evidence_reader_failed", processor=processor.__module__)
+        log.exception("evidence_parser_failed", parser=parser.__module__)
         return failed(UNREADABLE)
 
 
-def failed(message: str) -> Reading:
-    """The reading of a file that could not be read."""
-    return Reading(passed=False, details={"error": message}, reason=message)
+def failed(message: str) -> ParsedEvidence:
+    """What is said of a file that could not be parsed."""
+    return ParsedEvidence(passed=False, details={"error": message}, reason=message)

@@ -4,12 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from integrations.formats.parsed import Reading
+from integrations.formats.parsed import ParsedEvidence
 
 SCALE = ("critical", "high", "medium", "low")
 
 
-def findings_reading(found: Counter[str], doubts: Sequence[str], **further: Any) -> Reading:
+def parsed_findings(found: Counter[str], doubts: Sequence[str], **further: Any) -> ParsedEvidence:
     """The reading of findings counted by severity; `doubts` are sentences that forbid a pass even without any.
 
     The four severities of the scale are always among the details, others such as `unknown` where there are some.
@@ -17,7 +17,7 @@ def findings_reading(found: Counter[str], doubts: Sequence[str], **further: Any)
     total = found.total()
     severities = dict.fromkeys(SCALE, 0) | dict(found)
     reasons = [f"Findings: {_listed(severities)}"] if total else []
-    return Reading(
+    return ParsedEvidence(
         passed=not total and not doubts,
         details={"vulnerabilities": total, "severities": severities, **further},
         reason="; ".join([*reasons, *doubts]) or None,

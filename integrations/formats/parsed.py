@@ -1,6 +1,6 @@
-"""What a reader of evidence files offers: a path in, a verdict with its numbers out (facts.md 7.4).
+"""What a parser of evidence files offers: a path in, a verdict with its numbers out.
 
-A reader is synchronous and bounded in bytes, memory and time; its caller runs it off the event loop.
+A parser is synchronous and bounded in bytes, memory and time; its caller runs it off the event loop.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ LONGEST_TEXT = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParsedEvidence:
     """What a file says of the attestation it is evidence for.
 
     `passed` None = nothing can be said yet (PENDING). `details` is plain JSON without NUL or lone surrogates, at most
@@ -36,7 +36,7 @@ class Unreadable(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a reader has to give up: seconds on the monotonic clock."""
+    """When a parser has to give up: seconds on the monotonic clock."""
 
     at: float
 
@@ -51,7 +51,7 @@ class Deadline:
             raise Unreadable("Reading the file took too long")
 
 
-Processor = Callable[[Path, Deadline], Reading]
+Parser = Callable[[Path, Deadline], ParsedEvidence]
 """Reads one file. Raises Unreadable for content, OSError only for the disk."""
 
 

@@ -1,6 +1,5 @@
 """Writing audit events: with the change they tell of, in its transaction, ready to be sealed."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -9,34 +8,30 @@ from uuid import UUID
 from domain.audit.events import Event
 from domain.audit.records import EVENT_COLUMNS, leaf
 from domain.canonical import normalise
-from storage.database import Transaction, columns_of
+from domain.tenant import Tenant
+from storage.audit.tables import audit_events, counter_deltas, unsealed
+from storage.batches import Batch, BatchInsert
+from storage.counters import NO_PARENT
+from storage.database import Transaction
+from storage.ids import randomness
 from storage.schedule.wakeups import Job
-from storage.tenant import Tenant
 
-NONCE_BYTES = 16
-NO_PARENT = UUID(int=0)
-"""The parent of a counter over the whole organisation."""
+_nonces = randomness(16)
 
-_APPEND = """
-WITH events AS (
-  INSERT INTO audit_events (id, org_id, name, actor_id, credential_id, record_kind, record_id, record_version,
-                            trail_id, environment_id, digest, payload, occurred_at, region, request_id,
-                            format, nonce, leaf)
-  SELECT e.id, $1, e.name, e.actor_id, e.credential_id, e.record_kind, e.record_id, e.record_version,
-         e.trail_id, e.environment_id, e.digest, e.payload, $2, e.region, e.request_id, e.format, e.nonce, e.leaf
-  FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::uuid[], $9::int[], $10::uuid[],
-              $11::uuid[], $12::text[], $13::jsonb[], $14::text[], $15::text[], $16::smallint[], $17::bytea[],
-              $18::bytea[])
-    AS e(id, name, actor_id, credential_id, record_kind, record_id, record_version, trail_id, environment_id, digest,
-         payload, region, request_id, format, nonce, leaf)
-), counted AS (
-  INSERT INTO counter_deltas (id, org_id, kind, parent_id, d)
-  SELECT c.id, $1, c.kind, c.parent_id, c.d
-  FROM unnest($19::uuid[], $20::text[], $21::uuid[], $22::int[]) AS c(id, kind, parent_id, d)
+_APPEND = Batch(
+    BatchInsert(
+        audit_events,
+        (
+            *(name for name in EVENT_COLUMNS if name not in {"org_id", "occurred_at"}),
+            "format",
+            "nonce",
+            "leaf",
+        ),
+        shared=("org_id", "occurred_at"),
+    ),
+    BatchInsert(counter_deltas, ("id", "kind", "parent_id", "d"), shared=("org_id",)),
+    BatchInsert(unsealed, ("event_id", "leaf"), shared=("org_id",)),
 )
-INSERT INTO unsealed (org_id, event_id, leaf)
-SELECT $1, u.id, u.leaf FROM unnest($3::uuid[], $18::bytea[]) AS u(id, leaf)
-"""
 
 
 async def append(
@@ -48,16 +43,19 @@ async def append(
     """
     rows = [_row(tx, tenant, event) for event in events]
     totals = Counter([("audit", NO_PARENT)] * len(rows) + list(counts))
-    deltas = [(tx.new_id(), kind, parent, number) for (kind, parent), number in totals.items()]
+    deltas = [
+        {"id": tx.new_id(), "kind": kind, "parent_id": parent, "d": number} for (kind, parent), number in totals.items()
+    ]
     tx.ring(Job.SEAL)
-    await tx.execute(_APPEND, tenant.org_id, tx.now, *columns_of(rows, 16), *columns_of(deltas, 4))
-    return [row[0] for row in rows]
+    await _APPEND.write(tx, {"org_id": tenant.org_id, "occurred_at": tx.now}, rows, deltas, rows)
+    return [row["id"] for row in rows]
 
 
-def _row(tx: Transaction, tenant: Tenant, event: Event) -> tuple[Any, ...]:
-    form, record, nonce = event.form, event.record, os.urandom(NONCE_BYTES)
+def _row(tx: Transaction, tenant: Tenant, event: Event) -> dict[str, Any]:
+    form, record, nonce = event.form, event.record, next(_nonces)
+    event_id = tx.new_id()
     declared = {
-        "id": tx.new_id(),
+        "id": event_id,
         "org_id": tenant.org_id,
         "name": event.name.value,
         "actor_id": event.actor.principal_id,
@@ -73,5 +71,5 @@ def _row(tx: Transaction, tenant: Tenant, event: Event) -> tuple[Any, ...]:
         "region": event.actor.region,
         "request_id": event.actor.request_id,
     }
-    written = [declared[name] for name in EVENT_COLUMNS if name not in {"org_id", "occurred_at"}]
-    return (*written, form.format, nonce, leaf(form, nonce, declared, record))
+    sealed = leaf(form, nonce, declared, record)
+    return {**declared, "event_id": event_id, "format": form.format, "nonce": nonce, "leaf": sealed}

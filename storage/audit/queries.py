@@ -7,12 +7,11 @@ from typing import Any
 from uuid import UUID
 
 from domain.audit.events import AuditName
-from domain.errors import NotFound
-from storage.audit.commands import NO_PARENT
-from storage.counters import total
+from domain.tenant import Tenant
+from storage.counters import NO_PARENT
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.tenant import Tenant
+from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.rows import from_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +36,17 @@ class AuditEvent:
     request_id: str | None
 
 
-_EVENTS = """
-SELECT e.id, e.name, e.actor_id, coalesce(p.username, e.actor_id::text) AS actor, e.credential_id, e.record_kind,
-       e.record_id, e.record_version, e.trail_id, e.environment_id, e.digest, e.payload, e.leaf, e.occurred_at,
-       e.region, e.request_id
-FROM audit_events e LEFT JOIN principals p ON p.id = e.actor_id AND p.erased_at IS NULL
-"""
-_LISTING = Listing(_EVENTS, "e.occurred_at", "e.id", lambda row: AuditEvent(**row))
+_EVENTS = Listing(
+    "audit event",
+    "e.id, e.name, e.actor_id, coalesce(p.username, e.actor_id::text) AS actor, e.credential_id, e.record_kind, "
+    "e.record_id, e.record_version, e.trail_id, e.environment_id, e.digest, e.payload, e.leaf, e.occurred_at, "
+    "e.region, e.request_id",
+    "audit_events e LEFT JOIN principals p ON p.id = e.actor_id AND p.erased_at IS NULL",
+    from_row(AuditEvent),
+    alias="e.",
+    time="occurred_at",
+    counted="audit_events e",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,44 +62,31 @@ class AuditFilters:
     since: datetime | None = None
     until: datetime | None = None
 
-    def conditions(self, tenant: Tenant) -> tuple[list[str], list[Any]]:
-        """As SQL over `audit_events e`."""
-        parts = (
-            ("e.trail_id = ${}", self.trail_id),
-            ("e.environment_id = ${}", self.environment_id),
-            ("e.digest = ${}", self.digest),
-            ("e.actor_id = (SELECT id FROM principals WHERE username = ${})", self.actor),
-            ("e.region = ${}", self.region),
-            ("e.occurred_at >= ${}", self.since),
-            ("e.occurred_at <= ${}", self.until),
-        )
-        conditions: list[str] = ["e.org_id = $1", *self._named()]
-        args: list[Any] = [tenant.org_id]
-        for condition, value in parts:
-            if value is not None:
-                args.append(value)
-                conditions.append(condition.format(len(args)))
-        return conditions, args
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """As SQL over `audit_events e`, with the values; None asks for nothing."""
+        return {
+            "e.trail_id = {}": self.trail_id,
+            "e.environment_id = {}": self.environment_id,
+            "e.digest = {}": self.digest,
+            "e.actor_id = (SELECT id FROM principals WHERE username = {})": self.actor,
+            "e.region = {}": self.region,
+            "e.occurred_at >= {}": self.since,
+            "e.occurred_at <= {}": self.until,
+            **self._named(),
+        }
 
-    def _named(self) -> list[str]:
+    def _named(self) -> dict[str, Any]:
         """As literals, which are words of our own: the planner must see whether they are rare."""
         words = ", ".join(f"'{name.value}'" for name in self.names or ())
-        return [f"e.name IN ({words})"] if words else []
+        return {f"e.name IN ({words})": True} if words else {}
 
 
 async def list_events(reader: Reader, tenant: Tenant, filters: AuditFilters, window: Window) -> Page[AuditEvent]:
     """Audit events by time. A total over filters stops counting at paging.MAX_DEPTH."""
-    conditions, args = filters.conditions(tenant)
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    if filters == AuditFilters():
-        return with_total(page, await total(reader, tenant, "audit", NO_PARENT))
-    count, capped = await capped_count(reader, "audit_events e", conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(reader, tenant, _EVENTS, window, filters=filters.conditions, counter=("audit", NO_PARENT))
 
 
 async def get_event(reader: Reader, tenant: Tenant, event_id: UUID) -> AuditEvent:
     """One event. Raises NotFound."""
-    row = await reader.row(f"{_EVENTS} WHERE e.org_id = $1 AND e.id = $2", tenant.org_id, event_id)
-    if row is None:
-        raise NotFound(f"There is no audit event {event_id}.")
-    return AuditEvent(**row)
+    return await get_one(reader, tenant, _EVENTS, event_id)

@@ -1,14 +1,14 @@
-"""Making anew what is derived from trails and attestations: heads with the trails' status, edges, totals."""
+"""Making anew what is derived from trails and attestations: latest results with the trails' status, edges, totals."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
+from domain.tenant import Tenant
 from storage.database import Database, Transaction
 from storage.facts.commands.status import judge_trails, lock_trails
 from storage.facts.queries.latest_results import KEY_OF
 from storage.rebuild import LONG, Count, Progress
-from storage.tenant import Tenant
 
 CHUNK = 500
 """Trails judged, and locked, in one transaction."""
@@ -26,7 +26,7 @@ _NEXT_TRAILS = """
 SELECT id, created_at FROM trails WHERE org_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4
 """
 
-_HEADS = f"""
+_LATEST = f"""
 WITH fresh AS MATERIALIZED (
   SELECT DISTINCT ON (a.trail_id, k.slot, k.digest, k.key)
          a.org_id, a.trail_id, k.slot, k.digest, k.key, a.type, a.id AS attestation_id, r.n AS result_n, r.status,
@@ -42,13 +42,13 @@ WITH fresh AS MATERIALIZED (
   WHERE a.org_id = $1 AND a.trail_id = ANY($2::uuid[])
   ORDER BY a.trail_id, k.slot, k.digest, k.key, a.observed_at DESC, a.id DESC
 ), dropped AS (
-  DELETE FROM slot_heads h
+  DELETE FROM latest_results h
   WHERE h.trail_id = ANY($2) AND NOT EXISTS (
     SELECT FROM fresh f
     WHERE f.trail_id = h.trail_id AND f.slot = h.slot AND f.digest = h.digest AND f.key = h.key)
   RETURNING true
 ), written AS (
-  INSERT INTO slot_heads AS h (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status,
+  INSERT INTO latest_results AS h (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status,
                                observed_at)
   SELECT org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at FROM fresh
   ON CONFLICT (trail_id, slot, digest, key) DO UPDATE
@@ -60,15 +60,15 @@ WITH fresh AS MATERIALIZED (
   RETURNING true
 )
 SELECT (SELECT count(*) FROM dropped) + (SELECT count(*) FROM written)
-"""  # noqa: S608 - SQL of our own
+"""
 
-_STRAY_HEADS = """
-DELETE FROM slot_heads h
+_STRAY_RESULTS = """
+DELETE FROM latest_results h
 WHERE h.org_id = $1 AND NOT EXISTS (SELECT FROM trails t WHERE t.id = h.trail_id AND t.org_id = h.org_id)
 """
 
 
-async def rebuild_heads(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
+async def rebuild_latest_results(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
     """The newest attestation of each key of every trail, and each trail's status by them; `seen` counts trails.
 
     A trail that is being judged is locked, as whoever reports on it locks it: reports wait for one chunk at most.
@@ -79,7 +79,7 @@ async def rebuild_heads(database: Database, tenant: Tenant) -> AsyncIterator[Pro
         async with database.transaction() as tx:
             rows = await tx.rows(_NEXT_TRAILS, tenant.org_id, *after, CHUNK)
             if not rows:
-                mended += await tx.execute(_STRAY_HEADS, tenant.org_id)
+                mended += await tx.execute(_STRAY_RESULTS, tenant.org_id)
                 break
             mended += await _rebuild_chunk(tx, tenant, [row["id"] for row in rows])
         seen, after = seen + len(rows), (rows[-1]["created_at"], rows[-1]["id"])
@@ -89,8 +89,8 @@ async def rebuild_heads(database: Database, tenant: Tenant) -> AsyncIterator[Pro
 
 async def _rebuild_chunk(tx: Transaction, tenant: Tenant, trail_ids: list[UUID]) -> int:
     trails = await lock_trails(tx, tenant, trail_ids)
-    heads: int = await tx.value(_HEADS, tenant.org_id, trail_ids)
-    return heads + len(await judge_trails(tx, tenant, trails))
+    latest: int = await tx.value(_LATEST, tenant.org_id, trail_ids)
+    return latest + len(await judge_trails(tx, tenant, trails))
 
 
 _BUILT = """

@@ -143,8 +143,8 @@ attestation_results = Table(
 )
 """The first result (n = 1) has the attestation's own id, later ones an id of their own: they are sealed by it."""
 
-slot_heads = Table(
-    "slot_heads",
+latest_results = Table(
+    "latest_results",
     metadata,
     required("trail_id", Uuid, primary_key=True),
     required("slot", Identifier, primary_key=True),

@@ -4,20 +4,18 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.audit.events import Actor
+from domain.identity.api_keys import NewApiKey, key_hash
+from domain.identity.organisations import NewOrganisation
 from domain.identity.permissions import DEFAULT_ORGANISATION, Principal, role_permissions
+from domain.identity.principals import NewPrincipal
+from domain.tenant import Tenant
 from storage.database import Database, Transaction
-from storage.identity.commands import (
-    NewApiKey,
-    NewOrganisation,
-    NewPrincipal,
-    create_api_key,
-    create_organisation,
-    create_principal,
-    key_hash,
-)
-from storage.identity.queries import organisation_by_slug_or_id, principal_named
+from storage.identity.commands.api_keys import create_api_key
+from storage.identity.commands.organisations import create_organisation
+from storage.identity.commands.principals import create_principal
+from storage.identity.queries.organisations import organisation_by_slug_or_id
+from storage.identity.queries.principals import principal_named
 from storage.keys import Signer
-from storage.tenant import Tenant
 
 ADMIN = "admin"
 _LOCK = 7_241_002

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from storage.database import Transaction, columns_of
+from domain.tenant import Tenant
+from storage.batches import Rows
+from storage.database import Transaction
 from storage.fairness import organisations_waiting
+from storage.inbox.tables import deliveries, inbox_bodies
+from storage.rows import from_row
 from storage.schedule.wakeups import Job
-from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +45,17 @@ class Receipt:
     fresh: bool
 
 
-_ACCEPT = """
+_ARRIVALS = Rows(
+    {
+        **Rows.of(deliveries, "id", "org_id", "config_id", "source", "delivery_id", "event", "body_sha256").types,
+        **Rows.of(inbox_bodies, "headers", "body").types,
+        "signed": "bool",
+        "copies": "int",
+    }
+)
+_ACCEPT = f"""
 WITH arrived AS (
-  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::bytea[],
-                       $10::bytea[], $11::bool[], $12::int[])
-    AS a(id, org_id, config_id, source, delivery_id, event, headers, body, body_sha256, signed, copies)
+  SELECT * FROM {_ARRIVALS.source("a", 2)}
   WHERE EXISTS (
     SELECT FROM webhook_configs c WHERE c.id = a.config_id AND c.is_active AND c.archived_at IS NULL
       AND (a.signed IS NOT FALSE OR c.signed_at IS NULL)
@@ -68,17 +77,20 @@ WITH arrived AS (
       status_message = CASE WHEN d.status = 'FAILED' THEN NULL ELSE d.status_message END,
       error = CASE WHEN d.status = 'FAILED' THEN NULL ELSE d.error END,
       status = CASE WHEN d.status = 'FAILED' THEN 'PENDING' ELSE d.status END
-  RETURNING d.id, d.body_id, d.config_id, d.delivery_id
-), armed AS (
-  SELECT kept.id, arrived.id AS body_id, arrived.org_id, arrived.headers, arrived.body
-  FROM kept JOIN arrived ON arrived.id = kept.body_id
+  RETURNING d.id, d.org_id, d.body_id, d.config_id, d.delivery_id
 ), bodies AS (
-  INSERT INTO inbox_bodies (id, headers, body) SELECT body_id, headers, body FROM armed
+  INSERT INTO inbox_bodies (id, headers, body)
+  SELECT id, headers, body FROM arrived WHERE (id IN (SELECT body_id FROM kept)) IS TRUE
 ), queued AS (
-  INSERT INTO inbox (delivery_id, org_id, due_at, attempts) SELECT id, org_id, $1, 0 FROM armed
+  INSERT INTO inbox (delivery_id, org_id, due_at, attempts)
+  SELECT id, org_id, $1, 0 FROM kept WHERE (body_id IN (SELECT id FROM arrived)) IS TRUE
   ON CONFLICT (delivery_id) DO NOTHING
 )
-SELECT config_id, delivery_id, id, body_id FROM kept
+SELECT config_id, delivery_id, id FROM kept
+"""
+"""Queued is what has the body that came now: what is new, and dead letters that were sent again.
+
+`(… IN …) IS TRUE` is hashed; as a join, whose sizes the planner cannot know, it would compare each with each.
 """
 
 
@@ -97,24 +109,24 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
         first.setdefault(arrival.key, arrival)
         copies[arrival.key] = copies.get(arrival.key, -1) + 1
     rows = [
-        (
-            tx.new_id(),
-            arrival.org_id,
-            arrival.config_id,
-            arrival.source,
-            arrival.delivery_id,
-            arrival.event,
-            dict(arrival.headers),
-            arrival.body,
-            arrival.body_sha256,
-            arrival.signed,
-            copies[key],
-        )
+        {
+            "id": tx.new_id(),
+            "org_id": arrival.org_id,
+            "config_id": arrival.config_id,
+            "source": arrival.source,
+            "delivery_id": arrival.delivery_id,
+            "event": arrival.event,
+            "body_sha256": arrival.body_sha256,
+            "headers": dict(arrival.headers),
+            "body": arrival.body,
+            "signed": arrival.signed,
+            "copies": copies[key],
+        }
         for key, arrival in sorted(first.items())
     ]
     tx.ring(Job.DRAIN)
-    kept = await tx.rows(_ACCEPT, tx.now, *columns_of(rows, 11))
-    ours = {row[0] for row in rows}
+    kept = await tx.rows(_ACCEPT, tx.now, *_ARRIVALS.arrays(rows))
+    ours = {row["id"] for row in rows}
     receipts = {(row["config_id"], row["delivery_id"]): Receipt(row["id"], row["id"] in ours) for row in kept}
     answers: list[Receipt | None] = []
     for arrival in arrivals:
@@ -135,18 +147,19 @@ class Claimed:
 
 
 _CLAIM = """
-WITH free AS (
+UPDATE inbox SET claim_id = $4, due_at = $5, attempts = attempts + 1
+WHERE delivery_id = ANY(ARRAY(
   SELECT i.delivery_id
   FROM unnest($1::uuid[]) AS o(org_id)
   CROSS JOIN LATERAL (
     SELECT delivery_id FROM inbox WHERE org_id = o.org_id AND due_at <= $2
     ORDER BY due_at, delivery_id LIMIT $3 FOR UPDATE SKIP LOCKED
   ) i
-)
-UPDATE inbox SET claim_id = $4, due_at = $5, attempts = inbox.attempts + 1
-FROM free WHERE inbox.delivery_id = free.delivery_id
-RETURNING inbox.delivery_id AS id, inbox.org_id, inbox.attempts
+))
+RETURNING delivery_id AS id, org_id, attempts
 """
+
+_claimed = from_row(Claimed)
 
 
 async def claim(tx: Transaction, claim_id: UUID, limit: int, lease: timedelta) -> list[Claimed]:
@@ -159,7 +172,7 @@ async def claim(tx: Transaction, claim_id: UUID, limit: int, lease: timedelta) -
         return []
     share = -(-limit // len(organisations))
     rows = await tx.rows(_CLAIM, organisations, tx.now, share, claim_id, tx.now + lease)
-    return [Claimed(**row) for row in rows]
+    return [_claimed(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +192,12 @@ class LostLease(Exception):  # noqa: N818
 
 
 _RELEASE = "DELETE FROM inbox WHERE claim_id = $1 AND delivery_id = ANY($2::uuid[])"
-_FINISH = """
+_OUTCOMES = Rows.of(deliveries, "id", "status", "event_type", "status_message", "error", "trail_id")
+_FINISH = f"""
 UPDATE deliveries d
-SET status = f.status, event_type = coalesce(f.event_type, d.event_type), status_message = f.message,
+SET status = f.status, event_type = coalesce(f.event_type, d.event_type), status_message = f.status_message,
     error = f.error, trail_id = f.trail_id, processed_at = $1
-FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[])
-  AS f(id, status, event_type, message, error, trail_id)
+FROM {_OUTCOMES.source("f", 2)}
 WHERE d.id = f.id
 """
 
@@ -198,10 +211,17 @@ async def finish(tx: Transaction, claim_id: UUID, done: Sequence[Done]) -> None:
     if released != len(done):
         raise LostLease
     rows = [
-        (d.id, "FAILED" if d.failed else "SUCCESS", d.event_type, d.message, d.error, d.trail_id)
-        for d in sorted(done, key=lambda d: d.id)
+        {
+            "id": outcome.id,
+            "status": "FAILED" if outcome.failed else "SUCCESS",
+            "event_type": outcome.event_type,
+            "status_message": outcome.message,
+            "error": outcome.error,
+            "trail_id": outcome.trail_id,
+        }
+        for outcome in sorted(done, key=lambda outcome: outcome.id)
     ]
-    await tx.execute(_FINISH, tx.now, *columns_of(rows, 6))
+    await tx.execute(_FINISH, tx.now, *_OUTCOMES.arrays(rows))
 
 
 _RETRY = """

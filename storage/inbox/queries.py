@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from domain.errors import NotFound
+from domain.tenant import Tenant
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.tenant import Tenant
+from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.rows import from_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,12 @@ ORDER BY d.received_at, d.id
 """
 
 
+_stored = from_row(StoredDelivery)
+
+
 async def load(reader: Reader, delivery_ids: Sequence[UUID]) -> list[StoredDelivery]:
     """Deliveries in the order they came."""
-    return [StoredDelivery(**row) for row in await reader.rows(_LOAD, delivery_ids)]
+    return [_stored(row) for row in await reader.rows(_LOAD, delivery_ids)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,30 +62,23 @@ class DeliveryRow:
     processed_at: datetime | None
 
 
-_DELIVERIES = f"SELECT {', '.join(DeliveryRow.__dataclass_fields__)} FROM deliveries"  # noqa: S608 - names of our own
-_LISTING = Listing(_DELIVERIES, "received_at", "id", lambda row: DeliveryRow(**row))
+_DELIVERIES = Listing.plain(DeliveryRow, "deliveries", "receipt", time="received_at")
 
 
 async def get_delivery(reader: Reader, tenant: Tenant, receipt_id: UUID) -> DeliveryRow:
     """One delivery by its receipt. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_DELIVERIES} WHERE org_id = $1 AND id = $2", tenant.org_id, receipt_id)
-    if row is None:
-        raise NotFound(f"There is no receipt {receipt_id}.")
-    return DeliveryRow(**row)
+    return await get_one(reader, tenant, _DELIVERIES, receipt_id)
 
 
 async def list_deliveries(reader: Reader, tenant: Tenant, config_id: UUID, window: Window) -> Page[DeliveryRow]:
     """The deliveries of a webhook config, in the window's direction by arrival."""
-    conditions, args = ["org_id = $1", "config_id = $2"], [tenant.org_id, config_id]
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    count, capped = await capped_count(reader, "deliveries", conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(reader, tenant, _DELIVERIES, window, within={"config_id = {}": config_id})
 
 
 async def dead_letters(reader: Reader, limit: int) -> list[DeliveryRow]:
     """Deliveries of all organisations that failed for good, oldest first."""
-    rows = await reader.rows(f"{_DELIVERIES} WHERE status = 'FAILED' ORDER BY org_id, id LIMIT $1", limit)
-    return [DeliveryRow(**row) for row in rows]
+    rows = await reader.rows(f"{_DELIVERIES.select} WHERE status = 'FAILED' ORDER BY org_id, id LIMIT $1", limit)
+    return [_DELIVERIES.make(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +98,8 @@ async def backlog(reader: Reader) -> Backlog:
 async def queued(reader: Reader, limit: int) -> list[DeliveryRow]:
     """Deliveries of all organisations that wait or are being worked on, soonest first."""
     rows = await reader.rows(
-        f"{_DELIVERIES} WHERE id IN (SELECT delivery_id FROM inbox ORDER BY due_at LIMIT $1) ORDER BY received_at, id",  # noqa: S608
+        f"{_DELIVERIES.select} WHERE id IN (SELECT delivery_id FROM inbox ORDER BY due_at LIMIT $1) "
+        "ORDER BY received_at, id",
         limit,
     )
-    return [DeliveryRow(**row) for row in rows]
+    return [_DELIVERIES.make(row) for row in rows]

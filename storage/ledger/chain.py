@@ -5,9 +5,9 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.audit.ledger import GENESIS
+from domain.tenant import Tenant
 from storage.database import Reader
 from storage.ledger.verification import judge_entry
-from storage.tenant import Tenant
 
 CHUNK = 5000
 TAIL = 100

@@ -1,32 +1,39 @@
 """Sealing: audit events move from `unsealed` into the chain and the tree, and checkpoints are signed over both."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from domain.audit import merkle
-from domain.audit.ledger import GENESIS, Checkpoint, Entry, SignedCheckpoint, extend
-from storage.database import Transaction, columns_of
+from domain.audit.ledger import GENESIS, Checkpoint, SignedCheckpoint, extend
+from storage.batches import Batch, BatchInsert
+from storage.database import Transaction
 from storage.ledger.queries import read_tiles
+from storage.ledger.tables import ledger_entries, ledger_tiles
 
 ORG_LOCK = "SELECT pg_advisory_xact_lock(7241003, hashtext($1::uuid::text))"
 _HEAD = "SELECT seq, entry_hash, sealed_at FROM ledger_entries WHERE org_id = $1 ORDER BY seq DESC LIMIT 1"
 _TAKE = """
 DELETE FROM unsealed
-WHERE org_id = $1 AND event_id IN (SELECT event_id FROM unsealed WHERE org_id = $1 ORDER BY event_id LIMIT $2)
+WHERE org_id = $1
+  AND event_id = ANY(ARRAY(SELECT event_id FROM unsealed WHERE org_id = $1 ORDER BY event_id LIMIT $2))
 RETURNING event_id, leaf
 """
-_APPEND = """
-WITH entries AS (
-  INSERT INTO ledger_entries (org_id, seq, event_id, leaf, previous_hash, entry_hash, sealed_at)
-  SELECT $1, e.seq, e.event_id, e.leaf, e.previous_hash, e.entry_hash, $2
-  FROM unnest($3::bigint[], $4::uuid[], $5::bytea[], $6::bytea[], $7::bytea[])
-    AS e(seq, event_id, leaf, previous_hash, entry_hash)
+_APPEND = Batch(
+    BatchInsert(
+        ledger_entries,
+        ("seq", "event_id", "leaf", "previous_hash", "entry_hash"),
+        shared=("org_id", "sealed_at"),
+    ),
+    BatchInsert(
+        ledger_tiles,
+        ("level", "n", "hashes"),
+        shared=("org_id",),
+        conflict="(org_id, level, n) DO UPDATE SET hashes = excluded.hashes",
+    ),
 )
-INSERT INTO ledger_tiles (org_id, level, n, hashes)
-SELECT $1, t.level, t.n, t.hashes FROM unnest($8::smallint[], $9::int[], $10::bytea[]) AS t(level, n, hashes)
-ON CONFLICT (org_id, level, n) DO UPDATE SET hashes = excluded.hashes
-"""
 
 
 class CheckpointSigner(Protocol):
@@ -55,18 +62,14 @@ async def seal(tx: Transaction, org_id: UUID, limit: int) -> int:
     entries = extend(size, last_hash, taken, sealed_at)
     tiles = await read_tiles(tx, org_id, merkle.rightmost_tiles(size))
     changed, _ = merkle.append(tiles, size, [leaf for _, leaf in taken])
-    await tx.execute(
-        _APPEND,
-        org_id,
-        sealed_at,
-        *columns_of([_columns(entry) for entry in entries], 5),
-        *columns_of([(level, n, hashes) for (level, n), hashes in sorted(changed.items())], 3),
-    )
+    shared = {"org_id": org_id, "sealed_at": sealed_at}
+    await _APPEND.write(tx, shared, [asdict(entry) for entry in entries], tile_rows(changed))
     return len(entries)
 
 
-def _columns(entry: Entry) -> tuple[int, UUID, bytes, bytes, bytes]:
-    return entry.seq, entry.event_id, entry.leaf, entry.previous_hash, entry.entry_hash
+def tile_rows(tiles: Mapping[merkle.TileId, bytes]) -> list[dict[str, Any]]:
+    """Tiles as rows, always in the same order."""
+    return [{"level": level, "n": n, "hashes": hashes} for (level, n), hashes in sorted(tiles.items())]
 
 
 _LAST_CHECKPOINT = "SELECT size, created_at FROM checkpoints WHERE org_id = $1 ORDER BY size DESC LIMIT 1"

@@ -52,7 +52,7 @@ SELECT l.seq, l.event_id, l.leaf AS entry_leaf, l.previous_hash, l.entry_hash, l
        {", ".join("e." + column for column in EVENT_COLUMNS)}, e.format, e.nonce, e.leaf
 FROM ledger_entries l LEFT JOIN audit_events e ON e.id = l.event_id
 WHERE l.org_id = $1 AND l.seq > $2 ORDER BY l.seq LIMIT $3
-"""  # noqa: S608 - names of our own
+"""
 
 
 async def inspect(
@@ -202,7 +202,7 @@ async def _untold(reader: Reader, org_id: UUID, source: RecordSource) -> list[An
         return []
     version = f"r.{source.form.version_column}" if source.form.version_column else "1"
     return await reader.rows(
-        f"SELECT r.{source.form.id_column} AS record_id FROM ({source.select}) r WHERE r.org_id = $1 AND NOT EXISTS ("  # noqa: S608
+        f"SELECT r.{source.form.id_column} AS record_id FROM ({source.select}) r WHERE r.org_id = $1 AND NOT EXISTS ("
         f"SELECT FROM audit_events e WHERE e.record_id = r.{source.form.id_column} AND e.record_version = {version}) "
         "LIMIT 100",
         org_id,

@@ -9,9 +9,9 @@ from uuid import UUID
 from domain.audit import merkle
 from domain.audit.ledger import Checkpoint, SignedCheckpoint
 from domain.errors import NotFound
+from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.paging import capped_count
-from storage.tenant import Tenant
+from storage.paging import Where, capped_count
 
 MAX_SIZE = 2**63 - 1
 """No ledger is larger: sequence numbers have 64 bits."""
@@ -144,7 +144,7 @@ async def list_checkpoints(
         MAX_SIZE if before is None else before,
         limit,
     )
-    count, capped = await capped_count(reader, "checkpoints c", ["c.org_id = $1"], [tenant.org_id])
+    count, capped = await capped_count(reader, "checkpoints c", Where(("c.org_id = $1",), (tenant.org_id,)))
     return [StoredCheckpoint.of(row) for row in rows], count, capped
 
 

@@ -1,25 +1,31 @@
 """Making the tiles of a ledger's tree anew from its entries."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from uuid import UUID
 
 from domain.audit import merkle
 from domain.errors import Conflict
-from storage.database import Database, Transaction, columns_of
-from storage.ledger.commands import ORG_LOCK
+from domain.tenant import Tenant
+from storage.batches import Batch, BatchInsert
+from storage.database import Database, Transaction
+from storage.ledger.commands import ORG_LOCK, tile_rows
+from storage.ledger.tables import ledger_tiles
 from storage.rebuild import Progress
-from storage.tenant import Tenant
 
 CHUNK = 5000
 """Entries per transaction: how long the sealer may have to wait."""
 
 _LEAVES = "SELECT seq, leaf FROM ledger_entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
 
-_WRITE = """
-INSERT INTO ledger_tiles AS o (org_id, level, n, hashes)
-SELECT $1, t.level, t.n, t.hashes FROM unnest($2::smallint[], $3::int[], $4::bytea[]) AS t(level, n, hashes)
-ON CONFLICT (org_id, level, n) DO UPDATE SET hashes = excluded.hashes WHERE o.hashes <> excluded.hashes
-"""
+_WRITE = Batch(
+    BatchInsert(
+        ledger_tiles,
+        ("level", "n", "hashes"),
+        shared=("org_id",),
+        conflict="(org_id, level, n) DO UPDATE SET hashes = excluded.hashes "
+        "WHERE ledger_tiles.hashes <> excluded.hashes",
+    )
+)
 
 _STRAYS = """
 DELETE FROM ledger_tiles
@@ -45,7 +51,7 @@ async def rebuild_tiles(database: Database, tenant: Tenant) -> AsyncIterator[Pro
             changed = growing | changed
             growing = {tile: changed[tile] for tile in merkle.rightmost_tiles(size)}
             final = {tile: hashes for tile, hashes in changed.items() if ended or tile not in growing}
-            mended += await _write(tx, tenant.org_id, final)
+            mended += await _WRITE.write(tx, {"org_id": tenant.org_id}, tile_rows(final))
             if ended:
                 mended += await tx.execute(_STRAYS, tenant.org_id, size)
         yield Progress(size, mended)
@@ -61,8 +67,3 @@ async def _leaves(tx: Transaction, org_id: UUID, size: int) -> list[bytes]:
                 "state",
             )
     return [row["leaf"] for row in rows]
-
-
-async def _write(tx: Transaction, org_id: UUID, tiles: Mapping[merkle.TileId, bytes]) -> int:
-    rows = [(level, n, hashes) for (level, n), hashes in sorted(tiles.items())]
-    return await tx.execute(_WRITE, org_id, *columns_of(rows, 3))

@@ -29,7 +29,7 @@ class RecordSource:
         cls, form: RecordForm, table: str, *, opens: bool = True, older: tuple[RecordForm, ...] = ()
     ) -> "RecordSource":
         """All declared columns in one table."""
-        select = f"SELECT {', '.join(form.columns)} FROM {table}"  # noqa: S608 - names of our own
+        select = f"SELECT {', '.join(form.columns)} FROM {table}"
         return cls(form, table, select, opens=opens, older=older)
 
     def form_of(self, number: int) -> RecordForm | None:

@@ -9,11 +9,11 @@ from uuid import UUID
 from domain.audit import merkle
 from domain.audit.ledger import GENESIS, entry_hash
 from domain.audit.records import EVENT_COLUMNS, envelope, leaf
+from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.keys import signature_holds
 from storage.ledger.queries import StoredCheckpoint, inclusion_proof, latest_checkpoint
 from storage.ledger.records import RecordSource
-from storage.tenant import Tenant
 
 
 class Outcome(StrEnum):
@@ -126,7 +126,7 @@ LEFT JOIN ledger_entries p ON p.org_id = l.org_id AND p.seq = l.seq - 1
 LEFT JOIN ledger_entries n ON n.org_id = l.org_id AND n.seq = l.seq + 1
 WHERE e.org_id = $1 AND e.record_id = $2
 ORDER BY e.record_version, e.occurred_at, e.id
-"""  # noqa: S608 - names of our own
+"""
 
 
 async def verify_record(

@@ -32,7 +32,7 @@ FROM waiting w JOIN destinations d ON d.id = w.destination_id
 WHERE (w.due_at <= $1 OR d.failures >= {OPEN_AFTER}) AND d.disabled_at IS NULL
   AND (d.paused_until IS NULL OR d.paused_until <= $1) AND w.destination_id <> ALL($2::uuid[])
 LIMIT {MOST_DESTINATIONS}
-"""  # noqa: S608 - numbers of our own
+"""
 """An open circuit is tried before its messages are due."""
 
 _CLAIMED = """
@@ -70,7 +70,7 @@ WITH due AS (
   RETURNING o.message_id, o.org_id, o.destination_id, o.subject, o.attempts, o.claim_id,
             NULL::timestamptz AS scheduled_at
 ) {_CLAIMED}
-"""  # noqa: S608 - SQL of our own
+"""
 """What follows a message that is not settled is put off until that one is due; settling that one calls it back."""
 
 
@@ -101,7 +101,7 @@ WITH soonest AS (
 ), held AS (
   UPDATE destinations SET paused_until = $5 WHERE id IN (SELECT destination_id FROM claimed)
 ) {_CLAIMED}
-"""  # noqa: S608 - SQL of our own
+"""
 """The first message of the subject that is due soonest, whether it is due or not."""
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from storage.database import Transaction, columns_of
+from domain.tenant import Tenant
+from storage.batches import Rows
+from storage.database import Transaction
+from storage.outbox.tables import messages
 from storage.schedule.wakeups import Job
-from storage.tenant import Tenant
 
 _DESTINATION = """
 INSERT INTO destinations (id, org_id, channel, address_sha256, label, failures, created_at)
@@ -41,11 +43,11 @@ class NewMessage:
     rule_id: UUID | None = None
 
 
-_ENQUEUE = """
+_MESSAGES = Rows.of(messages, "id", "destination_id", "channel", "event", "subject", "payload", "rule_id")
+_ENQUEUE = f"""
 WITH new AS (
   SELECT m.*, d.disabled_at
-  FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::uuid[])
-    AS m(id, destination_id, channel, event, subject, payload, rule_id)
+  FROM {_MESSAGES.source("m", 3)}
   JOIN destinations d ON d.id = m.destination_id AND d.org_id = $1
 ), kept AS (
   INSERT INTO messages (id, org_id, destination_id, rule_id, channel, event, subject, payload, status, error,
@@ -66,8 +68,20 @@ async def enqueue(tx: Transaction, tenant: Tenant, new: Sequence[NewMessage]) ->
 
     For a disabled destination the message is kept as SKIPPED.
     """
-    rows = [(tx.new_id(), m.destination_id, m.channel, m.event, m.subject, dict(m.payload), m.rule_id) for m in new]
+    ids = [tx.new_id() for _ in new]
+    rows = [
+        {
+            "id": message_id,
+            "destination_id": message.destination_id,
+            "channel": message.channel,
+            "event": message.event,
+            "subject": message.subject,
+            "payload": dict(message.payload),
+            "rule_id": message.rule_id,
+        }
+        for message_id, message in zip(ids, new, strict=True)
+    ]
     if rows:
         tx.ring(Job.RELAY)
-        await tx.execute(_ENQUEUE, tenant.org_id, tx.now, *columns_of(rows, 7))
-    return [row[0] for row in rows]
+        await tx.execute(_ENQUEUE, tenant.org_id, tx.now, *_MESSAGES.arrays(rows))
+    return ids

@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.errors import NotFound
+from domain.notifications.deliveries import MessageStatus
+from domain.tenant import Tenant
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.tenant import Tenant
+from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.rows import columns, from_row
 
 MOST_ATTEMPTS = 100
 """Shown of one message, newest first: replays may have added to the schedule's eight."""
@@ -34,49 +35,37 @@ class Message:
     due_at: datetime | None
 
 
-_STORED = (name for name in Message.__dataclass_fields__ if name != "due_at")
-_MESSAGES = (
-    f"SELECT {', '.join(f'm.{name}' for name in _STORED)}, o.due_at "  # noqa: S608 - names of our own
-    "FROM messages m LEFT JOIN outbox o ON o.message_id = m.id"
+_MESSAGES = Listing(
+    "delivery",
+    columns(Message, prefix="m.", but=["due_at"]) + ", o.due_at",
+    "messages m LEFT JOIN outbox o ON o.message_id = m.id",
+    from_row(Message),
+    alias="m.",
+    counted="messages m",
 )
-_LISTING = Listing(_MESSAGES, "m.created_at", "m.id", lambda row: Message(**row))
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which messages; None asks for nothing."""
-
-    status: str | None = None
-    destination_id: UUID | None = None
-    rule_id: UUID | None = None
-
-
-async def list_messages(reader: Reader, tenant: Tenant, wanted: Wanted, window: Window) -> Page[Message]:
+async def list_messages(
+    reader: Reader,
+    tenant: Tenant,
+    window: Window,
+    *,
+    status: MessageStatus | None = None,
+    destination_id: UUID | None = None,
+    rule_id: UUID | None = None,
+) -> Page[Message]:
     """The organisation's messages, in the window's direction by the time they were raised."""
-    conditions, args = equalities(
-        {
-            "m.org_id": tenant.org_id,
-            "m.destination_id": wanted.destination_id,
-            "m.rule_id": wanted.rule_id,
-            "m.status": wanted.status,
-        }
-    )
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    count, capped = await capped_count(reader, "messages m", conditions, args)
-    return with_total(page, count, capped=capped)
+    filters = {"m.destination_id = {}": destination_id, "m.rule_id = {}": rule_id, "m.status = {}": status}
+    return await list_page(reader, tenant, _MESSAGES, window, filters=filters)
 
 
 async def get_message(reader: Reader, tenant: Tenant, message_id: UUID) -> Message:
     """One message. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_MESSAGES} WHERE m.org_id = $1 AND m.id = $2", tenant.org_id, message_id)
-    if row is None:
-        raise no_such_message(message_id)
-    return Message(**row)
+    return await get_one(reader, tenant, _MESSAGES, message_id)
 
 
-def no_such_message(message_id: UUID) -> NotFound:
-    """For a message that is not there, or not any more."""
-    return NotFound(f"There is no delivery {message_id}.")
+no_such_message = _MESSAGES.missing
+"""The error for a message that is not there, or not any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,31 +82,35 @@ class AttemptRow:
 
 
 _ATTEMPTS = f"""
-SELECT {", ".join(AttemptRow.__dataclass_fields__)} FROM attempts
+SELECT {columns(AttemptRow)} FROM attempts
 WHERE org_id = $1 AND message_id = $2 ORDER BY id DESC LIMIT {MOST_ATTEMPTS}
-"""  # noqa: S608 - names of our own
+"""
+
+
+_attempt = from_row(AttemptRow)
 
 
 async def attempts_of(reader: Reader, tenant: Tenant, message_id: UUID) -> list[AttemptRow]:
     """The attempts of a message, newest first."""
-    return [AttemptRow(**row) for row in await reader.rows(_ATTEMPTS, tenant.org_id, message_id)]
+    return [_attempt(row) for row in await reader.rows(_ATTEMPTS, tenant.org_id, message_id)]
 
 
 async def dead_letters(reader: Reader, limit: int) -> list[Message]:
     """Messages of all organisations that were given up, oldest first."""
     rows = await reader.rows(
-        f"{_MESSAGES} WHERE m.status = 'FAILED' ORDER BY m.org_id, m.created_at, m.id LIMIT $1", limit
+        f"{_MESSAGES.select} WHERE m.status = 'FAILED' ORDER BY m.org_id, m.created_at, m.id LIMIT $1", limit
     )
-    return [Message(**row) for row in rows]
+    return [_MESSAGES.make(row) for row in rows]
 
 
 async def queued(reader: Reader, limit: int) -> list[Message]:
     """Messages of all organisations that wait or are under way, soonest first."""
     rows = await reader.rows(
-        f"{_MESSAGES} WHERE m.id IN (SELECT message_id FROM outbox ORDER BY due_at LIMIT $1) ORDER BY o.due_at, m.id",  # noqa: S608
+        f"{_MESSAGES.select} WHERE m.id IN (SELECT message_id FROM outbox ORDER BY due_at LIMIT $1) "
+        "ORDER BY o.due_at, m.id",
         limit,
     )
-    return [Message(**row) for row in rows]
+    return [_MESSAGES.make(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,33 +129,24 @@ class Destination:
     created_at: datetime
 
 
-DESTINATION_COLUMNS = ", ".join(Destination.__dataclass_fields__)
-_DESTINATIONS = f"SELECT {DESTINATION_COLUMNS} FROM destinations"  # noqa: S608 - names of our own
-_DESTINATION_LISTING = Listing(_DESTINATIONS, "created_at", "id", lambda row: Destination(**row))
+_DESTINATIONS = Listing.plain(Destination, "destinations", "destination")
 
 
 async def list_destinations(reader: Reader, tenant: Tenant, window: Window) -> Page[Destination]:
     """The organisation's destinations, oldest first."""
-    conditions, args = ["org_id = $1"], [tenant.org_id]
-    page = await fetch_page(reader, _DESTINATION_LISTING, conditions, args, window)
-    count, capped = await capped_count(reader, "destinations", conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(reader, tenant, _DESTINATIONS, window)
 
 
 async def get_destination(reader: Reader, tenant: Tenant, destination_id: UUID) -> Destination:
     """One destination. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_DESTINATIONS} WHERE org_id = $1 AND id = $2", tenant.org_id, destination_id)
-    if row is None:
-        raise no_such_destination(destination_id)
-    return Destination(**row)
+    return await get_one(reader, tenant, _DESTINATIONS, destination_id)
 
 
-def no_such_destination(destination_id: UUID) -> NotFound:
-    """For a destination that is not there."""
-    return NotFound(f"There is no destination {destination_id}.")
+no_such_destination = _DESTINATIONS.missing
+"""The error for a destination that is not there."""
 
 
 async def all_destinations(reader: Reader, limit: int) -> list[Destination]:
     """Destinations of all organisations, those that fail first."""
-    rows = await reader.rows(f"{_DESTINATIONS} ORDER BY disabled_at, failures DESC, id LIMIT $1", limit)
-    return [Destination(**row) for row in rows]
+    rows = await reader.rows(f"{_DESTINATIONS.select} ORDER BY disabled_at, failures DESC, id LIMIT $1", limit)
+    return [_DESTINATIONS.make(row) for row in rows]

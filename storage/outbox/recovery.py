@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.errors import Conflict
+from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.outbox.queries import (
-    DESTINATION_COLUMNS,
     Destination,
     get_destination,
     get_message,
     no_such_destination,
 )
+from storage.rows import columns, from_row
 from storage.schedule.wakeups import Job
-from storage.tenant import Tenant
 
 REPLAY_BATCH = 10_000
 """Dead letters queued by one call; the oldest first."""
@@ -42,7 +42,7 @@ WITH dead AS (
 INSERT INTO outbox (message_id, org_id, destination_id, subject, due_at, attempts)
 SELECT id, org_id, destination_id, subject, $4, 0 FROM dead
 ON CONFLICT (message_id) DO NOTHING
-"""  # noqa: S608 - a number of our own
+"""
 
 
 async def replay(tx: Transaction, dead: Dead) -> int:
@@ -98,9 +98,12 @@ UPDATE destinations
 SET disabled_at = NULL, disabled_reason = NULL, failures = 0, failing_since = NULL, told = NULL, paused_at = NULL,
     paused_until = NULL
 WHERE org_id = $1 AND id = $2
-RETURNING {DESTINATION_COLUMNS}
-"""  # noqa: S608 - names of our own
+RETURNING {columns(Destination)}
+"""
 """A row that is locked is being claimed or called by whoever holds it: waiting for it could only end in a deadlock."""
+
+
+_destination = from_row(Destination)
 
 
 async def enable_destination(tx: Transaction, tenant: Tenant, destination_id: UUID) -> Destination:
@@ -109,4 +112,4 @@ async def enable_destination(tx: Transaction, tenant: Tenant, destination_id: UU
     if row is None:
         raise no_such_destination(destination_id)
     tx.ring(Job.RELAY)
-    return Destination(**row)
+    return _destination(row)

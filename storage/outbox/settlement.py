@@ -2,13 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from domain.notifications.deliveries import Health, MessageStatus, News, Tried, after
 from domain.retries import ErrorClass
-from storage.database import Transaction, columns_of
+from storage.batches import Rows
+from storage.database import Transaction
+from storage.outbox.tables import attempts, destinations
+from storage.rows import from_row
 
 SENT = "SENT"
 """The outcome of an attempt that was taken; of others it is the error class."""
@@ -56,10 +60,24 @@ class Change:
     reason: str
 
 
-_SETTLE = """
+_TRIED = Rows(
+    {"id": "uuid", "claim_id": "uuid", "status": "text", "error": "text", "due_at": "timestamptz", "tries": "int"}
+)
+_ATTEMPTS = Rows.of(
+    attempts,
+    "id",
+    "org_id",
+    "message_id",
+    "outcome",
+    "status_code",
+    "error",
+    "response",
+    "duration_ms",
+    "started_at",
+)
+_SETTLE = f"""
 WITH tried AS (
-  SELECT * FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::int[])
-    AS t(id, claim_id, status, error, due_at, tries)
+  SELECT * FROM {_TRIED.source("t", 3)}
 ), settled AS (
   DELETE FROM outbox o USING tried t WHERE o.message_id = t.id AND o.claim_id = t.claim_id AND t.due_at IS NULL
   RETURNING o.message_id, o.destination_id, o.subject
@@ -79,12 +97,10 @@ WITH tried AS (
       settled_at = CASE WHEN t.due_at IS NULL THEN $1::timestamptz END
   FROM tried t JOIN ours ON ours.message_id = t.id WHERE m.id = t.id
 ), logged AS (
-  INSERT INTO attempts (id, org_id, message_id, outcome, status_code, error, response, duration_ms, started_at)
-  SELECT * FROM unnest($8::uuid[], $9::uuid[], $10::uuid[], $11::text[], $12::int[], $13::text[], $14::text[],
-                       $15::int[], $16::timestamptz[])
+  INSERT INTO attempts ({", ".join(_ATTEMPTS.types)}) SELECT * FROM {_ATTEMPTS.source("a", 3 + len(_TRIED.types))}
 )
 SELECT id FROM destinations
-WHERE id = ANY($17::uuid[]) AND (failures > 0 OR told IS NOT NULL OR paused_until IS NOT NULL)
+WHERE id = ANY($2::uuid[]) AND (failures > 0 OR told IS NOT NULL OR paused_until IS NOT NULL)
 """
 """A claimed row is settled or put off by whoever holds its lease; one that was lost meanwhile is left alone.
 
@@ -97,15 +113,14 @@ SELECT id, org_id, channel, label, failures, failing_since, told, paused_at, pau
 FROM destinations WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE
 """
 
-_HEALTH = """
-UPDATE destinations d
-SET failures = h.failures, failing_since = h.failing_since, told = h.told, paused_at = h.paused_at,
-    paused_until = h.paused_until, disabled_at = h.disabled_at, disabled_reason = h.disabled_reason
-FROM unnest($1::uuid[], $2::int[], $3::timestamptz[], $4::text[], $5::timestamptz[], $6::timestamptz[],
-            $7::timestamptz[], $8::text[])
-  AS h(id, failures, failing_since, told, paused_at, paused_until, disabled_at, disabled_reason)
-WHERE d.id = h.id
+_CONDITION = tuple(field.name for field in fields(Health))
+_HEALTHS = Rows.of(destinations, "id", *_CONDITION)
+_HEALTH = f"""
+UPDATE destinations d SET {", ".join(f"{name} = h.{name}" for name in _CONDITION)}
+FROM {_HEALTHS.source("h", 1)} WHERE d.id = h.id
 """
+
+_health = from_row(Health)
 
 _REARM = "UPDATE outbox SET due_at = $2 WHERE destination_id = ANY($1::uuid[]) AND claim_id IS NULL AND due_at > $2"
 
@@ -125,30 +140,37 @@ async def settle(tx: Transaction, outcomes: Sequence[Outcome], random: float) ->
     off. A lease that was lost is not an error: the attempt is kept, the message belongs to somebody else.
     """
     rows = [
-        (o.message_id, o.claim_id, o.status.value, o.error, o.due_at, len(o.attempts))
-        for o in sorted(outcomes, key=lambda o: o.message_id)
+        {
+            "id": outcome.message_id,
+            "claim_id": outcome.claim_id,
+            "status": outcome.status.value,
+            "error": outcome.error,
+            "due_at": outcome.due_at,
+            "tries": len(outcome.attempts),
+        }
+        for outcome in sorted(outcomes, key=lambda outcome: outcome.message_id)
     ]
     tried = _tried(outcomes)
-    attempts = columns_of(_attempt_rows(tx, outcomes), 9)
-    unwell = await tx.rows(_SETTLE, tx.now, *columns_of(rows, 6), *attempts, list(tried))
-    failed = {one for one, attempts in tried.items() if any(attempt.failure for attempt in attempts)}
+    made = _ATTEMPTS.arrays(_attempt_rows(tx, outcomes))
+    unwell = await tx.rows(_SETTLE, tx.now, list(tried), *_TRIED.arrays(rows), *made)
+    failed = {one for one, of in tried.items() if any(attempt.failure for attempt in of)}
     affected = failed | {row["id"] for row in unwell}
     return await _keep_health(tx, {one: tried[one] for one in affected}, random) if affected else []
 
 
-def _attempt_rows(tx: Transaction, outcomes: Sequence[Outcome]) -> list[tuple[object, ...]]:
+def _attempt_rows(tx: Transaction, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     return [
-        (
-            tx.new_id(),
-            outcome.org_id,
-            outcome.message_id,
-            attempt.failure.value.upper() if attempt.failure else SENT,
-            attempt.status_code,
-            attempt.error,
-            attempt.response,
-            attempt.duration_ms,
-            attempt.started_at,
-        )
+        {
+            "id": tx.new_id(),
+            "org_id": outcome.org_id,
+            "message_id": outcome.message_id,
+            "outcome": attempt.failure.value.upper() if attempt.failure else SENT,
+            "status_code": attempt.status_code,
+            "error": attempt.error,
+            "response": attempt.response,
+            "duration_ms": attempt.duration_ms,
+            "started_at": attempt.started_at,
+        }
         for outcome in outcomes
         for attempt in outcome.attempts
     ]
@@ -158,15 +180,15 @@ async def _keep_health(tx: Transaction, tried: Mapping[UUID, Sequence[Tried]], r
     changed: dict[UUID, Health] = {}
     changes: list[Change] = []
     for row in await tx.rows(_DESTINATIONS, sorted(tried)):
-        before = Health(**{name: row[name] for name in Health.__dataclass_fields__})
+        before = _health(row)
         health, news = after(before, tried[row["id"]], random)
         if health != before:
             changed[row["id"]] = health
         reason = next((one.reason for one in reversed(tried[row["id"]]) if one.failure), "")
         changes += [Change(row["org_id"], row["id"], row["channel"], row["label"], one, reason) for one in news]
     if changed:
-        columns = [(one, *(getattr(h, name) for name in Health.__dataclass_fields__)) for one, h in changed.items()]
-        await tx.execute(_HEALTH, *columns_of(columns, 8))
+        rows = [{"id": one, **asdict(health)} for one, health in changed.items()]
+        await tx.execute(_HEALTH, *_HEALTHS.arrays(rows))
     await _follow(tx, changes)
     return changes
 

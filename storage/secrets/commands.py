@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
+from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.secrets.envelope import Envelope
-from storage.tenant import Tenant
 
 _KEEP = """
 INSERT INTO secrets (id, org_id, key_id, wrapped, nonce, data, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)

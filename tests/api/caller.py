@@ -16,19 +16,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from api.http.calls import SERVICES
 from api.http.streams import EVENT_STREAM
 from domain.audit.events import Actor
+from domain.identity.api_keys import NewApiKey
+from domain.identity.organisations import NewOrganisation
 from domain.identity.permissions import Permission
+from domain.identity.principals import NewPrincipal
 from domain.notifications.triggers import Severity
-from storage.identity.commands import (
-    NewApiKey,
-    NewOrganisation,
-    NewPrincipal,
-    create_api_key,
-    create_organisation,
-    create_principal,
-)
+from domain.tenant import Tenant
+from storage.identity.commands.api_keys import create_api_key
+from storage.identity.commands.organisations import create_organisation
+from storage.identity.commands.principals import create_principal
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.services import Services
-from storage.tenant import Tenant
 
 V1 = "/api/v1"
 ROOTED = (V1, "/health", "/ready", "/actuator", "/metrics")

@@ -18,6 +18,7 @@ from cli.embedded.servers import EmbeddedServers, ServerOptions
 from domain.audit.events import Actor
 from domain.facts.flows import NewFlow
 from domain.identity.permissions import DEFAULT_ORGANISATION
+from domain.tenant import Tenant
 from storage.clock import SystemClock
 from storage.database import open_database
 from storage.facts.commands.flows import create_flow
@@ -28,7 +29,6 @@ from storage.ledger.commands import seal, sign_checkpoint
 from storage.migrations import migrate
 from storage.services import open_services
 from storage.settings import Settings
-from storage.tenant import Tenant
 
 TRAILS = 100_000
 PER_TRAIL = 10
@@ -91,7 +91,7 @@ INSERT INTO attestation_results (attestation_id, n, org_id, status, id, created_
 SELECT id, 1, org_id, 'PASSED', id, at FROM seed_attestations, seed_place
 """,
     """
-INSERT INTO slot_heads (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at)
+INSERT INTO latest_results (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at)
 SELECT org_id, trail_id, '', '', coalesce(name, 'type:' || type), type, id, 1, 'PASSED', at
 FROM seed_attestations, seed_place
 """,

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain.identity.api_keys import key_hash
 from domain.identity.permissions import ROLES, Permission, Principal
-from storage.identity.commands import key_hash
-from storage.identity.queries import principals_of_keys
+from storage.identity.queries.api_keys import principals_of_keys
 from storage.services import Services
 
 KEY = re.compile(r"tg_[0-9a-f]{64}")

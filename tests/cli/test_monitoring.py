@@ -9,7 +9,9 @@ from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 from ruamel.yaml import YAML
 
+from api.http import metrics as of_the_http_layer
 from api.monitoring import metrics as of_the_api
+from api.webhooks import metrics as of_the_receiver
 from cli.installation import ROOT
 from workers import metrics as of_the_workers
 
@@ -27,7 +29,7 @@ SUFFIXES = {Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_count",
 def offered() -> dict[str, set[str]]:
     """Every series that a process can show, with its labels."""
     found: dict[str, set[str]] = {}
-    for module in (of_the_api, of_the_workers):
+    for module in (of_the_http_layer, of_the_receiver, of_the_api, of_the_workers):
         for metric in vars(module).values():
             if isinstance(metric, MetricWrapperBase):
                 for suffix in SUFFIXES[type(metric)]:

@@ -21,7 +21,7 @@ def slug(started: None, arrange) -> str:
 def test_all_tells_of_every_organisation_and_mends_once(slug: str, trailgate, arrange) -> None:
     async def spoil(services: Services) -> None:
         async with services.database.transaction() as tx:
-            await tx.execute("DELETE FROM slot_heads")
+            await tx.execute("DELETE FROM latest_results")
             await tx.execute("UPDATE trails SET status = 'NON_COMPLIANT'")
 
     sound = trailgate("rebuild", "all")
@@ -32,8 +32,8 @@ def test_all_tells_of_every_organisation_and_mends_once(slug: str, trailgate, ar
     assert all(line.endswith(", 0 mended") for line in lines)
 
     arrange(spoil)
-    assert f"{slug}: heads: 1 looked at, 3 mended" in trailgate("rebuild", "heads").out
-    assert f"{slug}: heads: 1 looked at, 0 mended" in trailgate("rebuild", "heads").out
+    assert f"{slug}: latest-results: 1 looked at, 3 mended" in trailgate("rebuild", "latest-results").out
+    assert f"{slug}: latest-results: 1 looked at, 0 mended" in trailgate("rebuild", "latest-results").out
 
 
 def test_recounted_totals_are_folded_already(slug: str, trailgate, arrange) -> None:
@@ -49,7 +49,7 @@ def test_recounted_totals_are_folded_already(slug: str, trailgate, arrange) -> N
 def test_what_cannot_be_rebuilt(started: None, trailgate) -> None:
     refused = trailgate("rebuild", "facts")
     assert refused.status == 2
-    assert "heads" in refused.err
+    assert "latest-results" in refused.err
     assert trailgate("rebuild").status == 2
 
 

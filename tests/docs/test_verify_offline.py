@@ -31,6 +31,8 @@ from tests.paths import DOCS
 
 SCRIPT = DOCS / "verify_offline.py"
 RECORD = UUID(int=0xBEEF)
+NO_CALL: Any = None
+"""These answers show nothing of the request."""
 SEALED = datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC)
 
 
@@ -66,7 +68,7 @@ class Ledger:
         stored = StoredCheckpoint(self.checkpoint(size), SEALED, self.signer.public_key)
         proof = Proof(seq - 1, merkle.inclusion_proof(seq - 1, size, self.tiles(size)), stored)
         verdict = RecordVerdict(outcome, OK, row, proof)
-        out = RecordVerificationOut.of(uuid4(), verdict, SEALED)
+        out = RecordVerificationOut.found(uuid4(), verdict, SEALED, NO_CALL)
         parsed: dict[str, Any] = json.loads(out.model_dump_json(by_alias=True))
         return parsed
 
@@ -79,7 +81,7 @@ class Ledger:
         sealed = extend(size - 1, last.entry_hash, [(UUID(int=5), leaf(TRAIL, nonce, event, record))], SEALED)
         self.entries[size - 1 :] = sealed
         answer = self.answer(size, size)
-        opening = OpeningOut.of(Opening(TRAIL.format, nonce, envelope(TRAIL, event, record)))
+        opening = OpeningOut.of(Opening(TRAIL.format, nonce, envelope(TRAIL, event, record)), NO_CALL)
         return answer | {"recordId": str(RECORD), "opening": json.loads(opening.model_dump_json(by_alias=True))}
 
     def page(self, first: int, last: int) -> dict[str, Any]:
@@ -93,7 +95,8 @@ class Ledger:
                     record_id=uuid4(),
                     record_version=1,
                     payload={},
-                )
+                ),
+                NO_CALL,
             )
             for entry in self.entries[first - 1 : last]
         ]

@@ -8,17 +8,18 @@ from uuid import UUID, uuid4
 
 from domain.audit.events import Actor
 from domain.facts.flows import NewFlow
+from domain.identity.organisations import NewOrganisation
+from domain.tenant import Tenant
 from storage.facts.commands.flows import create_flow
 from storage.facts.commands.webhook_configs import NewWebhookConfig, create_webhook_config
 from storage.identity.bootstrap import bootstrap
-from storage.identity.commands import NewOrganisation, create_organisation
+from storage.identity.commands.organisations import create_organisation
 from storage.inbox.commands import Arrival, accept
 from storage.ledger.inspection import Inspection, inspect
 from storage.ledger.published import checkpoint_file, read_published
 from storage.ledger.queries import unsigned_ledgers
 from storage.registry import RECORDS
 from storage.services import Services
-from storage.tenant import Tenant
 from tests.journeys.senders import Sender, fixture
 from tests.journeys.waiting import eventually
 

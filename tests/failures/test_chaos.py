@@ -19,10 +19,10 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
+from domain.tenant import Tenant
 from storage.counters import total
 from storage.facts.queries.webhook_configs import get_webhook_config
 from storage.services import Services, open_services
-from storage.tenant import Tenant
 from tests.failures.backlog import assert_all_kept, count
 from tests.failures.processes import House, open_house
 from tests.journeys.client import Config, open_client

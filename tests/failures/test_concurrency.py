@@ -12,8 +12,7 @@ import pytest
 
 from domain.facts.attestations import NewAttestation, Origin, ResultStatus
 from domain.facts.trails import NewTrail
-from storage.audit.commands import NO_PARENT
-from storage.counters import fold, total
+from storage.counters import NO_PARENT, fold, total
 from storage.facts.commands.attestations import record_attestations
 from storage.facts.commands.trails import open_trails
 from storage.ledger.commands import seal

@@ -5,8 +5,11 @@ from typing import Any
 from uuid import uuid4
 
 from domain.audit.events import Actor
-from storage.identity.commands import NewApiKey, NewPrincipal, create_api_key, create_principal
-from storage.identity.queries import organisation_by_slug_or_id
+from domain.identity.api_keys import NewApiKey
+from domain.identity.principals import NewPrincipal
+from storage.identity.commands.api_keys import create_api_key
+from storage.identity.commands.principals import create_principal
+from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.services import Services
 from tests.journeys.client import Client, Config, open_client
 from tests.journeys.conftest import Running

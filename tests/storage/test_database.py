@@ -8,8 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_json, normalise
-from storage.audit.commands import NO_PARENT
-from storage.counters import fold, total
+from storage.counters import NO_PARENT, fold, total
 from storage.partitions import months, partition_statements
 from storage.schedule.commands import due
 from storage.services import Services

@@ -11,9 +11,10 @@ import asyncpg
 import pytest
 
 from domain.errors import Conflict
+from domain.tenant import Tenant
 from storage.counters import fold, total
 from storage.facts import rebuild as facts
-from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_heads
+from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_latest_results
 from storage.ledger import rebuild as ledger
 from storage.ledger.commands import seal, sign_checkpoint
 from storage.ledger.inspection import inspect
@@ -22,13 +23,13 @@ from storage.rebuild import AUDIT_COUNT, Progress, rebuild_counters
 from storage.registry import RECORDS
 from storage.schema import DERIVED, tables_of
 from storage.services import Services
-from storage.tenant import Tenant
 from tests.storage.world import World
 
 NOBODY = UUID(int=0)
 
 CONTENT = {
-    "heads": "SELECT org_id, trail_id, slot, digest, key, type, attestation_id, status, observed_at FROM slot_heads",
+    "latest results": "SELECT org_id, trail_id, slot, digest, key, type, attestation_id, status, observed_at "
+    "FROM latest_results",
     "status": "SELECT id, status FROM trails",
     "edges": "SELECT * FROM edges",
     "tiles": "SELECT * FROM ledger_tiles",
@@ -53,7 +54,7 @@ async def run(services: Services, tenant: Tenant) -> dict[str, Progress]:
 
     database = services.database
     return {
-        "heads": await last(rebuild_heads(database, tenant)),
+        "latest": await last(rebuild_latest_results(database, tenant)),
         "edges": await last(rebuild_edges(database, tenant)),
         "tiles": await last(rebuild_tiles(database, tenant)),
         "counters": await last(rebuild_counters(database, tenant, (AUDIT_COUNT, *COUNTS))),
@@ -90,7 +91,7 @@ async def test_a_rebuild_of_what_is_right_changes_nothing(own_services: Services
     assert len({status for _, status in before["status"]}) == 3, "the world has trails in every status"
     found = await run(own_services, world.tenant)
     assert {name: progress.mended for name, progress in found.items()} == dict.fromkeys(found, 0)
-    assert found["heads"].seen == found["edges"].seen == 7
+    assert found["latest"].seen == found["edges"].seen == 7
     assert await content(own_services) == before
 
 
@@ -98,18 +99,18 @@ async def test_chunks_do_not_show(own_services: Services, world: World, monkeypa
     before = await content(own_services)
     monkeypatch.setattr(facts, "CHUNK", 2)
     monkeypatch.setattr(ledger, "CHUNK", 3)
-    await sql(own_services, "DELETE FROM slot_heads")
+    await sql(own_services, "DELETE FROM latest_results")
     await sql(own_services, "DELETE FROM ledger_tiles WHERE org_id = $1", world.tenant.org_id)
     await run(own_services, world.tenant)
     assert await content(own_services) == before
 
 
 CORRUPTIONS = {
-    "all heads gone": "DELETE FROM slot_heads",
-    "heads of the wrong attestation": "UPDATE slot_heads SET attestation_id = gen_random_uuid(), status = 'FAILED'",
-    "heads of a trail that is none": "UPDATE slot_heads SET trail_id = gen_random_uuid()",
-    "heads of another slot": "UPDATE slot_heads SET slot = 'x'",
-    "heads of another time": "UPDATE slot_heads SET observed_at = now() + interval '1 day', type = 'x'",
+    "all gone": "DELETE FROM latest_results",
+    "of the wrong attestation": "UPDATE latest_results SET attestation_id = gen_random_uuid(), status = 'FAILED'",
+    "of a trail that is none": "UPDATE latest_results SET trail_id = gen_random_uuid()",
+    "of another slot": "UPDATE latest_results SET slot = 'x'",
+    "of another time": "UPDATE latest_results SET observed_at = now() + interval '1 day', type = 'x'",
     "statuses": "UPDATE trails SET status = CASE status WHEN 'PENDING' THEN 'COMPLIANT' ELSE 'PENDING' END",
     "all edges gone": "DELETE FROM edges",
     "edges to the wrong commit": "UPDATE edges SET to_key = to_key || 'x'",
@@ -155,7 +156,7 @@ async def test_whatever_was_done_to_derived_rows_a_rebuild_makes_them_as_they_we
 
 async def test_another_organisation_is_left_alone(own_services: Services, world: World) -> None:
     other = await World.founded(own_services)
-    await sql(own_services, "DELETE FROM slot_heads")
+    await sql(own_services, "DELETE FROM latest_results")
     await sql(own_services, "DELETE FROM edges")
     await sql(own_services, "UPDATE counters SET n = n + 5")
     before = await content(own_services)
@@ -229,7 +230,7 @@ async def test_a_total_larger_than_one_delta_is_written_in_slices(
         assert await total(reader, world.tenant, "trails", flow.id) == 5
 
 
-async def test_reports_during_a_rebuild_of_heads_are_not_lost(own_services: Services) -> None:
+async def test_reports_during_a_rebuild_are_not_lost(own_services: Services) -> None:
     world = await World.founded(own_services)
     trail = await world.trail(await world.flow())
 
@@ -239,15 +240,15 @@ async def test_reports_during_a_rebuild_of_heads_are_not_lost(own_services: Serv
 
     async def rebuild() -> None:
         while not reporting.done():
-            async for _ in rebuild_heads(own_services.database, world.tenant):
+            async for _ in rebuild_latest_results(own_services.database, world.tenant):
                 pass
 
     reporting = asyncio.create_task(report())
     await asyncio.gather(reporting, rebuild())
     after = await content(own_services)
-    assert len(after["heads"]) == 30
+    assert len(after["latest results"]) == 30
     found = await run(own_services, world.tenant)
-    assert found["heads"].mended == 0, "the rebuild left nothing that the commands would have written otherwise"
+    assert found["latest"].mended == 0, "the rebuild left nothing that the commands would have written otherwise"
 
 
 async def test_tiles_across_their_width_verify_and_sealing_goes_on(own_services: Services) -> None:
@@ -293,7 +294,7 @@ async def test_tiles_of_a_damaged_ledger_are_not_rebuilt(own_services: Services,
 
 async def test_an_empty_organisation_rebuilds_to_nothing(own_services: Services) -> None:
     nobody = Tenant(uuid4(), "nobody")
-    assert await run(own_services, nobody) == dict.fromkeys(("heads", "edges", "tiles", "counters"), Progress(0, 0))
+    assert await run(own_services, nobody) == dict.fromkeys(("latest", "edges", "tiles", "counters"), Progress(0, 0))
 
 
 async def test_a_fold_that_is_always_first_ends_in_an_error_not_in_a_wrong_total(
@@ -322,6 +323,6 @@ async def test_a_fold_that_is_always_first_ends_in_an_error_not_in_a_wrong_total
 
 
 def test_every_derived_table_can_be_rebuilt_or_is_known_not_to_be() -> None:
-    rebuilt = {"slot_heads", "edges", "counters", "ledger_tiles"}
+    rebuilt = {"latest_results", "edges", "counters", "ledger_tiles"}
     not_from_facts = {"api_key_uses", "search_documents"}  # a use is no fact; nothing is searched yet
     assert {table.name for table in tables_of(DERIVED)} == rebuilt | not_from_facts

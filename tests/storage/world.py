@@ -11,20 +11,23 @@ from domain.facts.attestations import Attestation, NewAttestation, Origin, Resul
 from domain.facts.flows import Flow, NewFlow
 from domain.facts.trails import NewTrail, Trail
 from domain.facts.webhook_configs import WebhookConfig
+from domain.identity.organisations import NewOrganisation
+from domain.identity.principals import NewPrincipal
 from domain.notifications.rules import Channel, NewRule
 from domain.notifications.triggers import Severity, Trigger
+from domain.tenant import Tenant
 from storage.facts.commands.attestations import record_attestations
 from storage.facts.commands.flows import create_flow
 from storage.facts.commands.results import NewResult, add_results
 from storage.facts.commands.trails import open_trails
 from storage.facts.commands.webhook_configs import NewWebhookConfig, create_webhook_config
 from storage.identity.bootstrap import bootstrap
-from storage.identity.commands import NewOrganisation, NewPrincipal, create_organisation, create_principal
+from storage.identity.commands.organisations import create_organisation
+from storage.identity.commands.principals import create_principal
 from storage.inbox.commands import Arrival, Receipt, accept
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.notifications.commands.rules import Issued, create_rule
 from storage.services import Services
-from storage.tenant import Tenant
 from tests.paths import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "github"

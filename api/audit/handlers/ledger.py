@@ -1,4 +1,4 @@
-"""The ledger (facts.md 19.2)."""
+"""The ledger."""
 
 from uuid import UUID
 
@@ -30,11 +30,11 @@ from storage.registry import RECORDS
 async def list_ledger_entries(call: Call, query: LedgerQuery) -> LedgerPage:
     """List ledger entries in the order they were sealed."""
     tenant = call.tenant
-    async with call.services.database.read() as reader:
+    async with call.read() as reader:
         entries = await queries.list_entries(reader, tenant, after=query.page * query.size, size=query.size)
         size = await queries.ledger_size(reader, tenant)
     return LedgerPage(
-        entries=[LedgerEntryOut.of(entry) for entry in entries],
+        entries=[LedgerEntryOut.of(entry, call) for entry in entries],
         page=query.page,
         size=query.size,
         total_elements=size,
@@ -43,9 +43,9 @@ async def list_ledger_entries(call: Call, query: LedgerQuery) -> LedgerPage:
 
 
 async def get_ledger_entry(call: Call, record_id: UUID) -> LedgerEntryOut:
-    """Read the newest entry of a record."""
-    async with call.services.database.read() as reader:
-        return LedgerEntryOut.of(await queries.entry_of_record(reader, call.tenant, record_id))
+    """Get the newest ledger entry of a record."""
+    async with call.read() as reader:
+        return LedgerEntryOut.of(await queries.entry_of_record(reader, call.tenant, record_id), call)
 
 
 async def prove_ledger_entry(call: Call, record_id: UUID, query: ProofQuery) -> ProofOut:
@@ -55,14 +55,14 @@ async def prove_ledger_entry(call: Call, record_id: UUID, query: ProofQuery) -> 
     checkpoint or the one of `treeSize`. Whoever holds a copy of that checkpoint needs nothing else from this server.
     """
     tenant = call.tenant
-    async with call.services.database.read() as reader:
+    async with call.read() as reader:
         entry = await queries.entry_of_record(reader, tenant, record_id, query.sequence)
         checkpoint = await queries.checkpoint_of(reader, tenant, query.tree_size)
         size = checkpoint.signed.checkpoint.size
         if size < entry.seq:
             raise NotFound(f"The checkpoint of size {size} does not cover entry {entry.seq}; a larger one does.")
         path = await queries.inclusion_proof(reader, tenant.org_id, entry.seq, size)
-    return ProofOut.of(verification.Proof(entry.seq - 1, path, checkpoint), entry.leaf)
+    return ProofOut.proving(verification.Proof(entry.seq - 1, path, checkpoint), entry.leaf, call)
 
 
 async def prove_ledger_growth(call: Call, query: ConsistencyQuery) -> ConsistencyOut:
@@ -72,13 +72,13 @@ async def prove_ledger_growth(call: Call, query: ConsistencyQuery) -> Consistenc
     the newest): the newer ledger begins with the whole older one.
     """
     tenant = call.tenant
-    async with call.services.database.read() as reader:
+    async with call.read() as reader:
         since = await queries.oldest_checkpoint_size(reader, tenant) if query.since is None else query.since
         older = await queries.checkpoint_of(reader, tenant, since)
         newer = await queries.checkpoint_of(reader, tenant, query.until)
         sizes = older.signed.checkpoint.size, newer.signed.checkpoint.size
         path = await queries.consistency_proof(reader, tenant.org_id, *sizes)
-    return ConsistencyOut.of(older, newer, path)
+    return ConsistencyOut.between(older, newer, path, call)
 
 
 async def list_checkpoints(call: Call, query: CheckpointsQuery) -> Reply[list[CheckpointOut]]:
@@ -86,7 +86,7 @@ async def list_checkpoints(call: Call, query: CheckpointsQuery) -> Reply[list[Ch
 
     The total stands in X-Total-Count, counted up to 10,000; the way to the next page in Link.
     """
-    async with call.services.database.read() as reader:
+    async with call.read() as reader:
         found, total, capped = await queries.list_checkpoints(
             reader, call.tenant, before=query.before, limit=query.size + 1
         )
@@ -95,17 +95,17 @@ async def list_checkpoints(call: Call, query: CheckpointsQuery) -> Reply[list[Ch
     if len(found) > query.size:
         target = f"{call.request.path}?size={query.size}&before={shown[-1].signed.checkpoint.size}"
         headers["Link"] = f'<{target}>; rel="next"'
-    return Reply([CheckpointOut.of(one) for one in shown], headers=headers)
+    return Reply([CheckpointOut.of(one, call) for one in shown], headers=headers)
 
 
 async def get_checkpoint(call: Call, tree_size: str) -> CheckpointOut | web.Response:
-    """Read a signed checkpoint.
+    """Get a signed checkpoint, by its size or the latest.
 
-    Of that size, or the latest. With `Accept: text/plain` the C2SP signed note itself, as it is published outside.
+    With `Accept: text/plain` the C2SP signed note itself, as it is published outside.
     """
     size = None if tree_size == "latest" else int(tree_size)
-    async with call.services.database.read() as reader:
-        checkpoint = CheckpointOut.of(await queries.checkpoint_of(reader, call.tenant, size))
+    async with call.read() as reader:
+        checkpoint = CheckpointOut.of(await queries.checkpoint_of(reader, call.tenant, size), call)
     if prefers(call.request, "text/plain", to="application/json"):
         return web.Response(text=checkpoint.note, content_type="text/plain")
     return checkpoint
@@ -114,35 +114,35 @@ async def get_checkpoint(call: Call, tree_size: str) -> CheckpointOut | web.Resp
 async def list_signing_keys(call: Call) -> Reply[list[SigningKeyOut]]:
     """List the public keys that checkpoints are signed with, newest first.
 
-    Take them down when the audit begins, from somebody you trust: a forger could show keys of their own.
+    Note them when an audit begins, from somebody you trust: a forger could show keys of their own.
     """
-    async with call.services.database.read() as reader:
+    async with call.read() as reader:
         keys = await queries.signing_keys(reader)
-    return Reply([SigningKeyOut.of(key) for key in keys], headers={"X-Total-Count": str(len(keys))})
+    return Reply([SigningKeyOut.of(key, call) for key in keys], headers={"X-Total-Count": str(len(keys))})
 
 
 async def verify_ledger_record(call: Call, record_id: UUID) -> RecordVerificationOut:
     """Verify a record against the ledger.
 
-    Recomputes every event of the record from the rows as they stand now: leaf, entry, both neighbours, the path through
-    the Merkle tree and the signature of the checkpoint. The proof can be checked elsewhere (docs/verify.md).
+    Recomputes every event of the record from the stored rows: leaf, entry, both neighbours, the path through the Merkle
+    tree and the signature of the checkpoint. The proof can be checked elsewhere (docs/verify.md).
     """
     async with call.services.database.snapshot() as reader:
         verdict = await verification.verify_record(reader, call.tenant, record_id, RECORDS)
-    return RecordVerificationOut.of(record_id, verdict, call.services.clock.now())
+    return RecordVerificationOut.found(record_id, verdict, call.services.clock.now(), call)
 
 
 async def verify_ledger_chain(call: Call, body: ChainIn | None = None) -> ChainVerificationOut:
-    """Verify the chain of a window of time."""
+    """Verify the hash chain of a time window."""
     window = body or ChainIn()
-    async with call.services.database.read() as reader:
-        return ChainVerificationOut.of(await chain.verify_chain(reader, call.tenant, window.since, window.until))
+    async with call.read() as reader:
+        return ChainVerificationOut.of(await chain.verify_chain(reader, call.tenant, window.since, window.until), call)
 
 
 async def get_ledger_status(call: Call) -> LedgerStatusOut:
-    """Read the state of the ledger."""
+    """Get the state of the ledger."""
     tenant = call.tenant
-    async with call.services.database.read() as reader:
+    async with call.read() as reader:
         size = await queries.ledger_size(reader, tenant)
         checkpoint = await queries.latest_checkpoint(reader, tenant)
         tail = await chain.verify_tail(reader, tenant, size)
@@ -155,5 +155,5 @@ async def get_ledger_status(call: Call) -> LedgerStatusOut:
         unsealed=unsealed,
         healthy=healthy,
         message=tail.reason if healthy else f"run `trailgate verify`: {tail.reason}",
-        checkpoint=CheckpointOut.of(checkpoint) if checkpoint else None,
+        checkpoint=CheckpointOut.of(checkpoint, call) if checkpoint else None,
     )

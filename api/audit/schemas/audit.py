@@ -1,13 +1,14 @@
 """The audit on the wire (facts.md 17.1)."""
 
 import json
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import Field
 
+from api.http.calls import Call
 from api.http.texts import Short
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import V1_NAMES, AuditName
 from domain.errors import Invalid
 from domain.facts.digests import normalise_digest
@@ -40,7 +41,7 @@ class AuditQuery(WireIn):
         """The page that is asked for."""
         return Window(self.size, self.page, Cursor.parse(self.after) if self.after else None, self.sort_desc)
 
-    def filters(self) -> AuditFilters:
+    def to_filters(self) -> AuditFilters:
         """Raises Invalid for an event type that does not exist and for a window of time that ends before it begins."""
         if self.since and self.until and self.since > self.until:
             raise Invalid.of("from", "lies after to")
@@ -70,7 +71,7 @@ class AuditEventOut(WireModel):
     event_type: str
     environment_id: UUID | None
     trail_id: UUID | None
-    artifact_sha256: str | None
+    artifact_sha256: str | None = shows("digest")
     actor: str
     actor_id: UUID
     credential_id: UUID | None
@@ -84,26 +85,10 @@ class AuditEventOut(WireModel):
     hash: str
 
     @classmethod
-    def of(cls, event: AuditEvent) -> "AuditEventOut":
-        """In the v1 spelling."""
-        return cls(
-            id=event.id,
-            event_type=AuditName(event.name).v1,
-            environment_id=event.environment_id,
-            trail_id=event.trail_id,
-            artifact_sha256=event.digest,
-            actor=event.actor,
-            actor_id=event.actor_id,
-            credential_id=event.credential_id,
-            record_kind=event.record_kind,
-            record_id=event.record_id,
-            record_version=event.record_version,
-            payload=json.dumps(event.payload, ensure_ascii=False, separators=(",", ":")),
-            occurred_at=event.occurred_at,
-            region=event.region,
-            request_id=event.request_id,
-            hash=event.leaf.hex(),
-        )
+    def of(cls, event: AuditEvent, _call: Call) -> Self:
+        """In OpenFactstore's spelling."""
+        payload = json.dumps(event.payload, ensure_ascii=False, separators=(",", ":"))
+        return cls.filled(event, event_type=AuditName(event.name).v1, payload=payload, hash=event.leaf.hex())
 
 
 class AuditPage(WireModel):
@@ -116,10 +101,10 @@ class AuditPage(WireModel):
     total_pages: int
 
     @classmethod
-    def of(cls, page: Page[AuditEvent]) -> "AuditPage":
+    def of(cls, page: Page[AuditEvent], call: Call) -> Self:
         """A page of events."""
         return cls(
-            events=[AuditEventOut.of(event) for event in page.items],
+            events=[AuditEventOut.of(event, call) for event in page.items],
             page=page.window.page,
             size=page.window.size,
             total_elements=page.total,

@@ -2,12 +2,14 @@
 
 import base64
 from collections.abc import Mapping
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.calls import Call
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import AuditName
 from domain.audit.ledger import KEY_NAME, signed_note
 from storage.ledger.chain import ChainVerdict
@@ -59,37 +61,30 @@ class CheckpointsQuery(WireIn):
 class LedgerEntryOut(WireModel):
     """A sealed event. `contentHash` is the RFC 6962 leaf over event and record; hashes are lower-case hex."""
 
-    entry_id: UUID
+    entry_id: UUID = shows("event_id")
     record_id: UUID
-    fact_id: UUID
+    fact_id: UUID = shows("record_id")
     event_type: str
-    sequence: int
+    sequence: int = shows("seq")
     content_hash: str
     previous_hash: str
     entry_hash: str
     hash_algorithm: str
-    timestamp: Instant
+    timestamp: Instant = shows("sealed_at")
     metadata: Mapping[str, Any]
 
     @classmethod
-    def of(cls, entry: LedgerEntry) -> "LedgerEntryOut":
-        """With both names of the record's id (W59)."""
-        return cls(
-            entry_id=entry.event_id,
-            record_id=entry.record_id,
-            fact_id=entry.record_id,
+    def of(cls, entry: LedgerEntry, _call: Call) -> Self:
+        """With hashes as hexadecimal digits, and what the event tells."""
+        told = {"recordKind": entry.record_kind, "recordVersion": entry.record_version, **(entry.payload or {})}
+        return cls.filled(
+            entry,
             event_type=AuditName(entry.name).v1,
-            sequence=entry.seq,
             content_hash=entry.leaf.hex(),
             previous_hash=entry.previous_hash.hex(),
             entry_hash=entry.entry_hash.hex(),
             hash_algorithm=HASH_ALGORITHM,
-            timestamp=entry.sealed_at,
-            metadata={
-                "recordKind": entry.record_kind,
-                "recordVersion": entry.record_version,
-                **(entry.payload or {}),
-            },
+            metadata=told,
         )
 
 
@@ -114,7 +109,7 @@ class CheckpointOut(WireModel):
     created_at: Instant
 
     @classmethod
-    def of(cls, stored: StoredCheckpoint) -> "CheckpointOut":
+    def of(cls, stored: StoredCheckpoint, _call: Call) -> Self:
         """With the public key it names, where that is known."""
         signed = stored.signed
         return cls(
@@ -136,13 +131,13 @@ class ProofOut(WireModel):
     checkpoint: CheckpointOut
 
     @classmethod
-    def of(cls, proof: Proof, leaf_hash: bytes) -> "ProofOut":
+    def proving(cls, proof: Proof, leaf_hash: bytes, call: Call) -> Self:
         """For the leaf that was verified."""
         return cls(
             leaf_index=proof.leaf_index,
             leaf_hash=leaf_hash.hex(),
             path=[step.hex() for step in proof.path],
-            checkpoint=CheckpointOut.of(proof.checkpoint),
+            checkpoint=CheckpointOut.of(proof.checkpoint, call),
         )
 
 
@@ -154,9 +149,10 @@ class ConsistencyOut(WireModel):
     newer: CheckpointOut
 
     @classmethod
-    def of(cls, older: StoredCheckpoint, newer: StoredCheckpoint, path: list[bytes]) -> "ConsistencyOut":
-        """Between two checkpoints."""
-        return cls(path=[step.hex() for step in path], older=CheckpointOut.of(older), newer=CheckpointOut.of(newer))
+    def between(cls, older: StoredCheckpoint, newer: StoredCheckpoint, path: list[bytes], call: Call) -> Self:
+        """Of two checkpoints."""
+        ends = {"older": CheckpointOut.of(older, call), "newer": CheckpointOut.of(newer, call)}
+        return cls(path=[step.hex() for step in path], **ends)
 
 
 class SigningKeyOut(WireModel):
@@ -170,7 +166,7 @@ class SigningKeyOut(WireModel):
     created_at: Instant
 
     @classmethod
-    def of(cls, key: SigningKey) -> "SigningKeyOut":
+    def of(cls, key: SigningKey, _call: Call) -> Self:
         """As registered."""
         return cls(
             key_id=key.key_id,
@@ -190,7 +186,7 @@ class OpeningOut(WireModel):
     envelope: str
 
     @classmethod
-    def of(cls, opening: Opening) -> "OpeningOut":
+    def of(cls, opening: Opening, _call: Call) -> Self:
         """The nonce in hex, the envelope as the JSON text that was hashed."""
         return cls(format=opening.format, nonce=opening.nonce.hex(), envelope=opening.envelope.decode())
 
@@ -214,7 +210,7 @@ class RecordVerificationOut(WireModel):
     opening: OpeningOut | None
 
     @classmethod
-    def of(cls, record_id: UUID, verdict: RecordVerdict, verified_at: Instant) -> "RecordVerificationOut":
+    def found(cls, record_id: UUID, verdict: RecordVerdict, at: datetime, call: Call) -> Self:
         """The newest entry of the record, where it has one."""
         entry: Mapping[str, Any] = verdict.entry or {}
         seq = entry.get("seq")
@@ -228,11 +224,11 @@ class RecordVerificationOut(WireModel):
             previous_hash=_hex(entry.get("previous_hash")),
             entry_hash=_hex(entry.get("entry_hash")),
             ledger_timestamp=entry.get("sealed_at"),
-            verified_at=verified_at,
+            verified_at=at,
             message=verdict.reason,
             hash_algorithm=HASH_ALGORITHM,
-            proof=ProofOut.of(verdict.proof, entry["leaf"]) if verdict.proof else None,
-            opening=OpeningOut.of(verdict.opening) if verdict.opening else None,
+            proof=ProofOut.proving(verdict.proof, entry["leaf"], call) if verdict.proof else None,
+            opening=OpeningOut.of(verdict.opening, call) if verdict.opening else None,
         )
 
 
@@ -264,7 +260,7 @@ class ChainVerificationOut(WireModel):
     message: str
 
     @classmethod
-    def of(cls, verdict: ChainVerdict) -> "ChainVerificationOut":
+    def of(cls, verdict: ChainVerdict, _call: Call) -> Self:
         """As found."""
         return cls(
             valid=verdict.broken_at is None,

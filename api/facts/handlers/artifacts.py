@@ -1,38 +1,35 @@
-"""Artifacts (facts.md 6.2)."""
+"""Artifacts."""
 
 from uuid import UUID
 
 from api.facts.schemas.artifacts import ArtifactIn, ArtifactOut, ArtifactsQuery
-from api.http.calls import Call, Preview, Reply
-from api.http.dry_runs import DryRun, WouldCreate, created
+from api.http.calls import Call, Reply
+from api.http.dry_runs import Created, DryRun, created
 from api.http.organisation import check_org_slug
-from api.http.paging import ListQuery, list_headers
+from api.http.paging import ListQuery, list_reply
 from storage.facts.commands import artifacts as commands
 from storage.facts.queries import artifacts as queries
 
 
 async def report_artifact(
     call: Call, trail_id: UUID, body: ArtifactIn, dry_run: DryRun = False
-) -> ArtifactOut | Preview[WouldCreate[ArtifactOut]]:
+) -> Created[ArtifactOut]:
     """Report an artifact on a trail.
 
     The same digest, name and tag on the same trail is the same artifact: a repeated report answers the first one.
     """
     check_org_slug(call, body.org_slug)
-    caller = call.caller
-    new = body.artifact(trail_id, call.actor)
-    async with call.services.database.transaction(dry_run=dry_run) as tx:
+    new = body.to_command(trail_id, call.actor)
+    async with call.transaction(dry_run=dry_run) as tx:
         [report] = await commands.record_artifacts(tx, call.tenant, [new])
-    return created(ArtifactOut.of(report, caller.org_slug), dry_run=dry_run)
+    return created(ArtifactOut.of(report, call), dry_run=dry_run)
 
 
 async def list_trail_artifacts(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[ArtifactOut]]:
     """List the artifacts of a trail, oldest first."""
-    caller = call.caller
-    async with call.services.database.read() as reader:
+    async with call.read() as reader:
         page = await queries.list_trail_artifacts(reader, call.tenant, trail_id, query.window())
-    items = [ArtifactOut.of(report, caller.org_slug) for report in page.items]
-    return Reply(items, headers=list_headers(call.request, page))
+    return list_reply(call, page, ArtifactOut)
 
 
 async def list_artifacts(call: Call, query: ArtifactsQuery) -> Reply[list[ArtifactOut]]:
@@ -40,10 +37,6 @@ async def list_artifacts(call: Call, query: ArtifactsQuery) -> Reply[list[Artifa
 
     Over all trails and flows; an unknown digest has none.
     """
-    caller = call.caller
-    async with call.services.database.read() as reader:
-        page = await queries.list_artifacts(
-            reader, call.tenant, query.sha256, query.window(), flow_id=query.flow_id, name=query.name
-        )
-    items = [ArtifactOut.of(report, caller.org_slug) for report in page.items]
-    return Reply(items, headers=list_headers(call.request, page))
+    async with call.read() as reader:
+        page = await queries.list_artifacts(reader, call.tenant, query.sha256, query.window(), **query.to_filters())
+    return list_reply(call, page, ArtifactOut)

@@ -1,54 +1,48 @@
-"""Assertions and the verdicts they leave (facts.md 8)."""
+"""Assertions and the verdicts they leave."""
 
 from uuid import UUID
 
 from api.facts.grouped import ASSERTIONS
 from api.facts.schemas.assertions import AssertIn, AssertionOut
 from api.facts.schemas.verdicts import RecomputationOut, VerdictOut, VerdictsQuery
-from api.http.calls import Call, Preview, Reply
-from api.http.dry_runs import DryRun, WouldCreate, created
-from api.http.paging import list_headers
+from api.http.calls import Call, Reply
+from api.http.dry_runs import Created, DryRun, created
+from api.http.paging import list_reply
 from storage.facts.queries import verdicts as queries
 
 
-async def assert_compliance(
-    call: Call, body: AssertIn, dry_run: DryRun = False
-) -> AssertionOut | Preview[WouldCreate[AssertionOut]]:
-    """Ask whether an artifact may go on.
+async def assert_compliance(call: Call, body: AssertIn, dry_run: DryRun = False) -> Created[AssertionOut]:
+    """Ask whether an artifact is compliant.
 
-    Answered with 200 either way. Judged by the flow as it is now and the newest report of the artifact in the flow; the
-    verdict is kept with all it was found from, and audited.
+    The status is 200 whatever the verdict. It is decided by the current version of the flow and the newest report of
+    the artifact in it, stored with everything it was decided from, and audited.
     """
-    assertion = body.assertion(call.actor)
-    decision = await call.request.app[ASSERTIONS].run(call, assertion, dry_run=dry_run)
-    return created(AssertionOut.of(decision, body.sha256_digest), dry_run=dry_run)
+    decision = await call.request.app[ASSERTIONS].run(call, body.to_command(call.actor), dry_run=dry_run)
+    return created(AssertionOut.decided(decision, body.sha256_digest, call), dry_run=dry_run)
 
 
 async def list_verdicts(call: Call, query: VerdictsQuery) -> Reply[list[VerdictOut]]:
     """List verdicts, oldest first.
 
-    Of one flow and of one artifact where named.
+    Filter by flow and by artifact.
     """
-    async with call.services.database.read() as reader:
-        page = await queries.list_verdicts(
-            reader, call.tenant, query.window(), flow_id=query.flow_id, digest=query.sha256_digest
-        )
-    return Reply([VerdictOut.of(verdict) for verdict in page.items], headers=list_headers(call.request, page))
+    async with call.read() as reader:
+        page = await queries.list_verdicts(reader, call.tenant, query.window(), **query.to_filters())
+    return list_reply(call, page, VerdictOut)
 
 
 async def get_verdict(call: Call, verdict_id: UUID) -> VerdictOut:
-    """Read one verdict with its inputs."""
-    async with call.services.database.read() as reader:
-        return VerdictOut.of(await queries.get_verdict(reader, call.tenant, verdict_id))
+    """Get a verdict with its inputs."""
+    async with call.read() as reader:
+        return VerdictOut.of(await queries.get_verdict(reader, call.tenant, verdict_id), call)
 
 
 async def recompute_verdict(call: Call, verdict_id: UUID) -> RecomputationOut:
-    """Find a verdict again from the facts it names.
+    """Recompute a verdict from the facts it names.
 
-    The evaluator of today, the flow version, the trail and the results of then: whatever differs is named. Nothing is
-    stored.
+    Today's rules are applied to the flow version, the trail and the results that the verdict was decided from. The
+    answer names whatever differs. Nothing is stored.
     """
-    tenant = call.tenant
     async with call.services.database.snapshot() as reader:
-        verdict = await queries.get_verdict(reader, tenant, verdict_id)
-        return RecomputationOut.of(verdict, await queries.recompute(reader, tenant, verdict))
+        verdict = await queries.get_verdict(reader, call.tenant, verdict_id)
+        return RecomputationOut.compared(verdict, await queries.recompute(reader, call.tenant, verdict))

@@ -1,4 +1,4 @@
-"""Evidence in bulk, and what is lacking (facts.md 20.1)."""
+"""Evidence in bulk, and what is missing."""
 
 from uuid import UUID
 
@@ -12,8 +12,9 @@ from api.facts.schemas.collection import (
     GapsOut,
     GapsQuery,
 )
-from api.http.calls import Call, Preview, Reply
-from api.http.dry_runs import DryRun, WouldCreate, created
+from api.facts.schemas.coverage import CoverageOut
+from api.http.calls import Call, Reply
+from api.http.dry_runs import Created, DryRun, created
 from api.http.paging import MAX_SIZE, list_headers
 from domain.facts.attestations import Attestation
 from storage.database import Transaction
@@ -24,50 +25,47 @@ from storage.facts.queries.trails import flows_of_trails
 from storage.paging import Window
 
 
-async def collect_evidence(
-    call: Call, body: CollectIn, dry_run: DryRun = False
-) -> CollectionOut | Preview[WouldCreate[CollectionOut]]:
-    """Record many results at once, for any trails.
+async def collect_evidence(call: Call, body: CollectIn, dry_run: DryRun = False) -> Created[CollectionOut]:
+    """Record many results at once, on any trails.
 
     Each item becomes an attestation of its type. A bad item is reported with its error; the good ones are recorded
     together.
     """
     readable = {index: item for index, item in enumerate(body.read) if isinstance(item, CollectedIn)}
-    async with call.services.database.transaction(dry_run=dry_run) as tx:
+    async with call.transaction(dry_run=dry_run) as tx:
         made = await _recorded(call, tx, readable)
-    results = [CollectedOut.of(index, item, made.get(index)) for index, item in enumerate(body.read)]
-    return created(CollectionOut.of(results), dry_run=dry_run)
+    results = [CollectedOut.settled(index, item, made.get(index)) for index, item in enumerate(body.read)]
+    return created(CollectionOut.counted(results), dry_run=dry_run)
 
 
 async def _recorded(call: Call, tx: Transaction, items: dict[int, CollectedIn]) -> dict[int, Attestation]:
     """What was recorded of the items whose trail is there."""
-    tenant, actor = call.tenant, call.actor
-    known = await flows_of_trails(tx, tenant, [item.trail_id for item in items.values()])
-    good = {index: item.attestation(actor) for index, item in items.items() if item.trail_id in known}
+    known = await flows_of_trails(tx, call.tenant, [item.trail_id for item in items.values()])
+    good = {index: item.to_command(call.actor) for index, item in items.items() if item.trail_id in known}
     if not good:
         return {}
-    return dict(zip(good, await record_attestations(tx, tenant, list(good.values())), strict=True))
+    return dict(zip(good, await record_attestations(tx, call.tenant, list(good.values())), strict=True))
 
 
 async def get_evidence_summary(call: Call, trail_id: UUID) -> EvidenceSummaryOut:
-    """Read what evidence a trail has, and what it lacks.
+    """Get the evidence a trail has and the evidence it lacks.
 
-    Complete means that every requirement of its flow version or template has PASSED.
+    A trail is complete when every requirement of its flow version or template has PASSED.
     """
-    tenant = call.tenant
     async with call.services.database.snapshot() as reader:
-        evidence = await queries.evidence_of_trail(reader, tenant, trail_id)
-        coverage = await list_coverage(reader, tenant, trail_id, Window(MAX_SIZE, descending=True))
-    return EvidenceSummaryOut.of(trail_id, evidence, coverage.items[::-1])
+        evidence = await queries.evidence_of_trail(reader, call.tenant, trail_id)
+        coverage = await list_coverage(reader, call.tenant, trail_id, Window(MAX_SIZE, descending=True))
+    reports = [CoverageOut.of(report, call) for report in coverage.items[::-1]]
+    return EvidenceSummaryOut.summed_up(trail_id, evidence, reports)
 
 
 async def list_evidence_gaps(call: Call, query: GapsQuery) -> Reply[GapsOut]:
     """List the trails that lack required evidence, oldest first.
 
-    A total over 10,000 is not counted to its end; X-Total-Count then ends in "+". A page may be shorter than asked for:
-    follow Link.
+    A total above 10,000 is not counted to its end; X-Total-Count then ends in "+". A page may be shorter than asked
+    for: follow Link.
     """
-    async with call.services.database.read() as reader:
-        page = await queries.list_gaps(reader, call.tenant, query.window(), flow_id=query.flow_id)
-    body = GapsOut(gaps=[GapOut.of(gap) for gap in page.items], total_trails_with_gaps=page.total)
+    async with call.read() as reader:
+        page = await queries.list_gaps(reader, call.tenant, query.window(), **query.to_filters())
+    body = GapsOut(gaps=[GapOut.of(gap, call) for gap in page.items], total_trails_with_gaps=page.total)
     return Reply(body, headers=list_headers(call.request, page))

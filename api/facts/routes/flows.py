@@ -1,22 +1,38 @@
-"""Paths of flows (facts.md 4.2)."""
+"""Flows."""
 
 from api.facts.handlers import flows
+from api.facts.schemas.flows import FlowOut, FlowsQuery
 from api.http.calls import Route, tagged
 from api.http.paths import V1
+from api.http.resources import Resource
 from domain.identity.permissions import Permission
+from storage.facts.commands.flows import archive_flow
+from storage.facts.queries.flows import get_flow, list_flows
+
+FLOWS = f"{V1}/flows"
+FLOW = f"{FLOWS}/{{flow_id}}"
+
+_FLOWS = Resource("flow", "flows", FLOWS, FlowOut, read=Permission.FACTS_READ, manage=Permission.FACTS_MANAGE)
 
 ROUTES = tagged(
     "Flows",
-    Route("POST", f"{V1}/flows", flows.create_flow, Permission.FACTS_MANAGE, status=201, errors=(404, 409)),
-    Route("GET", f"{V1}/flows", flows.list_flows, Permission.FACTS_READ),
-    Route("GET", f"{V1}/flows/{{flow_id}}", flows.get_flow, Permission.FACTS_READ),
-    Route("PUT", f"{V1}/flows/{{flow_id}}", flows.update_flow, Permission.FACTS_MANAGE, errors=(409, 412)),
-    Route("DELETE", f"{V1}/flows/{{flow_id}}", flows.delete_flow, Permission.FACTS_MANAGE, errors=(409, 412)),
-    Route(
-        "GET",
-        f"{V1}/flows/{{flow_id}}/template",
-        flows.get_flow_template,
-        Permission.FACTS_READ,
-        produces=flows.YAML,
+    Route("POST", FLOWS, flows.create_flow, Permission.FACTS_MANAGE, status=201, errors=(404, 409)),
+    _FLOWS.list(list_flows, "List the flows, oldest first.", parameters=FlowsQuery),
+    _FLOWS.get(
+        get_flow,
+        """Get a flow.
+
+        The ETag is the version. A change that sends it as If-Match is made to this version or refused with 412.
+        """,
     ),
+    Route("PUT", FLOW, flows.update_flow, Permission.FACTS_MANAGE, errors=(409, 412)),
+    _FLOWS.delete(
+        archive_flow,
+        """Archive a flow and release its name.
+
+        Refused while the flow has trails or webhook configs. Its versions and their seals stay.
+        """,
+        errors=(409, 412),
+    ),
+    Route("GET", f"{FLOW}/template", flows.get_flow_template, Permission.FACTS_READ, produces=flows.YAML),
 )

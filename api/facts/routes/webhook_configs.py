@@ -1,56 +1,36 @@
-"""Paths of webhook configurations (integrations.md 13)."""
+"""Webhook configs."""
 
-from api.facts.handlers import webhook_configs as webhooks
+from api.facts.handlers import webhook_configs
+from api.facts.schemas.webhook_configs import WebhookConfigOut
 from api.http.calls import Route, tagged
 from api.http.paths import V1
+from api.http.resources import Resource
 from domain.identity.permissions import Permission
+from storage.facts.commands.webhook_configs import delete_webhook_config
+from storage.facts.queries.webhook_configs import list_webhook_configs
+
+CONFIGS = f"{V1}/webhook-configs"
+CONFIG = f"{CONFIGS}/{{config_id}}"
+MANAGE = Permission.INTEGRATIONS_MANAGE
+
+_CONFIGS = Resource(
+    "webhook config", "webhook configs", CONFIGS, WebhookConfigOut, read=MANAGE, manage=MANAGE, identifier="config_id"
+)
 
 ROUTES = tagged(
     "Webhook configs",
-    Route(
-        "POST",
-        f"{V1}/webhook-configs",
-        webhooks.create_webhook_config,
-        Permission.INTEGRATIONS_MANAGE,
-        status=201,
-        errors=(404, 409),
+    Route("POST", CONFIGS, webhook_configs.create_webhook_config, MANAGE, status=201, errors=(404, 409)),
+    _CONFIGS.list(list_webhook_configs, "List the webhook configs, oldest first."),
+    Route("POST", f"{CONFIG}/rotate", webhook_configs.rotate_webhook_secret, MANAGE),
+    _CONFIGS.delete(
+        delete_webhook_config,
+        """Delete a webhook config.
+
+        The sender's deliveries are refused from now on. What it delivered stays.
+        """,
     ),
-    Route("GET", f"{V1}/webhook-configs", webhooks.list_webhook_configs, Permission.INTEGRATIONS_MANAGE),
-    Route(
-        "POST",
-        f"{V1}/webhook-configs/{{config_id}}/rotate",
-        webhooks.rotate_webhook_secret,
-        Permission.INTEGRATIONS_MANAGE,
-    ),
-    Route(
-        "DELETE",
-        f"{V1}/webhook-configs/{{config_id}}",
-        webhooks.delete_webhook_config,
-        Permission.INTEGRATIONS_MANAGE,
-    ),
-    Route(
-        "GET",
-        f"{V1}/webhook-configs/{{config_id}}/deliveries",
-        webhooks.list_webhook_deliveries,
-        Permission.INTEGRATIONS_MANAGE,
-    ),
-    Route(
-        "PUT",
-        f"{V1}/webhook-configs/{{config_id}}/reconciliation",
-        webhooks.set_webhook_reconciliation,
-        Permission.INTEGRATIONS_MANAGE,
-        errors=(409,),
-    ),
-    Route(
-        "GET",
-        f"{V1}/webhook-configs/{{config_id}}/reconciliation",
-        webhooks.get_webhook_reconciliation,
-        Permission.INTEGRATIONS_MANAGE,
-    ),
-    Route(
-        "DELETE",
-        f"{V1}/webhook-configs/{{config_id}}/reconciliation",
-        webhooks.delete_webhook_reconciliation,
-        Permission.INTEGRATIONS_MANAGE,
-    ),
+    Route("GET", f"{CONFIG}/deliveries", webhook_configs.list_webhook_deliveries, MANAGE),
+    Route("PUT", f"{CONFIG}/reconciliation", webhook_configs.set_webhook_reconciliation, MANAGE, errors=(409,)),
+    Route("GET", f"{CONFIG}/reconciliation", webhook_configs.get_webhook_reconciliation, MANAGE),
+    Route("DELETE", f"{CONFIG}/reconciliation", webhook_configs.delete_webhook_reconciliation, MANAGE),
 )

@@ -1,15 +1,17 @@
 """Artifacts on the wire (facts.md 6.1, C06)."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import Field
 
 from api.facts.schemas.digests import Sha256
+from api.http.calls import Call
 from api.http.paging import ListQuery
 from api.http.synonyms import required
 from api.http.texts import Long, Name, Short, Url
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.facts.artifacts import ArtifactReport, ArtifactType, NewArtifact, ProvenanceStatus
 
@@ -50,7 +52,7 @@ class ArtifactIn(WireIn):
     reported_by: Short | None = None
     org_slug: Short | None = None
 
-    def artifact(self, trail_id: UUID, actor: Actor) -> NewArtifact:
+    def to_command(self, trail_id: UUID, actor: Actor) -> NewArtifact:
         """What the command takes. Raises Invalid for a name or tag that is missing or given twice and differently."""
         return NewArtifact(
             trail_id=trail_id,
@@ -74,45 +76,26 @@ class ArtifactOut(WireModel):
     id: UUID
     flow_id: UUID
     trail_id: UUID
-    image_name: str
+    image_name: str = shows("name")
     name: str
-    image_tag: str | None
+    image_tag: str | None = shows("tag")
     tag: str | None
-    sha256_digest: str
+    sha256_digest: str = shows("digest")
     registry: str | None
     artifact_type: str | None
     git_commit: str | None
     build_url: str | None
     commit_url: str | None
     annotations: dict[str, str]
-    reported_at: Instant
-    reported_by: str
+    reported_at: Instant = shows("created_at")
+    reported_by: str = shows("reporter")
     org_slug: str
     provenance_status: ProvenanceStatus
 
     @classmethod
-    def of(cls, report: ArtifactReport, org_slug: str) -> "ArtifactOut":
-        """An artifact of the caller's organisation."""
-        return cls(
-            id=report.id,
-            flow_id=report.flow_id,
-            trail_id=report.trail_id,
-            image_name=report.name,
-            name=report.name,
-            image_tag=report.tag,
-            tag=report.tag,
-            sha256_digest=report.digest,
-            registry=report.registry,
-            artifact_type=report.artifact_type,
-            git_commit=report.git_commit,
-            build_url=report.build_url,
-            commit_url=report.commit_url,
-            annotations=report.annotations or {},
-            reported_at=report.created_at,
-            reported_by=report.reporter,
-            org_slug=org_slug,
-            provenance_status=report.provenance_status,
-        )
+    def of(cls, report: ArtifactReport, call: Call) -> Self:
+        """Without annotations there are none."""
+        return cls.filled(report, annotations=report.annotations or {}, org_slug=call.tenant.org_slug)
 
 
 class ArtifactsQuery(ListQuery):
@@ -121,3 +104,7 @@ class ArtifactsQuery(ListQuery):
     sha256: Annotated[Short, Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])]
     flow_id: UUID | None = None
     name: Short | None = None
+
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to, beside the digest."""
+        return {"flow_id": self.flow_id, "name": self.name}

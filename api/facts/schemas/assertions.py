@@ -1,11 +1,13 @@
 """Assertions on the wire (facts.md 8.1, C09)."""
 
+from typing import Self
 from uuid import UUID
 
 from pydantic import AliasChoices, Field
 
+from api.http.calls import Call
 from api.http.texts import Name
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.errors import Invalid
 from domain.facts.assertions import Considered, Outcome
@@ -36,7 +38,7 @@ class AssertIn(WireIn):
         validation_alias=AliasChoices("sha256Digest", "artifactSha256"), description="In any spelling of a SHA-256"
     )
 
-    def assertion(self, actor: Actor) -> NewAssertion:
+    def to_command(self, actor: Actor) -> NewAssertion:
         """What the command takes. Raises Invalid when neither a flow nor a trail is named."""
         if self.flow_id is None and self.trail_id is None:
             raise Invalid.of("flowId", "is required, unless trailId is given")
@@ -46,7 +48,7 @@ class AssertIn(WireIn):
 class ConsideredOut(WireModel):
     """An attestation that was looked at: the newest of its key. `required` tells whether the flow asks for it."""
 
-    id: UUID
+    id: UUID = shows("attestation_id")
     type: str
     name: str | None
     status: ResultStatus
@@ -55,18 +57,10 @@ class ConsideredOut(WireModel):
     observed_at: Instant
 
     @classmethod
-    def of(cls, considered: Considered) -> "ConsideredOut":
-        """One of the assessment's heads."""
-        head = considered.head
-        return cls(
-            id=head.attestation_id,
-            type=head.type,
-            name=head.name,
-            status=head.status,
-            required=considered.required,
-            artifact_fingerprint=head.digest or None,
-            observed_at=head.observed_at,
-        )
+    def of(cls, considered: Considered, _call: Call) -> Self:
+        """One of the latest results that were looked at."""
+        newest = considered.newest
+        return cls.filled(newest, required=considered.required, artifact_fingerprint=newest.digest or None)
 
 
 class AssertionOut(WireModel):
@@ -93,7 +87,7 @@ class AssertionOut(WireModel):
     message: str
 
     @classmethod
-    def of(cls, decision: Decision, digest: str) -> "AssertionOut":
+    def decided(cls, decision: Decision, digest: str, call: Call) -> Self:
         """`digest` as the caller spelled it."""
         verdict, found = decision.verdict, decision.assessment
         return cls(
@@ -107,7 +101,7 @@ class AssertionOut(WireModel):
             compliant=found.outcome is Outcome.COMPLIANT,
             status=found.outcome,
             checked_at=verdict.created_at,
-            attestations=[ConsideredOut.of(one) for one in found.considered],
+            attestations=[ConsideredOut.of(one, call) for one in found.considered],
             missing_attestations=[*found.missing_types, *found.missing_names],
             failed_attestations=[*found.failed_types, *found.failed_names],
             missing_attestation_types=list(found.missing_types),

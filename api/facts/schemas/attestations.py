@@ -1,18 +1,19 @@
 """Attestations on the wire (facts.md 7.1, C07)."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
 from api.facts.schemas.digests import Sha256
+from api.http.calls import Call
 from api.http.paging import PageQuery
 from api.http.synonyms import agreed
 from api.http.texts import Flag, Name, Short, Text, Url
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
-from storage.facts.queries.attestations import AttestationFilters
 
 UNNAMED = "type:"
 """Begins the key of an attestation without a name (`NewAttestation.key`)."""
@@ -61,7 +62,7 @@ class AttestationIn(WireIn):
             raise ValueError("status and passed contradict each other; give one of them")
         return self
 
-    def attestation(self, trail_id: UUID, actor: Actor) -> NewAttestation:
+    def to_command(self, trail_id: UUID, actor: Actor) -> NewAttestation:
         """What the command takes. Raises Invalid for two digests that differ."""
         return NewAttestation(
             trail_id=trail_id,
@@ -100,9 +101,9 @@ class AttestationsQuery(PageQuery):
     name: Short | None = None
     status: ResultStatus | None = None
 
-    def filters(self) -> AttestationFilters:
-        """As the query takes them."""
-        return AttestationFilters(self.type, self.name, self.status)
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to."""
+        return {"type_": self.type, "name": self.name, "status": self.status}
 
 
 class AttestationOut(WireModel):
@@ -114,48 +115,33 @@ class AttestationOut(WireModel):
     status: ResultStatus
     details: str | None
     description: str | None
-    metadata: dict[str, Any] | None
+    metadata: dict[str, Any] | None = shows("user_data")
     name: str | None
     evidence_url: str | None
     evidence_file_hash: str | None
     evidence_file_name: str | None
     evidence_file_size_bytes: int | None
     compliant: bool
-    attested_by: str | None
+    attested_by: str | None = shows("claimed_by")
     org_slug: str
-    artifact_fingerprint: str | None
-    target_artifact: str | None
+    artifact_fingerprint: str | None = shows("digest")
+    target_artifact: str | None = shows("slot")
     git_commit: str | None
     origin: str
-    receipt_id: UUID | None
+    receipt_id: UUID | None = shows("source_id")
     observed_at: Instant
     created_at: Instant
 
     @classmethod
-    def of(cls, attestation: Attestation, org_slug: str) -> "AttestationOut":
-        """An attestation of the caller's organisation, with the file uploaded last."""
+    def of(cls, attestation: Attestation, call: Call) -> Self:
+        """With the file uploaded last."""
         file = attestation.evidence
-        return cls(
-            id=attestation.id,
-            trail_id=attestation.trail_id,
-            type=attestation.type,
-            status=attestation.status,
+        return cls.filled(
+            attestation,
             details=attestation.details if attestation.details is not None else attestation.description,
-            description=attestation.description,
-            metadata=attestation.user_data,
-            name=attestation.name,
-            evidence_url=attestation.evidence_url,
             evidence_file_hash=file.digest.removeprefix("sha256:") if file else None,
             evidence_file_name=file.name if file else None,
             evidence_file_size_bytes=file.size if file else None,
             compliant=attestation.status == ResultStatus.PASSED,
-            attested_by=attestation.claimed_by,
-            org_slug=org_slug,
-            artifact_fingerprint=attestation.digest,
-            target_artifact=attestation.slot,
-            git_commit=attestation.git_commit,
-            origin=attestation.origin,
-            receipt_id=attestation.source_id,
-            observed_at=attestation.observed_at,
-            created_at=attestation.created_at,
+            org_slug=call.tenant.org_slug,
         )

@@ -1,16 +1,18 @@
 """Evidence in bulk, and what is lacking, on the wire (facts.md 20.1)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from api.facts.schemas.coverage import CoverageOut
+from api.http.calls import Call
 from api.http.paging import ListQuery
 from api.http.problems import invalid_input
 from api.http.texts import Flag, Name, Text
-from api.http.wire import WireIn, WireModel
+from api.http.wire import WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
 from domain.facts.collection import Completeness
@@ -29,7 +31,7 @@ class CollectedIn(WireIn):
     passed: Flag
     details: Text | None = None
 
-    def attestation(self, actor: Actor) -> NewAttestation:
+    def to_command(self, actor: Actor) -> NewAttestation:
         """What the command takes; the tool stands in the payload."""
         return NewAttestation(
             trail_id=self.trail_id,
@@ -96,7 +98,7 @@ class CollectedOut(WireModel):
     error: str | None = None
 
     @classmethod
-    def of(cls, index: int, item: CollectedIn | Unread, attestation: Attestation | None) -> "CollectedOut":
+    def settled(cls, index: int, item: CollectedIn | Unread, attestation: Attestation | None) -> Self:
         """Without an attestation the trail was not there, or the item could not be read."""
         if isinstance(item, Unread):
             return cls(index=index, error=item.reason)
@@ -118,7 +120,7 @@ class CollectionOut(WireModel):
     failed: int
 
     @classmethod
-    def of(cls, results: list[CollectedOut]) -> "CollectionOut":
+    def counted(cls, results: list[CollectedOut]) -> Self:
         """Counted."""
         failed = sum(result.error is not None for result in results)
         return cls(results=results, accepted=len(results) - failed, failed=failed)
@@ -147,13 +149,13 @@ class EvidenceSummaryOut(WireModel):
     details: str | None
 
     @classmethod
-    def of(cls, trail_id: UUID, evidence: TrailEvidence, coverage: list[Attestation]) -> "EvidenceSummaryOut":
+    def summed_up(cls, trail_id: UUID, evidence: TrailEvidence, coverage: list[CoverageOut]) -> Self:
         """With the trail's coverage."""
         lacking = evidence.completeness
         return cls(
             trail_id=trail_id,
             collected_types=evidence.types,
-            coverage_reports=[CoverageOut.of(report) for report in coverage],
+            coverage_reports=coverage,
             total_attestations=evidence.total(*ResultStatus),
             passed_attestations=evidence.total(ResultStatus.PASSED),
             failed_attestations=evidence.total(ResultStatus.FAILED),
@@ -178,20 +180,16 @@ class GapOut(WireModel):
     failed_required_names: list[str]
     missing_artifacts: list[str]
     details: str | None
-    trail_status: TrailStatus
+    trail_status: TrailStatus = shows("status")
 
     @classmethod
-    def of(cls, gap: Gap) -> "GapOut":
+    def of(cls, gap: Gap, _call: Call) -> Self:
         """As found."""
         lacking = gap.completeness
-        return cls(
-            trail_id=gap.trail_id,
-            git_commit_sha=gap.git_commit_sha,
-            git_branch=gap.git_branch,
-            flow_id=gap.flow_id,
+        return cls.filled(
+            gap,
             missing_types=list(lacking.missing_types),
             missing_names=list(lacking.missing_names),
-            trail_status=gap.status,
             **_common(lacking),
         )
 
@@ -210,6 +208,10 @@ class GapsQuery(ListQuery):
     """Of one flow, or of all."""
 
     flow_id: UUID | None = None
+
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to."""
+        return {"flow_id": self.flow_id}
 
 
 class GapsOut(WireModel):

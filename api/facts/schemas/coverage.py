@@ -1,10 +1,11 @@
 """Test coverage on the wire (facts.md 20.1)."""
 
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import Field
 
+from api.http.calls import Call
 from api.http.texts import Name, Short, Text
 from api.http.wire import Instant, WireIn, WireModel
 from domain.audit.events import Actor
@@ -31,7 +32,7 @@ class CoverageIn(WireIn):
     report_file_name: Short | None = None
     details: Text | None = None
 
-    def attestation(self, trail_id: UUID, actor: Actor) -> NewAttestation:
+    def to_command(self, trail_id: UUID, actor: Actor) -> NewAttestation:
         """The attestation that the report is."""
         coverage = Coverage(
             tool=self.tool,
@@ -68,13 +69,12 @@ class CoverageOut(WireModel):
     created_at: Instant
 
     @classmethod
-    def of(cls, attestation: Attestation) -> "CoverageOut":
+    def of(cls, attestation: Attestation, _call: Call) -> Self:
         """Of an attestation that carries metrics."""
         coverage = Coverage.from_payload(attestation.payload or {})
         file = attestation.evidence
-        return cls(
-            id=attestation.id,
-            trail_id=attestation.trail_id,
+        return cls.filled(
+            attestation,
             tool=coverage.tool,
             line_coverage=coverage.line,
             branch_coverage=coverage.branch,
@@ -83,5 +83,4 @@ class CoverageOut(WireModel):
             report_file_name=coverage.report_file_name or (file.name if file else None),
             report_file_hash=file.digest.removeprefix("sha256:") if file else None,
             details=coverage.details,
-            created_at=attestation.created_at,
         )

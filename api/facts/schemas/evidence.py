@@ -4,16 +4,16 @@ import base64
 import binascii
 import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import unquote, urlsplit
 from uuid import UUID
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, Field, StringConstraints
 
-from api.http.calls import Header, Upload
+from api.http.calls import Call, Header, Upload
 from api.http.texts import Short
 from api.http.uploads import BINARY, base_name
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.errors import Invalid, Rejected
 from domain.facts.digests import normalise_digest
@@ -89,7 +89,7 @@ class EvidenceForm(BaseModel):
         """The file's own."""
         return f"sha256:{self.file.sha256}"
 
-    def evidence(self, target: Target, actor: Actor) -> NewEvidence:
+    def to_command(self, target: Target, actor: Actor) -> NewEvidence:
         """What the command takes."""
         return NewEvidence(
             trail_id=target.trail_id,
@@ -130,7 +130,7 @@ class ReferenceIn(WireIn):
     file_size_bytes: int = Field(ge=1, le=2**63 - 1, strict=True)
     content_type: Short | None = None
 
-    def evidence(self, target: Target, actor: Actor) -> NewEvidence:
+    def to_command(self, target: Target, actor: Actor) -> NewEvidence:
         """What the command takes. Without a name it is the last part of the address."""
         named = self.file_name or unquote(urlsplit(self.external_url).path)
         return NewEvidence(
@@ -155,27 +155,17 @@ class EvidenceOut(WireModel):
     id: UUID
     attestation_id: UUID
     trail_id: UUID
-    file_name: str
+    file_name: str = shows("name")
     sha256_hash: str
-    file_size_bytes: int
-    content_type: str
-    stored_at: Instant
+    file_size_bytes: int = shows("size")
+    content_type: str = shows("media_type")
+    stored_at: Instant = shows("created_at")
     external_url: str | None
 
     @classmethod
-    def of(cls, evidence: Evidence) -> "EvidenceOut":
-        """Recorded evidence."""
-        return cls(
-            id=evidence.id,
-            attestation_id=evidence.attestation_id,
-            trail_id=evidence.trail_id,
-            file_name=evidence.name,
-            sha256_hash=evidence.digest.removeprefix("sha256:"),
-            file_size_bytes=evidence.size,
-            content_type=evidence.media_type,
-            stored_at=evidence.created_at,
-            external_url=evidence.external_url,
-        )
+    def of(cls, evidence: Evidence, _call: Call) -> Self:
+        """With the bare digits of its digest."""
+        return cls.filled(evidence, sha256_hash=evidence.digest.removeprefix("sha256:"))
 
 
 class EvidenceVerificationOut(WireModel):
@@ -189,7 +179,7 @@ class EvidenceVerificationOut(WireModel):
     checked_at: Instant
 
     @classmethod
-    def of(cls, evidence: Evidence, found: Measured | None, checked_at: datetime) -> "EvidenceVerificationOut":
+    def compared(cls, evidence: Evidence, found: Measured | None, checked_at: datetime) -> Self:
         """The comparison of what was recorded with what was found."""
         verified = found is not None and (found.digest, found.size) == (evidence.digest, evidence.size)
         return cls(

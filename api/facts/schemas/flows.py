@@ -1,13 +1,15 @@
 """Flows on the wire (facts.md 4)."""
 
-from typing import Annotated, Any, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
 from pydantic import Field, model_validator
 
+from api.http.calls import Call
 from api.http.paging import ListQuery
 from api.http.texts import Flag, Long, Name, Short
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.facts.flows import Flow, FlowChange, NewFlow, Visibility
 from domain.facts.requirements import Template
 from domain.facts.templates import template_document
@@ -83,7 +85,7 @@ class FlowIn(_RequiredTypes):
     required_approver_roles: Names = []
     visibility: Visibility = "PRIVATE"
 
-    def flow(self, template: Template | None) -> NewFlow:
+    def to_command(self, template: Template | None) -> NewFlow:
         """What the command takes."""
         return NewFlow(
             name=self.name,
@@ -119,7 +121,7 @@ class FlowChangeIn(_RequiredTypes):
     required_approver_roles: Names | None = None
     visibility: Visibility | None = None
 
-    def change(self, template: Template | None) -> FlowChange:
+    def to_command(self, template: Template | None) -> FlowChange:
         """What the command takes."""
         given = {name: value for name in _CHANGEABLE if (value := getattr(self, name)) is not None}
         if "template_yaml" in self.model_fields_set:
@@ -133,11 +135,11 @@ class FlowOut(WireModel):
     id: UUID
     name: str
     description: str
-    required_attestation_types: list[str]
-    required_attestations: list[str]
+    required_attestation_types: list[str] = shows("required_types")
+    required_attestations: list[str] = shows("required_types")
     tags: dict[str, str]
     org_slug: str
-    template_yaml: str | None
+    template_yaml: str | None = shows("template_text")
     requires_approval: bool
     required_approver_roles: list[str]
     visibility: Visibility
@@ -146,30 +148,30 @@ class FlowOut(WireModel):
     updated_at: Instant
 
     @classmethod
-    def of(cls, flow: Flow, org_slug: str) -> "FlowOut":
-        """A flow of the caller's organisation."""
-        fields: dict[str, Any] = {name: getattr(flow, name) for name in cls.model_fields if hasattr(flow, name)}
-        types = {"required_attestation_types": flow.required_types, "required_attestations": flow.required_types}
-        return cls(**fields, **types, org_slug=org_slug, template_yaml=flow.template_text)
+    def of(cls, flow: Flow, call: Call) -> Self:
+        """With the organisation that it belongs to."""
+        return cls.filled(flow, org_slug=call.tenant.org_slug)
 
 
 class TemplateOut(WireModel):
     """A flow's template for clients that ask for JSON (C02); both are null where the flow has none."""
 
-    flow_id: UUID
-    template_yaml: str | None
+    flow_id: UUID = shows("id")
+    template_yaml: str | None = shows("template_text")
     effective_template: dict[str, Any] | None
 
     @classmethod
-    def of(cls, flow: Flow) -> "TemplateOut":
+    def of(cls, flow: Flow, _call: Call) -> Self:
         """The text as it was sent, and the same as an object."""
         text = flow.template_text
-        return cls(
-            flow_id=flow.id, template_yaml=text, effective_template=None if text is None else template_document(text)
-        )
+        return cls.filled(flow, effective_template=None if text is None else template_document(text))
 
 
 class FlowsQuery(ListQuery):
     """Which flows: the one of a name, or all."""
 
     name: Annotated[Short | None, Field(description="Exactly this name")] = None
+
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to."""
+        return {"name": self.name}

@@ -1,20 +1,21 @@
 """Provenance on the wire (facts.md 6.3, 6.4)."""
 
 import json
-from typing import Annotated, Any
+from dataclasses import fields
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, field_validator
 
+from api.http.calls import Call
 from api.http.problems import invalid_under
 from api.http.reading import parse_json
 from api.http.texts import Long, Short
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.errors import Invalid
 from domain.facts.artifacts import ProvenanceStatus
 from domain.facts.provenance import Build, BuilderType, Check, Claim, Provenance, SlsaLevel
 from integrations.formats.intoto.parse import MAX_TEXT, Statement
-from storage.facts.queries.provenance import BUILD_COLUMNS
 
 Uri = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Builder = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
@@ -84,9 +85,9 @@ class ProvenanceIn(WireIn):
         envelope = root or self.envelope
         return None if envelope is None else json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
 
-    def claim(self, digest: str, stated: Statement | None) -> Claim:
+    def to_claim(self, digest: str, stated: Statement | None) -> Claim:
         """The claim, with what the envelope says where the body does not. Raises Invalid without a builder."""
-        given = Build(**{column: getattr(self, column) for column in BUILD_COLUMNS})
+        given = Build(**{field.name: getattr(self, field.name) for field in fields(Build)})
         build, builder_type = given, self.builder_type
         if stated and stated.build:
             build, builder_type = given.filled(stated.build), builder_type or stated.builder_type
@@ -112,7 +113,7 @@ class ProvenanceOut(WireModel):
     """
 
     id: UUID
-    artifact_id: UUID
+    artifact_id: UUID = shows("report_id")
     trail_id: UUID
     sha256_digest: str
     builder_id: str
@@ -130,16 +131,14 @@ class ProvenanceOut(WireModel):
     key_id: str | None
     predicate_type: str | None
     checked_at: Instant
-    recorded_at: Instant
+    recorded_at: Instant = shows("created_at")
 
     @classmethod
-    def of(cls, provenance: Provenance) -> "ProvenanceOut":
+    def of(cls, provenance: Provenance, _call: Call) -> Self:
         """As recorded, with its newest check."""
         claim, check = provenance.claim, provenance.check
-        return cls(
-            id=provenance.id,
-            artifact_id=provenance.report_id,
-            trail_id=provenance.trail_id,
+        return cls.filled(
+            provenance,
             sha256_digest=claim.digest,
             **claim.build.values(),
             builder_type=claim.builder_type,
@@ -151,7 +150,6 @@ class ProvenanceOut(WireModel):
             key_id=check.signer,
             predicate_type=check.predicate_type,
             checked_at=check.created_at,
-            recorded_at=provenance.created_at,
         )
 
 
@@ -165,14 +163,14 @@ class VerificationOut(WireModel):
     checked_at: Instant | None
 
     @classmethod
-    def none(cls, artifact_id: UUID) -> "VerificationOut":
+    def none(cls, artifact_id: UUID) -> Self:
         """There was nothing to check."""
         message = "No provenance is recorded of this artifact."
         status = ProvenanceStatus.NO_PROVENANCE
         return cls(artifact_id=artifact_id, provenance_status=status, message=message, key_id=None, checked_at=None)
 
     @classmethod
-    def of(cls, artifact_id: UUID, check: Check, *, added: bool) -> "VerificationOut":
+    def checked(cls, artifact_id: UUID, check: Check, *, added: bool) -> Self:
         """The newest check; `added` says whether this request made it, else it found what that one had found."""
         since = "This was recorded as a new check." if added else "Nothing changed since the last recorded check."
         return cls(

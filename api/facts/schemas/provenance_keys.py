@@ -6,10 +6,9 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from api.http.texts import Name
-from api.http.wire import Instant, WireIn, WireModel
-from domain.facts.provenance import KeyAlgorithm, ProvenanceKey
+from api.http.wire import Instant, WireIn, WireModel, shows
+from domain.facts.provenance import KeyAlgorithm, NewProvenanceKey
 from integrations.formats.dsse.keys import read_public_key
-from storage.facts.commands.provenance_keys import NewProvenanceKey
 
 MAX_PEM = 16_384
 """Characters; an RSA key of 8192 bits takes a tenth."""
@@ -40,7 +39,7 @@ class ProvenanceKeyIn(WireIn):
         Field(description="What signatures call the key, if not by the hexadecimal SHA-256 of its DER; that holds too"),
     ] = None
 
-    def key(self) -> NewProvenanceKey:
+    def to_command(self) -> NewProvenanceKey:
         """What the command takes. Raises Invalid for anything but a public key of these kinds."""
         public_key = read_public_key(self.public_key_pem)
         key_id = self.key_id or public_key.fingerprint
@@ -54,17 +53,6 @@ class ProvenanceKeyOut(WireModel):
     name: str
     key_id: str
     algorithm: KeyAlgorithm
-    public_key_pem: str
+    public_key_pem: str = shows("public_key")
+    version: int
     created_at: Instant
-
-    @classmethod
-    def of(cls, key: ProvenanceKey) -> "ProvenanceKeyOut":
-        """As stored."""
-        return cls(
-            id=key.id,
-            name=key.name,
-            key_id=key.key_id,
-            algorithm=key.algorithm,
-            public_key_pem=key.public_key,
-            created_at=key.created_at,
-        )

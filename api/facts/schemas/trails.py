@@ -1,16 +1,17 @@
 """Trails on the wire (facts.md 5)."""
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
-from api.http.calls import Header
+from api.http.calls import Call, Header
 from api.http.paging import ListQuery, PageQuery
 from api.http.problems import invalid_fields
 from api.http.texts import Name, Short, Url
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.errors import FieldError
 from domain.facts.ci import CiContext
@@ -83,7 +84,7 @@ class TrailIn(WireIn):
             raise ValueError("pullRequestId and pullRequestNumber differ; give one of them")
         return self
 
-    def trail(self, actor: Actor, context: CiContext | None, template: Template | None) -> NewTrail:
+    def to_command(self, actor: Actor, context: CiContext | None, template: Template | None) -> NewTrail:
         """What the command takes. Raises Invalid, naming what neither the body nor the CI context tells."""
         number = self.pull_request_number
         return NewTrail(
@@ -129,36 +130,27 @@ class TrailOut(WireModel):
     deployment_actor: str | None
     status: TrailStatus
     org_slug: str
-    template_yaml: str | None
+    template_yaml: str | None = shows("template_text")
     build_url: str | None
     created_at: Instant
-    updated_at: Instant
+    updated_at: Instant = shows("status_at")
 
     @classmethod
-    def of(cls, trail: Trail, org_slug: str) -> "TrailOut":
-        """A trail of the caller's organisation."""
-        fields: dict[str, Any] = {name: getattr(trail, name) for name in cls.model_fields if hasattr(trail, name)}
+    def of(cls, trail: Trail, call: Call) -> Self:
+        """With the number that the pull request's id is, where it is one."""
         pull_request = trail.pull_request_id
         number = int(pull_request) if pull_request and NUMBER.fullmatch(pull_request) else None
-        return cls(
-            **fields,
-            org_slug=org_slug,
-            template_yaml=trail.template_text,
-            updated_at=trail.status_at,
-            pull_request_number=number,
-        )
+        return cls.filled(trail, pull_request_number=number, org_slug=call.tenant.org_slug)
 
 
 class _TrailFilters(WireIn):
     status: StatusFilter = None
     name: Annotated[Short | None, Field(description="Exactly this name")] = None
 
-    @property
-    def trail_status(self) -> TrailStatus | None:
-        """The filter in our own word."""
-        if self.status is None:
-            return None
-        return TrailStatus.PENDING if self.status == "IN_PROGRESS" else TrailStatus(self.status)
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to; `IN_PROGRESS` is our PENDING."""
+        status = TrailStatus.PENDING if self.status == "IN_PROGRESS" else self.status and TrailStatus(self.status)
+        return {"status": status, "name": self.name}
 
 
 class FlowTrailsQuery(_TrailFilters, PageQuery):
@@ -170,3 +162,7 @@ class TrailsQuery(_TrailFilters, ListQuery):
 
     flow_id: UUID | None = None
     git_commit_sha: Short | None = None
+
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to."""
+        return {**super().to_filters(), "flow_id": self.flow_id, "commit": self.git_commit_sha}

@@ -1,11 +1,12 @@
 """Verdicts on the wire (ARCHITECTURE.md 2, rule 7)."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Self
 from uuid import UUID
 
 from api.http.paging import ListQuery
 from api.http.texts import Short
-from api.http.wire import Instant, WireModel
+from api.http.wire import Instant, WireModel, shows
 from domain.facts.verdicts import Verdict
 from storage.facts.queries.verdicts import Recomputation
 
@@ -16,6 +17,10 @@ class VerdictsQuery(ListQuery):
     flow_id: UUID | None = None
     sha256_digest: Short | None = None
 
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to."""
+        return {"flow_id": self.flow_id, "digest": self.sha256_digest}
+
 
 class VerdictOut(WireModel):
     """A verdict as it was kept: the answer, its reasons, and everything it was found from."""
@@ -25,27 +30,11 @@ class VerdictOut(WireModel):
     flow_id: UUID | None
     trail_id: UUID | None
     environment_id: UUID | None
-    sha256_digest: str
+    sha256_digest: str = shows("digest")
     outcome: str
     inputs: dict[str, Any]
     result: dict[str, Any]
     created_at: Instant
-
-    @classmethod
-    def of(cls, verdict: Verdict) -> "VerdictOut":
-        """Field by field."""
-        return cls(
-            id=verdict.id,
-            kind=verdict.kind,
-            flow_id=verdict.flow_id,
-            trail_id=verdict.trail_id,
-            environment_id=verdict.environment_id,
-            sha256_digest=verdict.digest,
-            outcome=verdict.outcome,
-            inputs=verdict.inputs,
-            result=verdict.result,
-            created_at=verdict.created_at,
-        )
 
 
 class RecomputationOut(WireModel):
@@ -58,7 +47,7 @@ class RecomputationOut(WireModel):
     differences: list[str]
 
     @classmethod
-    def of(cls, verdict: Verdict, found: Recomputation) -> "RecomputationOut":
+    def compared(cls, verdict: Verdict, found: Recomputation) -> Self:
         """Against the verdict as it was kept."""
         return cls(
             verdict_id=verdict.id,

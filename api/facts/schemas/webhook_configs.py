@@ -1,14 +1,16 @@
 """Webhook configs, deliveries and receipts on the wire (integrations.md 13, 14.1)."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from api.http.calls import Call
 from api.http.texts import Short, Url
-from api.http.wire import Instant, WireIn, WireModel
-from domain.facts.reconciliations import Reconciliation
-from domain.facts.webhook_configs import WebhookConfig
+from api.http.wire import Instant, WireIn, WireModel, shows
+from domain.errors import Invalid
+from domain.facts.webhook_configs import NewWebhookConfig, WebhookConfig
 from integrations import SENDERS
 from storage.inbox.queries import DeliveryRow
 
@@ -34,6 +36,13 @@ class WebhookConfigIn(WireIn):
     secret: Secret
     flow_id: UUID
 
+    def to_command(self) -> NewWebhookConfig:
+        """What the command takes. Raises Invalid for a source that is not known."""
+        source = self.source.upper()
+        if source not in SENDERS:
+            raise Invalid.of("source", f"must be one of {', '.join(SENDERS)}")
+        return NewWebhookConfig(source, self.flow_id, self.secret)
+
 
 class RotationIn(WireIn):
     """A new secret; the one before stays valid for a while, so that the sender can be changed without a gap."""
@@ -52,21 +61,15 @@ class WebhookConfigOut(WireModel):
     flow_id: UUID
     is_active: bool
     url: str
-    previous_secret_until: Instant | None
+    previous_secret_until: Instant | None = shows("previous_until")
+    version: int
     created_at: Instant
 
     @classmethod
-    def of(cls, config: WebhookConfig, address: str) -> "WebhookConfigOut":
-        """`address` is the base URL that clients use."""
-        return cls(
-            id=config.id,
-            source=config.source,
-            flow_id=config.flow_id,
-            is_active=config.is_active,
-            url=f"{address}/api/v1/webhooks/{config.source.lower()}/{config.id}",
-            previous_secret_until=config.previous_until,
-            created_at=config.created_at,
-        )
+    def of(cls, config: WebhookConfig, call: Call) -> Self:
+        """With the address at which clients reach the receiver."""
+        base = call.services.settings.address
+        return cls.filled(config, url=f"{base}/api/v1/webhooks/{config.source.lower()}/{config.id}")
 
 
 class ReconciliationIn(WireIn):
@@ -98,32 +101,20 @@ class ReconciliationOut(WireModel):
     `lastRunAt` is when a comparison last came to its end, `lastError` what was wrong with the last one.
     """
 
-    webhook_config_id: UUID
+    webhook_config_id: UUID = shows("config_id")
     hook_url: str
     next_run_at: Instant
     last_run_at: Instant | None
     last_error: str | None
     created_at: Instant
 
-    @classmethod
-    def of(cls, reconciliation: Reconciliation) -> "ReconciliationOut":
-        """As stored."""
-        return cls(
-            webhook_config_id=reconciliation.config_id,
-            hook_url=reconciliation.hook_url,
-            next_run_at=reconciliation.next_run_at,
-            last_run_at=reconciliation.last_run_at,
-            last_error=reconciliation.last_error,
-            created_at=reconciliation.created_at,
-        )
-
 
 class DeliveryOut(WireModel):
     """One delivery. `status` is PENDING, SUCCESS or FAILED; `duplicates` counts the copies that came as well."""
 
     id: UUID
-    receipt_id: UUID
-    webhook_config_id: UUID
+    receipt_id: UUID = shows("id")
+    webhook_config_id: UUID = shows("config_id")
     delivery_id: str
     source: str
     event: str | None
@@ -137,30 +128,24 @@ class DeliveryOut(WireModel):
     processed_at: Instant | None
 
     @classmethod
-    def of(cls, row: DeliveryRow) -> "DeliveryOut":
-        """As stored; the operator's error text stays inside."""
-        return cls(
-            id=row.id,
-            receipt_id=row.id,
-            webhook_config_id=row.config_id,
-            delivery_id=row.delivery_id,
-            source=row.source,
-            event=row.event,
-            event_type=row.event_type,
-            status=row.status,
-            status_message=row.status_message,
-            payload_hash=f"sha256:{row.body_sha256.hex()}",
-            duplicates=row.duplicates,
-            trail_id=row.trail_id,
-            received_at=row.received_at,
-            processed_at=row.processed_at,
-        )
+    def of(cls, delivery: DeliveryRow, _call: Call) -> Self:
+        """As kept; the operator's error text stays inside."""
+        return cls.filled(delivery, payload_hash=_payload_hash(delivery))
 
 
 class ReceiptOut(DeliveryOut):
     """A delivery with what it recorded."""
 
     attestation_ids: list[UUID]
+
+    @classmethod
+    def settled(cls, delivery: DeliveryRow, recorded: Sequence[UUID]) -> Self:
+        """With the ids of the attestations that came of it."""
+        return cls.filled(delivery, payload_hash=_payload_hash(delivery), attestation_ids=list(recorded))
+
+
+def _payload_hash(delivery: DeliveryRow) -> str:
+    return f"sha256:{delivery.body_sha256.hex()}"
 
 
 class ReceiptQuery(WireIn):

@@ -1,13 +1,10 @@
 """Organisations on the wire (integrations.md 3)."""
 
-from typing import Any
 from uuid import UUID
 
 from api.http.texts import Long, Name
 from api.http.wire import Instant, WireIn, WireModel
-from domain.identity.organisations import OrganisationType
-from storage.identity.commands import NewOrganisation
-from storage.identity.queries import Organisation
+from domain.identity.organisations import NewOrganisation, OrganisationType
 
 
 class OrganisationIn(WireIn):
@@ -20,7 +17,7 @@ class OrganisationIn(WireIn):
     description: Long = ""
     type: OrganisationType = OrganisationType.SHARED
 
-    def organisation(self) -> NewOrganisation:
+    def to_command(self) -> NewOrganisation:
         """What the command takes."""
         return NewOrganisation(self.slug, self.name, self.description, self.type)
 
@@ -32,12 +29,6 @@ class OrganisationOut(WireModel):
     slug: str
     name: str
     description: str
-    type: str
+    type: OrganisationType
     created_at: Instant
     updated_at: Instant
-
-    @classmethod
-    def of(cls, organisation: Organisation) -> "OrganisationOut":
-        """As stored."""
-        fields: dict[str, Any] = {name: getattr(organisation, name) for name in cls.model_fields}
-        return cls(**fields)

@@ -1,12 +1,11 @@
-"""What leaves: messages, their attempts, dead letters, and the destinations they go to."""
+"""Outgoing messages with their attempts, dead letters, and the destinations they go to."""
 
 from uuid import UUID
 
-from api.http.calls import Call, Preview, Reply
-from api.http.dry_runs import DryRun, WouldUpdate, updated
-from api.http.paging import ListQuery, list_headers
+from api.http.calls import Call, Reply
+from api.http.dry_runs import DryRun, Updated, updated
+from api.http.paging import list_reply
 from api.notifications.schemas.deliveries import (
-    AttemptOut,
     DestinationOut,
     MessageDetailOut,
     MessageOut,
@@ -15,75 +14,53 @@ from api.notifications.schemas.deliveries import (
 )
 from storage.database import Reader
 from storage.outbox import queries, recovery
-from storage.tenant import Tenant
 
 
 async def list_messages(call: Call, query: MessagesQuery) -> Reply[list[MessageOut]]:
-    """List what was sent or waits to be, newest first.
+    """List outgoing messages, newest first.
 
-    Dead letters: `status=FAILED`.
+    Dead letters are those with `status=FAILED`.
     """
-    async with call.services.database.read() as reader:
-        page = await queries.list_messages(reader, call.tenant, query.wanted(), query.window(descending=True))
-    return Reply([MessageOut.of(message) for message in page.items], headers=list_headers(call.request, page))
+    async with call.read() as reader:
+        page = await queries.list_messages(reader, call.tenant, query.window(descending=True), **query.to_filters())
+    return list_reply(call, page, MessageOut)
 
 
 async def get_message(call: Call, message_id: UUID) -> MessageDetailOut:
-    """Read one message with its attempts, newest first."""
-    async with call.services.database.read() as reader:
-        return await _detail(reader, call.tenant, message_id)
+    """Get an outgoing message with its attempts, newest first."""
+    async with call.read() as reader:
+        return await _detail(call, reader, message_id)
 
 
-async def replay_message(
-    call: Call, message_id: UUID, dry_run: DryRun = False
-) -> MessageDetailOut | Preview[WouldUpdate[MessageDetailOut]]:
-    """Send a dead letter again.
+async def replay_message(call: Call, message_id: UUID, dry_run: DryRun = False) -> Updated[MessageDetailOut]:
+    """Replay a dead letter.
 
-    It keeps its id, and has the whole schedule of attempts before it.
+    It keeps its id and starts its schedule of attempts again.
     """
-    tenant = call.tenant
-    async with call.services.database.transaction(dry_run=dry_run) as tx:
-        await recovery.replay_message(tx, tenant, message_id)
-        detail = await _detail(tx, tenant, message_id)
+    async with call.transaction(dry_run=dry_run) as tx:
+        await recovery.replay_message(tx, call.tenant, message_id)
+        detail = await _detail(call, tx, message_id)
     return updated(detail, dry_run=dry_run)
 
 
-async def _detail(reader: Reader, tenant: Tenant, message_id: UUID) -> MessageDetailOut:
-    message = await queries.get_message(reader, tenant, message_id)
-    attempts = await queries.attempts_of(reader, tenant, message_id)
-    shown = MessageOut.of(message).model_dump()
-    return MessageDetailOut(**shown, attempts=[AttemptOut.of(row) for row in attempts])
+async def _detail(call: Call, reader: Reader, message_id: UUID) -> MessageDetailOut:
+    message = await queries.get_message(reader, call.tenant, message_id)
+    attempts = await queries.attempts_of(reader, call.tenant, message_id)
+    return MessageDetailOut.detailed(message, attempts, call)
 
 
-async def list_destinations(call: Call, query: ListQuery) -> Reply[list[DestinationOut]]:
-    """List where messages go and how each destination fares, oldest first."""
-    async with call.services.database.read() as reader:
-        page = await queries.list_destinations(reader, call.tenant, query.window())
-    return Reply([DestinationOut.of(one) for one in page.items], headers=list_headers(call.request, page))
-
-
-async def get_destination(call: Call, destination_id: UUID) -> DestinationOut:
-    """Read one destination."""
-    async with call.services.database.read() as reader:
-        return DestinationOut.of(await queries.get_destination(reader, call.tenant, destination_id))
-
-
-async def replay_destination(
-    call: Call, destination_id: UUID, dry_run: DryRun = False
-) -> ReplayedOut | Preview[WouldUpdate[ReplayedOut]]:
-    """Send the dead letters of a destination again, the oldest 10,000 of them."""
-    async with call.services.database.transaction(dry_run=dry_run) as tx:
+async def replay_destination(call: Call, destination_id: UUID, dry_run: DryRun = False) -> Updated[ReplayedOut]:
+    """Replay the dead letters of a destination, the oldest 10,000 of them."""
+    async with call.transaction(dry_run=dry_run) as tx:
         replayed = await recovery.replay_destination(tx, call.tenant, destination_id)
     return updated(ReplayedOut(replayed=replayed), dry_run=dry_run)
 
 
-async def enable_destination(
-    call: Call, destination_id: UUID, dry_run: DryRun = False
-) -> DestinationOut | Preview[WouldUpdate[DestinationOut]]:
-    """Let messages go to a destination again, after it was disabled or while it is paused.
+async def enable_destination(call: Call, destination_id: UUID, dry_run: DryRun = False) -> Updated[DestinationOut]:
+    """Enable a destination that was disabled or is paused.
 
-    What waits goes at once; dead letters stay until they are replayed.
+    Waiting messages are sent at once. Dead letters stay until they are replayed.
     """
-    async with call.services.database.transaction(dry_run=dry_run) as tx:
+    async with call.transaction(dry_run=dry_run) as tx:
         destination = await recovery.enable_destination(tx, call.tenant, destination_id)
-    return updated(DestinationOut.of(destination), dry_run=dry_run)
+    return updated(DestinationOut.of(destination, call), dry_run=dry_run)

@@ -1,36 +1,27 @@
-"""Paths of what leaves."""
+"""Outgoing messages and destinations."""
 
 from api.http.calls import Route, tagged
 from api.http.paths import V1
-from api.notifications.handlers import deliveries as outbox
+from api.http.resources import Resource
+from api.notifications.handlers import deliveries
+from api.notifications.schemas.deliveries import DestinationOut
 from domain.identity.permissions import Permission
+from storage.outbox.queries import get_destination, list_destinations
 
 MESSAGES = f"{V1}/deliveries"
 DESTINATIONS = f"{V1}/destinations"
+DESTINATION = f"{DESTINATIONS}/{{destination_id}}"
+MANAGE = Permission.INTEGRATIONS_MANAGE
+
+_DESTINATIONS = Resource("destination", "destinations", DESTINATIONS, DestinationOut, read=MANAGE, manage=MANAGE)
 
 ROUTES = tagged(
     "Outgoing deliveries",
-    Route("GET", MESSAGES, outbox.list_messages, Permission.INTEGRATIONS_MANAGE),
-    Route("GET", f"{MESSAGES}/{{message_id}}", outbox.get_message, Permission.INTEGRATIONS_MANAGE),
-    Route(
-        "POST",
-        f"{MESSAGES}/{{message_id}}/replay",
-        outbox.replay_message,
-        Permission.INTEGRATIONS_MANAGE,
-        status=202,
-        errors=(409,),
-    ),
-    Route("GET", DESTINATIONS, outbox.list_destinations, Permission.INTEGRATIONS_MANAGE),
-    Route("GET", f"{DESTINATIONS}/{{destination_id}}", outbox.get_destination, Permission.INTEGRATIONS_MANAGE),
-    Route(
-        "POST",
-        f"{DESTINATIONS}/{{destination_id}}/replay",
-        outbox.replay_destination,
-        Permission.INTEGRATIONS_MANAGE,
-        status=202,
-        errors=(409,),
-    ),
-    Route(
-        "POST", f"{DESTINATIONS}/{{destination_id}}/enable", outbox.enable_destination, Permission.INTEGRATIONS_MANAGE
-    ),
+    Route("GET", MESSAGES, deliveries.list_messages, MANAGE),
+    Route("GET", f"{MESSAGES}/{{message_id}}", deliveries.get_message, MANAGE),
+    Route("POST", f"{MESSAGES}/{{message_id}}/replay", deliveries.replay_message, MANAGE, status=202, errors=(409,)),
+    _DESTINATIONS.list(list_destinations, "List the destinations of outgoing messages and their health, oldest first."),
+    _DESTINATIONS.get(get_destination, "Get a destination."),
+    Route("POST", f"{DESTINATION}/replay", deliveries.replay_destination, MANAGE, status=202, errors=(409,)),
+    Route("POST", f"{DESTINATION}/enable", deliveries.enable_destination, MANAGE),
 )

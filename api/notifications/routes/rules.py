@@ -1,27 +1,42 @@
-"""Paths of notification rules (integrations.md 12.1)."""
+"""Notification rules."""
 
 from api.http.calls import Route, tagged
 from api.http.paths import V1
+from api.http.resources import Resource
 from api.notifications.handlers import rules
+from api.notifications.schemas.rules import NotificationRuleOut
 from domain.identity.permissions import Permission
+from storage.notifications.commands.rules import archive_rule
+from storage.notifications.queries.rules import get_rule, list_rules
 
 RULES = f"{V1}/notification-rules"
 RULE = f"{RULES}/{{rule_id}}"
+MANAGE = Permission.INTEGRATIONS_MANAGE
+
+_RULES = Resource(
+    "notification rule",
+    "notification rules",
+    RULES,
+    NotificationRuleOut,
+    read=MANAGE,
+    manage=MANAGE,
+    identifier="rule_id",
+)
 
 ROUTES = tagged(
     "Notification rules",
-    Route("POST", RULES, rules.create_notification_rule, Permission.INTEGRATIONS_MANAGE, status=201, errors=(404,)),
-    Route("GET", RULES, rules.list_notification_rules, Permission.INTEGRATIONS_MANAGE),
-    Route("GET", RULE, rules.get_notification_rule, Permission.INTEGRATIONS_MANAGE),
-    Route("PUT", RULE, rules.update_notification_rule, Permission.INTEGRATIONS_MANAGE, errors=(412,)),
-    Route("DELETE", RULE, rules.delete_notification_rule, Permission.INTEGRATIONS_MANAGE, errors=(412,)),
-    Route("POST", f"{RULE}/test", rules.try_notification_rule, Permission.INTEGRATIONS_MANAGE, status=202),
-    Route(
-        "POST",
-        f"{RULE}/rotate-secret",
-        rules.rotate_notification_rule_secret,
-        Permission.INTEGRATIONS_MANAGE,
-        errors=(409, 412),
+    Route("POST", RULES, rules.create_notification_rule, MANAGE, status=201, errors=(404,)),
+    _RULES.list(list_rules, "List the notification rules, oldest first."),
+    _RULES.get(
+        get_rule,
+        """Get a notification rule.
+
+        The ETag is the version. A change that sends it as If-Match is made to this version or refused with 412.
+        """,
     ),
-    Route("GET", f"{RULE}/deliveries", rules.list_notification_rule_deliveries, Permission.INTEGRATIONS_MANAGE),
+    Route("PUT", RULE, rules.update_notification_rule, MANAGE, errors=(412,)),
+    _RULES.delete(archive_rule, "Delete a notification rule and skip the messages that wait for it."),
+    Route("POST", f"{RULE}/test", rules.try_notification_rule, MANAGE, status=202),
+    Route("POST", f"{RULE}/rotate-secret", rules.rotate_notification_rule_secret, MANAGE, errors=(409, 412)),
+    Route("GET", f"{RULE}/deliveries", rules.list_notification_rule_deliveries, MANAGE),
 )

@@ -1,15 +1,17 @@
 """Outgoing messages, their attempts and destinations on the wire."""
 
 import json
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import Field
 
+from api.http.calls import Call
 from api.http.paging import ListQuery
-from api.http.wire import Instant, WireModel
+from api.http.wire import Instant, WireModel, shows
 from domain.notifications.deliveries import OPEN_AFTER, MessageStatus
-from storage.outbox.queries import AttemptRow, Destination, Message, Wanted
+from storage.outbox.queries import AttemptRow, Destination, Message
 
 
 class MessagesQuery(ListQuery):
@@ -19,9 +21,9 @@ class MessagesQuery(ListQuery):
     destination_id: UUID | None = None
     rule_id: UUID | None = None
 
-    def wanted(self) -> Wanted:
-        """What the query takes."""
-        return Wanted(self.status.value if self.status else None, self.destination_id, self.rule_id)
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to."""
+        return {"status": self.status, "destination_id": self.destination_id, "rule_id": self.rule_id}
 
 
 class MessageOut(WireModel):
@@ -31,32 +33,22 @@ class MessageOut(WireModel):
     rule_id: UUID | None
     destination_id: UUID
     channel: str
-    event_type: str
+    event_type: str = shows("event")
     payload: str
     status: MessageStatus
     error: str | None
-    attempt_count: int
+    attempt_count: int = shows("attempts")
     created_at: Instant
-    sent_at: Annotated[Instant | None, Field(description="When it was settled: sent, given up or skipped")]
-    next_attempt_at: Instant | None
+    sent_at: Annotated[
+        Instant | None,
+        Field(validation_alias="settled_at", description="When it was settled: sent, given up or skipped"),
+    ]
+    next_attempt_at: Instant | None = shows("due_at")
 
     @classmethod
-    def of(cls, message: Message) -> "MessageOut":
-        """As stored."""
-        return cls(
-            id=message.id,
-            rule_id=message.rule_id,
-            destination_id=message.destination_id,
-            channel=message.channel,
-            event_type=message.event,
-            payload=json.dumps(message.payload, ensure_ascii=False),
-            status=MessageStatus(message.status),
-            error=message.error,
-            attempt_count=message.attempts,
-            created_at=message.created_at,
-            sent_at=message.settled_at,
-            next_attempt_at=message.due_at,
-        )
+    def of(cls, message: Message, _call: Call) -> Self:
+        """With its payload as text."""
+        return cls.filled(message, payload=_text(message))
 
 
 class AttemptOut(WireModel):
@@ -69,23 +61,20 @@ class AttemptOut(WireModel):
     duration_ms: int
     started_at: Instant
 
-    @classmethod
-    def of(cls, row: AttemptRow) -> "AttemptOut":
-        """As stored."""
-        return cls(
-            outcome=row.outcome,
-            status_code=row.status_code,
-            error=row.error,
-            response=row.response,
-            duration_ms=row.duration_ms,
-            started_at=row.started_at,
-        )
-
 
 class MessageDetailOut(MessageOut):
     """A message with its attempts, newest first."""
 
     attempts: list[AttemptOut]
+
+    @classmethod
+    def detailed(cls, message: Message, attempts: Iterable[AttemptRow], call: Call) -> Self:
+        """With its payload as text."""
+        return cls.filled(message, payload=_text(message), attempts=[AttemptOut.of(row, call) for row in attempts])
+
+
+def _text(message: Message) -> str:
+    return json.dumps(message.payload, ensure_ascii=False)
 
 
 class DestinationOut(WireModel):
@@ -95,7 +84,7 @@ class DestinationOut(WireModel):
     channel: str
     label: str
     status: Annotated[str, Field(examples=["OK"])]
-    consecutive_failures: int
+    consecutive_failures: int = shows("failures")
     failing_since: Instant | None
     paused_until: Instant | None
     disabled_at: Instant | None
@@ -103,20 +92,9 @@ class DestinationOut(WireModel):
     created_at: Instant
 
     @classmethod
-    def of(cls, destination: Destination) -> "DestinationOut":
-        """As stored."""
-        return cls(
-            id=destination.id,
-            channel=destination.channel,
-            label=destination.label,
-            status=_status(destination),
-            consecutive_failures=destination.failures,
-            failing_since=destination.failing_since,
-            paused_until=destination.paused_until,
-            disabled_at=destination.disabled_at,
-            disabled_reason=destination.disabled_reason,
-            created_at=destination.created_at,
-        )
+    def of(cls, destination: Destination, _call: Call) -> Self:
+        """With how it fares in a word."""
+        return cls.filled(destination, status=_status(destination))
 
 
 def _status(destination: Destination) -> str:

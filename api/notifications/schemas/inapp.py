@@ -1,6 +1,7 @@
 """In-app notifications on the wire (integrations.md 11)."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field
@@ -8,9 +9,7 @@ from pydantic import Field
 from api.http.calls import Header
 from api.http.paging import ListQuery
 from api.http.wire import Instant, WireModel
-from domain.notifications.inapp import Notification
 from domain.notifications.triggers import Severity
-from storage.notifications.queries.inapp import NotificationFilters
 
 MAX_NUMBER = 2**63 - 1
 
@@ -27,9 +26,9 @@ class NotificationsQuery(ListQuery):
     is_read: Annotated[bool | None, Field(description="Whether the caller has read them")] = None
     severity: Severity | None = None
 
-    def filters(self) -> NotificationFilters:
-        """What the query takes."""
-        return NotificationFilters(self.is_read, self.severity)
+    def to_filters(self) -> Mapping[str, Any]:
+        """What the query is narrowed to."""
+        return {"is_read": self.is_read, "severity": self.severity}
 
 
 class NotificationOut(WireModel):
@@ -43,11 +42,6 @@ class NotificationOut(WireModel):
     entity_type: str | None
     entity_id: UUID | None
     created_at: Instant
-
-    @classmethod
-    def of(cls, notification: Notification) -> "NotificationOut":
-        """As stored."""
-        return cls(**{name: getattr(notification, name) for name in cls.model_fields})
 
 
 class UnreadCountOut(WireModel):

@@ -2,14 +2,15 @@
 
 import json
 from datetime import timedelta
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from api.http.calls import Call
 from api.http.reading import parse_json
 from api.http.texts import Flag, Name
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.errors import Invalid
 from domain.notifications.rules import GRACE, Channel, NewRule, NotificationRule, RuleChange
 from domain.notifications.templates import MAX_SOURCE, VARIABLES, check_template
@@ -84,7 +85,7 @@ class NotificationRuleIn(WireIn):
     title_template: TemplateText | None = None
     message_template: TemplateText | None = None
 
-    def rule(self) -> NewRule:
+    def to_command(self) -> NewRule:
         """What the command takes. Raises Invalid for templates that cannot be read."""
         return NewRule(
             name=self.name,
@@ -123,7 +124,7 @@ class NotificationRuleChangeIn(WireIn):
     clear_title_template: Flag = False
     clear_message_template: Flag = False
 
-    def change(self) -> RuleChange:
+    def to_command(self) -> RuleChange:
         """What the command takes. Raises Invalid for templates that cannot be read."""
         fields = {
             "name": self.name,
@@ -152,7 +153,7 @@ class SigningSecretIn(WireIn):
         int, Field(strict=True, ge=0, le=MAX_GRACE_HOURS, description="How long both secrets sign")
     ] = GRACE // timedelta(hours=1)
 
-    def replacement(self, rule_id: UUID) -> NewSigningSecret:
+    def to_command(self, rule_id: UUID) -> NewSigningSecret:
         """What the command takes."""
         return NewSigningSecret(rule_id, self.secret, timedelta(hours=self.grace_hours))
 
@@ -163,22 +164,22 @@ class NotificationRuleOut(WireModel):
     id: UUID
     name: str
     is_active: bool
-    trigger_event: Trigger
-    channel_type: Channel
+    trigger_event: Trigger = shows("trigger")
+    channel_type: Channel = shows("channel")
     channel_config: str
     filter_flow_id: UUID | None
     filter_environment_id: UUID | None
     title_template: str | None
     message_template: str | None
-    previous_secret_until: Instant | None
+    previous_secret_until: Instant | None = shows("previous_until")
     version: int
     created_at: Instant
     updated_at: Instant
 
     @classmethod
-    def of(cls, rule: NotificationRule) -> "NotificationRuleOut":
-        """As stored."""
-        return cls(**_fields(rule))
+    def of(cls, rule: NotificationRule, _call: Call) -> Self:
+        """With its configuration as text."""
+        return cls.filled(rule, channel_config=_shown(rule))
 
 
 class IssuedRuleOut(NotificationRuleOut):
@@ -190,28 +191,13 @@ class IssuedRuleOut(NotificationRuleOut):
     signing_secret: str | None
 
     @classmethod
-    def issued(cls, issued: Issued) -> "IssuedRuleOut":
-        """As stored, and the secret."""
-        return cls(**_fields(issued.rule), signing_secret=issued.signing_secret)
+    def of(cls, issued: Issued, _call: Call) -> Self:  # type: ignore[override]  # a rule just changed, with its secret
+        """With its configuration as text."""
+        return cls.filled(issued.rule, channel_config=_shown(issued.rule), signing_secret=issued.signing_secret)
 
 
-def _fields(rule: NotificationRule) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "name": rule.name,
-        "is_active": rule.is_active,
-        "trigger_event": Trigger(rule.trigger),
-        "channel_type": Channel(rule.channel),
-        "channel_config": json.dumps(rule.config_shown, ensure_ascii=False, sort_keys=True),
-        "filter_flow_id": rule.filter_flow_id,
-        "filter_environment_id": rule.filter_environment_id,
-        "title_template": rule.title_template,
-        "message_template": rule.message_template,
-        "previous_secret_until": rule.previous_until,
-        "version": rule.version,
-        "created_at": rule.created_at,
-        "updated_at": rule.updated_at,
-    }
+def _shown(rule: NotificationRule) -> str:
+    return json.dumps(rule.config_shown, ensure_ascii=False, sort_keys=True)
 
 
 def _checked_templates(body: NotificationRuleIn | NotificationRuleChangeIn) -> dict[str, str | None]:

@@ -6,21 +6,23 @@ from pathlib import Path
 from typing import Any
 
 from integrations.formats.json_files import as_object, as_text, parse_json, read_utf8
-from integrations.formats.parsed import Deadline, Reading, Unreadable, shown
+from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable, shown
 
 _KEY = re.compile(r"[A-Z][A-Z0-9_]{0,254}-[0-9]{1,18}")
 """Jira's own rule for project keys: a capital first, then capitals, digits and underscores."""
 
 
-def read(path: Path, _: Deadline) -> Reading:
+def parse(path: Path, _: Deadline) -> ParsedEvidence:
     """Passed when the key has the form of one; whether there is such an issue is not asked. Raises Unreadable."""
     text = read_utf8(path).strip()
     details = _from_json(text) if text.startswith(b"{") else {"issueRef": _decoded(text)}
     reference = details["issueRef"]
     shortened = {name: shown(value) for name, value in details.items()}
     if _KEY.fullmatch(reference):
-        return Reading(passed=True, details=shortened)
-    return Reading(passed=False, details=shortened, reason=f"{shown(reference)!r} is not the key of a Jira issue")
+        return ParsedEvidence(passed=True, details=shortened)
+    return ParsedEvidence(
+        passed=False, details=shortened, reason=f"{shown(reference)!r} is not the key of a Jira issue"
+    )
 
 
 def _from_json(text: bytes) -> Mapping[str, str]:

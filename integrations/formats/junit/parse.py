@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from integrations.formats.parsed import Deadline, Reading, Unreadable, shown
+from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable, shown
 from integrations.formats.xml_files import stream
 
 _SUITES = ("testsuite", "testsuites")
@@ -20,7 +20,7 @@ _NUMBER = re.compile("[0-9]{1,9}")
 _SHOWN_CASES = 20
 
 
-def read(path: Path, deadline: Deadline) -> Reading:
+def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
     """Passed when there are tests and none of them failed or broke. Raises Unreadable."""
     report = _Report()
     stream(path, report.start, report.end, deadline)
@@ -116,10 +116,10 @@ class _Report:
             case = self._cases.pop()
             self._count(case.outcome, case.attributes)
 
-    def reading(self) -> Reading:
+    def reading(self) -> ParsedEvidence:
         total = self._total
         failed = {"failed": self._failed} if self._failed else {}
-        return Reading(total.tests > 0 and not total.bad, asdict(total) | failed, _reason(total))
+        return ParsedEvidence(total.tests > 0 and not total.bad, asdict(total) | failed, _reason(total))
 
     def _note(self, outcome: str) -> None:
         if self._cases:

@@ -6,21 +6,21 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from integrations.formats.findings import findings_reading
+from integrations.formats.findings import parsed_findings
 from integrations.formats.json_files import as_array, as_object, as_text, read_json
-from integrations.formats.parsed import Deadline, Reading, Unreadable, shown
+from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable, shown
 
 _NOT_FOUND = ("pass", "notApplicable", "informational")
 _OF_LEVEL = {"error": "high", "warning": "medium", "note": "low", "none": "none"}
 _FROM_SCORE = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"))
 
 
-def read(path: Path, deadline: Deadline) -> Reading:
+def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
     """Passed when no run has a result that counts. Raises Unreadable."""
-    return sarif_reading(read_json(path, deadline), deadline)
+    return parsed_sarif(read_json(path, deadline), deadline)
 
 
-def sarif_reading(document: Any, deadline: Deadline) -> Reading:
+def parsed_sarif(document: Any, deadline: Deadline) -> ParsedEvidence:
     """The reading of a parsed report.
 
     Results do not count when they are suppressed, gone since the baseline, or state that all is well (`kind`). A run
@@ -32,7 +32,7 @@ def sarif_reading(document: Any, deadline: Deadline) -> Reading:
         found.update(_severities(run, deadline))
         if any(as_object(call).get("executionSuccessful") is False for call in as_array(run.get("invocations"))):
             doubts = ["The tool reports that its run did not succeed"]
-    return findings_reading(found, doubts)
+    return parsed_findings(found, doubts)
 
 
 def _runs(document: Any) -> Iterator[Mapping[str, Any]]:

@@ -8,22 +8,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from integrations.formats.findings import SCALE, findings_reading
+from integrations.formats.findings import SCALE, parsed_findings
 from integrations.formats.json_files import as_array, as_object, as_text, read_json
-from integrations.formats.parsed import Deadline, Reading, Unreadable
-from integrations.formats.sarif.parse import sarif_reading
+from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable
+from integrations.formats.sarif.parse import parsed_sarif
 
 _LISTS = ("vulnerabilities", "infrastructureAsCodeIssues")
 
 
-def read(path: Path, deadline: Deadline) -> Reading:
+def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
     """Passed when Snyk found nothing, in either of its formats. Raises Unreadable."""
     document = read_json(path, deadline)
-    reading_of = sarif_reading if "runs" in as_object(document) else snyk_reading
+    reading_of = parsed_sarif if "runs" in as_object(document) else parsed_snyk
     return reading_of(document, deadline)
 
 
-def snyk_reading(document: Any, deadline: Deadline) -> Reading:
+def parsed_snyk(document: Any, deadline: Deadline) -> ParsedEvidence:
     """The reading of a parsed report: passed when no project has an issue, and none says that it is not `ok`.
 
     Vulnerabilities and licences count alike, once for each path that leads to them. What a policy ignores stands under
@@ -39,7 +39,7 @@ def snyk_reading(document: Any, deadline: Deadline) -> Reading:
             found[_severity(issue)] += 1
             licenses += _is_license(issue)
     doubts = ["Snyk says that the project is not ok"] if refused and not found else []
-    return findings_reading(found, doubts, licenses=licenses, projects=projects)
+    return parsed_findings(found, doubts, licenses=licenses, projects=projects)
 
 
 def _projects(document: Any) -> Iterator[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from integrations.formats.json_files import as_array, as_object, as_text, read_json
-from integrations.formats.parsed import Deadline, Reading, Unreadable, shown
+from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable, shown
 
 _GOOD = ("OK", "PASSED")
 _ANALYSED = ("SUCCESS", *_GOOD)
@@ -13,7 +13,7 @@ _NO_GATE = ("", "SUCCESS")
 _SHOWN_CONDITIONS = 10
 
 
-def read(path: Path, deadline: Deadline) -> Reading:
+def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
     """Passed when the quality gate is OK or PASSED, in any case. Raises Unreadable."""
     document = as_object(read_json(path, deadline))
     gate = _gate(document)
@@ -21,11 +21,11 @@ def read(path: Path, deadline: Deadline) -> Reading:
     if status.upper() in _NO_GATE:
         raise Unreadable("The file has no status of a quality gate")
     if status.upper() in _GOOD:
-        return Reading(passed=True, details={"qualityGateStatus": shown(status)})
+        return ParsedEvidence(passed=True, details={"qualityGateStatus": shown(status)})
     failed = _failed_conditions(gate)
     reason = f"The quality gate is {shown(status)}" + (f": {', '.join(failed[:3])}" if failed else "")
     details = {"qualityGateStatus": shown(status), "failedConditions": failed}
-    return Reading(passed=False, details=details, reason=reason)
+    return ParsedEvidence(passed=False, details=details, reason=reason)
 
 
 def _gate(document: Mapping[str, Any]) -> Mapping[str, Any]:

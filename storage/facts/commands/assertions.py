@@ -9,15 +9,19 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.errors import NotFound
 from domain.facts.assertions import Assessment, Outcome, assess, unknown_artifact
 from domain.facts.digests import normalise_digest
-from domain.facts.evaluation import Candidate, Head
+from domain.facts.evaluation import Candidate, LatestResult
 from domain.facts.records import VERDICT
 from domain.facts.verdicts import AssertionInputs, Basis, Verdict, VerdictKind, result_to_json
-from storage.audit.commands import NO_PARENT, append
-from storage.database import Row, Transaction, columns_of
-from storage.facts.queries.latest_results import heads_of
+from domain.tenant import Tenant
+from storage.audit.commands import append
+from storage.batches import Batch, BatchInsert, Rows
+from storage.counters import NO_PARENT
+from storage.database import Row, Transaction
+from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
 from storage.facts.queries.trails import flows_of_trails
-from storage.tenant import Tenant
+from storage.facts.tables import verdicts
+from storage.rows import from_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,10 @@ FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.version = f.version
 WHERE f.org_id = $1 AND f.id = ANY($2::uuid[]) AND f.archived_at IS NULL
 """
 
-_CANDIDATES = """
+_ASKED = Rows({"place": "int", "flow_id": "uuid", "digest": "text", "trail_id": "uuid"})
+_CANDIDATES = f"""
 SELECT asked.place, found.id AS report_id, found.name, t.id AS trail_id, t.template
-FROM unnest($2::int[], $3::uuid[], $4::text[], $5::uuid[]) AS asked(place, flow_id, digest, trail_id)
+FROM {_ASKED.source("asked", 2)}
 CROSS JOIN LATERAL (
   SELECT id, trail_id, coalesce(slot, name) AS name FROM artifact_reports r
   WHERE r.org_id = $1 AND r.flow_id = asked.flow_id AND r.digest = asked.digest
@@ -60,30 +65,32 @@ CROSS JOIN LATERAL (
 JOIN trails t ON t.id = found.trail_id
 ORDER BY t.id FOR SHARE OF t
 """
-"""Shared: assertions do not wait for each other, and no report changes the trail's heads between the reading."""
+"""Shared: assertions do not wait for each other, and no report changes a trail's latest results between the reading."""
 
-_KEEP = """
-INSERT INTO verdicts (id, org_id, kind, flow_id, trail_id, digest, outcome, inputs, result, decided_by, created_at)
-SELECT v.id, $1, v.kind, v.flow_id, v.trail_id, v.digest, v.outcome, v.inputs, v.result, v.decided_by, $2
-FROM unnest($3::uuid[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::text[], $9::jsonb[], $10::jsonb[],
-            $11::uuid[])
-  AS v(id, kind, flow_id, trail_id, digest, outcome, inputs, result, decided_by)
-"""
+_KEEP = Batch(
+    BatchInsert(
+        verdicts,
+        ("id", "kind", "flow_id", "trail_id", "digest", "outcome", "inputs", "result", "decided_by"),
+        shared=("org_id", "created_at"),
+    )
+)
+
+_verdict = from_row(Verdict)
 
 
 async def decide(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -> list[Decision]:
     """Decide assertions by the flow's current version and the newest report of each digest in the flow.
 
-    A trail's own template stands in the place of the flow's. The trails are held while their heads are read; every
-    verdict is kept with its inputs and audited. The answer is in the order of `new`. Raises NotFound for an unknown
-    flow, an unknown trail, and a trail of another flow.
+    A trail's own template stands in the place of the flow's. The trails are held while their latest results are read;
+    every verdict is kept with its inputs and audited. The answer is in the order of `new`. Raises NotFound for an
+    unknown flow, an unknown trail, and a trail of another flow.
     """
     wanted = await _with_flows(tx, tenant, new)
     flows = await _flows(tx, tenant, {flow_id for flow_id, _ in wanted})
     found = await _candidates(tx, tenant, wanted)
-    heads = await heads_of(tx, {row["trail_id"] for row in found.values()}) if found else {}
+    latest = await latest_results_of(tx, {row["trail_id"] for row in found.values()}) if found else {}
     judged = [
-        _judge(flows[flow_id], normalise_digest(assertion.digest), found.get(place), heads)
+        _judge(flows[flow_id], normalise_digest(assertion.digest), found.get(place), latest)
         for place, (flow_id, assertion) in enumerate(wanted)
     ]
     return await _keep(tx, tenant, new, judged)
@@ -112,10 +119,15 @@ async def _flows(tx: Transaction, tenant: Tenant, flow_ids: set[UUID]) -> dict[U
 async def _candidates(tx: Transaction, tenant: Tenant, wanted: Sequence[tuple[UUID, NewAssertion]]) -> dict[int, Row]:
     """By the place of the assertion: the newest report of its artifact."""
     asked = [
-        (place, flow_id, normalise_digest(assertion.digest), assertion.trail_id)
+        {
+            "place": place,
+            "flow_id": flow_id,
+            "digest": normalise_digest(assertion.digest),
+            "trail_id": assertion.trail_id,
+        }
         for place, (flow_id, assertion) in enumerate(wanted)
     ]
-    rows = await tx.rows(_CANDIDATES, tenant.org_id, *columns_of(asked, 4))
+    rows = await tx.rows(_CANDIDATES, tenant.org_id, *_ASKED.arrays(asked))
     return {row["place"]: row for row in rows}
 
 
@@ -126,13 +138,13 @@ class _Judged:
     flow_name: str
 
 
-def _judge(flow: Row, digest: str, found: Row | None, heads: Mapping[UUID, Sequence[Head]]) -> _Judged:
+def _judge(flow: Row, digest: str, found: Row | None, latest: Mapping[UUID, Sequence[LatestResult]]) -> _Judged:
     basis = _basis(flow, found)
     asked = asked_by({**flow, "template": found["template"]} if found and basis is Basis.TRAIL_TEMPLATE else flow)
     if found is None:
         inputs = AssertionInputs(flow["id"], flow["version"], digest, basis)
         return _Judged(inputs, unknown_artifact(asked), flow["name"])
-    candidate, on_trail = Candidate(found["name"], digest), heads[found["trail_id"]]
+    candidate, on_trail = Candidate(found["name"], digest), latest[found["trail_id"]]
     inputs = AssertionInputs(
         flow["id"], flow["version"], digest, basis, found["trail_id"], found["report_id"], candidate, on_trail
     )
@@ -149,17 +161,10 @@ async def _keep(
     tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion], judged: Sequence[_Judged]
 ) -> list[Decision]:
     rows = [_row(tx, tenant, assertion, one) for assertion, one in zip(new, judged, strict=True)]
-    written = [[row[column] for column in _WRITTEN] for row in rows]
-    await tx.execute(_KEEP, tenant.org_id, tx.now, *columns_of(written, len(_WRITTEN)))
+    await _KEEP.write(tx, {"org_id": tenant.org_id, "created_at": tx.now}, rows)
     events = [_event(assertion, row) for assertion, row in zip(new, rows, strict=True)]
     await append(tx, tenant, events, [("verdicts", NO_PARENT)] * len(rows))
-    return [
-        Decision(Verdict(**{name: row[name] for name in Verdict.__dataclass_fields__}), one.assessment, one.flow_name)
-        for row, one in zip(rows, judged, strict=True)
-    ]
-
-
-_WRITTEN = ("id", "kind", "flow_id", "trail_id", "digest", "outcome", "inputs", "result", "decided_by")
+    return [Decision(_verdict(row), one.assessment, one.flow_name) for row, one in zip(rows, judged, strict=True)]
 
 
 def _row(tx: Transaction, tenant: Tenant, assertion: NewAssertion, judged: _Judged) -> dict[str, Any]:

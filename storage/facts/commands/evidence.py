@@ -9,13 +9,13 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, NotFound
 from domain.facts.evidence import Evidence, NewEvidence
 from domain.facts.records import EVIDENCE
+from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.blobs.commands import keep
 from storage.blobs.store import Keeper
 from storage.database import Transaction
 from storage.facts.commands.status import lock_trails
 from storage.rows import insert
-from storage.tenant import Tenant
 
 _FILES = """
 SELECT (SELECT count(*) FROM evidence e WHERE e.org_id = a.org_id AND e.attestation_id = a.id) AS files

@@ -9,11 +9,11 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict
 from domain.facts.provenance import Check, Claim, Finding, Provenance
 from domain.facts.records import PROVENANCE, PROVENANCE_CHECK
+from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
 from storage.facts.queries.provenance import Subject, find_provenance
 from storage.rows import insert
-from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, NotFound
 from domain.facts.reconciliations import SOURCES, TOKEN_PURPOSE, Reconciliation, next_run
 from domain.facts.records import WEBHOOK_CONFIG
+from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
-from storage.facts.queries.reconciliations import COLUMNS
+from storage.facts.queries.reconciliations import reconciliation_of
 from storage.rows import insert
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import Envelope
-from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ async def set_reconciliation(
     }
     await insert(tx, "reconciliations", row)
     await append(tx, tenant, [_event(actor, config, new.hook_url)])
-    return _reconciliation(row)
+    return reconciliation_of(row)
 
 
 async def remove_reconciliation(tx: Transaction, tenant: Tenant, config_id: UUID, actor: Actor) -> Reconciliation:
@@ -76,7 +76,7 @@ SELECT * FROM gone
 async def forget_reconciliation(tx: Transaction, tenant: Tenant, config_id: UUID) -> Reconciliation | None:
     """Remove it with its token as a part of a change that is audited by itself; None where there is none."""
     row = await tx.row(_FORGET, tenant.org_id, config_id)
-    return _reconciliation(row) if row else None
+    return reconciliation_of(row) if row else None
 
 
 _HOLD_CONFIG = """
@@ -90,10 +90,6 @@ async def _hold_config(tx: Transaction, tenant: Tenant, config_id: UUID) -> Row:
     if row is None:
         raise NotFound(f"There is no webhook config {config_id}.")
     return row
-
-
-def _reconciliation(row: Row) -> Reconciliation:
-    return Reconciliation(**{column: row[column] for column in COLUMNS})
 
 
 def _event(actor: Actor, config: Row, hook_url: str | None) -> Event:

@@ -9,11 +9,13 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.facts.attestations import ResultStatus
 from domain.facts.records import ATTESTATION_RESULT
 from domain.notifications.triggers import Notice, attestation_failed
+from domain.tenant import Tenant
 from storage.audit.commands import append
-from storage.database import Transaction, columns_of
+from storage.batches import Rows
+from storage.database import Transaction
 from storage.facts.commands.status import lock_trails, refresh_status
+from storage.facts.tables import attestation_results
 from storage.notifications.commands.notices import raise_notices
-from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,10 @@ class NewResult:
     evidence_id: UUID | None = None
 
 
-_ADD = """
+_RESULTS = Rows.of(
+    attestation_results, "id", "attestation_id", "status", "reason", "details", "processor", "evidence_id"
+)
+_ADD = f"""
 WITH added AS (
   INSERT INTO attestation_results (attestation_id, n, org_id, status, id, reason, details, processor, evidence_id,
                                    created_at)
@@ -38,14 +43,13 @@ WITH added AS (
          (SELECT max(n) FROM attestation_results known WHERE known.attestation_id = r.attestation_id)
            + row_number() OVER (PARTITION BY r.attestation_id ORDER BY r.id),
          $1, r.status, r.id, r.reason, r.details, r.processor, r.evidence_id, $2
-  FROM unnest($3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[], $9::uuid[])
-    AS r(id, attestation_id, status, reason, details, processor, evidence_id)
+  FROM {_RESULTS.source("r", 4)}
   RETURNING *
 ), newest AS (
   SELECT DISTINCT ON (attestation_id) attestation_id, n, status FROM added ORDER BY attestation_id, n DESC
-), heads AS (
-  UPDATE slot_heads h SET status = newest.status, result_n = newest.n
-  FROM newest WHERE h.trail_id = ANY($10::uuid[]) AND h.attestation_id = newest.attestation_id
+), shown AS (
+  UPDATE latest_results h SET status = newest.status, result_n = newest.n
+  FROM newest WHERE h.trail_id = ANY($3::uuid[]) AND h.attestation_id = newest.attestation_id
 )
 SELECT r.id, r.org_id, r.attestation_id, r.n, r.status, r.reason, r.details, r.processor, r.evidence_id, r.created_at,
        coalesce(a.name, a.type) AS label
@@ -61,19 +65,18 @@ async def add_results(tx: Transaction, tenant: Tenant, new: Sequence[NewResult])
     trails = await lock_trails(tx, tenant, [result.trail_id for result in new])
     drafts = {tx.new_id(): result for result in new}
     rows = [
-        (
-            result_id,
-            result.attestation_id,
-            result.status.value,
-            result.reason,
-            result.details,
-            result.processor,
-            result.evidence_id,
-        )
+        {
+            "id": result_id,
+            "attestation_id": result.attestation_id,
+            "status": result.status.value,
+            "reason": result.reason,
+            "details": result.details,
+            "processor": result.processor,
+            "evidence_id": result.evidence_id,
+        }
         for result_id, result in drafts.items()
     ]
-    trail_ids = [trail.id for trail in trails]
-    added = await tx.rows(_ADD, tenant.org_id, tx.now, *columns_of(rows, 7), trail_ids)
+    added = await tx.rows(_ADD, tenant.org_id, tx.now, [trail.id for trail in trails], *_RESULTS.arrays(rows))
     flows = {trail.id: trail.flow_id for trail in trails}
     failed = [(row, drafts[row["id"]]) for row in added if row["status"] == ResultStatus.FAILED]
     await raise_notices(tx, tenant, [_notice(row, result, flows[result.trail_id]) for row, result in failed])

@@ -8,12 +8,14 @@ from domain.errors import NotFound
 from domain.facts.evaluation import Asked, trail_status
 from domain.facts.trails import TrailStatus
 from domain.notifications.triggers import trail_non_compliant
-from storage.database import Transaction, columns_of
+from domain.tenant import Tenant
+from storage.batches import Rows
+from storage.database import Transaction
+from storage.facts import tables
 from storage.facts.queries.artifacts import candidates_of
-from storage.facts.queries.latest_results import heads_of
+from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
 from storage.notifications.commands.notices import raise_notices
-from storage.tenant import Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +46,9 @@ async def lock_trails(tx: Transaction, tenant: Tenant, trail_ids: Iterable[UUID]
     return [LockedTrail(row["id"], row["flow_id"], TrailStatus(row["status"]), asked_by(row)) for row in rows]
 
 
-_SET_STATUS = """
-UPDATE trails t SET status = s.status, status_at = $1
-FROM unnest($2::uuid[], $3::text[]) AS s(id, status) WHERE t.id = s.id
+_STATUSES = Rows.of(tables.trails, "id", "status")
+_SET_STATUS = f"""
+UPDATE trails t SET status = s.status, status_at = $1 FROM {_STATUSES.source("s", 2)} WHERE t.id = s.id
 """
 
 
@@ -60,11 +62,12 @@ async def refresh_status(tx: Transaction, tenant: Tenant, trails: Sequence[Locke
 async def judge_trails(
     tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail]
 ) -> list[tuple[LockedTrail, TrailStatus]]:
-    """Judge locked trails by their heads and artifacts, and keep what changed: the answer, with the new status."""
-    heads = await heads_of(tx, [trail.id for trail in trails])
+    """Judge locked trails by their latest results and artifacts; the answer is what changed, with the new status."""
+    latest = await latest_results_of(tx, [trail.id for trail in trails])
     artifacts = await candidates_of(tx, tenant, [trail.id for trail in trails if trail.asked.requirements.artifacts])
-    verdicts = [trail_status(trail.asked, heads[trail.id], artifacts.get(trail.id, ())) for trail in trails]
+    verdicts = [trail_status(trail.asked, latest[trail.id], artifacts.get(trail.id, ())) for trail in trails]
     changed = [(trail, now) for trail, now in zip(trails, verdicts, strict=True) if now != trail.status]
     if changed:
-        await tx.execute(_SET_STATUS, tx.now, *columns_of([(trail.id, now.value) for trail, now in changed], 2))
+        rows = [{"id": trail.id, "status": now.value} for trail, now in changed]
+        await tx.execute(_SET_STATUS, tx.now, *_STATUSES.arrays(rows))
     return changed

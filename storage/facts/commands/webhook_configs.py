@@ -1,32 +1,36 @@
 """Configuring inbound webhooks."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from domain.audit.events import Actor, AuditName, Event
-from domain.errors import Conflict, NotFound
+from domain.audit.events import Actor
+from domain.errors import Conflict
 from domain.facts.records import WEBHOOK_CONFIG
-from domain.facts.webhook_configs import MAX_DEFAULT_CONFIGS, SECRET_PURPOSE, WebhookConfig
+from domain.facts.webhook_configs import MAX_DEFAULT_CONFIGS, SECRET_PURPOSE, NewWebhookConfig, WebhookConfig
 from domain.identity.permissions import DEFAULT_ORGANISATION
-from storage.audit.commands import append
-from storage.database import Row, Transaction
+from domain.identity.principals import NewPrincipal
+from domain.tenant import Tenant
+from storage.database import Transaction
+from storage.definitions import Definition
+from storage.facts.commands.reconciliations import forget_reconciliation
 from storage.facts.queries.flows import get_flow
-from storage.facts.queries.webhook_configs import CONFIG_COLUMNS
-from storage.identity.commands import NewPrincipal, create_principal
-from storage.rows import insert
+from storage.facts.tables import webhook_configs
+from storage.identity.commands.principals import create_principal
+from storage.rows import from_row
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import Envelope
-from storage.tenant import Tenant
 
+CONFIGS = Definition(
+    "webhook config",
+    WEBHOOK_CONFIG,
+    webhook_configs,
+    shown={"source": "source", "flowId": "flow_id"},
+    taken={},
+)
 
-@dataclass(frozen=True, slots=True)
-class NewWebhookConfig:
-    """A sender to be let in."""
-
-    source: str
-    flow_id: UUID
-    secret: str
+_config = from_row(WebhookConfig)
 
 
 async def create_webhook_config(
@@ -34,15 +38,15 @@ async def create_webhook_config(
 ) -> WebhookConfig:
     """Let a sender in, with a principal of its own that its facts are reported by.
 
-    Raises NotFound for the flow, Conflict when `default` has as many configs of the source as its open door tries.
+    Raises NotFound for the flow, Conflict when `default` has as many configs of the source as are tried for a delivery
+    that names none.
     """
     await get_flow(tx, tenant, new.flow_id)
     await _check_room(tx, tenant, new.source)
     config_id = tx.new_id()
     sender = NewPrincipal("service", f"webhook-{new.source.lower()}-{config_id}", "reporter")
-    row: Row = {
+    values = {
         "id": config_id,
-        "org_id": tenant.org_id,
         "source": new.source,
         "flow_id": new.flow_id,
         "principal_id": await create_principal(tx, tenant, sender, actor),
@@ -50,13 +54,9 @@ async def create_webhook_config(
         "previous_secret_id": None,
         "previous_until": None,
         "is_active": True,
-        "version": 1,
-        "created_at": tx.now,
-        "archived_at": None,
+        "signed_at": None,
     }
-    await insert(tx, "webhook_configs", row)
-    await append(tx, tenant, [_event(AuditName.WEBHOOK_CONFIG_CREATED, actor, row)])
-    return _config(row)
+    return _config(await CONFIGS.create(tx, tenant, actor, values))
 
 
 _COUNT = "SELECT count(*) FROM webhook_configs WHERE org_id = $1 AND source = $2 AND archived_at IS NULL"
@@ -74,14 +74,6 @@ async def _check_room(tx: Transaction, tenant: Tenant, source: str) -> None:
         )
 
 
-_ROTATE = """
-UPDATE webhook_configs
-SET previous_secret_id = secret_id, secret_id = $3, previous_until = $4, version = version + 1
-WHERE org_id = $1 AND id = $2 AND archived_at IS NULL
-RETURNING *
-"""
-
-
 @dataclass(frozen=True, slots=True)
 class NewSecret:
     """What replaces a config's secret; the one before stays valid for `grace`."""
@@ -95,34 +87,23 @@ async def rotate_webhook_secret(
     tx: Transaction, tenant: Tenant, new: NewSecret, envelope: Envelope, actor: Actor
 ) -> WebhookConfig:
     """Replace the secret of a config. Raises NotFound."""
-    secret_id = await keep_secret(tx, tenant, envelope, new.secret, SECRET_PURPOSE)
-    row = await tx.row(_ROTATE, tenant.org_id, new.config_id, secret_id, tx.now + new.grace)
-    if row is None:
-        raise NotFound(f"There is no webhook config {new.config_id}.")
-    await append(tx, tenant, [_event(AuditName.WEBHOOK_CONFIG_ROTATED, actor, row)])
-    return _config(row)
+    held = await CONFIGS.hold(tx, tenant, new.config_id)
+    values = {
+        "secret_id": await keep_secret(tx, tenant, envelope, new.secret, SECRET_PURPOSE),
+        "previous_secret_id": held["secret_id"],
+        "previous_until": tx.now + new.grace,
+    }
+    return _config(await CONFIGS.change(tx, tenant, actor, held, values, verb="rotated"))
 
 
-_ARCHIVE = """
-UPDATE webhook_configs SET archived_at = $3, is_active = false, version = version + 1
-WHERE org_id = $1 AND id = $2 AND archived_at IS NULL
-RETURNING *
-"""
+async def delete_webhook_config(
+    tx: Transaction, tenant: Tenant, config_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
+) -> WebhookConfig:
+    """Let a sender in no longer, and reconcile with it no more; what it reported stays.
 
-
-async def delete_webhook_config(tx: Transaction, tenant: Tenant, config_id: UUID, actor: Actor) -> WebhookConfig:
-    """Let a sender in no longer; what it reported stays. The answer is the config at its end. Raises NotFound."""
-    row = await tx.row(_ARCHIVE, tenant.org_id, config_id, tx.now)
-    if row is None:
-        raise NotFound(f"There is no webhook config {config_id}.")
-    await append(tx, tenant, [_event(AuditName.WEBHOOK_CONFIG_DELETED, actor, row)])
-    return _config(row)
-
-
-def _config(row: Row) -> WebhookConfig:
-    return WebhookConfig(**{column: row[column] for column in CONFIG_COLUMNS})
-
-
-def _event(name: AuditName, actor: Actor, row: Row) -> Event:
-    payload = {"webhookConfigId": str(row["id"]), "source": row["source"], "flowId": str(row["flow_id"])}
-    return Event(name, actor, WEBHOOK_CONFIG, row, payload)
+    The answer is the config at its end. Raises NotFound, Stale.
+    """
+    held = await CONFIGS.hold(tx, tenant, config_id, expected)
+    archived = await CONFIGS.archive(tx, tenant, actor, held, {"is_active": False})
+    await forget_reconciliation(tx, tenant, config_id)
+    return _config(archived)

@@ -6,21 +6,23 @@ from uuid import UUID
 from domain.facts.artifacts import ArtifactReport, ReportKey
 from domain.facts.digests import normalise_digest
 from domain.facts.evaluation import Candidate
-from storage.counters import total
-from storage.database import Reader, Row, columns_of
+from domain.tenant import Tenant
+from storage.batches import Rows
+from storage.database import Reader
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.tenant import Tenant
+from storage.paging import Listing, Page, Window, list_page
+from storage.rows import from_row
 
-_COLUMNS = tuple(ArtifactReport.__dataclass_fields__)
+_COLUMNS = """
+r.id, r.org_id, r.flow_id, r.trail_id, r.digest, r.slot, r.name, r.tag, r.registry, r.artifact_type, r.git_commit,
+r.build_url, r.commit_url, r.annotations, r.observed_at, r.created_at,
+coalesce(r.claimed_by, w.username, r.reported_by::text) AS reporter,
+CASE WHEN p.id IS NULL THEN 'NO_PROVENANCE' WHEN c.status = 'VERIFIED' THEN 'PROVENANCE_VERIFIED'
+     ELSE 'PROVENANCE_UNVERIFIED' END AS provenance_status
+"""
 
-_REPORTS = """
-SELECT r.id, r.org_id, r.flow_id, r.trail_id, r.digest, r.slot, r.name, r.tag, r.registry, r.artifact_type,
-       r.git_commit, r.build_url, r.commit_url, r.annotations, r.observed_at, r.created_at,
-       coalesce(r.claimed_by, w.username, r.reported_by::text) AS reporter,
-       CASE WHEN p.id IS NULL THEN 'NO_PROVENANCE' WHEN c.status = 'VERIFIED' THEN 'PROVENANCE_VERIFIED'
-            ELSE 'PROVENANCE_UNVERIFIED' END AS provenance_status
-FROM artifact_reports r
+_SOURCE = """
+artifact_reports r
 LEFT JOIN principals w ON w.id = r.reported_by AND w.erased_at IS NULL
 LEFT JOIN provenance p ON p.report_id = r.id
 LEFT JOIN LATERAL (
@@ -28,36 +30,37 @@ LEFT JOIN LATERAL (
 ) c ON true
 """
 
+_report = from_row(ArtifactReport)
 
-def _made(row: Row) -> ArtifactReport:
-    return ArtifactReport(**{name: row[name] for name in _COLUMNS})
-
-
-_LISTING = Listing(_REPORTS, "r.created_at", "r.id", _made)
+_REPORTS = Listing("artifact", _COLUMNS, _SOURCE, _report, alias="r.", counted="artifact_reports r")
 
 
 async def list_trail_artifacts(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[ArtifactReport]:
     """What was reported on a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
-    conditions, args = ["r.org_id = $1", "r.trail_id = $2"], [tenant.org_id, trail_id]
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    return with_total(page, await total(reader, tenant, "artifacts", trail_id))
+    return await list_page(
+        reader, tenant, _REPORTS, window, within={"r.trail_id = {}": trail_id}, counter=("artifacts", trail_id)
+    )
 
 
 async def list_artifacts(
     reader: Reader, tenant: Tenant, digest: str, window: Window, *, flow_id: UUID | None = None, name: str | None = None
 ) -> Page[ArtifactReport]:
     """The reports of one digest, in any spelling, over all trails, oldest first; an unknown digest has none."""
-    wanted = {"r.digest": normalise_digest(digest), "r.flow_id": flow_id, "r.name": name}
-    conditions, args = equalities({"r.org_id": tenant.org_id, **wanted})
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    count, capped = await capped_count(reader, "artifact_reports r", conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(
+        reader,
+        tenant,
+        _REPORTS,
+        window,
+        within={"r.digest = {}": normalise_digest(digest)},
+        filters={"r.flow_id = {}": flow_id, "r.name = {}": name},
+    )
 
 
+_KEYS = Rows({"place": "int", "trail_id": "uuid", "digest": "text", "name": "text", "tag": "text"})
 _OF_KEYS = f"""
-{_REPORTS}
-JOIN unnest($2::uuid[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY AS k(trail_id, digest, name, tag, place)
+SELECT {_COLUMNS} FROM {_SOURCE}
+JOIN {_KEYS.source("k", 2)}
   ON r.trail_id = k.trail_id AND r.digest = k.digest AND r.name = k.name AND r.tag IS NOT DISTINCT FROM k.tag
 WHERE r.org_id = $1
 ORDER BY k.place
@@ -66,7 +69,8 @@ ORDER BY k.place
 
 async def reports_of_keys(reader: Reader, tenant: Tenant, keys: Sequence[ReportKey]) -> list[ArtifactReport]:
     """The report of each key that has one, in the order of the keys."""
-    return [_made(row) for row in await reader.rows(_OF_KEYS, tenant.org_id, *columns_of(keys, 4))]
+    wanted = [{"place": place, **key._asdict()} for place, key in enumerate(keys)]
+    return [_report(row) for row in await reader.rows(_OF_KEYS, tenant.org_id, *_KEYS.arrays(wanted))]
 
 
 _CANDIDATES = """

@@ -1,16 +1,14 @@
 """Reading attestations."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from uuid import UUID
 
 from domain.errors import NotFound
 from domain.facts.attestations import Attestation, EvidenceSummary, ResultStatus
-from storage.counters import total
+from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.tenant import Tenant
+from storage.paging import Listing, Page, Window, list_page
 
 _WITH_RESULT = """
 attestations a
@@ -19,17 +17,20 @@ JOIN LATERAL (
 ) r ON true
 """
 
-_ATTESTATIONS = f"""
-SELECT a.id, a.org_id, a.trail_id, a.type, a.name, a.slot, a.digest, a.git_commit, a.origin, a.source_id,
-       coalesce(r.details, a.details) AS details, a.description, a.evidence_url, a.user_data, a.payload, a.claimed_by,
-       a.observed_at, a.created_at, r.n AS result_n, r.status, r.reason,
-       f.digest AS file_digest, f.name AS file_name, f.size AS file_size
-FROM {_WITH_RESULT}
+_WITH_FILE = f"""
+{_WITH_RESULT}
 LEFT JOIN LATERAL (
   SELECT digest, name, size FROM evidence WHERE org_id = a.org_id AND attestation_id = a.id
   ORDER BY created_at DESC, id DESC LIMIT 1
 ) f ON true
-"""  # noqa: S608 - SQL of our own
+"""
+
+_COLUMNS = """
+a.id, a.org_id, a.trail_id, a.type, a.name, a.slot, a.digest, a.git_commit, a.origin, a.source_id,
+coalesce(r.details, a.details) AS details, a.description, a.evidence_url, a.user_data, a.payload, a.claimed_by,
+a.observed_at, a.created_at, r.n AS result_n, r.status, r.reason,
+f.digest AS file_digest, f.name AS file_name, f.size AS file_size
+"""
 
 
 def _made(row: Row) -> Attestation:
@@ -38,52 +39,48 @@ def _made(row: Row) -> Attestation:
     return Attestation(**fields, evidence=EvidenceSummary(digest, name, size) if digest else None)
 
 
-ATTESTATIONS = Listing(_ATTESTATIONS, "a.created_at", "a.id", _made)
+ATTESTATIONS = Listing("attestation", _COLUMNS, _WITH_FILE, _made, alias="a.", counted=_WITH_RESULT)
 
 
 async def get_attestation(reader: Reader, tenant: Tenant, trail_id: UUID, attestation_id: UUID) -> Attestation:
     """One attestation of a trail. Raises NotFound, also for one of another trail."""
-    where = "WHERE a.org_id = $1 AND a.trail_id = $2 AND a.id = $3"
-    row = await reader.row(f"{_ATTESTATIONS} {where}", tenant.org_id, trail_id, attestation_id)
+    where = ATTESTATIONS.of(tenant).and_("a.trail_id = {} AND a.id = {}", trail_id, attestation_id)
+    row = await reader.row(f"{ATTESTATIONS.select} WHERE {where}", *where.values)
     if row is None:
         raise NotFound(f"There is no attestation {attestation_id} on trail {trail_id}.")
     return _made(row)
 
 
-@dataclass(frozen=True, slots=True)
-class AttestationFilters:
-    """What a trail's list may be narrowed to; `status` is the newest result's."""
-
-    type: str | None = None
-    name: str | None = None
-    status: ResultStatus | None = None
-
-    @property
-    def columns(self) -> dict[str, str | None]:
-        """By the column that is compared."""
-        return {"a.type": self.type, "a.name": self.name, "r.status": self.status and self.status.value}
-
-
-NO_FILTER = AttestationFilters()
-
-
 async def list_attestations(
-    reader: Reader, tenant: Tenant, trail_id: UUID, window: Window, filters: AttestationFilters = NO_FILTER
+    reader: Reader,
+    tenant: Tenant,
+    trail_id: UUID,
+    window: Window,
+    *,
+    type_: str | None = None,
+    name: str | None = None,
+    status: ResultStatus | None = None,
 ) -> Page[Attestation]:
-    """The attestations of a trail with their newest results, oldest first. Raises NotFound for the trail."""
+    """The attestations of a trail with their newest results, oldest first. Raises NotFound for the trail.
+
+    `status` is the newest result's.
+    """
     await get_trail(reader, tenant, trail_id)
-    conditions, args = equalities({"a.org_id": tenant.org_id, "a.trail_id": trail_id, **filters.columns})
-    page = await fetch_page(reader, ATTESTATIONS, conditions, args, window)
-    if filters == NO_FILTER:
-        return with_total(page, await total(reader, tenant, "attestations", trail_id))
-    count, capped = await capped_count(reader, _WITH_RESULT, conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(
+        reader,
+        tenant,
+        ATTESTATIONS,
+        window,
+        within={"a.trail_id = {}": trail_id},
+        filters={"a.type = {}": type_, "a.name = {}": name, "r.status = {}": status},
+        counter=("attestations", trail_id),
+    )
 
 
 _COUNTS = f"""
 SELECT a.type, r.status, count(*) AS n FROM {_WITH_RESULT}
 WHERE a.org_id = $1 AND a.trail_id = $2 GROUP BY a.type, r.status ORDER BY a.type, r.status
-"""  # noqa: S608 - SQL of our own
+"""
 
 
 async def count_by_type(reader: Reader, tenant: Tenant, trail_id: UUID) -> dict[tuple[str, ResultStatus], int]:

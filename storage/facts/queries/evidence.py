@@ -5,14 +5,12 @@ from uuid import UUID
 
 from domain.errors import NotFound
 from domain.facts.evidence import Evidence
-from storage.counters import total
+from domain.tenant import Tenant
 from storage.database import Reader
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.tenant import Tenant
+from storage.paging import Listing, Page, Window, get_one, list_page
 
-_EVIDENCE = f"SELECT {', '.join(Evidence.__dataclass_fields__)} FROM evidence"  # noqa: S608 - names of our own
-_LISTING = Listing(_EVIDENCE, "created_at", "id", lambda row: Evidence(**row))
+_EVIDENCE = Listing.plain(Evidence, "evidence", "evidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +37,7 @@ async def find_target(reader: Reader, tenant: Tenant, attestation_id: UUID, trai
 
 async def get_evidence(reader: Reader, tenant: Tenant, evidence_id: UUID) -> Evidence:
     """One file. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_EVIDENCE} WHERE org_id = $1 AND id = $2", tenant.org_id, evidence_id)
-    if row is None:
-        raise NotFound(f"There is no evidence {evidence_id}.")
-    return Evidence(**row)
+    return await get_one(reader, tenant, _EVIDENCE, evidence_id)
 
 
 async def find_by_digest(reader: Reader, tenant: Tenant, digest: str) -> Evidence:
@@ -53,24 +48,22 @@ async def find_by_digest(reader: Reader, tenant: Tenant, digest: str) -> Evidenc
     """
     for kept in ("AND external_url IS NULL", ""):
         row = await reader.row(
-            f"{_EVIDENCE} WHERE org_id = $1 AND digest = $2 {kept} ORDER BY created_at, id LIMIT 1",
+            f"{_EVIDENCE.select} WHERE org_id = $1 AND digest = $2 {kept} ORDER BY created_at, id LIMIT 1",
             *(tenant.org_id, digest),
         )
         if row is not None:
-            return Evidence(**row)
+            return _EVIDENCE.make(row)
     raise NotFound(f"There is no evidence with the digest {digest}.")
 
 
 async def list_trail_evidence(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[Evidence]:
     """The files of a trail's attestations, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
-    page = await fetch_page(reader, _LISTING, ["org_id = $1", "trail_id = $2"], [tenant.org_id, trail_id], window)
-    return with_total(page, await total(reader, tenant, "evidence", trail_id))
+    return await list_page(
+        reader, tenant, _EVIDENCE, window, within={"trail_id = {}": trail_id}, counter=("evidence", trail_id)
+    )
 
 
 async def list_attestation_evidence(reader: Reader, tenant: Tenant, target: Target, window: Window) -> Page[Evidence]:
     """The files of an attestation that exists, oldest first."""
-    conditions, args = ["org_id = $1", "attestation_id = $2"], [tenant.org_id, target.attestation_id]
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    count, capped = await capped_count(reader, "evidence", conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(reader, tenant, _EVIDENCE, window, within={"attestation_id = {}": target.attestation_id})

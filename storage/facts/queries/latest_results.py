@@ -4,28 +4,28 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from domain.facts.attestations import ResultStatus
-from domain.facts.evaluation import Head
+from domain.facts.evaluation import LatestResult
 from storage.database import Reader, Row
 
 KEY_OF = "coalesce(nullif(a.name, ''), 'type:' || a.type)"
 """The key of an attestation `a`, as `domain.facts.attestations.NewAttestation.key` has it."""
 
-_HEADS = """
+_LATEST = """
 SELECT trail_id, key, type, slot, digest, status, observed_at, attestation_id, result_n
-FROM slot_heads WHERE trail_id = ANY($1::uuid[])
+FROM latest_results WHERE trail_id = ANY($1::uuid[])
 """
 
 
-async def heads_of(reader: Reader, trail_ids: Iterable[UUID]) -> dict[UUID, list[Head]]:
+async def latest_results_of(reader: Reader, trail_ids: Iterable[UUID]) -> dict[UUID, list[LatestResult]]:
     """The newest attestation of every key of each trail."""
-    heads: dict[UUID, list[Head]] = {trail_id: [] for trail_id in trail_ids}
-    for row in await reader.rows(_HEADS, list(heads)):
-        heads[row["trail_id"]].append(_head(row))
-    return heads
+    latest: dict[UUID, list[LatestResult]] = {trail_id: [] for trail_id in trail_ids}
+    for row in await reader.rows(_LATEST, list(latest)):
+        latest[row["trail_id"]].append(_newest(row))
+    return latest
 
 
-def _head(row: Row) -> Head:
-    return Head(
+def _newest(row: Row) -> LatestResult:
+    return LatestResult(
         key=row["key"],
         type=row["type"],
         slot=row["slot"],

@@ -6,15 +6,16 @@ from uuid import UUID
 from domain.errors import NotFound
 from domain.facts.digests import normalise_digest
 from domain.facts.provenance import Build, BuilderType, Check, CheckStatus, Claim, Provenance, SlsaLevel
+from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
-from storage.tenant import Tenant
+from storage.rows import columns, from_row
 
-BUILD_COLUMNS = tuple(Build.__dataclass_fields__)
+_build = from_row(Build)
 
 _PROVENANCE = f"""
 SELECT p.id, p.report_id, p.trail_id, p.digest, p.builder_type, p.slsa_level, p.signature, p.envelope, p.created_at,
-       {", ".join("p." + column for column in BUILD_COLUMNS)},
+       {columns(Build, prefix="p.")},
        c.n, c.status, c.reason, c.key_id, k.key_id AS signer, c.predicate_type, c.created_at AS checked_at
 FROM provenance p
 JOIN LATERAL (
@@ -22,7 +23,7 @@ JOIN LATERAL (
   WHERE provenance_id = p.id ORDER BY n DESC LIMIT 1
 ) c ON true
 LEFT JOIN provenance_keys k ON k.id = c.key_id
-"""  # noqa: S608 - names of our own
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ async def get_provenance_of_digest(reader: Reader, tenant: Tenant, digest: str) 
 def _made(row: Row) -> Provenance:
     claim = Claim(
         digest=row["digest"],
-        build=Build(**{column: row[column] for column in BUILD_COLUMNS}),
+        build=_build(row),
         builder_type=BuilderType(row["builder_type"]),
         slsa_level=SlsaLevel(row["slsa_level"]),
         signature=row["signature"],

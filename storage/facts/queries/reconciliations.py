@@ -6,12 +6,13 @@ from uuid import UUID
 
 from domain.errors import NotFound
 from domain.facts.reconciliations import MOST_TIMES, PATIENCE, Reconciliation
+from domain.tenant import Tenant
 from storage.database import Reader
-from storage.tenant import Tenant
+from storage.rows import columns, from_row
 
-COLUMNS = tuple(Reconciliation.__dataclass_fields__)
+reconciliation_of = from_row(Reconciliation)
 
-_GET = f"SELECT {', '.join(COLUMNS)} FROM reconciliations WHERE org_id = $1 AND config_id = $2"  # noqa: S608
+_GET = f"SELECT {columns(Reconciliation)} FROM reconciliations WHERE org_id = $1 AND config_id = $2"
 
 
 async def get_reconciliation(reader: Reader, tenant: Tenant, config_id: UUID) -> Reconciliation:
@@ -19,7 +20,7 @@ async def get_reconciliation(reader: Reader, tenant: Tenant, config_id: UUID) ->
     row = await reader.row(_GET, tenant.org_id, config_id)
     if row is None:
         raise NotFound(f"The webhook config {config_id} is not reconciled.")
-    return Reconciliation(**row)
+    return reconciliation_of(row)
 
 
 _MISSING = """

@@ -3,27 +3,20 @@
 from collections.abc import Iterable, Sequence
 from uuid import UUID
 
-from domain.errors import NotFound
 from domain.facts.commits import is_abbreviated, is_whole
 from domain.facts.trails import Trail, TrailStatus
-from storage.counters import total
-from storage.database import Reader, columns_of
+from domain.tenant import Tenant
+from storage.batches import Rows
+from storage.database import Reader
 from storage.facts.queries.flows import get_flow
-from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.tenant import Tenant
+from storage.paging import Listing, Page, Window, get_one, list_page
 
-TRAIL_COLUMNS = tuple(Trail.__dataclass_fields__)
-
-_TRAILS = f"SELECT {', '.join(TRAIL_COLUMNS)} FROM trails"  # noqa: S608 - names of our own
-_LISTING = Listing(_TRAILS, "created_at", "id", lambda row: Trail(**row))
+_TRAILS = Listing.plain(Trail, "trails", "trail")
 
 
 async def get_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> Trail:
     """One trail. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_TRAILS} WHERE org_id = $1 AND id = $2", tenant.org_id, trail_id)
-    if row is None:
-        raise NotFound(f"There is no trail {trail_id}.")
-    return Trail(**row)
+    return await get_one(reader, tenant, _TRAILS, trail_id)
 
 
 async def list_trails(
@@ -37,13 +30,15 @@ async def list_trails(
     name: str | None = None,
 ) -> Page[Trail]:
     """Trails, oldest first, narrowed to what is given; an unknown flow has none. Names are unique inside a flow."""
-    filters = {"flow_id": flow_id, "git_commit_sha": commit, "status": status, "name": name}
-    conditions, args = equalities({"org_id": tenant.org_id, **filters})
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    if flow_id is not None and args == [tenant.org_id, flow_id]:
-        return with_total(page, await total(reader, tenant, "trails", flow_id))
-    count, capped = await capped_count(reader, "trails", conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(
+        reader,
+        tenant,
+        _TRAILS,
+        window,
+        within={"flow_id = {}": flow_id} if flow_id else {},
+        filters={"git_commit_sha = {}": commit, "status = {}": status, "name = {}": name},
+        counter=("trails", flow_id) if flow_id else None,
+    )
 
 
 async def list_flow_trails(
@@ -60,44 +55,53 @@ async def list_flow_trails(
     return await list_trails(reader, tenant, window, flow_id=flow_id, status=status, name=name)
 
 
-_OF_COMMITS = """
-SELECT wanted.flow_id, wanted.first AS commit, found.id
-FROM unnest($2::uuid[], $3::text[], $4::text[]) AS wanted(flow_id, first, last)
+_COMMITS = Rows({"flow_id": "uuid", "commit": "text", "last": "text"})
+_OF_COMMITS = f"""
+SELECT wanted.flow_id, wanted.commit, found.id
+FROM {_COMMITS.source("wanted", 2)}
 CROSS JOIN LATERAL (
-  SELECT t.id FROM trails t
-  WHERE t.org_id = $1 AND t.flow_id = wanted.flow_id AND t.git_commit_sha BETWEEN wanted.first AND wanted.last
-  ORDER BY t.created_at DESC, t.id DESC LIMIT 1
+  WITH named AS MATERIALIZED (
+    SELECT id, flow_id, created_at FROM trails
+    WHERE org_id = $1 AND git_commit_sha BETWEEN wanted.commit AND wanted.last
+  )
+  SELECT id FROM named WHERE flow_id = wanted.flow_id ORDER BY created_at DESC, id DESC LIMIT 1
 ) found
 """
+"""By the commit first, and MATERIALIZED to keep it so: the planner would else walk the trails of the flow from the
+newest on, which is all of them for a commit that has none."""
 
 
 async def newest_trails_of_commits(
-    reader: Reader, tenant: Tenant, wanted: Sequence[tuple[UUID, str]]
+    reader: Reader, tenant: Tenant, wanted: Iterable[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], UUID]:
     """For each (flow, commit) that has a trail, the newest one's id. An abbreviated commit finds what it begins."""
-    flows, commits = [flow for flow, _ in wanted], [commit for _, commit in wanted]
-    rows = await reader.rows(_OF_COMMITS, tenant.org_id, flows, commits, [_last_of(commit) for commit in commits])
+    asked = [{"flow_id": flow, "commit": commit, "last": _last_of(commit)} for flow, commit in wanted]
+    rows = await reader.rows(_OF_COMMITS, tenant.org_id, *_COMMITS.arrays(asked)) if asked else []
     return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
 
 
-_OF_ABBREVIATIONS = """
+_WHOLE = Rows({"flow_id": "uuid", "commit": "text"})
+_OF_ABBREVIATIONS = f"""
 SELECT wanted.flow_id, wanted.commit, found.id
-FROM unnest($2::uuid[], $3::text[]) AS wanted(flow_id, commit)
+FROM {_WHOLE.source("wanted", 2)}
 CROSS JOIN LATERAL (
-  SELECT t.id FROM trails t
-  WHERE t.org_id = $1 AND t.flow_id = wanted.flow_id
-    AND t.git_commit_sha = ANY(ARRAY(SELECT left(wanted.commit, digits) FROM generate_series(7, 12) AS digits))
-  ORDER BY t.created_at DESC, t.id DESC LIMIT 1
+  WITH named AS MATERIALIZED (
+    SELECT id, flow_id, created_at FROM trails
+    WHERE org_id = $1 AND git_commit_sha BETWEEN left(wanted.commit, 7) AND left(wanted.commit, 12)
+      AND starts_with(wanted.commit, git_commit_sha)
+  )
+  SELECT id FROM named WHERE flow_id = wanted.flow_id ORDER BY created_at DESC, id DESC LIMIT 1
 ) found
 """
+"""One range holds every beginning of 7 to 12 digits, and next to nothing else."""
 
 
 async def newest_trails_of_abbreviations(
     reader: Reader, tenant: Tenant, wanted: Iterable[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], UUID]:
     """For each (flow, whole commit) the newest trail that knows it by its first 7 to 12 digits, as some senders do."""
-    whole = [(flow_id, commit) for flow_id, commit in wanted if is_whole(commit)]
-    rows = await reader.rows(_OF_ABBREVIATIONS, tenant.org_id, *columns_of(whole, 2)) if whole else []
+    asked = [{"flow_id": flow, "commit": commit} for flow, commit in wanted if is_whole(commit)]
+    rows = await reader.rows(_OF_ABBREVIATIONS, tenant.org_id, *_WHOLE.arrays(asked)) if asked else []
     return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
 
 

@@ -5,44 +5,32 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from domain.errors import NotFound
 from domain.facts.assertions import Assessment, assess, unknown_artifact
 from domain.facts.attestations import ResultStatus
 from domain.facts.digests import normalise_digest
-from domain.facts.evaluation import Head
-from domain.facts.verdicts import AssertionInputs, Basis, Verdict, head_to_json, result_to_json
-from storage.audit.commands import NO_PARENT
-from storage.counters import total
+from domain.facts.evaluation import LatestResult
+from domain.facts.verdicts import AssertionInputs, Basis, Verdict, latest_result_to_json, result_to_json, results_among
+from domain.tenant import Tenant
+from storage.counters import NO_PARENT
 from storage.database import Reader, Row
 from storage.facts.queries.latest_results import KEY_OF
 from storage.facts.queries.requirements import asked_by
-from storage.paging import Listing, Page, Window, capped_count, equalities, fetch_page, with_total
-from storage.tenant import Tenant
+from storage.paging import Listing, Page, Window, get_one, list_page
 
-_COLUMNS = tuple(Verdict.__dataclass_fields__)
-_VERDICTS = f"SELECT {', '.join(_COLUMNS)} FROM verdicts"  # noqa: S608 - names of our own
-_LISTING = Listing(_VERDICTS, "created_at", "id", lambda row: Verdict(**row))
+_VERDICTS = Listing.plain(Verdict, "verdicts", "verdict")
 
 
 async def get_verdict(reader: Reader, tenant: Tenant, verdict_id: UUID) -> Verdict:
     """One verdict. Raises NotFound, also for another organisation's."""
-    row = await reader.row(f"{_VERDICTS} WHERE org_id = $1 AND id = $2", tenant.org_id, verdict_id)
-    if row is None:
-        raise NotFound(f"There is no verdict {verdict_id}.")
-    return Verdict(**row)
+    return await get_one(reader, tenant, _VERDICTS, verdict_id)
 
 
 async def list_verdicts(
     reader: Reader, tenant: Tenant, window: Window, *, flow_id: UUID | None = None, digest: str | None = None
 ) -> Page[Verdict]:
     """Verdicts, oldest first unless the window says otherwise; of one flow and of one digest where given."""
-    wanted = {"flow_id": flow_id, "digest": normalise_digest(digest) if digest else None}
-    conditions, args = equalities({"org_id": tenant.org_id, **wanted})
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    if flow_id is None and digest is None:
-        return with_total(page, await total(reader, tenant, "verdicts", NO_PARENT))
-    count, capped = await capped_count(reader, "verdicts", conditions, args)
-    return with_total(page, count, capped=capped)
+    filters = {"flow_id = {}": flow_id, "digest = {}": normalise_digest(digest) if digest else None}
+    return await list_page(reader, tenant, _VERDICTS, window, filters=filters, counter=("verdicts", NO_PARENT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +49,14 @@ _TRAIL_TEMPLATE = "SELECT template FROM trails WHERE org_id = $1 AND id = $2"
 _REPORT = """
 SELECT coalesce(slot, name) AS name, digest, trail_id FROM artifact_reports WHERE org_id = $1 AND id = $2
 """
-_HEADS = f"""
+_LATEST = f"""
 SELECT a.id AS attestation_id, r.n AS result_n, {KEY_OF} AS key, a.type,
        coalesce(a.slot, '') AS slot, coalesce(a.digest, '') AS digest, r.status, a.observed_at
 FROM unnest($2::uuid[], $3::int[]) AS seen(id, n)
 JOIN attestations a ON a.id = seen.id
 JOIN attestation_results r ON r.attestation_id = a.id AND r.n = seen.n
 WHERE a.org_id = $1
-"""  # noqa: S608 - SQL of our own
+"""
 
 
 async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recomputation:
@@ -76,9 +64,10 @@ async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recompu
     version = await reader.row(_VERSION, tenant.org_id, verdict.flow_id, verdict.inputs["flowVersion"])
     if version is None:
         return Recomputation(None, [f"version {verdict.inputs['flowVersion']} of flow {verdict.flow_id} is gone"])
-    heads = await _heads(reader, tenant, verdict.inputs["heads"])
-    inputs = AssertionInputs.from_json(verdict.inputs, heads)
-    differences = _head_differences(verdict.inputs["heads"], heads)
+    seen = results_among(verdict.inputs)
+    latest = await _latest(reader, tenant, seen)
+    inputs = AssertionInputs.from_json(verdict.inputs, latest)
+    differences = _result_differences(seen, latest)
     differences += await _report_differences(reader, tenant, inputs)
     if inputs.basis is Basis.TRAIL_TEMPLATE:
         trail = await reader.row(_TRAIL_TEMPLATE, tenant.org_id, inputs.trail_id)
@@ -88,20 +77,20 @@ async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recompu
     return Recomputation(assessment.outcome.value, differences)
 
 
-async def _heads(reader: Reader, tenant: Tenant, seen: Sequence[Mapping[str, Any]]) -> list[Head]:
+async def _latest(reader: Reader, tenant: Tenant, seen: Sequence[Mapping[str, Any]]) -> list[LatestResult]:
     rows = await reader.rows(
-        _HEADS, tenant.org_id, [UUID(one["attestationId"]) for one in seen], [one["result"] for one in seen]
+        _LATEST, tenant.org_id, [UUID(one["attestationId"]) for one in seen], [one["result"] for one in seen]
     )
-    return [Head(**{**row, "status": ResultStatus(row["status"])}) for row in rows]
+    return [LatestResult(**{**row, "status": ResultStatus(row["status"])}) for row in rows]
 
 
 def _assessment(version: Row | Mapping[str, Any], inputs: AssertionInputs) -> Assessment:
     asked = asked_by(version)
-    return assess(asked, inputs.heads, inputs.candidate) if inputs.candidate else unknown_artifact(asked)
+    return assess(asked, inputs.latest, inputs.candidate) if inputs.candidate else unknown_artifact(asked)
 
 
-def _head_differences(seen: Sequence[Mapping[str, Any]], heads: Sequence[Head]) -> list[str]:
-    now = {(one["attestationId"], one["result"]): one for one in map(head_to_json, heads)}
+def _result_differences(seen: Sequence[Mapping[str, Any]], latest: Sequence[LatestResult]) -> list[str]:
+    now = {(one["attestationId"], one["result"]): one for one in map(latest_result_to_json, latest)}
     differences = []
     for then in seen:
         found = now.get((then["attestationId"], then["result"]))

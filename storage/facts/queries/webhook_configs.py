@@ -4,37 +4,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.errors import NotFound
 from domain.facts.webhook_configs import SECRET_PURPOSE, WebhookConfig
 from domain.identity.permissions import DEFAULT_ORGANISATION
+from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.paging import Listing, Page, Window, get_one, list_page
 from storage.secrets.envelope import Envelope
 from storage.secrets.queries import open_secrets
-from storage.tenant import Tenant
 
-CONFIG_COLUMNS = tuple(WebhookConfig.__dataclass_fields__)
-
-_CONFIGS = f"SELECT {', '.join(CONFIG_COLUMNS)} FROM webhook_configs"  # noqa: S608 - names of our own
-_LISTING = Listing(_CONFIGS, "created_at", "id", lambda row: WebhookConfig(**row))
+_CONFIGS = Listing.plain(WebhookConfig, "webhook_configs", "webhook config", archivable=True)
 
 
 async def get_webhook_config(reader: Reader, tenant: Tenant, config_id: UUID) -> WebhookConfig:
     """One config. Raises NotFound, also for another organisation's and for deleted ones."""
-    row = await reader.row(
-        f"{_CONFIGS} WHERE org_id = $1 AND id = $2 AND archived_at IS NULL", tenant.org_id, config_id
-    )
-    if row is None:
-        raise NotFound(f"There is no webhook config {config_id}.")
-    return WebhookConfig(**row)
+    return await get_one(reader, tenant, _CONFIGS, config_id)
 
 
 async def list_webhook_configs(reader: Reader, tenant: Tenant, window: Window) -> Page[WebhookConfig]:
     """The organisation's configs, oldest first."""
-    conditions, args = ["org_id = $1", "archived_at IS NULL"], [tenant.org_id]
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    count, capped = await capped_count(reader, "webhook_configs", conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(reader, tenant, _CONFIGS, window)
 
 
 @dataclass(frozen=True, slots=True)

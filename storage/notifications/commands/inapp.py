@@ -6,9 +6,11 @@ from uuid import UUID
 
 from domain.notifications.inapp import MAX_ENTITY_TYPE, MAX_TITLE, Notification
 from domain.notifications.triggers import Severity
-from storage.database import Transaction, columns_of
+from domain.tenant import Tenant
+from storage.batches import Rows
+from storage.database import Transaction
 from storage.notifications.queries.inapp import get_notification
-from storage.tenant import Tenant
+from storage.notifications.tables import notifications
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +30,16 @@ INSERT INTO notification_streams AS s (org_id, first_n, last_n) VALUES ($1, 1, 0
 ON CONFLICT (org_id) DO UPDATE SET last_n = s.last_n
 RETURNING last_n
 """
-_NOTIFY = """
+_NEW = Rows.of(notifications, "id", "severity", "message_id", "title", "message", "entity_type", "entity_id")
+_NOTIFY = f"""
 WITH known AS (
-  SELECT message_id FROM notifications WHERE message_id = ANY($6::uuid[])
+  SELECT message_id FROM notifications WHERE message_id = ANY($4::uuid[])
 ), new AS (
   SELECT m.*, row_number() OVER (ORDER BY place) AS nth
   FROM (
-    SELECT DISTINCT ON (coalesce(message_id, id)) *
-    FROM unnest($4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::text[], $9::text[], $10::uuid[])
-      WITH ORDINALITY AS u(id, severity, message_id, title, message, entity_type, entity_id, place)
-    ORDER BY coalesce(message_id, id), place
+    SELECT DISTINCT ON (coalesce(message_id, id)) *, id AS place
+    FROM {_NEW.source("u", 5)}
+    ORDER BY coalesce(message_id, id), id
   ) m
   WHERE NOT EXISTS (SELECT FROM known WHERE known.message_id = m.message_id)
 ), kept AS (
@@ -62,18 +64,19 @@ async def notify(tx: Transaction, tenant: Tenant, new: Sequence[NewNotification]
         return 0
     last_n = await tx.value(_HOLD_STREAM, tenant.org_id)
     rows = [
-        (
-            tx.new_id(),
-            one.severity,
-            one.message_id,
-            one.title[:MAX_TITLE],
-            one.message,
-            one.entity_type and one.entity_type[:MAX_ENTITY_TYPE],
-            one.entity_id,
-        )
+        {
+            "id": tx.new_id(),
+            "severity": one.severity.value,
+            "message_id": one.message_id,
+            "title": one.title[:MAX_TITLE],
+            "message": one.message,
+            "entity_type": one.entity_type and one.entity_type[:MAX_ENTITY_TYPE],
+            "entity_id": one.entity_id,
+        }
         for one in new
     ]
-    return await tx.value(_NOTIFY, tenant.org_id, tx.now, last_n, *columns_of(rows, 7)) or 0
+    known = [one.message_id for one in new if one.message_id]
+    return await tx.value(_NOTIFY, tenant.org_id, tx.now, last_n, known, *_NEW.arrays(rows)) or 0
 
 
 _HOLD_READER = """

@@ -7,9 +7,9 @@ from uuid import UUID
 from domain.canonical import normalise
 from domain.notifications.rules import Listener
 from domain.notifications.triggers import Notice
+from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.outbox.commands import NewMessage, enqueue
-from storage.tenant import Tenant
 
 _LISTENERS = """
 SELECT id AS rule_id, trigger, channel, destination_id, filter_flow_id, filter_environment_id

@@ -9,8 +9,8 @@ from enum import Enum
 from typing import Any
 from uuid import UUID
 
-from domain.audit.events import Actor, AuditName, Event
-from domain.errors import Conflict, Stale
+from domain.audit.events import Actor
+from domain.errors import Conflict
 from domain.notifications.channel_config import (
     FIELD,
     SECRET,
@@ -33,17 +33,21 @@ from domain.notifications.rules import (
     trial_notice,
 )
 from domain.notifications.signing import NEW_KEY, checked_secret, written_secret
-from storage.audit.commands import append
+from domain.tenant import Tenant
 from storage.database import Row, Transaction
+from storage.definitions import Definition
 from storage.notifications.commands.notices import payload_of
-from storage.notifications.queries.rules import RULE_COLUMNS, get_rule, no_such_rule
+from storage.notifications.queries.rules import get_rule
+from storage.notifications.tables import notification_rules
 from storage.outbox.commands import NewMessage, destination_for, enqueue
-from storage.rows import insert
+from storage.references import check_reference
+from storage.rows import from_row
 from storage.schedule.wakeups import Job
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import Envelope
 from storage.secrets.queries import open_secrets
-from storage.tenant import Tenant
+
+_rule = from_row(NotificationRule)
 
 _UNSIGNED: Row = {"signing_secret_id": None, "previous_signing_secret_id": None, "previous_until": None}
 
@@ -56,12 +60,23 @@ class Issued:
     signing_secret: str | None = None
 
 
+RULES = Definition(
+    "notification rule",
+    NOTIFICATION_RULE,
+    notification_rules,
+    shown={"name": "name", "triggerEvent": "trigger", "channelType": "channel"},
+    taken={},
+)
+
+
 async def create_rule(tx: Transaction, tenant: Tenant, new: NewRule, envelope: Envelope, actor: Actor) -> Issued:
-    """Define a rule, for what happens from now on. Raises Invalid for its channel's configuration."""
+    """Define a rule, for what happens from now on.
+
+    Raises NotFound for the flow it is limited to, Invalid for its channel's configuration.
+    """
+    await check_reference(tx, tenant, "flow", new.filter_flow_id)
     config = checked_config(new.channel, new.config)
-    row: Row = {
-        "id": tx.new_id(),
-        "org_id": tenant.org_id,
+    values: Row = {
         "name": new.name,
         "is_active": True,
         "trigger": new.trigger.value,
@@ -72,17 +87,9 @@ async def create_rule(tx: Transaction, tenant: Tenant, new: NewRule, envelope: E
         "filter_flow_id": new.filter_flow_id,
         "filter_environment_id": new.filter_environment_id,
         **_UNSIGNED,
-        "created_by": actor.principal_id,
-        "version": 1,
-        "created_at": tx.now,
-        "updated_at": tx.now,
-        "archived_at": None,
     }
-    signing, secret = await _signing(tx, tenant, envelope, row, new.config)
-    row = {**row, **signing}
-    await insert(tx, "notification_rules", row)
-    await append(tx, tenant, [_event(AuditName.NOTIFICATION_RULE_CREATED, actor, row)])
-    return Issued(_rule(row), secret)
+    signing, secret = await _signing(tx, tenant, envelope, values, new.config)
+    return Issued(_rule(await RULES.create(tx, tenant, actor, {**values, **signing})), secret)
 
 
 async def update_rule(
@@ -98,23 +105,21 @@ async def update_rule(
     """Change a rule; what changes nothing makes no version. The configuration must fit the channel it ends up with.
 
     A value that is sent as it is shown, masked, stays. A new `secret` in the configuration replaces the signing secret
-    with the usual grace. `expected` are the versions that the change was meant for, None for any. Raises NotFound,
-    Stale for another version, Invalid for the configuration.
+    with the usual grace. `expected` are the versions that the change was meant for, None for any. Raises NotFound, also
+    for the flow it is to be limited to, Stale for another version, Invalid for the configuration.
     """
-    row = await _held(tx, tenant, rule_id, expected)
+    await check_reference(tx, tenant, "flow", change.get("filter_flow_id"))
+    row = await RULES.hold(tx, tenant, rule_id, expected)
     fields: dict[str, Any] = {**change}
     before = await _config(tx, envelope, row)
     sent = unmasked(fields.pop("config"), row["config_shown"], before) if "config" in fields else before
-    changed = {**row, **{name: value.value if isinstance(value, Enum) else value for name, value in fields.items()}}
-    channel = Channel(changed["channel"])
+    wanted = {**row, **{name: value.value if isinstance(value, Enum) else value for name, value in fields.items()}}
+    channel = Channel(wanted["channel"])
     config = checked_config(channel, sent)
     if (config, channel) != (before, row["channel"]):
-        changed |= await _kept_config(tx, tenant, envelope, channel, config)
-    signing, secret = await _signing(tx, tenant, envelope, changed, sent)
-    changed |= signing
-    if changed == row:
-        return Issued(_rule(row))
-    await _next_version(tx, tenant, changed, AuditName.NOTIFICATION_RULE_UPDATED, actor)
+        wanted |= await _kept_config(tx, tenant, envelope, channel, config)
+    signing, secret = await _signing(tx, tenant, envelope, wanted, sent)
+    changed = await RULES.change(tx, tenant, actor, row, {**wanted, **signing})
     if changed["destination_id"] != row["destination_id"]:
         await _redirect(tx, tenant, row, changed)
     return Issued(_rule(changed), secret)
@@ -142,22 +147,20 @@ async def rotate_signing_secret(
 
     Raises NotFound, Stale, Invalid for the secret, Conflict for a rule of another channel.
     """
-    row = await _held(tx, tenant, new.rule_id, expected)
+    row = await RULES.hold(tx, tenant, new.rule_id, expected)
     if row["channel"] != Channel.WEBHOOK:
         raise Conflict(f"Only webhooks are signed, and this rule's channel is {row['channel']}.", kind="state")
     secret = _random_secret() if new.secret is None else checked_secret(new.secret, SECRET)
-    changed = {**row, **await _signed(tx, tenant, envelope, row, secret, grace=new.grace)}
-    await _next_version(tx, tenant, changed, AuditName.NOTIFICATION_RULE_ROTATED, actor)
-    return Issued(_rule(changed), secret)
+    signed = await _signed(tx, tenant, envelope, row, secret, grace=new.grace)
+    return Issued(_rule(await RULES.change(tx, tenant, actor, row, signed, verb="rotated")), secret)
 
 
 async def archive_rule(
     tx: Transaction, tenant: Tenant, rule_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
 ) -> NotificationRule:
     """Put a rule away: nothing is sent for it any more. The answer is the rule at its end. Raises NotFound, Stale."""
-    row = await _held(tx, tenant, rule_id, expected)
-    archived = {**row, "is_active": False, "archived_at": tx.now}
-    await _next_version(tx, tenant, archived, AuditName.NOTIFICATION_RULE_DELETED, actor)
+    row = await RULES.hold(tx, tenant, rule_id, expected)
+    archived = await RULES.archive(tx, tenant, actor, row, {"is_active": False})
     await _end_waiting(tx, tenant, row, MessageStatus.SKIPPED, "The rule was deleted.")
     return _rule(archived)
 
@@ -170,52 +173,6 @@ async def send_test(tx: Transaction, tenant: Tenant, rule_id: UUID) -> UUID:
     message = NewMessage(rule.destination_id, rule.channel, rule.trigger, notice.subject, payload, rule.id)
     [message_id] = await enqueue(tx, tenant, [message])
     return message_id
-
-
-_HOLD = "SELECT * FROM notification_rules WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE"
-
-
-async def _held(tx: Transaction, tenant: Tenant, rule_id: UUID, expected: Collection[int] | None) -> dict[str, Any]:
-    """The locked row."""
-    row = await tx.row(_HOLD, tenant.org_id, rule_id)
-    if row is None:
-        raise no_such_rule(rule_id)
-    if expected is not None and row["version"] not in expected:
-        raise Stale(f"The notification rule is at version {row['version']}; read it again.")
-    return dict(row)
-
-
-_CHANGEABLE = (
-    "name",
-    "is_active",
-    "trigger",
-    "channel",
-    "config_secret_id",
-    "config_shown",
-    "title_template",
-    "message_template",
-    "filter_flow_id",
-    "filter_environment_id",
-    "signing_secret_id",
-    "previous_signing_secret_id",
-    "previous_until",
-    "destination_id",
-    "version",
-    "updated_at",
-    "archived_at",
-)
-_UPDATE = (
-    f"UPDATE notification_rules SET {', '.join(f'{name} = ${n}' for n, name in enumerate(_CHANGEABLE, 2))} "  # noqa: S608
-    "WHERE id = $1"
-)
-
-
-async def _next_version(
-    tx: Transaction, tenant: Tenant, changed: dict[str, Any], name: AuditName, actor: Actor
-) -> None:
-    changed |= {"version": changed["version"] + 1, "updated_at": tx.now}
-    await tx.execute(_UPDATE, changed["id"], *(changed[column] for column in _CHANGEABLE))
-    await append(tx, tenant, [_event(name, actor, changed)])
 
 
 async def _config(tx: Transaction, envelope: Envelope, row: Row) -> dict[str, Any]:
@@ -281,7 +238,7 @@ _REDIRECT = f"""{_WAITING}, redirected AS (
   RETURNING o.message_id
 )
 UPDATE messages m SET destination_id = $4, channel = $5 FROM redirected r WHERE m.id = r.message_id
-"""  # noqa: S608 - SQL of our own
+"""
 
 
 async def _redirect(tx: Transaction, tenant: Tenant, row: Row, changed: Row) -> None:
@@ -300,22 +257,8 @@ _END = f"""{_WAITING}, ended AS (
   DELETE FROM outbox o USING waiting w WHERE o.message_id = w.message_id RETURNING o.message_id
 )
 UPDATE messages m SET status = $4, error = $5, settled_at = $6 FROM ended e WHERE m.id = e.message_id
-"""  # noqa: S608 - SQL of our own
+"""
 
 
 async def _end_waiting(tx: Transaction, tenant: Tenant, row: Row, status: MessageStatus, error: str) -> None:
     await tx.execute(_END, tenant.org_id, row["destination_id"], row["id"], status.value, error, tx.now)
-
-
-def _rule(row: Row) -> NotificationRule:
-    return NotificationRule(**{column: row[column] for column in RULE_COLUMNS})
-
-
-def _event(name: AuditName, actor: Actor, row: Row) -> Event:
-    payload = {
-        "notificationRuleId": str(row["id"]),
-        "name": row["name"],
-        "triggerEvent": row["trigger"],
-        "channelType": row["channel"],
-    }
-    return Event(name, actor, NOTIFICATION_RULE, row, payload)

@@ -1,88 +1,83 @@
 """Reading in-app notifications, each as one person sees it (integrations.md 11)."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 from uuid import UUID
 
-from domain.errors import NotFound
 from domain.notifications.inapp import Notification
 from domain.notifications.triggers import Severity
-from storage.database import Reader, Row
-from storage.paging import Cursor, Listing, Page, Window, capped_count, fetch_page, with_total
-from storage.tenant import Tenant
+from domain.tenant import Tenant
+from storage.database import Reader
+from storage.paging import Cursor, Listing, Page, Where, Window, capped_count, fetch_page
+from storage.rows import from_row
 
 _READ_TO = "coalesce((SELECT read_to FROM notification_readers WHERE org_id = $1 AND principal_id = $2), 0)"
 _MARKED = """EXISTS (
   SELECT FROM notification_reads m WHERE m.org_id = $1 AND m.principal_id = $2 AND m.n = notifications.n
 )"""
 _IS_READ = f"(n <= {_READ_TO} OR {_MARKED})"
-_NOTIFICATIONS = f"""
-SELECT id, n, title, message, severity, entity_type, entity_id, created_at, {_IS_READ} AS is_read FROM notifications
-"""  # noqa: S608 - SQL of our own
 _READ = {True: [_IS_READ], False: [f"n > {_READ_TO}", f"NOT {_MARKED}"], None: []}
 
+_NOTIFICATIONS = Listing(
+    "notification",
+    f"id, n, title, message, severity, entity_type, entity_id, created_at, {_IS_READ} AS is_read",
+    "notifications",
+    from_row(Notification, severity=Severity),
+    time="n",
+)
 
-def _notification(row: Row) -> Notification:
-    return Notification(**{**row, "severity": Severity(row["severity"])})
 
-
-_LISTING = Listing(_NOTIFICATIONS, "n", "id", _notification)
+def _seen_by(tenant: Tenant, principal_id: UUID) -> Where:
+    """The organisation's notifications; the reader is $2 of every statement here."""
+    return Where(("org_id = $1",), (tenant.org_id, principal_id))
 
 
 async def get_notification(reader: Reader, tenant: Tenant, principal_id: UUID, notification_id: UUID) -> Notification:
     """One notification. Raises NotFound, also for another organisation's."""
-    one = f"{_NOTIFICATIONS} WHERE org_id = $1 AND id = $3"
-    row = await reader.row(one, tenant.org_id, principal_id, notification_id)
+    where = _seen_by(tenant, principal_id).and_("id = {}", notification_id)
+    row = await reader.row(f"{_NOTIFICATIONS.select} WHERE {where}", *where.values)
     if row is None:
-        raise NotFound(f"There is no notification {notification_id}.")
-    return _notification(row)
-
-
-@dataclass(frozen=True, slots=True)
-class NotificationFilters:
-    """What is None asks for nothing."""
-
-    is_read: bool | None = None
-    severity: Severity | None = None
+        raise _NOTIFICATIONS.missing(notification_id)
+    return _NOTIFICATIONS.make(row)
 
 
 async def list_notifications(
-    reader: Reader, tenant: Tenant, principal_id: UUID, filters: NotificationFilters, window: Window
+    reader: Reader,
+    tenant: Tenant,
+    principal_id: UUID,
+    window: Window,
+    *,
+    is_read: bool | None = None,
+    severity: Severity | None = None,
 ) -> Page[Notification]:
     """The organisation's notifications, newest first: in the order of their numbers, which is that of the commits."""
-    conditions = list(_READ[filters.is_read])
-    args: list[Any] = [tenant.org_id, principal_id]
-    if filters.severity is not None:
-        conditions.append("severity = $3")
-        args.append(filters.severity)
-    total, capped = await _total(reader, conditions, args, filters)
-    page = await _page(reader, ["org_id = $1", *conditions], args, window)
-    return with_total(page, total, capped=capped)
+    where = _seen_by(tenant, principal_id)
+    for condition in _READ[is_read]:
+        where = where.and_(condition)
+    if severity is not None:
+        where = where.and_("severity = {}", severity)
+        own = f"(SELECT {_NOTIFICATIONS.columns}, org_id FROM notifications WHERE org_id = $1) AS notifications"
+        total, capped = await capped_count(reader, own, where)
+    else:
+        total, capped = await _total(reader, where, is_read), False
+    items, following = await _page(reader, where, window)
+    return Page(items, total, window, following, capped)
 
 
-async def _page(reader: Reader, conditions: list[str], args: list[Any], window: Window) -> Page[Notification]:
+async def _page(reader: Reader, where: Where, window: Window) -> tuple[list[Notification], Cursor | None]:
     """A cursor names a notification, as everywhere; what counts is its number."""
     behind = replace(window, after=None, descending=True)
     if window.after is not None:
         behind = replace(behind, page=0)
-        args = [*args, window.after.id]
-        place = f"SELECT n FROM notifications WHERE org_id = $1 AND id = ${len(args)}"  # noqa: S608 - SQL of our own
-        conditions = [*conditions, f"n < ({place})"]
-    page = await fetch_page(reader, _LISTING, conditions, args, behind)
-    last = page.items[-1] if page.next else None
-    return replace(page, window=window, next=Cursor(last.created_at, last.id) if last else None)
+        where = where.and_("n < (SELECT n FROM notifications WHERE org_id = $1 AND id = {})", window.after.id)
+    items, more = await fetch_page(reader, _NOTIFICATIONS, where, behind)
+    return items, Cursor(items[-1].created_at, items[-1].id) if more else None
 
 
-async def _total(
-    reader: Reader, conditions: list[str], args: list[Any], filters: NotificationFilters
-) -> tuple[int, bool]:
-    """How many there are, and whether there are more: known from the numbers unless a severity is asked for."""
-    if filters.severity is not None:
-        own = f"({_NOTIFICATIONS} WHERE org_id = $1) AS notifications"
-        return await capped_count(reader, own, conditions, args)
-    counts = await reader.row(_COUNTS, *args)
-    return (counts[_COUNTED[filters.is_read]] if counts else 0), False
+async def _total(reader: Reader, where: Where, is_read: bool | None) -> int:  # noqa: FBT001 - a filter of the list
+    """How many there are: known from the numbers."""
+    counts = await reader.row(_COUNTS, *where.values)
+    return counts[_COUNTED[is_read]] if counts else 0
 
 
 _COUNTS = f"""
@@ -94,7 +89,7 @@ CROSS JOIN LATERAL (
   FROM notification_reads WHERE org_id = $1 AND principal_id = $2 AND n > seen
 ) AS counted
 WHERE s.org_id = $1
-"""  # noqa: S608 - SQL of our own
+"""
 _COUNTED = {None: "total", True: "read", False: "unread"}
 
 
@@ -108,8 +103,9 @@ async def notifications_behind(
     reader: Reader, tenant: Tenant, principal_id: UUID, n: int, limit: int
 ) -> list[Notification]:
     """The next ones behind a number, in the order of the stream."""
-    following = f"{_NOTIFICATIONS} WHERE org_id = $1 AND n > $3 ORDER BY n LIMIT $4"
-    return [_notification(row) for row in await reader.rows(following, tenant.org_id, principal_id, n, limit)]
+    where = _seen_by(tenant, principal_id).and_("n > {}", n)
+    rows = await reader.rows(f"{_NOTIFICATIONS.select} WHERE {where} ORDER BY n LIMIT $4", *where.values, limit)
+    return [_NOTIFICATIONS.make(row) for row in rows]
 
 
 async def newest_numbers(reader: Reader, org_ids: Collection[UUID]) -> dict[UUID, int]:

@@ -6,39 +6,24 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from domain.errors import NotFound
 from domain.notifications.rules import CONFIG_PURPOSE, SIGNING_PURPOSE, NotificationRule
+from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.paging import Listing, Page, Window, capped_count, fetch_page, with_total
+from storage.paging import Listing, Page, Window, get_one, list_page
 from storage.secrets.envelope import Envelope
 from storage.secrets.queries import open_secrets
-from storage.tenant import Tenant
 
-RULE_COLUMNS = tuple(NotificationRule.__dataclass_fields__)
-
-_RULES = f"SELECT {', '.join(RULE_COLUMNS)} FROM notification_rules"  # noqa: S608 - names of our own
-_LISTING = Listing(_RULES, "created_at", "id", lambda row: NotificationRule(**row))
+_RULES = Listing.plain(NotificationRule, "notification_rules", "notification rule", archivable=True)
 
 
 async def get_rule(reader: Reader, tenant: Tenant, rule_id: UUID) -> NotificationRule:
     """One rule. Raises NotFound, also for another organisation's and for deleted ones."""
-    row = await reader.row(f"{_RULES} WHERE org_id = $1 AND id = $2 AND archived_at IS NULL", tenant.org_id, rule_id)
-    if row is None:
-        raise no_such_rule(rule_id)
-    return NotificationRule(**row)
-
-
-def no_such_rule(rule_id: UUID) -> NotFound:
-    """For a rule that is not there, or not any more."""
-    return NotFound(f"There is no notification rule {rule_id}.")
+    return await get_one(reader, tenant, _RULES, rule_id)
 
 
 async def list_rules(reader: Reader, tenant: Tenant, window: Window) -> Page[NotificationRule]:
     """The organisation's rules, oldest first."""
-    conditions, args = ["org_id = $1", "archived_at IS NULL"], [tenant.org_id]
-    page = await fetch_page(reader, _LISTING, conditions, args, window)
-    count, capped = await capped_count(reader, "notification_rules", conditions, args)
-    return with_total(page, count, capped=capped)
+    return await list_page(reader, tenant, _RULES, window)
 
 
 @dataclass(frozen=True, slots=True)

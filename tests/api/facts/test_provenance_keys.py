@@ -32,6 +32,7 @@ async def test_a_key_has_every_field(api: Caller) -> None:
         "keyId": one.fingerprint,
         "algorithm": "ed25519",
         "publicKeyPem": one.pem,
+        "version": 1,
         "createdAt": made["createdAt"],
     }
     assert (await api.get(f"{KEYS}/{made['id']}")).json == made
@@ -144,5 +145,5 @@ async def test_dry_runs_register_and_delete_nothing(api: Caller) -> None:
     made = (await api.post(KEYS, body)).json
     await api.post(KEYS, body, status=409, **on)
     gone = await api.send("DELETE", f"{KEYS}/{made['id']}", **on)
-    assert (gone.status, gone.json["wouldDelete"]) == (200, made)
+    assert (gone.status, gone.json["wouldDelete"]) == (200, {**made, "version": 2})
     assert (await api.get(KEYS)).json == [made]

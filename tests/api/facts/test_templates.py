@@ -6,8 +6,9 @@ from uuid import UUID, uuid4
 
 import pytest
 import yaml
+from aiohttp.test_utils import make_mocked_request
 
-from api.facts.schemas.flows import prefers_json
+from api.http.accept import prefers
 from storage.services import Services
 from tests.api.caller import Answer, Caller, trail_body, unique
 from tests.api.refusals import assert_refused
@@ -84,7 +85,8 @@ async def test_json_is_an_envelope(api: Caller) -> None:
 )
 async def test_what_a_client_prefers(accept: str, json: bool) -> None:
     """RFC 9110, 12.5.1."""
-    assert prefers_json(accept) is json
+    request = make_mocked_request("GET", "/", headers={"Accept": accept})
+    assert prefers(request, "application/json", to="application/yaml") is json
 
 
 async def test_an_unknown_flow_has_no_template(api: Caller, admin: Caller) -> None:

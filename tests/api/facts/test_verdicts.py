@@ -28,7 +28,7 @@ async def test_a_verdict_names_everything_it_was_found_from(api: Caller) -> None
     inputs = verdict["inputs"]
     assert (inputs["flowId"], inputs["flowVersion"], inputs["basis"]) == (answer["flowId"], 1, "flow template")
     assert (inputs["trailId"], inputs["artifactName"]) == (trail, "app")
-    [head] = inputs["heads"]
+    [head] = inputs["results"]
     assert (head["key"], head["type"], head["status"], head["result"]) == ("unit", "junit", "PASSED", 1)
     assert verdict["result"]["missingNames"] == answer["missingAttestationNames"]
     assert verdict["result"]["required"] == [head["attestationId"]]

@@ -35,6 +35,7 @@ async def test_a_config_says_where_to_deliver_and_never_its_secret(api: Caller) 
         "isActive": True,
         "url": f"http://127.0.0.1:8080/api/v1/webhooks/github/{config['id']}",
         "previousSecretUntil": None,
+        "version": 1,
         "createdAt": config["createdAt"],
     }
     assert_times(config, "createdAt")

@@ -14,7 +14,7 @@ from api.app import build_app
 from api.http.binding import Endpoint
 from api.surfaces import EXEMPT
 from domain.identity.permissions import ROLES, Permission, role_permissions
-from storage.identity.commands import revoke_api_key
+from storage.identity.commands.api_keys import revoke_api_key
 from storage.services import NotConfigured, Services, open_services
 from tests.api.caller import NOBODY, Caller, found_organisation, make_holder, make_world, unique
 from tests.api.table import ENDPOINTS, GUARDED, url_of

@@ -20,7 +20,7 @@ from api.http import streams
 from api.notifications.streams import NOTIFICATIONS
 from domain.notifications.triggers import Severity
 from storage.database import Transaction
-from storage.identity.commands import revoke_api_key
+from storage.identity.commands.api_keys import revoke_api_key
 from storage.notifications.announcements import CHANNEL, announce
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.services import Services, open_services

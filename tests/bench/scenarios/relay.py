@@ -16,11 +16,11 @@ from uuid import UUID
 
 import asyncpg
 
+from domain.tenant import Tenant
 from storage.clock import SystemClock
 from storage.database import open_database
 from storage.ids import Ids
 from storage.outbox.commands import NewMessage, enqueue
-from storage.tenant import Tenant
 from tests.bench.figures import ratio_of_medians
 from tests.bench.outcomes import TIMES, Check, HotSpot, Outcome, Series
 from tests.bench.plan import Plan

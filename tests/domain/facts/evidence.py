@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from domain.facts.attestations import ResultStatus
-from domain.facts.evaluation import Asked, Candidate, Head
+from domain.facts.evaluation import Asked, Candidate, LatestResult
 from domain.facts.requirements import ArtifactSlot, Requirement, RequirementSet
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -13,12 +13,12 @@ OTHER = "sha256:" + "cd" * 32
 APP = Candidate("app", DIGEST)
 
 
-def head(
+def newest(
     kind: str, status: str = "PASSED", name: str | None = None, *, minute: int = 0, slot: str = "", digest: str = ""
-) -> Head:
+) -> LatestResult:
     """The newest attestation of a key; `minute` counts from noon and makes the id as well."""
     at = NOON + timedelta(minutes=minute)
-    return Head(name or f"type:{kind}", kind, slot, digest, ResultStatus(status), at, UUID(int=minute), 1)
+    return LatestResult(name or f"type:{kind}", kind, slot, digest, ResultStatus(status), at, UUID(int=minute), 1)
 
 
 def named(name: str, kind: str = "*", condition: str | None = None) -> Requirement:

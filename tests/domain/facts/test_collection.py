@@ -7,7 +7,7 @@ import pytest
 
 from domain.facts.attestations import ResultStatus
 from domain.facts.collection import Completeness, completeness
-from domain.facts.evaluation import Asked, Candidate, Head
+from domain.facts.evaluation import Asked, Candidate, LatestResult
 from domain.facts.requirements import ANY_TYPE, ArtifactSlot, Requirement, RequirementSet
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -15,8 +15,8 @@ APP = Candidate("app", "sha256:" + "a" * 64)
 OTHER_APP = Candidate("app", "sha256:" + "b" * 64)
 
 
-def head(type_: str, status: str, name: str | None = None, slot: str = "", digest: str = "") -> Head:
-    return Head(name or f"type:{type_}", type_, slot, digest, ResultStatus(status), NOON, uuid4(), 1)
+def newest(type_: str, status: str, name: str | None = None, slot: str = "", digest: str = "") -> LatestResult:
+    return LatestResult(name or f"type:{type_}", type_, slot, digest, ResultStatus(status), NOON, uuid4(), 1)
 
 
 def by_types(*types: str, approval: bool = False) -> Asked:
@@ -34,29 +34,29 @@ TEMPLATE = Asked(
 
 
 @pytest.mark.parametrize(
-    ("required", "heads", "missing", "failed"),
+    ("required", "latest", "missing", "failed"),
     [
         ((), [], (), ()),
-        ((), [head("X", "FAILED")], (), ()),
+        ((), [newest("X", "FAILED")], (), ()),
         (("A",), [], ("A",), ()),
-        (("A",), [head("A", "PASSED")], (), ()),
-        (("A",), [head("A", "PENDING")], ("A",), ()),
-        (("A",), [head("A", "FAILED")], (), ("A",)),
-        (("A", "B"), [head("A", "FAILED")], ("B",), ("A",)),
-        (("A",), [head("A", "PASSED"), head("X", "FAILED")], (), ()),
-        (("A",), [head("A", "PASSED", "one"), head("A", "FAILED", "two")], (), ("A",)),
+        (("A",), [newest("A", "PASSED")], (), ()),
+        (("A",), [newest("A", "PENDING")], ("A",), ()),
+        (("A",), [newest("A", "FAILED")], (), ("A",)),
+        (("A", "B"), [newest("A", "FAILED")], ("B",), ("A",)),
+        (("A",), [newest("A", "PASSED"), newest("X", "FAILED")], (), ()),
+        (("A",), [newest("A", "PASSED", "one"), newest("A", "FAILED", "two")], (), ("A",)),
     ],
 )
 def test_by_types(
-    required: tuple[str, ...], heads: list[Head], missing: tuple[str, ...], failed: tuple[str, ...]
+    required: tuple[str, ...], latest: list[LatestResult], missing: tuple[str, ...], failed: tuple[str, ...]
 ) -> None:
-    found = completeness(by_types(*required), heads, ())
+    found = completeness(by_types(*required), latest, ())
     assert found == Completeness(missing_types=missing, failed_types=failed)
     assert found.complete is not bool(missing or failed)
 
 
 def test_an_outstanding_approval_is_no_lack_of_evidence() -> None:
-    assert completeness(by_types("A", approval=True), [head("A", "PASSED")], ()).complete
+    assert completeness(by_types("A", approval=True), [newest("A", "PASSED")], ()).complete
 
 
 def test_names_stand_apart_from_types_and_what_does_not_apply_is_not_missing() -> None:
@@ -65,23 +65,23 @@ def test_names_stand_apart_from_types_and_what_does_not_apply_is_not_missing() -
 
 
 def test_an_absent_artifact_does_not_hide_what_is_known_of_the_others() -> None:
-    heads = [head("junit", "PASSED", "unit"), head("snyk", "FAILED", "scan", slot="app")]
-    found = completeness(TEMPLATE, heads, [APP])
+    latest = [newest("junit", "PASSED", "unit"), newest("snyk", "FAILED", "scan", slot="app")]
+    found = completeness(TEMPLATE, latest, [APP])
     assert found == Completeness(failed_names=("scan",), absent_artifacts=("db",))
     assert not found.complete
 
 
 def test_every_artifact_of_a_name_needs_its_own() -> None:
-    heads = [head("junit", "PASSED", "unit"), head("snyk", "PASSED", "scan", digest=APP.digest)]
+    latest = [newest("junit", "PASSED", "unit"), newest("snyk", "PASSED", "scan", digest=APP.digest)]
     both = [APP, OTHER_APP, Candidate("db", "sha256:" + "c" * 64)]
-    assert completeness(TEMPLATE, heads, both) == Completeness(missing_names=("scan",))
-    heads.append(head("snyk", "PASSED", "scan", digest=OTHER_APP.digest))
-    assert completeness(TEMPLATE, heads, both).complete
+    assert completeness(TEMPLATE, latest, both) == Completeness(missing_names=("scan",))
+    latest.append(newest("snyk", "PASSED", "scan", digest=OTHER_APP.digest))
+    assert completeness(TEMPLATE, latest, both).complete
 
 
 def test_what_cannot_be_read_is_never_complete() -> None:
     asked = Asked(RequirementSet.from_json({"trail": "?"}), False, "flow")
-    found = completeness(asked, [head("A", "PASSED")], ())
+    found = completeness(asked, [newest("A", "PASSED")], ())
     assert found.problem
     assert not found.complete
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.facts.attestations import ResultStatus
-from domain.facts.evaluation import Asked, Head, trail_status
+from domain.facts.evaluation import Asked, LatestResult, trail_status
 from domain.facts.requirements import RequirementSet
 from domain.facts.trails import TrailStatus
 
@@ -16,9 +16,9 @@ PASSED, FAILED, PENDING = ResultStatus.PASSED, ResultStatus.FAILED, ResultStatus
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-def head(kind: str, status: ResultStatus) -> Head:
+def newest(kind: str, status: ResultStatus) -> LatestResult:
     """Every one under a key of its own."""
-    return Head(f"name-{uuid4()}", kind, "", "", status, NOON, uuid4(), 1)
+    return LatestResult(f"name-{uuid4()}", kind, "", "", status, NOON, uuid4(), 1)
 
 
 def asked(types: list[str] | tuple[str, ...], *, approval: bool = False) -> Asked:
@@ -26,7 +26,7 @@ def asked(types: list[str] | tuple[str, ...], *, approval: bool = False) -> Aske
 
 
 @pytest.mark.parametrize(
-    ("required", "heads", "expected"),
+    ("required", "latest", "expected"),
     [
         ((), [], TrailStatus.PENDING),
         ((), [("TEST", PASSED)], TrailStatus.COMPLIANT),
@@ -45,27 +45,29 @@ def asked(types: list[str] | tuple[str, ...], *, approval: bool = False) -> Aske
         (("build",), [("BUILD", PASSED)], TrailStatus.PENDING),
     ],
 )
-def test_the_table(required: tuple[str, ...], heads: list[tuple[str, ResultStatus]], expected: TrailStatus) -> None:
-    assert trail_status(asked(required), [head(*one) for one in heads], ()) == expected
+def test_the_table(required: tuple[str, ...], latest: list[tuple[str, ResultStatus]], expected: TrailStatus) -> None:
+    assert trail_status(asked(required), [newest(*one) for one in latest], ()) == expected
 
 
-heads = st.lists(st.builds(head, st.sampled_from("ABC"), st.sampled_from(ResultStatus)), max_size=6)
+latest = st.lists(st.builds(newest, st.sampled_from("ABC"), st.sampled_from(ResultStatus)), max_size=6)
 
 
-@given(st.lists(st.sampled_from("ABC"), unique=True), heads, st.randoms())
-def test_the_order_of_reports_does_not_matter(required: list[str], found: list[Head], random: object) -> None:
+@given(st.lists(st.sampled_from("ABC"), unique=True), latest, st.randoms())
+def test_the_order_of_reports_does_not_matter(required: list[str], found: list[LatestResult], random: object) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)
     assert trail_status(asked(required), found, ()) == trail_status(asked(required), shuffled, ())
 
 
-@given(st.lists(st.sampled_from("ABC"), unique=True), heads)
-def test_an_outstanding_approval_is_never_compliant(required: list[str], found: list[Head]) -> None:
+@given(st.lists(st.sampled_from("ABC"), unique=True), latest)
+def test_an_outstanding_approval_is_never_compliant(required: list[str], found: list[LatestResult]) -> None:
     assert trail_status(asked(required, approval=True), found, ()) != TrailStatus.COMPLIANT
 
 
-@given(st.lists(st.sampled_from("ABC"), unique=True), heads)
-def test_compliant_means_every_required_type_passed_and_nothing_failed(required: list[str], found: list[Head]) -> None:
+@given(st.lists(st.sampled_from("ABC"), unique=True), latest)
+def test_compliant_means_every_required_type_passed_and_nothing_failed(
+    required: list[str], found: list[LatestResult]
+) -> None:
     if trail_status(asked(required), found, ()) == TrailStatus.COMPLIANT:
         assert not [one for one in found if one.status == FAILED]
         assert set(required) <= {one.type for one in found if one.status == PASSED}

@@ -9,30 +9,30 @@ from typing import Any
 import orjson
 from hypothesis import strategies as st
 
-from integrations.formats.evidence import read_evidence
-from integrations.formats.parsed import Reading
+from integrations.formats.evidence import parse_evidence
+from integrations.formats.parsed import ParsedEvidence
 from tests.paths import FIXTURES
 
 MAX_DETAILS = 16 * 1024
 
 
-def reading_of(kind: str, content: bytes | str) -> Reading:
+def reading_of(kind: str, content: bytes | str) -> ParsedEvidence:
     """The reading of a file with this content."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "evidence"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
-        reading = read_evidence(kind, path)
+        reading = parse_evidence(kind, path)
     assert reading is not None
     return kept(reading)
 
 
-def reading_of_json(kind: str, document: Any) -> Reading:
+def reading_of_json(kind: str, document: Any) -> ParsedEvidence:
     return reading_of(kind, json.dumps(document))
 
 
-def fixture_reading(kind: str, folder: str, name: str) -> Reading:
+def fixture_reading(kind: str, folder: str, name: str) -> ParsedEvidence:
     (path,) = (FIXTURES / folder).glob(f"{name}.*")
-    reading = read_evidence(kind, path)
+    reading = parse_evidence(kind, path)
     assert reading is not None
     return kept(reading)
 
@@ -41,7 +41,7 @@ def fixture_names(folder: str) -> list[str]:
     return sorted(path.stem for path in (FIXTURES / folder).iterdir())
 
 
-def kept(reading: Reading) -> Reading:
+def kept(reading: ParsedEvidence) -> ParsedEvidence:
     """The reading, once it is known to be fit for the database and to have been foreseen by its reader."""
     encoded = orjson.dumps(reading.details)
     assert len(encoded) <= MAX_DETAILS

@@ -11,12 +11,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from integrations.formats import json_files, xml_files
-from integrations.formats.evidence import PROCESSORS, judged, read_evidence
-from integrations.formats.parsed import LONGEST_TEXT, Deadline, Reading, Unreadable, shown
+from integrations.formats.evidence import FORMATS, parse_evidence, parsed_by
+from integrations.formats.parsed import LONGEST_TEXT, Deadline, ParsedEvidence, Unreadable, shown
 from tests.integrations.formats.evidence_files import FIXTURES, error_of, reading_of
 from tests.paths import ROOT
 
-KINDS = sorted(PROCESSORS)
+KINDS = sorted(FORMATS)
 JSON_KINDS = [kind for kind in KINDS if kind not in ("junit", "jira")]
 
 
@@ -34,13 +34,13 @@ def test_types_are_found_in_any_case(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["", "unit-tests", "test", "trivy", "generic", "junit ", "pull-request", "\0"])
 def test_evidence_of_other_types_is_not_read(kind: str, tmp_path: Path) -> None:
-    assert read_evidence(kind, tmp_path / "is-not-even-there") is None
+    assert parse_evidence(kind, tmp_path / "is-not-even-there") is None
 
 
 def test_the_table_is_in_lower_case_and_cannot_be_changed() -> None:
     assert [kind.lower() for kind in KINDS] == KINDS
     with pytest.raises(TypeError):
-        PROCESSORS["new"] = PROCESSORS["junit"]  # type: ignore[index]
+        FORMATS["new"] = FORMATS["junit"]  # type: ignore[index]
 
 
 @pytest.mark.parametrize("kind", ["sonarqube", "SonarCloud"])
@@ -54,33 +54,33 @@ def test_the_names_of_sonar(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_failing_disk_says_nothing_of_the_file(kind: str, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        read_evidence(kind, tmp_path / "missing")
+        parse_evidence(kind, tmp_path / "missing")
 
 
 def test_a_fault_of_a_reader_fails_the_file(tmp_path: Path) -> None:
-    def faulty(_: Path, __: Deadline) -> Reading:
+    def faulty(_: Path, __: Deadline) -> ParsedEvidence:
         raise KeyError("/secret/path")
 
     message = "The file could not be read"
-    assert judged(faulty, tmp_path) == Reading(passed=False, details={"error": message}, reason=message)
+    assert parsed_by(faulty, tmp_path) == ParsedEvidence(passed=False, details={"error": message}, reason=message)
 
 
 def test_a_refusal_is_told(tmp_path: Path) -> None:
-    def refusing(_: Path, __: Deadline) -> Reading:
+    def refusing(_: Path, __: Deadline) -> ParsedEvidence:
         raise Unreadable("No such thing")
 
-    assert judged(refusing, tmp_path).details == {"error": "No such thing"}
+    assert parsed_by(refusing, tmp_path).details == {"error": "No such thing"}
 
 
 def test_every_reader_gets_half_a_minute(tmp_path: Path) -> None:
     given_until: list[float] = []
 
-    def asking(_: Path, deadline: Deadline) -> Reading:
+    def asking(_: Path, deadline: Deadline) -> ParsedEvidence:
         given_until.append(deadline.at)
-        return Reading(passed=None, details={}, reason="waits for another file")
+        return ParsedEvidence(passed=None, details={}, reason="waits for another file")
 
     before = monotonic()
-    assert judged(asking, tmp_path).passed is None
+    assert parsed_by(asking, tmp_path).passed is None
     assert before + 30 <= given_until[0] <= monotonic() + 30
 
 
@@ -96,9 +96,9 @@ LONG = {
 def test_readers_stop_when_the_time_is_up(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "evidence"
     path.write_text(LONG[kind])
-    assert PROCESSORS[kind](path, Deadline.after(60)).details
+    assert FORMATS[kind](path, Deadline.after(60)).details
     with pytest.raises(Unreadable, match="took too long"):
-        PROCESSORS[kind](path, Deadline.after(-1))
+        FORMATS[kind](path, Deadline.after(-1))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -108,7 +108,7 @@ def test_a_file_that_is_too_large_is_not_read(kind: str, tmp_path: Path) -> None
     limit = xml_files.MAX_BYTES if kind == "junit" else json_files.MAX_BYTES
     with path.open("r+b") as file:
         file.truncate(limit + 1)
-    reading = read_evidence(kind, path)
+    reading = parse_evidence(kind, path)
     assert reading is not None
     assert reading.reason == f"The file is larger than the {limit >> 20} MiB that are read of this format"
 
@@ -264,13 +264,13 @@ def test_what_powershell_writes_is_read() -> None:
 MEASURE = """
 import resource, sys, time
 from pathlib import Path
-from integrations.formats.junit.parse import read
+from integrations.formats.junit.parse import parse
 from integrations.formats.parsed import Deadline
 
 small, large = map(Path, sys.argv[1:])
-read(small, Deadline.after(100))
+parse(small, Deadline.after(100))
 before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-read(small, Deadline.after(100))
+parse(small, Deadline.after(100))
 between = time.process_time()
 reading = read(large, Deadline.after(100))
 spent = time.process_time() - between

@@ -17,6 +17,7 @@ from domain.facts.provenance import (
     Claim,
     Finding,
     KeyAlgorithm,
+    NewProvenanceKey,
     Provenance,
     ProvenanceKey,
     SlsaLevel,
@@ -24,7 +25,7 @@ from domain.facts.provenance import (
 from domain.facts.trails import Trail
 from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.commands.provenance import NewProvenance, record_check, record_provenance
-from storage.facts.commands.provenance_keys import NewProvenanceKey, create_provenance_key, delete_provenance_key
+from storage.facts.commands.provenance_keys import create_provenance_key, delete_provenance_key
 from storage.facts.queries.artifacts import list_artifacts
 from storage.facts.queries.provenance import (
     Subject,

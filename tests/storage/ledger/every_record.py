@@ -8,17 +8,27 @@ from domain.facts.artifacts import ArtifactType, NewArtifact
 from domain.facts.attestations import Attestation
 from domain.facts.evidence import NewEvidence
 from domain.facts.flows import Flow
-from domain.facts.provenance import Build, BuilderType, CheckStatus, Claim, Finding, KeyAlgorithm, SlsaLevel
+from domain.facts.provenance import (
+    Build,
+    BuilderType,
+    CheckStatus,
+    Claim,
+    Finding,
+    KeyAlgorithm,
+    NewProvenanceKey,
+    SlsaLevel,
+)
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
+from domain.identity.api_keys import NewApiKey
 from storage.database import Transaction
 from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.commands.assertions import NewAssertion, decide
 from storage.facts.commands.evidence import attach_reference
 from storage.facts.commands.provenance import NewProvenance, record_provenance
-from storage.facts.commands.provenance_keys import NewProvenanceKey, create_provenance_key
+from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
-from storage.identity.commands import NewApiKey, create_api_key
+from storage.identity.commands.api_keys import create_api_key
 from tests.storage.world import World
 
 DIGEST = "sha256:" + "c" * 64

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +13,6 @@ from domain.notifications.inapp import Notification
 from domain.notifications.triggers import Severity
 from storage.notifications.commands.inapp import NewNotification, mark_all_read, mark_read, notify
 from storage.notifications.queries.inapp import (
-    NotificationFilters,
     count_unread,
     get_notification,
     list_notifications,
@@ -23,16 +23,18 @@ from storage.paging import Page, Window
 from storage.services import Services
 from tests.storage.world import World
 
-ALL = NotificationFilters()
-UNREAD, READ = NotificationFilters(is_read=False), NotificationFilters(is_read=True)
+Filters = dict[str, Any]
+
+ALL: Filters = {}
+UNREAD, READ = {"is_read": False}, {"is_read": True}
 
 
 async def listed(
-    world: World, filters: NotificationFilters = ALL, who: UUID | None = None, size: int = 500, page: int = 0
+    world: World, filters: Filters = ALL, who: UUID | None = None, size: int = 500, page: int = 0
 ) -> Page[Notification]:
     async with world.services.database.read() as reader:
         return await list_notifications(
-            reader, world.tenant, who or world.actor.principal_id, filters, Window(size, page)
+            reader, world.tenant, who or world.actor.principal_id, Window(size, page), **filters
         )
 
 
@@ -244,14 +246,14 @@ async def test_pages_and_cursors_lead_through_every_filter(services: Services, s
     await world.notify(*"fghij")
     for one in (await listed(world)).items[::3]:
         await read(world, one)
-    for filters in (ALL, READ, UNREAD, NotificationFilters(False, Severity.WARNING), NotificationFilters(True)):
+    for filters in (ALL, READ, UNREAD, {"is_read": False, "severity": Severity.WARNING}, READ):
         everything = await listed(world, filters)
         assert everything.total == len(everything.items) > 0
         assert everything.next is None
         found, window = [], Window(size)
         while True:
             async with services.database.read() as reader:
-                page = await list_notifications(reader, world.tenant, world.actor.principal_id, filters, window)
+                page = await list_notifications(reader, world.tenant, world.actor.principal_id, window, **filters)
             assert page.total == everything.total
             found += page.items
             if page.next is None:
@@ -319,7 +321,7 @@ async def test_counts_and_filters_are_right_under_any_interleaving(services: Ser
             assert ([one.n for one in page.items], page.total) == (expected, len(expected))
 
 
-def expectations(model: Model) -> list[tuple[NotificationFilters, list[int]]]:
+def expectations(model: Model) -> list[tuple[Filters, list[int]]]:
     everything = sorted(model.severities, reverse=True)
     read_ones = [n for n in everything if n in model.read]
     critical = [n for n in model.unread() if model.severities[n] is Severity.CRITICAL]
@@ -327,7 +329,7 @@ def expectations(model: Model) -> list[tuple[NotificationFilters, list[int]]]:
         (ALL, everything),
         (UNREAD, model.unread()),
         (READ, read_ones),
-        (NotificationFilters(False, Severity.CRITICAL), critical),
+        ({"is_read": False, "severity": Severity.CRITICAL}, critical),
     ]
 
 

@@ -23,7 +23,7 @@ from storage.notifications.commands.rules import (
     update_rule,
 )
 from storage.notifications.queries.rules import RuleTarget, channel_targets, get_rule, list_rules
-from storage.outbox.queries import Message, Wanted, list_messages
+from storage.outbox.queries import Message, list_messages
 from storage.paging import Window
 from storage.registry import RECORDS
 from storage.schedule.wakeups import Job
@@ -74,7 +74,7 @@ async def raised(world: World, count: int = 1) -> list[UUID]:
 
 async def messages(world: World, rule_id: UUID) -> list[Message]:
     async with world.services.database.read() as reader:
-        return (await list_messages(reader, world.tenant, Wanted(rule_id=rule_id), Window(100))).items
+        return (await list_messages(reader, world.tenant, Window(100), rule_id=rule_id)).items
 
 
 async def queue(world: World) -> list[Any]:
@@ -196,7 +196,7 @@ async def test_what_changes_nothing_makes_no_version(world: World) -> None:
 
 
 async def test_fields_are_changed_one_by_one(world: World) -> None:
-    issued = await world.rule(filter_flow_id=uuid4(), title_template="t")
+    issued = await world.rule(filter_flow_id=(await world.flow()).id, title_template="t")
     fields = {
         "name": "another",
         "is_active": False,
@@ -417,7 +417,7 @@ async def test_a_deactivated_rule_hears_nothing_new_and_sends_what_waits(world: 
 
 @pytest.mark.parametrize("active", [True, False])
 async def test_a_test_is_one_message_for_one_rule(world: World, active: bool) -> None:
-    flow_id = uuid4()
+    flow_id = (await world.flow()).id
     issued, _ = await world.rule(filter_flow_id=flow_id), await world.rule()
     await change(world, issued.rule.id, is_active=active)
     async with world.services.database.transaction() as tx:

@@ -265,7 +265,7 @@ def leaves(tree: Tree) -> list[str]:
     return [case for part in tree for case in ([part] if isinstance(part, str) else leaves(part))]
 
 
-def written(tree: Tree, tag: str = "testsuite", *, attributes: bool) -> str:
+def to_text(tree: Tree, tag: str = "testsuite", *, attributes: bool) -> str:
     found = leaves(tree)
     claims = {
         "tests": len(found),
@@ -275,7 +275,7 @@ def written(tree: Tree, tag: str = "testsuite", *, attributes: bool) -> str:
     }
     shown = "".join(f' {name}="{count}"' for name, count in claims.items()) if attributes else ""
     inside = "".join(
-        f'<testcase name="a">{part}</testcase>' if isinstance(part, str) else written(part, attributes=attributes)
+        f'<testcase name="a">{part}</testcase>' if isinstance(part, str) else to_text(part, attributes=attributes)
         for part in tree
     )
     return f"<{tag}{shown}>{inside}</{tag}>"
@@ -285,5 +285,5 @@ def written(tree: Tree, tag: str = "testsuite", *, attributes: bool) -> str:
 def test_nesting_never_changes_a_total(tree: Tree, attributes: bool, root: str) -> None:
     flat = leaves(tree)
     expected = (len(flat), flat.count("<failure/>"), flat.count("<error/>"), flat.count("<skipped/>"))
-    assert counts(written(flat, attributes=attributes)) == expected
-    assert counts(written(tree, root, attributes=attributes)) == expected
+    assert counts(to_text(flat, attributes=attributes)) == expected
+    assert counts(to_text(tree, root, attributes=attributes)) == expected

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from integrations.formats.parsed import Deadline, Reading, Unreadable
-from integrations.formats.sarif.parse import sarif_reading
+from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable
+from integrations.formats.sarif.parse import parsed_sarif
 from tests.integrations.formats.evidence_files import (
     anything,
     error_of,
@@ -31,7 +31,7 @@ def report(*results: Any, rules: list[Any] | None = None, **run: Any) -> dict[st
     return {"version": "2.1.0", "runs": [{"tool": tool, "results": list(results), **run}]}
 
 
-def read(*results: Any, rules: list[Any] | None = None, **run: Any) -> Reading:
+def read(*results: Any, rules: list[Any] | None = None, **run: Any) -> ParsedEvidence:
     return reading_of_json("sarif", report(*results, rules=rules, **run))
 
 
@@ -269,4 +269,4 @@ def test_any_json_has_a_reading(document: object) -> None:
 
 def test_a_long_list_is_left_when_the_time_is_up() -> None:
     with pytest.raises(Unreadable, match="took too long"):
-        sarif_reading(report({}), Deadline.after(-1))
+        parsed_sarif(report({}), Deadline.after(-1))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.formats.parsed import Deadline, Unreadable
-from integrations.formats.snyk.parse import snyk_reading
+from integrations.formats.snyk.parse import parsed_snyk
 from tests.integrations.formats.evidence_files import (
     anything,
     error_of,
@@ -168,4 +168,4 @@ def test_any_json_has_a_reading(document: object) -> None:
 
 def test_a_long_list_is_left_when_the_time_is_up() -> None:
     with pytest.raises(Unreadable, match="took too long"):
-        snyk_reading(issue(), Deadline.after(-1))
+        parsed_snyk(issue(), Deadline.after(-1))

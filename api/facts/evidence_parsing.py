@@ -1,4 +1,4 @@
-"""Reading uploaded evidence beside the event loop: small files in a thread, large ones in a process of their own.
+"""Parsing uploaded evidence beside the event loop: small files in a thread, large ones in a process of their own.
 
 A parser in C holds the interpreter for as long as it takes; half a second of that is half a second without answers.
 """
@@ -12,14 +12,14 @@ import structlog
 from aiohttp import web
 
 from api.http.calls import Upload
-from integrations.formats.evidence import PROCESSORS, UNREADABLE, failed, read_evidence
-from integrations.formats.parsed import Reading
-from integrations.formats.parser_process import understood
+from integrations.formats.evidence import FORMATS, UNREADABLE, failed, parse_evidence
+from integrations.formats.parsed import ParsedEvidence
+from integrations.formats.parser_process import from_text
 
 SMALL = 512 * 1024
 """Bytes up to which a thread will do: some milliseconds of parsing."""
 SECONDS = 40
-"""For one process: ten more than the reader gives itself."""
+"""For one process: ten more than the parser gives itself."""
 AT_ONCE = 2
 """More processes than cores only wait for each other."""
 
@@ -28,30 +28,30 @@ _ROOT = Path(__file__).parents[2]
 log = structlog.get_logger()
 
 
-class EvidenceReaders:
-    """Who reads the uploads of one application."""
+class EvidenceParsers:
+    """Parses the uploads of one application."""
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(AT_ONCE)
 
-    async def read(self, kind: str, file: Upload) -> Reading | None:
-        """What a file says of an attestation of that type; None where such evidence is not read."""
-        if kind.lower() not in PROCESSORS:
+    async def parse(self, kind: str, file: Upload) -> ParsedEvidence | None:
+        """What a file says of an attestation of that type; None where such evidence is not parsed."""
+        if kind.lower() not in FORMATS:
             return None
         if file.size <= SMALL:
-            return await asyncio.to_thread(read_evidence, kind, file.path)
+            return await asyncio.to_thread(parse_evidence, kind, file.path)
         async with self._places:
-            return await _read_apart(kind, file.path)
+            return await _parse_in_process(kind, file.path)
 
 
-READERS: web.AppKey[EvidenceReaders] = web.AppKey("evidence_readers", EvidenceReaders)
+PARSERS: web.AppKey[EvidenceParsers] = web.AppKey("evidence_parsers", EvidenceParsers)
 
 
 def _command(kind: str, path: Path) -> tuple[str, ...]:
     return sys.executable, "-m", "integrations.formats.parser_process", kind, str(path.absolute())
 
 
-async def _read_apart(kind: str, path: Path) -> Reading | None:
+async def _parse_in_process(kind: str, path: Path) -> ParsedEvidence | None:
     process = await asyncio.create_subprocess_exec(
         *_command(kind, path),
         cwd=_ROOT,
@@ -69,7 +69,7 @@ async def _read_apart(kind: str, path: Path) -> Reading | None:
                 process.kill()
             await process.wait()
     if process.returncode == 0:
-        return understood(said.decode())
-    # Fails closed: whatever ended it, memory, time or a crash, the evidence was not read.
-    log.warning("evidence_reader_ended", kind=kind, status=process.returncode)
+        return from_text(said.decode())
+    # Fails closed: whatever ended it, memory, time or a crash, the evidence was not parsed.
+    log.warning("evidence_parser_ended", kind=kind, status=process.returncode)
     return failed(UNREADABLE)

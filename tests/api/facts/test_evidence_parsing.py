@@ -8,11 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from api.facts import evidence_reading
-from api.facts.evidence_reading import SMALL, EvidenceReaders
+from api.facts import evidence_parsing
+from api.facts.evidence_parsing import SMALL, EvidenceParsers
 from api.http.calls import Upload
-from integrations.formats.parsed import Reading
-from integrations.formats.parser_process import understood, written
+from integrations.formats.parsed import ParsedEvidence
+from integrations.formats.parser_process import from_text, to_text
 
 
 def uploaded(path: Path, content: bytes) -> Upload:
@@ -30,17 +30,17 @@ def report(findings: int, padding: int = 0) -> bytes:
 @pytest.mark.parametrize("findings", [0, 3])
 async def test_size_changes_the_place_and_not_the_verdict(tmp_path: Path, findings: int, padding: int) -> None:
     content = report(findings, padding) + b" " * padding
-    reading = await EvidenceReaders().read("SARIF", uploaded(tmp_path / "scan.sarif", content))
+    reading = await EvidenceParsers().parse("SARIF", uploaded(tmp_path / "scan.sarif", content))
     assert reading is not None
     assert (reading.passed, reading.details["vulnerabilities"]) == (findings == 0, findings)
 
 
 async def test_what_is_not_read_starts_nothing(tmp_path: Path) -> None:
-    assert await EvidenceReaders().read("generic", uploaded(tmp_path / "x", b" " * (SMALL + 1))) is None
+    assert await EvidenceParsers().parse("generic", uploaded(tmp_path / "x", b" " * (SMALL + 1))) is None
 
 
 async def test_a_large_file_that_is_no_report_has_failed(tmp_path: Path) -> None:
-    reading = await EvidenceReaders().read("sarif", uploaded(tmp_path / "x", b"x" * (SMALL + 1)))
+    reading = await EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", b"x" * (SMALL + 1)))
     assert reading is not None
     assert reading.passed is False
     assert reading.details["error"].startswith("The file is not JSON")
@@ -49,9 +49,9 @@ async def test_a_large_file_that_is_no_report_has_failed(tmp_path: Path) -> None
 async def test_a_reader_that_takes_too_long_is_ended_and_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence_reading, "SECONDS", 0.05)
-    reading = await EvidenceReaders().read("sarif", uploaded(tmp_path / "x", report(1, SMALL)))
-    assert reading == Reading(
+    monkeypatch.setattr(evidence_parsing, "SECONDS", 0.05)
+    reading = await EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", report(1, SMALL)))
+    assert reading == ParsedEvidence(
         passed=False, details={"error": "The file could not be read"}, reason="The file could not be read"
     )
     assert not [child for child in psutil.Process().children() if "reader_process" in " ".join(child.cmdline())]
@@ -59,7 +59,7 @@ async def test_a_reader_that_takes_too_long_is_ended_and_has_failed(
 
 async def test_the_loop_answers_while_a_large_file_is_parsed(tmp_path: Path) -> None:
     file = uploaded(tmp_path / "x", report(60_000, 300))
-    reading = asyncio.create_task(EvidenceReaders().read("sarif", file))
+    reading = asyncio.create_task(EvidenceParsers().parse("sarif", file))
     longest = 0.0
     while not reading.done():
         began = time.thread_time()
@@ -71,6 +71,6 @@ async def test_the_loop_answers_while_a_large_file_is_parsed(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("passed", [True, False, None])
 def test_a_reading_survives_the_way_between_processes(passed: bool | None) -> None:
-    reading = Reading(passed=passed, details={"failed": ["ü\u2028"], "tests": 3}, reason="because")
-    assert understood(written(reading)) == reading
-    assert understood("") is None
+    reading = ParsedEvidence(passed=passed, details={"failed": ["ü\u2028"], "tests": 3}, reason="because")
+    assert from_text(to_text(reading)) == reading
+    assert from_text("") is None

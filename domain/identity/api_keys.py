@@ -1,0 +1,57 @@
+"""API keys: credentials that their holders present as text, and that are kept as hashes."""
+
+import hashlib
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from domain.identity.permissions import Permission
+
+PREFIX = "tg_"
+SHOWN = 11
+"""How much of a key is kept in clear, to tell keys apart: `tg_` and 8 of its 64 digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiKey:
+    """A key to be made. `permissions` None = all of its owner's; `text` None = a random key."""
+
+    principal_id: UUID
+    name: str
+    permissions: Collection[Permission] | None = None
+    expires_at: datetime | None = None
+    text: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key without its text."""
+
+    id: UUID
+    org_id: UUID
+    principal_id: UUID
+    name: str
+    prefix: str
+    permissions: list[str] | None
+    scopes: list[str] | None
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+def key_hash(text: str) -> bytes:
+    """How keys are stored and looked up: they are random, so one SHA-256 is enough."""
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
+
+
+def random_key() -> str:
+    """The text of a new key."""
+    return PREFIX + secrets.token_hex(32)
+
+
+def shown_prefix(text: str) -> str:
+    """The part of a key that is kept in clear; nothing of a text that somebody chose."""
+    return text[:SHOWN] if text.startswith(PREFIX) else ""

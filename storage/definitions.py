@@ -1,0 +1,155 @@
+"""Definitions: what people set up and change. Every change is a version, and what is deleted is archived.
+
+Written once for all kinds. A kind is a `Definition` value; its commands say what a change means and call these.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy import Table
+
+from domain.audit.events import Actor, AuditName, Event
+from domain.audit.records import RecordForm
+from domain.errors import Conflict, NotFound, Stale
+from domain.tenant import Tenant
+from storage.audit.commands import append
+from storage.counters import NO_PARENT, adjust
+from storage.database import Row, Transaction
+from storage.rows import insert
+
+_FIXED = frozenset({"id", "org_id", "created_at"})
+"""Columns of a head that no change touches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A kind of definition.
+
+    `table` has the heads: `id`, `org_id`, `version`, `created_at`, `archived_at`, perhaps `updated_at`, `created_by`.
+    `versions` has the immutable versions of a kind whose texts are cited later: `<kind>_id`, `version` and what may
+    differ from one to the next, with the time and author of that version. `shown` is what the audit shows of a change
+    beside the id: wire names and columns. `taken` holds what is said when a unique constraint, by name, refuses a row,
+    with the row's columns in braces. `counter` names the total of those that are not archived.
+    """
+
+    noun: str
+    form: RecordForm
+    table: Table
+    shown: Mapping[str, str]
+    taken: Mapping[str, str]
+    versions: Table | None = None
+    counter: str | None = None
+    _update: str = field(init=False, default="")
+
+    def __post_init__(self) -> None:
+        places = ", ".join(f"{name} = ${n}" for n, name in enumerate(self._changing, 2))
+        object.__setattr__(self, "_update", f"UPDATE {self.table.name} SET {places} WHERE id = $1")
+
+    @property
+    def _changing(self) -> list[str]:
+        return [column.name for column in self.table.columns if column.name not in _FIXED]
+
+    def event(self, verb: str, actor: Actor, record: Row) -> Event:
+        """What a change leaves in the audit: `flow.updated`."""
+        words = self.form.kind.split("_")
+        id_name = words[0] + "".join(map(str.title, words[1:])) + "Id"
+        payload = {id_name: str(record["id"]), **{name: _plain(record[column]) for name, column in self.shown.items()}}
+        return Event(AuditName(f"{self.form.kind}.{verb}"), actor, self.form, record, payload)
+
+    async def create(self, tx: Transaction, tenant: Tenant, actor: Actor, values: Row) -> dict[str, Any]:
+        """Make the first version; the answer is the whole row. Raises Conflict."""
+        row = {
+            "id": tx.new_id(),
+            "org_id": tenant.org_id,
+            "version": 1,
+            "created_at": tx.now,
+            "updated_at": tx.now,
+            "created_by": actor.principal_id,
+            "archived_at": None,
+            **values,
+        }
+        head = _only(self.table, row)
+        try:
+            await insert(tx, self.table.name, head)
+        except asyncpg.UniqueViolationError as error:
+            raise self._conflict(error, row) from error
+        record = await self._with_version(tx, actor, row)
+        counts = [(self.counter, NO_PARENT)] if self.counter else []
+        await append(tx, tenant, [self.event("created", actor, record)], counts)
+        return row
+
+    async def hold(
+        self, tx: Transaction, tenant: Tenant, one_id: UUID, expected: Collection[int] | None = None
+    ) -> dict[str, Any]:
+        """The row with its newest version, locked until the transaction ends.
+
+        `expected` are the versions that a change is meant for, None for any. Raises NotFound, also for an archived one
+        and for another organisation's, and Stale for another version.
+        """
+        head = await tx.row(
+            f"SELECT * FROM {self.table.name} WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE",
+            tenant.org_id,
+            one_id,
+        )
+        if head is None:
+            raise NotFound(f"There is no {self.noun} {one_id}.")
+        if expected is not None and head["version"] not in expected:
+            raise Stale(f"The {self.noun} is at version {head['version']}; read it again.")
+        if self.versions is None:
+            return dict(head)
+        # In a second statement: one that joined both would, after waiting for the lock, look for the version before.
+        [version] = await tx.rows(
+            f"SELECT * FROM {self.versions.name} WHERE {self.form.kind}_id = $1 AND version = $2",
+            one_id,
+            head["version"],
+        )
+        return {**version, **head}
+
+    async def change(
+        self, tx: Transaction, tenant: Tenant, actor: Actor, held: Row, values: Row, *, verb: str = "updated"
+    ) -> dict[str, Any]:
+        """Make the next version of a held row; what changes nothing makes none. Raises Conflict."""
+        row = {**held, **values}
+        if row == held:
+            return row
+        row |= {"version": held["version"] + 1, "updated_at": tx.now}
+        try:
+            await tx.execute(self._update, row["id"], *(row[name] for name in self._changing))
+        except asyncpg.UniqueViolationError as error:
+            raise self._conflict(error, row) from error
+        record = await self._with_version(tx, actor, row)
+        await append(tx, tenant, [self.event(verb, actor, record)])
+        return row
+
+    async def archive(
+        self, tx: Transaction, tenant: Tenant, actor: Actor, held: Row, values: Row | None = None
+    ) -> dict[str, Any]:
+        """End a held row and free its name; the answer is the row at its end."""
+        row = await self.change(tx, tenant, actor, held, {**(values or {}), "archived_at": tx.now}, verb="deleted")
+        if self.counter:
+            await adjust(tx, tenant, self.counter, NO_PARENT, -1)
+        return row
+
+    async def _with_version(self, tx: Transaction, actor: Actor, row: Row) -> Row:
+        """Keep the version of a kind that has them; the answer is the record as it is sealed."""
+        if self.versions is None:
+            return row
+        of_version = {f"{self.form.kind}_id": row["id"], "created_at": tx.now, "created_by": actor.principal_id}
+        version = _only(self.versions, {**row, **of_version})
+        await insert(tx, self.versions.name, version)
+        return {**row, **version}
+
+    def _conflict(self, error: asyncpg.UniqueViolationError, row: Row) -> Exception:
+        message = self.taken.get(error.constraint_name or "")
+        return Conflict(message.format_map(row)) if message else error
+
+
+def _only(table: Table, row: Row) -> dict[str, Any]:
+    return {column.name: row[column.name] for column in table.columns}
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, UUID) else value
