@@ -12,9 +12,9 @@ import typer
 from sqlalchemy.exc import DBAPIError
 
 from cli.checks.files import examine_files, found_master_key
-from cli.checks.findings import Finding, Level, fail, ok
+from cli.checks.findings import DoctorFinding, Level, fail, ok
 from cli.checks.queues import examine_destinations, examine_queues, examine_secrets, named
-from cli.checks.reach import Endpoint, examine_mail, examine_reach
+from cli.checks.reach import Address, examine_mail, examine_reach
 from cli.checks.servers import examine_partitions, examine_redis, examine_schema, examine_server, examine_worker
 from cli.installation import located, opened, read_settings
 from cli.output import printable, say
@@ -25,19 +25,19 @@ from storage.database import UNREACHABLE, Reader
 from storage.gauges import read_gauges
 from storage.notifications.queries.rules import channel_targets
 from storage.outbox.health import destinations_in_use
-from storage.secrets.envelope import Envelope, Undecipherable
+from storage.secrets.envelope import SecretCipher, Undecipherable
 from storage.secrets.queries import master_keys_used
 from storage.services import NotConfigured
 from storage.settings import Settings
 
-PATIENCE = 30
+TIMEOUT_CHECKS = 30
 """Seconds that Postgres may take for the whole examination."""
-MOST_DESTINATIONS = 1000
+MAX_DESTINATIONS = 1000
 
 UNANSWERED = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, DBAPIError)
 """What the silence or refusal of Postgres raises; a TimeoutError is an OSError."""
 
-Report = Callable[[Iterable[Finding]], None]
+Report = Callable[[Iterable[DoctorFinding]], None]
 """Prints findings, or keeps them."""
 
 
@@ -48,9 +48,9 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")] = False,
 ) -> None:
     """Examine the installation and say what to do: a line for everything looked at, status 1 if something fails."""
-    findings: list[Finding] = []
+    findings: list[DoctorFinding] = []
 
-    def report(found: Iterable[Finding]) -> None:
+    def report(found: Iterable[DoctorFinding]) -> None:
         for finding in found:
             findings.append(finding)
             if not as_json:
@@ -66,7 +66,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _line(finding: Finding) -> str:
+def _line(finding: DoctorFinding) -> str:
     advice = f" → {finding.advice}" if finding.advice else ""
     return f"{finding.level:<4}  {finding.check:<13}  {printable(finding.found + advice)}"
 
@@ -88,9 +88,9 @@ def _settings(report: Report) -> Iterator[Settings | None]:
 async def _examine(settings: Settings, report: Report, *, probe: bool) -> None:
     report(examine_files(settings))
     report(await examine_redis(settings.redis_url or ""))
-    endpoints: list[Endpoint] = []
+    endpoints: list[Address] = []
     try:
-        async with asyncio.timeout(PATIENCE), opened(settings) as database, database.read() as reader:
+        async with asyncio.timeout(TIMEOUT_CHECKS), opened(settings) as database, database.read() as reader:
             sound = await _examine_postgres(reader, settings, report)
             if sound:
                 endpoints = await _examine_records(reader, settings, report)
@@ -110,25 +110,25 @@ async def _examine_postgres(reader: Reader, settings: Settings, report: Report) 
     return schema.level is not Level.FAIL
 
 
-async def _examine_records(reader: Reader, settings: Settings, report: Report) -> list[Endpoint]:
+async def _examine_records(reader: Reader, settings: Settings, report: Report) -> list[Address]:
     """What the tables say; the answer is where the destinations in use are."""
     clock = SystemClock()
     report([await examine_partitions(reader), await examine_worker(reader, settings.redis_url or "", clock)])
     report(examine_queues(await read_gauges(reader, clock.now())))
-    destinations = await destinations_in_use(reader, MOST_DESTINATIONS)
+    destinations = await destinations_in_use(reader, MAX_DESTINATIONS)
     report(examine_destinations(destinations, clock.now()))
     key = found_master_key(settings)
     if key is None:
         report([fail("secrets", "nothing opens without a master key", "see the line of the master key")])
         return []
-    envelope = Envelope(key)
+    envelope = SecretCipher(key)
     report([examine_secrets(await master_keys_used(reader), envelope)])
     try:
         rules = await channel_targets(reader, envelope, [one.rule_id for one in destinations])
     except Undecipherable:  # told above
         return []
     return [
-        Endpoint(named(one), str(rules[one.rule_id].config.get("webhookUrl", "")))
+        Address(named(one), str(rules[one.rule_id].config.get("webhookUrl", "")))
         for one in destinations
         if one.over_http
     ]

@@ -6,9 +6,9 @@ from uuid import UUID
 
 import typer
 
-from cli.bell import ring
 from cli.installation import located, opened, read_settings
 from cli.output import note, printable, say, table
+from cli.wakeups import wake
 from domain.errors import NotFound
 from storage.inbox.commands import replay
 from storage.inbox.queries import Backlog, DeliveryRow, backlog, dead_letters, queued
@@ -85,4 +85,4 @@ async def _replay(settings: Settings, ids: list[UUID] | None) -> None:
     if wanted and revived < len(wanted):
         note(f"{len(wanted) - revived} of the receipts named no dead letter.")
     if revived:
-        await ring(settings, Job.DRAIN)
+        await wake(settings, Job.DRAIN)

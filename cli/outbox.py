@@ -6,9 +6,9 @@ from uuid import UUID
 
 import typer
 
-from cli.bell import ring
 from cli.installation import located, opened, read_settings
 from cli.output import note, say, table
+from cli.wakeups import wake
 from domain.errors import NotFound
 from storage.outbox.queries import Destination, Message, all_destinations, dead_letters, queued
 from storage.outbox.recovery import Dead, replay
@@ -98,4 +98,4 @@ async def _replay(settings: Settings, dead: Dead) -> None:
     if dead.message_ids and revived < len(set(dead.message_ids)):
         note(f"{len(set(dead.message_ids)) - revived} of the ids named no dead letter of an enabled destination.")
     if revived:
-        await ring(settings, Job.RELAY)
+        await wake(settings, Job.RELAY)

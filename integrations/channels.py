@@ -34,7 +34,7 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class ChannelTarget:
     """Where it goes: the rule's channel configuration in clear, and the secrets to sign with, newest first."""
 
     config: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
+class SendResult:
     """The other side took it. `status_code` is HTTP's or SMTP's; `response` is what it said, capped."""
 
     status_code: int | None = None
@@ -101,7 +101,7 @@ def details(message: Outgoing) -> Iterator[tuple[str, str]]:
             yield readable(name), value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def config_of(channel: Channel, target: Target) -> Mapping[str, Any]:
+def config_of(channel: Channel, target: ChannelTarget) -> Mapping[str, Any]:
     """The target's configuration, if it says where to send to. Raises SendFailed."""
     try:
         return checked_config(channel, target.config)
@@ -112,5 +112,5 @@ def config_of(channel: Channel, target: Target) -> Mapping[str, Any]:
 class Send(Protocol):
     """Deliver one message. Raises SendFailed and nothing else that is foreseeable."""
 
-    async def __call__(self, message: Outgoing, target: Target, now: datetime, /) -> Receipt:
+    async def __call__(self, message: Outgoing, target: ChannelTarget, now: datetime, /) -> SendResult:
         """The proof that it was taken."""

@@ -26,7 +26,7 @@ class BadDelivery(Exception):  # noqa: N818
         self.field = field
 
 
-class Proof(StrEnum):
+class SenderProof(StrEnum):
     """How a delivery proves itself. Once a config's sender has signed, its token alone is not enough any more."""
 
     SIGNED = "signed"
@@ -45,7 +45,7 @@ class Verified:
 
     delivery_id: str
     event: str | None
-    proof: Proof = Proof.SIGNED
+    proof: SenderProof = SenderProof.SIGNED
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from yarl import URL
 from domain.errors import Rejected
 from domain.notifications.rules import Channel
 from domain.retries import ErrorClass
-from integrations.channels import MAX_RESPONSE, Receipt, SendFailed, Target, config_of, storable
+from integrations.channels import MAX_RESPONSE, ChannelTarget, SendFailed, SendResult, config_of, storable
 
 _QUICK = 1.0
 """Seconds within which a connection that failed is worth one try at once."""
@@ -40,7 +40,7 @@ _FAILURES: tuple[tuple[type[Exception], ErrorClass, str], ...] = (
 """The first that fits an error says what it means: special ones stand before those that they are kinds of."""
 
 
-def webhook_url(channel: Channel, target: Target) -> URL:
+def webhook_url(channel: Channel, target: ChannelTarget) -> URL:
     """Where a channel that posts is to post to. Raises SendFailed for a configuration without a good `webhookUrl`."""
     written = target.config.get("webhookUrl")
     return _url(channel, written if isinstance(written, str) else None)
@@ -50,7 +50,7 @@ def webhook_url(channel: Channel, target: Target) -> URL:
 def _url(channel: Channel, written: str | None) -> URL:
     """Read once for all the messages that go there."""
     try:
-        return URL(config_of(channel, Target({"webhookUrl": written}))["webhookUrl"])
+        return URL(config_of(channel, ChannelTarget({"webhookUrl": written}))["webhookUrl"])
     except ValueError:
         raise SendFailed(ErrorClass.PERMANENT, _NO_ADDRESS) from None
 
@@ -77,10 +77,10 @@ async def said(response: aiohttp.ClientResponse) -> str:
     return storable(body.decode("utf-8", "replace"))
 
 
-def answer(host: str | None, status: int, headers: Mapping[str, str], text: str, now: datetime) -> Receipt:
+def answer(host: str | None, status: int, headers: Mapping[str, str], text: str, now: datetime) -> SendResult:
     """What an answer means. Raises SendFailed for any status but 2xx; `text` is kept as it is."""
     if 200 <= status < 300:  # noqa: PLR2004
-        return Receipt(status, text)
+        return SendResult(status, text)
     error_class = _class_of(status)
     raise SendFailed(
         error_class,

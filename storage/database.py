@@ -25,7 +25,7 @@ Row = Mapping[str, Any]
 UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError)
 """What a statement raises while Postgres restarts or is out of reach: nothing is wrong with the statement."""
 
-CLOSING_PATIENCE = 3
+TIMEOUT_CLOSE = 3
 """Seconds in which connections at work may finish when the pool closes."""
 
 LOST = (
@@ -77,12 +77,12 @@ class Transaction(Reader):
     def __init__(self, connection: asyncpg.Connection, now: datetime, ids: Ids) -> None:
         super().__init__(connection)
         self.now = now
-        self.rung: set[Job] = set()
+        self.wakes: set[Job] = set()
         self._ids = ids
 
-    def ring(self, job: Job) -> None:
-        """Ask for a nudge once this is committed: said by the command that leaves work for the job."""
-        self.rung.add(job)
+    def wake(self, job: Job) -> None:
+        """Wake a job once this is committed: called by the command that leaves work for it."""
+        self.wakes.add(job)
 
     def new_id(self) -> UUID:
         """A fresh UUIDv7."""
@@ -101,12 +101,12 @@ class _RolledBack(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The pool, with the clock and the id source that its transactions carry, and the bell they ring when committed."""
+    """The pool, with the clock and the id source that its transactions carry, and what wakes workers after commits."""
 
     pool: asyncpg.Pool
     clock: Clock
     ids: Ids
-    ring: Callable[[Job], None]
+    wake: Callable[[Job], None]
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -132,12 +132,12 @@ class Database:
                         raise _RolledBack  # noqa: TRY301 - leaving the block is what rolls back
             except _RolledBack:
                 return
-        for job in tx.rung:
-            self.ring(job)
+        for job in tx.wakes:
+            self.wake(job)
 
     def within(self, tx: Transaction) -> "JoinedDatabase":
         """The database as seen inside an open transaction: whatever it writes is kept or lost with all of that."""
-        return JoinedDatabase(self.pool, self.clock, self.ids, tx.ring, tx.connection)
+        return JoinedDatabase(self.pool, self.clock, self.ids, tx.wake, tx.connection)
 
     @asynccontextmanager
     async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
@@ -169,17 +169,17 @@ class JoinedDatabase(Database):
         yield self.connection
 
 
-def _unheard(_: Job) -> None:
-    """No bell."""
+def _nobody(_: Job) -> None:
+    """Nobody is woken."""
 
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, size: int, clock: Clock, ids: Ids, name: str, ring: Callable[[Job], None] = _unheard
+    url: str, *, size: int, clock: Clock, ids: Ids, name: str, wake: Callable[[Job], None] = _nobody
 ) -> AsyncIterator[Database]:
     """Open the pool. `url` is a libpq URL; `name` appears as application_name; `size` bounds the connections.
 
-    Without `ring` the work that commits leave behind waits for the workers' next sweep.
+    Without `wake` the work that commits leave behind waits for the workers' next sweep.
     """
     pool = asyncpg.create_pool(
         dsn=url,
@@ -198,10 +198,10 @@ async def open_database(
     )
     await pool
     try:
-        yield Database(pool, clock, ids, ring)
+        yield Database(pool, clock, ids, wake)
     finally:
         try:
-            await asyncio.wait_for(pool.close(), CLOSING_PATIENCE)
+            await asyncio.wait_for(pool.close(), TIMEOUT_CLOSE)
         except TimeoutError:
             pool.terminate()  # a connection that nobody gives back must not hold up the end of the process
 

@@ -9,7 +9,7 @@ from storage.database import Reader, Row
 from storage.outbox.claims import WAITING
 
 COUNT_LIMIT = 10_000
-MOST_DESTINATIONS = 1000
+MAX_DESTINATIONS = 1000
 """Destinations with messages waiting that are looked at for the oldest one."""
 
 _QUEUES = f"""
@@ -22,7 +22,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM inbox LIMIT {COUNT_LIMIT}) q) AS inbox
 
 _OUTBOX = f"""
 {WAITING}SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS waiting,
-       (SELECT min(w.due_at) FROM (SELECT * FROM waiting LIMIT {MOST_DESTINATIONS}) w
+       (SELECT min(w.due_at) FROM (SELECT * FROM waiting LIMIT {MAX_DESTINATIONS}) w
         JOIN destinations d ON d.id = w.destination_id
         WHERE d.failing_since IS NULL AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
        ) AS oldest,

@@ -75,7 +75,7 @@ _dialling: ContextVar[_Dialling] = ContextVar("dialling")
 """How the maker of sockets, which is told an address only, learns whether TLS will be spoken there."""
 
 
-class _Refused(OSError):  # noqa: N818 - an outcome
+class _AddressRefused(OSError):  # noqa: N818 - an outcome
     """An OSError, so that the other addresses of the name are tried."""
 
 
@@ -114,7 +114,7 @@ class _GuardedConnector(aiohttp.TCPConnector):
         reason = refusal(host, port, tls=attempt.tls, allowed=self._allowed)
         if reason is not None:
             attempt.refused = reason
-            raise _Refused(reason)
+            raise _AddressRefused(reason)
         attempt.dialled = True
         return socket.socket(family, kind, protocol)
 

@@ -13,8 +13,8 @@ from storage.database import Database, open_database
 from storage.ids import Ids
 from storage.keys import Signer, load_master_key, load_signer
 from storage.outbound import open_outbound
-from storage.schedule.wakeups import Doorbell, open_redis
-from storage.secrets.envelope import Envelope
+from storage.schedule.wakeups import WakeUps, open_redis
+from storage.secrets.envelope import SecretCipher
 from storage.settings import Settings
 
 
@@ -27,8 +27,8 @@ class Services:
     redis: ArqRedis
     blobs: BlobStore
     outbound: ClientSession
-    doorbell: Doorbell
-    envelope: Envelope
+    wakeups: WakeUps
+    envelope: SecretCipher
     signer: Signer
     clock: Clock
     ids: Ids
@@ -53,10 +53,8 @@ async def open_services(settings: Settings, name: str, clock: Clock | None = Non
     async with (
         open_outbound(settings) as outbound,
         open_redis(settings.redis_url) as redis,
-        Doorbell.opened(redis) as doorbell,
-        open_database(
-            settings.database_url, size=pool, clock=clock, ids=ids, name=name, ring=doorbell.ring
-        ) as database,
+        WakeUps.opened(redis) as wakeups,
+        open_database(settings.database_url, size=pool, clock=clock, ids=ids, name=name, wake=wakeups.wake) as database,
     ):
         yield Services(
             settings=settings,
@@ -64,8 +62,8 @@ async def open_services(settings: Settings, name: str, clock: Clock | None = Non
             redis=redis,
             blobs=blobs,
             outbound=outbound,
-            doorbell=doorbell,
-            envelope=Envelope(load_master_key(settings)),
+            wakeups=wakeups,
+            envelope=SecretCipher(load_master_key(settings)),
             signer=load_signer(settings),
             clock=clock,
             ids=ids,

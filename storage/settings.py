@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     )
     drain_batch: int = Field(400, ge=1, le=2000, description="Deliveries claimed at once")
     drain_lease: int = Field(60, ge=5, description="Seconds after which a claimed delivery is free again")
-    sweep_interval: int = Field(5, ge=1, le=60, description="Seconds between the sweeps that ring again")
+    sweep_interval: int = Field(5, ge=1, le=60, description="Seconds between the sweeps that wake workers for due work")
     checkpoint_interval: float = Field(
         1.0, ge=0, description="Seconds at least between two checkpoints of a busy ledger"
     )

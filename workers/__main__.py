@@ -20,7 +20,7 @@ from workers.sweeps import sweep
 
 
 def jobs(relay: Relay) -> Mapping[Job, Work]:
-    """What each bell is rung for."""
+    """What each wake-up runs."""
     return {Job.DRAIN: drain, Job.RELAY: relay, Job.SEAL: seal_and_sign}
 
 

@@ -1,4 +1,4 @@
-"""arq as process host: jobs on our own pool, and a worker that outlives the loss of Redis (prototypes.md C4, C5)."""
+"""arq as process host: jobs on our own pool, and a worker that outlives the loss of Redis."""
 
 import asyncio
 import json
@@ -21,14 +21,14 @@ log = structlog.get_logger()
 
 Work = Callable[[Services], Awaitable[None]]
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
+MIN_PAUSE, MAX_PAUSE = 0.1, 5.0
 JOB_TIMEOUT = 600
 AGAIN = 1.0
 """Seconds between two cancellations of a worker that should have ended."""
 
 
 class Host:
-    """Runs jobs when they are rung for and sweeps by the clock, until it is told to stop."""
+    """Runs jobs when they are woken, and sweeps by the clock, until it is told to stop."""
 
     def __init__(self, services: Services, jobs: Mapping[Job, Work], sweep: Work) -> None:
         self._services = services
@@ -43,7 +43,7 @@ class Host:
 
     async def run(self) -> None:
         """Until stopped. A lost Redis costs the arq worker, not its running jobs: a new worker takes its place."""
-        pause = FIRST_PAUSE
+        pause = MIN_PAUSE
         while not self._stop.is_set():
             worker = self._worker()
             started = asyncio.get_running_loop().time()
@@ -52,10 +52,10 @@ class Host:
             except (RedisError, OSError) as error:
                 log.warning("worker.redis_lost", error=type(error).__name__, pause=pause)
                 self._kept.update(task for task in worker.tasks.values() if not task.done())
-                if asyncio.get_running_loop().time() - started > LONGEST_PAUSE:
-                    pause = FIRST_PAUSE
+                if asyncio.get_running_loop().time() - started > MAX_PAUSE:
+                    pause = MIN_PAUSE
                 await self._rest(pause)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE)
         await self._finish_kept()
 
     async def _attend(self, worker: Worker) -> None:
@@ -120,10 +120,10 @@ class Host:
 
 
 class _OneAtATime:
-    """A job that is rung for while it works goes round once more, instead of running beside itself.
+    """A job that is woken while it works runs once more, instead of beside itself.
 
-    The ring's promise is kept: the round begins after the ring. Between the last look of the work and the question
-    whether it was rung for again nothing else can run.
+    The promise of a wake-up is kept: the next run begins after it. Between the last look of the work and the question
+    whether it was woken again nothing else can run.
     """
 
     def __init__(self, work: Work) -> None:

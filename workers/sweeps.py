@@ -1,4 +1,4 @@
-"""Sweeps: what must happen even when every ring was lost. Each is a no-op when repeated."""
+"""Sweeps: what must happen even when every wake-up was lost. Each is a no-op when repeated."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -29,25 +29,25 @@ FORGET_BATCH = 1000
 REQUESTS_KEPT = timedelta(days=7)
 
 
-async def ring_again(services: Services) -> None:
-    """Ring for work that is due: after a lost nudge, a wiped Redis, a lease that ran out."""
+async def wake_again(services: Services) -> None:
+    """Wake workers for work that is due: after a lost wake-up, a wiped Redis, a lease that ran out."""
     async with services.database.read() as reader:
         inbox = await organisations_waiting(reader, "inbox", "due_at <= now()")
         outbox = await anything_due(reader, services.clock.now())
         unsealed = await organisations_waiting(reader, "unsealed")
         unsigned = await unsigned_ledgers(reader)
     if inbox:
-        await _ring_anew(services, Job.DRAIN)
+        await _wake_anew(services, Job.DRAIN)
     if outbox:
-        await _ring_anew(services, Job.RELAY)
+        await _wake_anew(services, Job.RELAY)
     if unsealed or unsigned:
-        await _ring_anew(services, Job.SEAL)
+        await _wake_anew(services, Job.SEAL)
 
 
-async def _ring_anew(services: Services, job: Job) -> None:
-    """A worker that died with the bell in its hand must not silence it: a new generation is opened first."""
+async def _wake_anew(services: Services, job: Job) -> None:
+    """A worker that died with a wake-up in its hands must not silence it: a new generation is opened first."""
     await begin(services.redis, job)
-    services.doorbell.ring(job)
+    services.wakeups.wake(job)
 
 
 async def fold_counters(services: Services) -> None:
@@ -87,7 +87,7 @@ async def remove_old(services: Services) -> None:
 
 
 SWEEPS: Mapping[Sweep, Work] = {
-    Sweep.RINGS: ring_again,
+    Sweep.WAKE_UPS: wake_again,
     Sweep.COUNTERS: fold_counters,
     Sweep.PARTITIONS: prepare_partitions,
     Sweep.BLOBS: collect_blobs,

@@ -16,11 +16,11 @@ from integrations.formats.evidence import FORMATS, UNREADABLE, failed, parse_evi
 from integrations.formats.parsed import ParsedEvidence
 from integrations.formats.parser_process import from_text
 
-SMALL = 512 * 1024
+MAX_IN_THREAD = 512 * 1024
 """Bytes up to which a thread will do: some milliseconds of parsing."""
-SECONDS = 40
+TIMEOUT_PROCESS = 40
 """For one process: ten more than the parser gives itself."""
-AT_ONCE = 2
+MAX_PROCESSES = 2
 """More processes than cores only wait for each other."""
 
 _ROOT = Path(__file__).parents[2]
@@ -32,13 +32,13 @@ class EvidenceParsers:
     """Parses the uploads of one application."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(AT_ONCE)
+        self._places = asyncio.Semaphore(MAX_PROCESSES)
 
     async def parse(self, kind: str, file: Upload) -> ParsedEvidence | None:
         """What a file says of an attestation of that type; None where such evidence is not parsed."""
         if kind.lower() not in FORMATS:
             return None
-        if file.size <= SMALL:
+        if file.size <= MAX_IN_THREAD:
             return await asyncio.to_thread(parse_evidence, kind, file.path)
         async with self._places:
             return await _parse_in_process(kind, file.path)
@@ -60,7 +60,7 @@ async def _parse_in_process(kind: str, path: Path) -> ParsedEvidence | None:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+        said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_PROCESS)
     except TimeoutError:
         said = b""
     finally:

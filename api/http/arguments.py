@@ -95,7 +95,7 @@ class FormBody:
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class Arguments:
     """Everything the layer knows about one handler."""
 
     parameters: tuple[Parameter, ...]
@@ -140,7 +140,7 @@ def _adapter_of_class(kind: type) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def read_signature(route: Route) -> Signature:
+def read_arguments(route: Route) -> Arguments:
     """The signature of a route's handler; `TypeError` names the handler and what is wrong with it."""
     try:
         return _Reader(route).signature()
@@ -155,7 +155,7 @@ class _Reader:
         self.hints = get_type_hints(route.handler, include_extras=True)
         self.arguments = inspect.signature(route.handler).parameters
 
-    def signature(self) -> Signature:
+    def signature(self) -> Arguments:
         rest = self._after_call()
         readers: dict[str, Callable[[Any, Any], Any]] = {
             "query": self._query, "body": self._body, "form": self._form, "raw": self._raw,
@@ -169,7 +169,7 @@ class _Reader:
             else:
                 parameters.append(self._parameter(argument.name, hint, default))
         self._check(found)
-        return Signature(
+        return Arguments(
             tuple(parameters),
             found.get("query"),
             found.get("body"),

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from api.http.arguments import REQUIRED, Body, Fields, FormBody, Parameter, Signature, read_signature
+from api.http.arguments import REQUIRED, Arguments, Body, Fields, FormBody, Parameter, read_arguments
 from api.http.calls import REQUEST_ID, SERVICES, STAGING, SURFACE, Call, Reply, Route, Surface
 from api.http.idempotency import keyed, once, takes_key
 from api.http.problems import invalid_fields, invalid_input
@@ -32,7 +32,7 @@ class Endpoint:
     def __init__(self, surface: Surface, route: Route) -> None:
         self.surface = surface
         self.route = route
-        self.signature: Signature = read_signature(route)
+        self.signature: Arguments = read_arguments(route)
         self.accepts = accepted_types(surface, route, self.signature)
         self.produces = route.produces or surface.produces
         self.takes_key = takes_key(route, self.signature)
@@ -139,7 +139,7 @@ class Endpoint:
         return response
 
 
-def accepted_types(surface: Surface, route: Route, signature: Signature) -> tuple[str, ...]:
+def accepted_types(surface: Surface, route: Route, signature: Arguments) -> tuple[str, ...]:
     """The media types a route reads: its own, else derived from what its handler takes. Empty for any."""
     if route.accepts or signature.raw:
         return route.accepts

@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from api.http.arguments import Signature
+from api.http.arguments import Arguments
 from api.http.calls import Call, Route, Upload
 from domain.errors import Conflict, Invalid, Rejected
 from storage.idempotency.commands import KeptAnswer, Slot, keep_answer, kept_answer, occupy
@@ -27,7 +27,7 @@ REPLAYED = "Idempotency-Replayed"
 MAX_KEY = 255
 VISIBLE = re.compile(rf"[!-~]{{1,{MAX_KEY}}}")
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-PATIENCE = 5.0
+TIMEOUT_WAIT = 5.0
 """Seconds that a request waits for the first one of its key."""
 FIRST_LOOK, LAST_LOOK = 0.02, 0.25
 """Seconds between two looks, growing from one to the other; no connection is held meanwhile."""
@@ -45,13 +45,13 @@ class Keyed:
     fingerprint: bytes
 
 
-def takes_key(route: Route, signature: Signature) -> bool:
+def takes_key(route: Route, signature: Arguments) -> bool:
     """Whether a route changes something for a known caller: whatever can be rehearsed can be repeated."""
     rehearsable = any(parameter.argument == "dry_run" for parameter in signature.parameters)
     return route.permission is not None and route.method in UNSAFE and rehearsable
 
 
-def keyed(call: Call, signature: Signature, content: bytes | BaseModel) -> Keyed | None:
+def keyed(call: Call, signature: Arguments, content: bytes | BaseModel) -> Keyed | None:
     """The request under its key, None without one. Raises Invalid unless the key is 1 to 255 visible ASCII characters.
 
     `content` is the body as it came, or the form: of files their hashes count, because no boundary comes twice.
@@ -69,7 +69,7 @@ def keyed(call: Call, signature: Signature, content: bytes | BaseModel) -> Keyed
     return Keyed(slot, _fingerprint(call, signature, content))
 
 
-def _fingerprint(call: Call, signature: Signature, content: bytes | BaseModel) -> bytes:
+def _fingerprint(call: Call, signature: Arguments, content: bytes | BaseModel) -> bytes:
     """Organisation, address, the headers that the handler reads, and the content."""
     marks = [parameter.header for parameter in signature.parameters if parameter.header]
     names = [name for mark in marks for name in (mark.name, *mark.aliases)]
@@ -95,7 +95,7 @@ async def once(call: Call, request: Keyed, perform: Perform) -> web.StreamRespon
     or had an answer too long to be kept.
     """
     now = asyncio.get_running_loop().time
-    deadline, pause = now() + PATIENCE, FIRST_LOOK
+    deadline, pause = now() + TIMEOUT_WAIT, FIRST_LOOK
     while (answer := await _attempt(call, request, perform)) is None:
         if now() >= deadline:
             raise Conflict(f"Another request with this {HEADER} is still at work; send this one again shortly", "race")

@@ -21,7 +21,7 @@ Storage = Callable[..., Awaitable[Any]]
 """A command or a query."""
 
 
-class Body(Protocol):
+class CommandBody(Protocol):
     """A body that says what its command takes."""
 
     def to_command(self) -> Any:
@@ -62,7 +62,7 @@ class Resource:
     def create(self, command: Storage, body: type[WireIn], summary: str, *, errors: tuple[int, ...] = (409,)) -> Route:
         """POST: `command(tx, tenant, new, actor)`, where `new` is the body's `to_command()`."""
 
-        async def handler(call: Call, body: Body, dry_run: bool) -> Any:
+        async def handler(call: Call, body: CommandBody, dry_run: bool) -> Any:
             new = body.to_command()
             async with call.transaction(dry_run=dry_run) as tx:
                 made = await command(tx, call.tenant, new, call.actor)
@@ -100,7 +100,7 @@ class Resource:
     ) -> Route:
         """PUT: `command(tx, tenant, id, change, actor, expected=versions)`, with the body's `to_command()`."""
 
-        async def handler(call: Call, body: Body, dry_run: bool, if_match: str | None, **path: UUID) -> Any:
+        async def handler(call: Call, body: CommandBody, dry_run: bool, if_match: str | None, **path: UUID) -> Any:
             change, expected = body.to_command(), expected_versions(if_match)
             async with call.transaction(dry_run=dry_run) as tx:
                 record = await command(tx, call.tenant, *path.values(), change, call.actor, expected=expected)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from api.http.arguments import Signature
+from api.http.arguments import Arguments
 from api.http.calls import PATH_PARAMETER, Route, Surface
 
 _UUID = "0198c0de-0000-7000-8000-000000000000"
@@ -45,7 +45,7 @@ class Table:
             self._resources[path] = app.router.add_resource(path)
         return self._resources[path]
 
-    def add(self, surface: Surface, route: Route, signature: Signature) -> None:
+    def add(self, surface: Surface, route: Route, signature: Arguments) -> None:
         """Note a route; `ValueError` if no sample fits one of its regexes."""
         path = surface.mount + route.path
         literal = PATH_PARAMETER.split(path)[0]
@@ -83,7 +83,7 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(pattern + re.escape(path[end:]))
 
 
-def _sample_path(title: str, path: str, route: Route, signature: Signature) -> str:
+def _sample_path(title: str, path: str, route: Route, signature: Arguments) -> str:
     hints = {one.argument: one.annotation for one in signature.parameters}
 
     def sample(found: re.Match[str]) -> str:

@@ -29,9 +29,9 @@ HEARTBEAT = 15.0
 """Seconds between two signs of life; before each one the credential is checked anew."""
 RETRY = 3000
 """Milliseconds after which a client comes back."""
-PATIENCE = 30.0
+TIMEOUT_WRITE = 30.0
 """Seconds that a client may take to make room for one event."""
-LAST_GRACE = 1.0
+TIMEOUT_STOP = 1.0
 """Seconds that streams have to end by themselves when the process stops."""
 
 _HEADERS = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -116,7 +116,7 @@ class _Stream:
 
     async def _write(self, text: bytes) -> None:
         """Wait until the client has room for more. Raises TimeoutError for one that takes nothing."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_WRITE):
             await self.response.write(text)
 
     async def _rest(self, seconds: float) -> None:
@@ -187,7 +187,7 @@ class Streams:
         if self._closing:
             return
         self._closing = True
-        latest = asyncio.get_running_loop().time() + LAST_GRACE
+        latest = asyncio.get_running_loop().time() + TIMEOUT_STOP
         for stream in self._every():
             stream.over = True
             stream.news.set()

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 ABSENT = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, TimeoutError)
 """What a question to Postgres raises when it cannot be answered."""
 
-PATIENCE = 5
+TIMEOUT_METRICS = 5
 """Seconds that Postgres may take for the metrics: Prometheus itself waits ten."""
 
 
@@ -88,7 +88,7 @@ async def prometheus(call: Call) -> web.Response:
 
 async def _condition(call: Call) -> metrics.Condition:
     now = call.services.clock.now()
-    async with asyncio.timeout(PATIENCE), call.read() as reader:
+    async with asyncio.timeout(TIMEOUT_METRICS), call.read() as reader:
         return metrics.Condition(
             await read_gauges(reader, now), await sweep_lags(reader, now), await months_ahead(reader)
         )

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from storage.database import Database
 from storage.facts.queries.webhook_configs import ReceiverConfig, receiver_configs
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 
 FRESH = 1.0
 """Seconds a lookup holds. A deletion counts at once all the same: the write asks again (storage/inbox)."""
@@ -27,7 +27,7 @@ class _Lookup:
 class ReceiverConfigs:
     """Configs with their secrets by source and config id."""
 
-    def __init__(self, database: Database, envelope: Envelope) -> None:
+    def __init__(self, database: Database, envelope: SecretCipher) -> None:
         self._database = database
         self._envelope = envelope
         self._lookups: dict[_Key, _Lookup] = {}

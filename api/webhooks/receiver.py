@@ -16,13 +16,13 @@ from api.webhooks.configs import CONFIGS
 from api.webhooks.schemas import AcceptedOut
 from domain.errors import Invalid, Unauthenticated
 from integrations import SENDERS
-from integrations.contract import BadDelivery, BadSignature, Delivery, Proof, Sender, Verified
+from integrations.contract import BadDelivery, BadSignature, Delivery, Sender, SenderProof, Verified
 from storage.facts.queries.webhook_configs import ReceiverConfig
 from storage.inbox.commands import Arrival
 
 log = structlog.get_logger()
 
-LARGE = 256 * 1024
+MAX_ON_LOOP = 256 * 1024
 """Bytes from which a body is checked off the event loop."""
 
 REFUSED = "This delivery does not prove itself."
@@ -94,7 +94,7 @@ def _prove(
     for config in found:
         try:
             verified = sender.verify(headers, raw, config.secrets, now)
-            if config.signed and verified.proof is Proof.TOKEN:
+            if config.signed and verified.proof is SenderProof.TOKEN:
                 raise BadSignature("token_after_signature")  # noqa: TRY301 - a reason like the others
         except BadSignature as error:
             reason = error.reason
@@ -109,7 +109,7 @@ async def _checked(
     sender: Sender, config: ReceiverConfig, verified: Verified, headers: dict[str, str], raw: bytes
 ) -> Arrival:
     """Off the event loop where the body is large."""
-    if len(raw) > LARGE:
+    if len(raw) > MAX_ON_LOOP:
         return await asyncio.to_thread(_arrival, sender, config, verified, headers, raw)
     return _arrival(sender, config, verified, headers, raw)
 
@@ -132,7 +132,7 @@ def _arrival(
         headers=kept,
         body=raw,
         body_sha256=sha256(raw).digest(),
-        signed=verified.proof is Proof.SIGNED if sender.takes_token else None,
+        signed=verified.proof is SenderProof.SIGNED if sender.takes_token else None,
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from cli.checks.findings import Finding, fail, ok, warn
+from cli.checks.findings import DoctorFinding, fail, ok, warn
 from storage.keys import UnusableKey, load_master_key, load_signer
 from storage.settings import Settings
 
@@ -17,7 +17,7 @@ _FULL = 100 * 2**20
 _MEBIBYTE = 2**20
 
 
-def examine_files(settings: Settings) -> Iterator[Finding]:
+def examine_files(settings: Settings) -> Iterator[DoctorFinding]:
     """Keys, evidence, published checkpoints."""
     yield _key("master key", settings.master_key, settings.keys_dir / "master.key", lambda: load_master_key(settings))
     yield _key("signing key", settings.signing_key, settings.keys_dir / "signing.key", lambda: load_signer(settings))
@@ -25,7 +25,7 @@ def examine_files(settings: Settings) -> Iterator[Finding]:
     yield _folder("checkpoints", settings.checkpoints, _FULL)
 
 
-def _key(check: str, setting: SecretStr | None, path: Path, load: Callable[[], object]) -> Finding:
+def _key(check: str, setting: SecretStr | None, path: Path, load: Callable[[], object]) -> DoctorFinding:
     name = f"TRAILGATE_{check.replace(' ', '_').upper()}"
     if setting is None and not path.exists():
         return warn(check, f"{path} is not there", f"restore it, or set {name}; the first start would make a new one")
@@ -41,7 +41,7 @@ def _key(check: str, setting: SecretStr | None, path: Path, load: Callable[[], o
     return ok(check, f"set by {name}" if setting else f"{path}, for its owner alone")
 
 
-def _folder(check: str, folder: Path, wanted: int) -> Finding:
+def _folder(check: str, folder: Path, wanted: int) -> DoctorFinding:
     """`wanted` is how many bytes should be free."""
     place = next(one for one in (folder, *folder.parents) if one.exists())
     try:

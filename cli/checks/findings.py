@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """One thing looked at. `found` is a whole sentence without its full stop; `advice` is empty when all is well."""
 
     check: str
@@ -23,16 +23,16 @@ class Finding:
     advice: str = ""
 
 
-def ok(check: str, found: str) -> Finding:
+def ok(check: str, found: str) -> DoctorFinding:
     """All is well."""
-    return Finding(check, Level.OK, found)
+    return DoctorFinding(check, Level.OK, found)
 
 
-def warn(check: str, found: str, advice: str) -> Finding:
+def warn(check: str, found: str, advice: str) -> DoctorFinding:
     """It works, and somebody should look."""
-    return Finding(check, Level.WARN, found, advice)
+    return DoctorFinding(check, Level.WARN, found, advice)
 
 
-def fail(check: str, found: str, advice: str) -> Finding:
+def fail(check: str, found: str, advice: str) -> DoctorFinding:
     """Something is broken, or will be soon."""
-    return Finding(check, Level.FAIL, found, advice)
+    return DoctorFinding(check, Level.FAIL, found, advice)

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from cli.checks.findings import Finding, fail, ok, warn
+from cli.checks.findings import DoctorFinding, fail, ok, warn
 from cli.output import printable
 from storage.gauges import COUNT_LIMIT, Gauges
 from storage.outbox.health import DestinationHealth
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 from storage.secrets.queries import SealedUnder
 
 LATE = timedelta(seconds=60)
 """From here on it is not a moment's load, but something that stands still."""
 
 
-def examine_queues(gauges: Gauges) -> list[Finding]:
+def examine_queues(gauges: Gauges) -> list[DoctorFinding]:
     """Inbox, ledger and outbox, and the dead letters of both."""
     worker = "start a worker, or see its log"
     return [
@@ -26,14 +26,14 @@ def examine_queues(gauges: Gauges) -> list[Finding]:
     ]
 
 
-def _queue(check: str, waiting: int, lag: timedelta, advice: str) -> Finding:
+def _queue(check: str, waiting: int, lag: timedelta, advice: str) -> DoctorFinding:
     if not waiting:
         return ok(check, "nothing waits")
     found = f"{_number(waiting)} waiting, the oldest due for {lag.total_seconds():,.0f} s"
     return fail(check, found, advice) if lag > LATE else ok(check, found)
 
 
-def _dead(check: str, number: int, advice: str) -> Finding:
+def _dead(check: str, number: int, advice: str) -> DoctorFinding:
     return warn(check, f"{_number(number)} failed for good", advice) if number else ok(check, "none")
 
 
@@ -41,7 +41,7 @@ def _number(counted: int) -> str:
     return f"{counted:,}" if counted < COUNT_LIMIT else f"{COUNT_LIMIT:,} or more"
 
 
-def examine_secrets(used: Sequence[SealedUnder], envelope: Envelope) -> Finding:
+def examine_secrets(used: Sequence[SealedUnder], envelope: SecretCipher) -> DoctorFinding:
     """Whether the master key is the one that the stored secrets are sealed with; `used` has the last used first."""
     foreign = [one for one in used if one.key_id != envelope.key_id]
     if not foreign:
@@ -53,14 +53,14 @@ def examine_secrets(used: Sequence[SealedUnder], envelope: Envelope) -> Finding:
     return warn("secrets", f"old ones are sealed under another master key ({told})", "rotate what still needs them")
 
 
-def examine_destinations(destinations: Sequence[DestinationHealth], now: datetime) -> list[Finding]:
+def examine_destinations(destinations: Sequence[DestinationHealth], now: datetime) -> list[DoctorFinding]:
     """A line for each in trouble, and one for all that are well."""
     troubles = [trouble for one in destinations if (trouble := _trouble(one, now))]
     well = len(destinations) - len(troubles)
     return [*troubles, ok("destinations", f"{well:,} well")]
 
 
-def _trouble(one: DestinationHealth, now: datetime) -> Finding | None:
+def _trouble(one: DestinationHealth, now: datetime) -> DoctorFinding | None:
     name = named(one)
     if one.disabled_at:
         why = printable(one.disabled_reason).rstrip(".")

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cli.checks.findings import Finding, fail, ok
+from cli.checks.findings import DoctorFinding, fail, ok
 from domain.addresses import Network, refusal
 
-AT_ONCE = 16
-PATIENCE = 5.0
+MAX_CONCURRENT = 16
+TIMEOUT_CONNECT = 5.0
 """Seconds for one destination."""
 
 _MAIL_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
@@ -21,7 +21,7 @@ _GREETING = b"220"  # RFC 5321 4.2.3
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class Address:
     """A destination: what people call it, and its URL, which may be a secret."""
 
     name: str
@@ -32,23 +32,23 @@ class Unreached(Exception):  # noqa: N818 - its message is what was found
     """No connection came about."""
 
 
-async def examine_reach(endpoints: Sequence[Endpoint], allowed: Sequence[Network]) -> list[Finding]:
+async def examine_reach(endpoints: Sequence[Address], allowed: Sequence[Network]) -> list[DoctorFinding]:
     """A line for each; `allowed` are the private networks that may be reached."""
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns = asyncio.Semaphore(MAX_CONCURRENT)
 
-    async def probe(endpoint: Endpoint) -> Finding:
+    async def probe(endpoint: Address) -> DoctorFinding:
         async with turns:
             return await _probe(endpoint, allowed)
 
     return await asyncio.gather(*map(probe, endpoints))
 
 
-async def _probe(endpoint: Endpoint, allowed: Sequence[Network]) -> Finding:
+async def _probe(endpoint: Address, allowed: Sequence[Network]) -> DoctorFinding:
     try:
         parts = urlsplit(endpoint.url)
         host, tls = parts.hostname or "", parts.scheme == "https"
         port = parts.port or (443 if tls else 80)
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_CONNECT):
             await _dial(host, await _permitted(host, port, allowed, tls=tls), port, tls=tls)
     except (Unreached, OSError, ValueError) as error:  # ValueError: no such host or port can be
         advice = "correct the rule's webhookUrl, or open the way there"
@@ -78,13 +78,13 @@ async def _dial(host: str, addresses: Sequence[str], port: int, *, tls: bool) ->
                 raise
 
 
-async def examine_mail(smtp_url: str) -> Finding:
+async def examine_mail(smtp_url: str) -> DoctorFinding:
     """Whether the mail server greets us. It is the operator's own choice, so no address is refused."""
     parts = urlsplit(smtp_url)
     host, port, tls = parts.hostname or "", parts.port or _MAIL_PORTS[parts.scheme], parts.scheme == "smtps"
     advice = "correct TRAILGATE_SMTP_URL, or see to the server"
     try:
-        async with asyncio.timeout(PATIENCE), _connection(host, host, port, tls=tls) as greeted:
+        async with asyncio.timeout(TIMEOUT_CONNECT), _connection(host, host, port, tls=tls) as greeted:
             greeting = await greeted.readline()
     except (OSError, ValueError) as error:
         return fail("mail", f"{host} port {port}: {_reason(error)}", advice)
@@ -110,7 +110,7 @@ def _reason(error: Exception) -> str:
         case ssl.SSLCertVerificationError():
             return f"its certificate does not hold: {error.verify_message}"
         case TimeoutError():
-            return f"no connection within {PATIENCE:.0f} s"
+            return f"no connection within {TIMEOUT_CONNECT:.0f} s"
         case OSError(errno=int(number)) if number > 0:  # asyncio's own words for it are vague
             return os.strerror(number).lower()
         case _:

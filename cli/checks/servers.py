@@ -7,7 +7,7 @@ from arq.connections import ArqRedis
 from arq.constants import health_check_key_suffix
 from redis.exceptions import RedisError, ResponseError
 
-from cli.checks.findings import Finding, fail, ok, warn
+from cli.checks.findings import DoctorFinding, fail, ok, warn
 from storage.clock import Clock
 from storage.database import Reader
 from storage.migrations import differences
@@ -17,7 +17,7 @@ from storage.schedule.wakeups import QUEUE, open_redis
 
 OLDEST_POSTGRES = 160_000
 """As `server_version_num` counts."""
-PATIENCE = 10
+TIMEOUT_CHECK = 10
 """Seconds for one question."""
 SKEW_SEEN, SKEW_HARMFUL = timedelta(seconds=2), timedelta(seconds=60)
 """Standard Webhooks that are off by five minutes are refused; leases and retries are timed by either clock."""
@@ -26,19 +26,19 @@ LATE = timedelta(minutes=2)
 """Sweeps that late mean that no worker is at work."""
 
 
-async def examine_server(reader: Reader, clock: Clock) -> list[Finding]:
+async def examine_server(reader: Reader, clock: Clock) -> list[DoctorFinding]:
     """Version, durability and clock."""
     return [await _version(reader), await _durability(reader), await _skew(reader, clock)]
 
 
-async def _version(reader: Reader) -> Finding:
+async def _version(reader: Reader) -> DoctorFinding:
     found = f"version {await reader.value('SHOW server_version')} serves"
     if int(await reader.value("SHOW server_version_num")) < OLDEST_POSTGRES:
         return fail("postgres", found, "upgrade to PostgreSQL 16 or newer")
     return ok("postgres", found)
 
 
-async def _durability(reader: Reader) -> Finding:
+async def _durability(reader: Reader) -> DoctorFinding:
     lax = [name for name in ("fsync", "synchronous_commit") if await reader.value(f"SHOW {name}") == "off"]
     if lax:
         found = f"{' and '.join(lax)} off: a power failure loses what was accepted"
@@ -46,7 +46,7 @@ async def _durability(reader: Reader) -> Finding:
     return ok("durability", "commits wait for the disk")
 
 
-async def _skew(reader: Reader, clock: Clock) -> Finding:
+async def _skew(reader: Reader, clock: Clock) -> DoctorFinding:
     before = clock.now()
     theirs = await reader.value("SELECT clock_timestamp()")
     after = clock.now()
@@ -57,7 +57,7 @@ async def _skew(reader: Reader, clock: Clock) -> Finding:
     return warn("clock", found, "set both machines by NTP") if skew > SKEW_SEEN else ok("clock", found)
 
 
-async def examine_schema(database_url: str) -> Finding:
+async def examine_schema(database_url: str) -> DoctorFinding:
     """Whether the tables are those of this version."""
     found = await differences(database_url)
     if not found:
@@ -70,7 +70,7 @@ async def examine_schema(database_url: str) -> Finding:
     )
 
 
-async def examine_partitions(reader: Reader) -> Finding:
+async def examine_partitions(reader: Reader) -> DoctorFinding:
     """Whether the coming months have their partitions."""
     ahead = await months_ahead(reader)
     table = min(ahead, key=lambda name: ahead[name])
@@ -80,10 +80,10 @@ async def examine_partitions(reader: Reader) -> Finding:
     return ok("partitions", f"are there for {ahead[table]} months to come")
 
 
-async def examine_redis(url: str) -> list[Finding]:
+async def examine_redis(url: str) -> list[DoctorFinding]:
     """Whether it answers, and forgets nothing by itself."""
     try:
-        async with asyncio.timeout(PATIENCE), open_redis(url) as redis:
+        async with asyncio.timeout(TIMEOUT_CHECK), open_redis(url) as redis:
             await redis.ping()
             policy = await _eviction(redis)
     except (RedisError, OSError, ValueError) as error:  # ValueError: no such kind of URL
@@ -101,7 +101,7 @@ async def _eviction(redis: ArqRedis) -> str:
         return KEEPS_ALL
 
 
-async def examine_worker(reader: Reader, redis_url: str, clock: Clock) -> Finding:
+async def examine_worker(reader: Reader, redis_url: str, clock: Clock) -> DoctorFinding:
     """Whether a worker lives, by its sign of life in Redis or else by what it did; and which sweeps are late."""
     alive = await _sign_of_life(redis_url)
     lags = await sweep_lags(reader, clock.now())
@@ -117,7 +117,7 @@ async def examine_worker(reader: Reader, redis_url: str, clock: Clock) -> Findin
 async def _sign_of_life(redis_url: str) -> bool:
     """Arq's key, renewed every ten seconds. It goes when any worker stops, so its absence proves nothing."""
     try:
-        async with asyncio.timeout(PATIENCE), open_redis(redis_url) as redis:
+        async with asyncio.timeout(TIMEOUT_CHECK), open_redis(redis_url) as redis:
             return bool(await redis.exists(QUEUE + health_check_key_suffix))
     except (RedisError, OSError, ValueError):
         return False

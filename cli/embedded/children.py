@@ -21,14 +21,14 @@ _PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 4096
 
 
-class Step(NamedTuple):
+class StartStep(NamedTuple):
     """One rung of a ladder: the signal to send and the seconds to wait for the end before the next rung."""
 
     signal: signal.Signals
     patience: float
 
 
-APPLICATION_STOP = (Step(signal.SIGTERM, 10), Step(signal.SIGKILL, 5))
+APPLICATION_STOP = (StartStep(signal.SIGTERM, 10), StartStep(signal.SIGKILL, 5))
 
 
 class Child:
@@ -50,7 +50,7 @@ class Child:
         log: Path | None = None,
         account: Account | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
-        stopping: Sequence[Step] = APPLICATION_STOP,
+        stopping: Sequence[StartStep] = APPLICATION_STOP,
         before_start: Callable[[], None] | None = None,
         probe: Callable[[], bool] | None = None,
         patience: float = 60,

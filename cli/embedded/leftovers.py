@@ -9,11 +9,11 @@ from pathlib import Path
 
 import psutil
 
-from cli.embedded.children import Step, wait_until
+from cli.embedded.children import StartStep, wait_until
 from domain.errors import Conflict
 
 
-def evict(program: str, directory: Path, ladder: Sequence[Step]) -> None:
+def evict(program: str, directory: Path, ladder: Sequence[StartStep]) -> None:
     """Stop every `program` whose working directory is `directory`, by the ladder, and wait until all are gone.
 
     Signals go to the topmost processes only: a postmaster ends its own children. Raises Conflict when some outlive
@@ -56,7 +56,7 @@ def _topmost(processes: Sequence[psutil.Process]) -> Iterator[psutil.Process]:
             continue
 
 
-def _send(process: psutil.Process, step: Step) -> None:
+def _send(process: psutil.Process, step: StartStep) -> None:
     try:
         process.send_signal(step.signal)
     except psutil.NoSuchProcess:

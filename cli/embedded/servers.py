@@ -20,7 +20,7 @@ import asyncpg
 
 from cli.embedded.account import serving_account
 from cli.embedded.binaries import Binaries, locate_for
-from cli.embedded.children import Child, Step
+from cli.embedded.children import Child, StartStep
 from cli.embedded.layout import Layout, create_root, locked, private_folder
 from cli.embedded.leftovers import evict, remove_stale_locks
 from cli.embedded.probes import postgres_answers, valkey_answers
@@ -32,10 +32,13 @@ DATABASE = "trailgate"
 
 _RECOVERY_PATIENCE = 300  # seconds; crash recovery replays at most max_wal_size
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
-_POSTGRES_STOP = (Step(signal.SIGINT, 60), Step(signal.SIGQUIT, 5), Step(signal.SIGKILL, 5))
-_VALKEY_STOP = (Step(signal.SIGTERM, 10), Step(signal.SIGKILL, 5))
-_LEFT_BEHIND = (Step(signal.SIGINT, 60),)  # a live postmaster gets time to finish, and is never killed unasked
-_ORPHANED = (Step(signal.SIGQUIT, 5), Step(signal.SIGKILL, 5))  # backends whose postmaster died: nothing to save
+_POSTGRES_STOP = (StartStep(signal.SIGINT, 60), StartStep(signal.SIGQUIT, 5), StartStep(signal.SIGKILL, 5))
+_VALKEY_STOP = (StartStep(signal.SIGTERM, 10), StartStep(signal.SIGKILL, 5))
+_LEFT_BEHIND = (StartStep(signal.SIGINT, 60),)  # a live postmaster gets time to finish, and is never killed unasked
+_ORPHANED = (
+    StartStep(signal.SIGQUIT, 5),
+    StartStep(signal.SIGKILL, 5),
+)  # backends whose postmaster died: nothing to save
 _TESTING = {"fsync": "off", "full_page_writes": "off", "deadlock_timeout": "200ms"}
 _SETTINGS = {
     "listen_addresses": "",

@@ -18,7 +18,7 @@ from domain.errors import Unavailable
 
 TICK = 0.25  # seconds between two looks at running children
 _STARTING_TICK = 0.01  # seconds between two looks while some are not ready
-_MOST_DEATHS = 5
+_MAX_DEATHS = 5
 _WINDOW = 60.0  # seconds in which that many deaths end the attempt
 
 log = structlog.get_logger(__name__)
@@ -98,7 +98,7 @@ class Supervisor:
         while deaths[0] < now - _WINDOW:
             deaths.popleft()
         log.warning("child died", child=child.name, how=how, deaths_in_a_minute=len(deaths))
-        if len(deaths) >= _MOST_DEATHS:
+        if len(deaths) >= _MAX_DEATHS:
             raise Unavailable(_with_tail(f"{child.name} died {len(deaths)} times in a minute, last: {how}", child))
 
     def _may_start_at(self, child: Child) -> float:

@@ -5,10 +5,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from domain.facts.attestations import ResultStatus
-from domain.facts.evaluation import Asked, Candidate, Finding, LatestResult, State, about, artifact_findings, labels
+from domain.facts.evaluation import (
+    Asked,
+    Candidate,
+    LatestResult,
+    RequirementResult,
+    State,
+    about,
+    artifact_findings,
+    labels,
+)
 
 
-class Outcome(StrEnum):
+class AssertionOutcome(StrEnum):
     """The answer."""
 
     COMPLIANT = "COMPLIANT"
@@ -27,7 +36,7 @@ class Considered:
 class Assessment:
     """The answer with its reasons. Types and names as facts.md 8.1 lists them: a failed one is missing as well."""
 
-    outcome: Outcome
+    outcome: AssertionOutcome
     missing_types: tuple[str, ...]
     failed_types: tuple[str, ...]
     missing_names: tuple[str, ...]
@@ -48,7 +57,7 @@ def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -
     blocked = bool(unmet or unasked or asked.approval or asked.requirements.problem)
     asked_for = {newest.attestation_id for one in findings for newest in one.latest}
     return Assessment(
-        Outcome.NON_COMPLIANT if blocked else Outcome.COMPLIANT,
+        AssertionOutcome.NON_COMPLIANT if blocked else AssertionOutcome.COMPLIANT,
         missing_types=labels(findings, State.MISSING, State.FAILED, named=False),
         failed_types=(*labels(findings, State.FAILED, named=False), *_types(unasked)),
         missing_names=labels(findings, State.MISSING, State.FAILED, named=True),
@@ -62,7 +71,7 @@ def unknown_artifact(asked: Asked) -> Assessment:
     """The answer where no trail of the flow has the artifact: everything is missing."""
     requirements = asked.requirements.trail
     return Assessment(
-        Outcome.NON_COMPLIANT,
+        AssertionOutcome.NON_COMPLIANT,
         missing_types=tuple(one.type for one in requirements if one.name is None),
         failed_types=(),
         missing_names=tuple(one.name for one in requirements if one.name is not None),
@@ -76,7 +85,7 @@ def _types(latest: Sequence[LatestResult]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(newest.type for newest in latest))
 
 
-def _details(asked: Asked, findings: Sequence[Finding], unasked: Sequence[LatestResult]) -> str:
+def _details(asked: Asked, findings: Sequence[RequirementResult], unasked: Sequence[LatestResult]) -> str:
     failed, missing = labels(findings, State.FAILED), labels(findings, State.MISSING)
     parts = [
         f"failed: {', '.join(failed)}" if failed else "",

@@ -59,7 +59,7 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RequirementResult:
     """How one requirement stands, by which attestations, and what was wrong with its condition."""
 
     requirement: Requirement
@@ -101,7 +101,7 @@ def trail_status(asked: Asked, latest: Sequence[LatestResult], artifacts: Sequen
 
 def trail_findings(
     asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]
-) -> list[Finding] | None:
+) -> list[RequirementResult] | None:
     """Every requirement that applies to the trail and its artifacts.
 
     None when that cannot be told: an artifact was never reported, or the requirements cannot be read.
@@ -118,7 +118,7 @@ def trail_findings(
     return findings
 
 
-def artifact_findings(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -> list[Finding]:
+def artifact_findings(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -> list[RequirementResult]:
     """Every requirement that applies to one artifact of a trail: the trail's own, and those under the artifact's name.
 
     Evidence that bears another digest, or is meant for another artifact, does not count.
@@ -140,7 +140,7 @@ def about(candidate: Candidate, latest: Iterable[LatestResult]) -> list[LatestRe
 
 def _findings(
     asked: Asked, requirements: Iterable[Requirement], latest: Sequence[LatestResult], candidate: Candidate | None
-) -> Iterable[Finding]:
+) -> Iterable[RequirementResult]:
     for requirement in requirements:
         problem: str | None = None
         if requirement.condition is not None:
@@ -150,10 +150,10 @@ def _findings(
             except InvalidCondition as error:
                 problem = f"if of '{requirement.label}': {error}"  # it applies: a rule that cannot be read never waives
         found = _matching(requirement, latest, candidate)
-        yield Finding(requirement, _state(found), tuple(found), problem)
+        yield RequirementResult(requirement, _state(found), tuple(found), problem)
 
 
-def labels(findings: Iterable[Finding], *states: State, named: bool | None = None) -> tuple[str, ...]:
+def labels(findings: Iterable[RequirementResult], *states: State, named: bool | None = None) -> tuple[str, ...]:
     """What the findings in these states ask for, each once; by name or by type alone where that is said."""
     chosen = (
         one.requirement.label

@@ -94,7 +94,7 @@ def _comparable(name: str, value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ProvenanceClaim:
     """Provenance as it is claimed of one digest.
 
     `envelope` is the text of a DSSE envelope; `signature` is base64, over `statement`.
@@ -172,7 +172,7 @@ class ProvenanceKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ProvenanceFinding:
     """What one look at a claim found, and why. `key` made the good signature; without one nothing is verified."""
 
     status: CheckStatus
@@ -193,7 +193,7 @@ class Check:
     predicate_type: str | None
     created_at: datetime
 
-    def repeats(self, finding: Finding) -> bool:
+    def repeats(self, finding: ProvenanceFinding) -> bool:
         """Whether the finding says nothing that this check does not."""
         key_id = finding.key.id if finding.key else None
         found = (finding.status, finding.reason, key_id, finding.predicate_type)
@@ -207,6 +207,6 @@ class Provenance:
     id: UUID
     report_id: UUID
     trail_id: UUID
-    claim: Claim
+    claim: ProvenanceClaim
     created_at: datetime
     check: Check

@@ -19,13 +19,13 @@ REACH = timedelta(days=3)
 """How far a comparison looks back at most."""
 OVERLAP = timedelta(hours=1)
 """How far it looks back behind the last one: longer than all requests for one delivery take, and than clocks differ."""
-MOST_REQUESTS = 100
+MAX_REQUESTS = 100
 """Deliveries asked for in one run."""
-MOST_TIMES = 3
+MAX_TIMES = 3
 """How often one delivery is asked for."""
-PATIENCE = timedelta(minutes=10)
+TIMEOUT_REDELIVERY = timedelta(minutes=10)
 """How long a delivery that was asked for may take to come."""
-LONGEST_WAIT = timedelta(hours=1)
+MAX_WAIT = timedelta(hours=1)
 """Between two runs, however long they have been failing."""
 
 _HOOK = re.compile(r"(/[^/]+)+/hooks/[0-9]{1,19}")
@@ -80,4 +80,4 @@ def next_run(now: datetime, well_at: datetime, interval: timedelta, retry_after:
     `retry_after`, the sender's own wish, may lengthen it as far as that.
     """
     wait = max(now - well_at, interval, retry_after or timedelta())
-    return now + min(wait, max(LONGEST_WAIT, interval))
+    return now + min(wait, max(MAX_WAIT, interval))

@@ -8,7 +8,7 @@ from domain.errors import Invalid
 PREFIX = "whsec_"
 NEW_KEY = 32
 """Bytes of a key that we make."""
-SHORTEST_KEY, LONGEST_KEY = 24, 64
+MIN_KEY, MAX_KEY = 24, 64
 
 
 def written_secret(key: bytes) -> str:
@@ -22,6 +22,6 @@ def checked_secret(text: object, field: str) -> str:
         key = b64decode(text.removeprefix(PREFIX), validate=True) if isinstance(text, str) else b""
     except (binascii.Error, ValueError):
         key = b""
-    if not SHORTEST_KEY <= len(key) <= LONGEST_KEY:
-        raise Invalid.of(field, f"must be {PREFIX} and the base64 of {SHORTEST_KEY} to {LONGEST_KEY} bytes")
+    if not MIN_KEY <= len(key) <= MAX_KEY:
+        raise Invalid.of(field, f"must be {PREFIX} and the base64 of {MIN_KEY} to {MAX_KEY} bytes")
     return written_secret(key)

@@ -29,7 +29,7 @@ VARIABLES = (
     "occurredAt",
 )
 """What a template may speak of."""
-LONGEST_REASON = 300
+MAX_REASON = 300
 
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _INVISIBLE = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
@@ -136,4 +136,4 @@ def _reason(error: Exception) -> str:
 
 def _short(reason: str) -> str:
     printable = "".join(character if character.isprintable() else " " for character in reason)
-    return printable if len(printable) <= LONGEST_REASON else f"{printable[:LONGEST_REASON]}…"
+    return printable if len(printable) <= MAX_REASON else f"{printable[:MAX_REASON]}…"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from integrations.azure_devops.payloads import IdentifiedNotification
-from integrations.contract import BadSignature, Proof, Verified
+from integrations.contract import BadSignature, SenderProof, Verified
 from integrations.deliveries import read
 from integrations.signatures import MAX_HEADER_BYTES, check_token
 
@@ -25,7 +25,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     for a body that is no notification or whose id cannot be stored.
     """
     check_token(headers.get("x-trailgate-token") or _password(headers.get("authorization", "")), secrets)
-    return Verified(read(IdentifiedNotification, body).id, None, Proof.TOKEN)
+    return Verified(read(IdentifiedNotification, body).id, None, SenderProof.TOKEN)
 
 
 def _password(authorization: str) -> str:

@@ -15,7 +15,16 @@ import aiosmtplib
 
 from domain.notifications.rules import Channel
 from domain.retries import ErrorClass
-from integrations.channels import Outgoing, Receipt, SendFailed, Target, config_of, details, readable, storable
+from integrations.channels import (
+    ChannelTarget,
+    Outgoing,
+    SendFailed,
+    SendResult,
+    config_of,
+    details,
+    readable,
+    storable,
+)
 
 _TLS = {"smtp": (False, False), "smtp+starttls": (False, True), "smtps": (True, False)}
 """By the scheme of the setting `smtp_url`: TLS from the first byte, and TLS by STARTTLS or not at all."""
@@ -52,7 +61,7 @@ class EmailClient:
         self._sender = _mailbox(sender)
         self._seconds = seconds
 
-    async def __call__(self, message: Outgoing, target: Target, now: datetime, /) -> Receipt:  # noqa: ARG002
+    async def __call__(self, message: Outgoing, target: ChannelTarget, now: datetime, /) -> SendResult:  # noqa: ARG002
         """Deliver one message. Raises SendFailed unless one recipient at least was taken.
 
         Who was not, stands in the receipt: another attempt would reach the others twice.
@@ -63,7 +72,7 @@ class EmailClient:
         mail = mail_of(message, self._sender, to)
         refused, reply = await self._deliver(self._url, mail, to)
         left_out = [f"\n{address} was refused: {said.code} {said.message}" for address, said in refused.items()]
-        return Receipt(_COMPLETED, storable(reply + "".join(left_out)))
+        return SendResult(_COMPLETED, storable(reply + "".join(left_out)))
 
     async def _deliver(
         self, url: str, mail: EmailMessage, to: Sequence[str]

@@ -18,7 +18,7 @@ from integrations.formats.sonar.parse import parse as parse_sonar
 
 __all__ = ["FORMATS", "UNREADABLE", "Deadline", "ParsedEvidence", "Parser", "failed", "parse_evidence"]
 
-SECONDS = 30
+TIMEOUT_FILE = 30
 """For one file."""
 
 UNREADABLE = "The file could not be read"
@@ -53,7 +53,7 @@ def parse_evidence(kind: str, path: Path) -> ParsedEvidence | None:
 def parsed_by(parser: Parser, path: Path) -> ParsedEvidence:
     """What one parser says; a file that it cannot parse has failed. Raises OSError."""
     try:
-        return parser(path, Deadline.after(SECONDS))
+        return parser(path, Deadline.after(TIMEOUT_FILE))
     except Unreadable as unreadable:
         return failed(unreadable.message)
     except OSError:

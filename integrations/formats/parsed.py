@@ -9,7 +9,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-LONGEST_TEXT = 200
+MAX_TEXT = 200
 """Characters of the file's own text that one value of the details may repeat."""
 
 
@@ -66,4 +66,4 @@ def require_size(path: Path, most: int) -> None:
 
 def shown(text: str) -> str:
     """A short piece of the file's own text, with a replacement character for each that does not print."""
-    return "".join(character if character.isprintable() else "\ufffd" for character in text[:LONGEST_TEXT])
+    return "".join(character if character.isprintable() else "\ufffd" for character in text[:MAX_TEXT])

@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"[0-9]{1,12}")
 _FOREIGN = "GitHub's answer is not what its API describes."
 
 
-class Attempt(Payload):
+class DeliveryAttempt(Payload):
     """One attempt to deliver. `guid` is the delivery's own id, the same in every attempt (X-GitHub-Delivery)."""
 
     id: Annotated[int, Field(ge=0, lt=2**63)]
@@ -44,14 +44,14 @@ class Attempt(Payload):
     delivered_at: Annotated[AwareDatetime, Field(strict=False)]
 
 
-_PAGE = TypeAdapter(list[Attempt])
+_PAGE = TypeAdapter(list[DeliveryAttempt])
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """Attempts, newest first. `whole` is False where there are more than MAX_PAGES hold."""
 
-    attempts: list[Attempt]
+    attempts: list[DeliveryAttempt]
     whole: bool
 
 
@@ -70,7 +70,7 @@ class HookDeliveries:
 
     async def since(self, moment: datetime) -> History:
         """The attempts made since then."""
-        found: list[Attempt] = []
+        found: list[DeliveryAttempt] = []
         cursor: str | None = None
         for _ in range(MAX_PAGES):
             page, cursor = await self._page(cursor)
@@ -83,11 +83,11 @@ class HookDeliveries:
         """Ask for another attempt; a delivery of which GitHub makes no more, such as an old one, is passed over."""
         try:
             await self._request("POST", f"{self._url}/{attempt_id}/attempts")
-        except _Refused as refusal:
+        except _RequestRefused as refusal:
             if refusal.status not in _HOPELESS:
                 raise
 
-    async def _page(self, cursor: str | None) -> tuple[list[Attempt], str | None]:
+    async def _page(self, cursor: str | None) -> tuple[list[DeliveryAttempt], str | None]:
         query = {"per_page": PAGE_SIZE} | ({"cursor": cursor} if cursor else {})
         data, following = await self._request("GET", f"{self._url}?{urlencode(query)}")
         try:
@@ -114,7 +114,7 @@ class _Api(GitHubAPI):
         return data, following
 
 
-class _Refused(Upstream):
+class _RequestRefused(Upstream):
     """GitHub understood, and will not."""
 
     def __init__(self, status: HTTPStatus) -> None:
@@ -128,7 +128,7 @@ def _refusal(error: HTTPException, now: datetime) -> Upstream | Throttled:
     status, wait = error.status_code, _named_wait(error, now)
     if status == HTTPStatus.TOO_MANY_REQUESTS or (status in _MAY_NAME_A_WAIT and wait is not None):
         return Throttled(f"GitHub wants us to wait ({status.value}).", UNNAMED_WAIT if wait is None else wait)
-    return _Refused(status)
+    return _RequestRefused(status)
 
 
 def _named_wait(error: HTTPException, now: datetime) -> int | None:

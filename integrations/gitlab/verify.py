@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from integrations.contract import BadDelivery, Proof, Verified
+from integrations.contract import BadDelivery, SenderProof, Verified
 from integrations.deliveries import delivery_id
 from integrations.generic.verify import verify as verify_generic
 from integrations.signatures import check_token
@@ -28,7 +28,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
         check_token(headers["x-gitlab-token"], secrets)
         # X-Gitlab-Webhook-UUID is new with every attempt; one X-Gitlab-Event-UUID is shared by all that an action sets
         # off: neither tells deliveries apart. GitLab before 17.4 is told apart by its bodies.
-        verified = Verified(delivery_id(headers, ("idempotency-key",), body, now), None, Proof.TOKEN)
+        verified = Verified(delivery_id(headers, ("idempotency-key",), body, now), None, SenderProof.TOKEN)
     else:
         verified = verify_generic(headers, body, secrets, now)
     event = headers.get("x-gitlab-event") or None

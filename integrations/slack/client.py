@@ -11,7 +11,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from slack_sdk.webhook.webhook_response import WebhookResponse
 
 from domain.notifications.rules import Channel
-from integrations.channels import Outgoing, Receipt, SendFailed, Target, details, readable, storable
+from integrations.channels import ChannelTarget, Outgoing, SendFailed, SendResult, details, readable, storable
 from integrations.transport import answer, reaching, webhook_url
 
 _HEADINGS = {
@@ -37,7 +37,7 @@ class SlackClient:
     def __init__(self, outbound: aiohttp.ClientSession) -> None:
         self._outbound = outbound
 
-    async def __call__(self, message: Outgoing, target: Target, now: datetime, /) -> Receipt:
+    async def __call__(self, message: Outgoing, target: ChannelTarget, now: datetime, /) -> SendResult:
         """Deliver one message. Raises SendFailed, naming Slack's own word for what is wrong (`no_service`)."""
         url = webhook_url(Channel.SLACK, target)
         client = AsyncWebhookClient(str(url), session=self._outbound, retry_handlers=[], logger=_SILENT)
@@ -48,7 +48,7 @@ class SlackClient:
         return _judged(url.host, response, now)
 
 
-def _judged(host: str | None, response: WebhookResponse, now: datetime) -> Receipt:
+def _judged(host: str | None, response: WebhookResponse, now: datetime) -> SendResult:
     text = storable(response.body)
     try:
         return answer(host, response.status_code, response.headers, text, now)

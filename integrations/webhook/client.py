@@ -10,7 +10,7 @@ import aiohttp
 from standardwebhooks.webhooks import Webhook
 
 from domain.notifications.rules import Channel
-from integrations.channels import Outgoing, Receipt, Target
+from integrations.channels import ChannelTarget, Outgoing, SendResult
 from integrations.transport import answer, reaching, said, webhook_url
 
 MAX_BODY = 20_000
@@ -28,7 +28,7 @@ class WebhookClient:
     def __init__(self, outbound: aiohttp.ClientSession) -> None:
         self._outbound = outbound
 
-    async def __call__(self, message: Outgoing, target: Target, now: datetime, /) -> Receipt:
+    async def __call__(self, message: Outgoing, target: ChannelTarget, now: datetime, /) -> SendResult:
         """Deliver one message. Raises SendFailed."""
         url = webhook_url(Channel.WEBHOOK, target)
         body = body_of(message)

@@ -46,7 +46,7 @@ async def append(
     deltas = [
         {"id": tx.new_id(), "kind": kind, "parent_id": parent, "d": number} for (kind, parent), number in totals.items()
     ]
-    tx.ring(Job.SEAL)
+    tx.wake(Job.SEAL)
     await _APPEND.write(tx, {"org_id": tenant.org_id, "occurred_at": tx.now}, rows, deltas, rows)
     return [row["id"] for row in rows]
 

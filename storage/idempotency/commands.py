@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from storage.database import Transaction
-from storage.secrets.envelope import Envelope, Sealed, Undecipherable
+from storage.secrets.envelope import Sealed, SecretCipher, Undecipherable
 
 LIFETIME = timedelta(hours=24)
 MAX_BODY = 1 << 20
@@ -72,7 +72,7 @@ async def occupy(tx: Transaction, slot: Slot) -> bool:
     return bool(await tx.value(_LOCK, slot.text))
 
 
-async def kept_answer(tx: Transaction, envelope: Envelope, slot: Slot) -> KeptAnswer | None:
+async def kept_answer(tx: Transaction, envelope: SecretCipher, slot: Slot) -> KeptAnswer | None:
     """The answer of the last day, for whoever occupies the slot: a statement of its own, to see what was committed.
 
     Without its body where the master key has been replaced since.
@@ -87,7 +87,7 @@ async def kept_answer(tx: Transaction, envelope: Envelope, slot: Slot) -> KeptAn
     return KeptAnswer(**{**row, "body": body})
 
 
-async def keep_answer(tx: Transaction, envelope: Envelope, org_id: UUID, slot: Slot, answer: KeptAnswer) -> None:
+async def keep_answer(tx: Transaction, envelope: SecretCipher, org_id: UUID, slot: Slot, answer: KeptAnswer) -> None:
     """Keep an answer with its effect; what lay there a day ago gives way."""
     sealed = replace(answer, body=envelope.seal(answer.body, slot.text.encode()).packed())
     await tx.execute(_KEEP, *astuple(slot), org_id, *astuple(sealed), tx.now)

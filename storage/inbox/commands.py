@@ -124,7 +124,7 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
         }
         for key, arrival in sorted(first.items())
     ]
-    tx.ring(Job.DRAIN)
+    tx.wake(Job.DRAIN)
     kept = await tx.rows(_ACCEPT, tx.now, *_ARRIVALS.arrays(rows))
     ours = {row["id"] for row in rows}
     receipts = {(row["config_id"], row["delivery_id"]): Receipt(row["id"], row["id"] in ours) for row in kept}
@@ -257,5 +257,5 @@ ON CONFLICT (delivery_id) DO NOTHING
 
 async def replay(tx: Transaction, tenant: Tenant | None, delivery_ids: Sequence[UUID] | None) -> int:
     """Queue dead letters anew, those named or all of them; the answer is how many."""
-    tx.ring(Job.DRAIN)
+    tx.wake(Job.DRAIN)
     return await tx.execute(_REPLAY, tenant.org_id if tenant else None, delivery_ids, tx.now)

@@ -12,16 +12,16 @@ from storage.database import Reader, Row
 from storage.keys import signature_holds
 from storage.ledger.queries import StoredCheckpoint, checkpoints_after
 from storage.ledger.records import RecordSource
-from storage.ledger.verification import Outcome, checkpoint_holds, judge_entry, judge_event, live_rows
+from storage.ledger.verification import VerificationOutcome, checkpoint_holds, judge_entry, judge_event, live_rows
 
 CHUNK = 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LedgerFinding:
     """One thing that is not as it was sealed. `where` names table and row."""
 
-    outcome: Outcome
+    outcome: VerificationOutcome
     where: str
     reason: str
 
@@ -35,16 +35,16 @@ class Inspection:
     checkpoints: int = 0
     outside: int = 0
     waiting: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[LedgerFinding] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
 
-    def found(self, outcome: Outcome, where: str, reason: str) -> None:
+    def found(self, outcome: VerificationOutcome, where: str, reason: str) -> None:
         """Note a finding."""
-        self.findings.append(Finding(outcome, where, reason))
+        self.findings.append(LedgerFinding(outcome, where, reason))
 
 
 _ENTRIES = f"""
@@ -95,15 +95,23 @@ class _Tree:
 def _inspect_entry(state: Inspection, row: Row, previous: bytes) -> bytes:
     where = f"ledger_entries {row['seq']}"
     if row["seq"] != state.entries + 1:
-        state.found(Outcome.MISSING, where, f"the entries between {state.entries} and {row['seq']} are gone")
+        state.found(
+            VerificationOutcome.MISSING, where, f"the entries between {state.entries} and {row['seq']} are gone"
+        )
     if reason := judge_entry({**row, "leaf": row["entry_leaf"]}, previous):
-        state.found(Outcome.ALTERED, where, reason)
+        state.found(VerificationOutcome.ALTERED, where, reason)
     if row["id"] is None:
         state.found(
-            Outcome.MISSING, f"audit_events {row['event_id']}", f"entry {row['seq']} seals an event that is gone"
+            VerificationOutcome.MISSING,
+            f"audit_events {row['event_id']}",
+            f"entry {row['seq']} seals an event that is gone",
         )
     elif row["leaf"] != row["entry_leaf"]:
-        state.found(Outcome.ALTERED, f"audit_events {row['id']}", f"its leaf is not the one entry {row['seq']} sealed")
+        state.found(
+            VerificationOutcome.ALTERED,
+            f"audit_events {row['id']}",
+            f"its leaf is not the one entry {row['seq']} sealed",
+        )
     entry_hash: bytes = row["entry_hash"]
     return entry_hash
 
@@ -121,7 +129,7 @@ async def _inspect_records(
         live = await live_rows(reader, source, ids) if source and source.form.columns else {}
         for event in events:
             verdict = judge_event(event, source, live.get(event["record_id"]))
-            if verdict.outcome is not Outcome.VERIFIED:
+            if verdict.outcome is not VerificationOutcome.VERIFIED:
                 table = source.table if source else kind
                 state.found(verdict.outcome, f"{table} {event['record_id']}", f"{verdict.reason} (event {event['id']})")
 
@@ -139,9 +147,11 @@ def _inspect_checkpoint(state: Inspection, tree: _Tree, stored: StoredCheckpoint
     checkpoint = stored.signed.checkpoint
     where = f"checkpoints {checkpoint.size}"
     if not checkpoint_holds(stored):
-        state.found(Outcome.ALTERED, where, "its signature does not hold, or names a key that is not known here")
+        state.found(
+            VerificationOutcome.ALTERED, where, "its signature does not hold, or names a key that is not known here"
+        )
     elif tree.root(checkpoint.size) != checkpoint.root:
-        state.found(Outcome.ALTERED, where, "the entries do not lead to its root")
+        state.found(VerificationOutcome.ALTERED, where, "the entries do not lead to its root")
 
 
 async def _public_keys(reader: Reader) -> dict[str, bytes]:
@@ -161,10 +171,14 @@ def _inspect_outside(
         key = keys.get(signed.key_id)
         if key is None or not signature_holds(key, signed.signature, checkpoint.body()):
             state.found(
-                Outcome.ALTERED, where, f"was signed by key {signed.key_id}, which this installation does not show"
+                VerificationOutcome.ALTERED,
+                where,
+                f"was signed by key {signed.key_id}, which this installation does not show",
             )
         elif tree.root(checkpoint.size) != checkpoint.root:
-            state.found(Outcome.ALTERED, where, "the ledger was rewritten: it does not contain what was published")
+            state.found(
+                VerificationOutcome.ALTERED, where, "the ledger was rewritten: it does not contain what was published"
+            )
 
 
 async def _inspect_tiles(reader: Reader, state: Inspection, tree: _Tree) -> None:
@@ -173,7 +187,7 @@ async def _inspect_tiles(reader: Reader, state: Inspection, tree: _Tree) -> None
     for level, n in sorted(stored.keys() | tree.tiles.keys()):
         if stored.get((level, n)) != tree.tiles.get((level, n)):
             state.found(
-                Outcome.ALTERED,
+                VerificationOutcome.ALTERED,
                 f"ledger_tiles {level}/{n}",
                 "differs from the entries; `trailgate rebuild tiles` mends it",
             )
@@ -191,10 +205,16 @@ async def _inspect_strays(reader: Reader, state: Inspection, sources: Mapping[st
     """Rows that no event tells of: facts slipped in, heads set to a version that never was, events never sealed."""
     state.waiting = await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", state.org_id)
     for row in await reader.rows(_UNSEALABLE, state.org_id):
-        state.found(Outcome.UNSEALED, f"audit_events {row['id']}", "is neither in the ledger nor waiting for it")
+        state.found(
+            VerificationOutcome.UNSEALED, f"audit_events {row['id']}", "is neither in the ledger nor waiting for it"
+        )
     for source in sources.values():
         for row in await _untold(reader, state.org_id, source):
-            state.found(Outcome.ALTERED, f"{source.table} {row['record_id']}", "no event tells of this row or version")
+            state.found(
+                VerificationOutcome.ALTERED,
+                f"{source.table} {row['record_id']}",
+                "no event tells of this row or version",
+            )
 
 
 async def _untold(reader: Reader, org_id: UUID, source: RecordSource) -> list[Any]:

@@ -16,7 +16,7 @@ from storage.ledger.queries import StoredCheckpoint, inclusion_proof, latest_che
 from storage.ledger.records import RecordSource
 
 
-class Outcome(StrEnum):
+class VerificationOutcome(StrEnum):
     """What verification can say of a record."""
 
     VERIFIED = "verified"
@@ -31,7 +31,7 @@ class EventVerdict:
     """What became of one sealed event, and why it is not verified."""
 
     event_id: UUID
-    outcome: Outcome
+    outcome: VerificationOutcome
     reason: str
 
 
@@ -48,29 +48,33 @@ async def live_rows(reader: Reader, source: RecordSource, record_ids: Sequence[U
 def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Mapping[str, Any] | None) -> EventVerdict:
     """Compare an audit event's leaf with the event and its record as they stand now."""
 
-    def verdict(outcome: Outcome, reason: str) -> EventVerdict:
+    def verdict(outcome: VerificationOutcome, reason: str) -> EventVerdict:
         return EventVerdict(event["id"], outcome, reason)
 
     if event["nonce"] is None:
         # A finding like any other: no erasure is told of yet, and whoever owns the database could blank a nonce.
         return verdict(
-            Outcome.ERASED, f"{event['record_kind']} {event['record_id']} cannot be opened: its nonce is gone"
+            VerificationOutcome.ERASED,
+            f"{event['record_kind']} {event['record_id']} cannot be opened: its nonce is gone",
         )
     form = source.form_of(event["format"]) if source else None
     if source is None or form is None:
-        return verdict(Outcome.ALTERED, f"no record form '{event['record_kind']}' of format {event['format']}")
+        return verdict(
+            VerificationOutcome.ALTERED, f"no record form '{event['record_kind']}' of format {event['format']}"
+        )
     if source.form.columns and live is None:
-        return verdict(Outcome.MISSING, f"{source.table} has no row {event['record_id']}")
+        return verdict(VerificationOutcome.MISSING, f"{source.table} has no row {event['record_id']}")
     row = live or {}
     if source.version_of(row) > event["record_version"]:
-        return verdict(Outcome.VERIFIED, SUPERSEDED)
+        return verdict(VerificationOutcome.VERIFIED, SUPERSEDED)
     # A column that a later form added had no value yet: an old leaf must not be a way to put one in unseen.
     added = [row[column] for column in source.form.columns if column not in form.columns]
     if leaf(form, event["nonce"], event, row) != event["leaf"] or any(value is not None for value in added):
         return verdict(
-            Outcome.ALTERED, f"{source.table} {event['record_id']} or its audit event differs from what was sealed"
+            VerificationOutcome.ALTERED,
+            f"{source.table} {event['record_id']} or its audit event differs from what was sealed",
         )
-    return verdict(Outcome.VERIFIED, OK)
+    return verdict(VerificationOutcome.VERIFIED, OK)
 
 
 def judge_entry(entry: Mapping[str, Any], previous: bytes) -> str | None:
@@ -88,7 +92,7 @@ def checkpoint_holds(stored: StoredCheckpoint) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Proof:
+class InclusionProof:
     """Where the newest entry of a record stands in the tree that a signed checkpoint commits to."""
 
     leaf_index: int
@@ -109,10 +113,10 @@ class Opening:
 class RecordVerdict:
     """The whole answer about one record. `entry` is its newest ledger entry, where it has one."""
 
-    outcome: Outcome
+    outcome: VerificationOutcome
     reason: str
     entry: Mapping[str, Any] | None = None
-    proof: Proof | None = None
+    proof: InclusionProof | None = None
     opening: Opening | None = None
 
 
@@ -135,7 +139,7 @@ async def verify_record(
     """Every event of the record: its row, its entry, the links to both neighbours, the tree, the signature."""
     events = await reader.rows(_EVENTS, tenant.org_id, record_id)
     if not events:
-        return RecordVerdict(Outcome.MISSING, "no event of this record was ever written")
+        return RecordVerdict(VerificationOutcome.MISSING, "no event of this record was ever written")
     source, live = sources.get(events[0]["record_kind"]), None
     if source and source.form.columns:
         live = (await live_rows(reader, source, [record_id])).get(record_id)
@@ -143,17 +147,17 @@ async def verify_record(
     sealed = [event for event in events if event["seq"] is not None]
     newest = {**sealed[-1], "leaf": sealed[-1]["entry_leaf"]} if sealed else None
     if problem or newest is None:
-        return RecordVerdict(*(problem or (Outcome.UNSEALED, "not sealed yet")), newest)
+        return RecordVerdict(*(problem or (VerificationOutcome.UNSEALED, "not sealed yet")), newest)
     checkpoint = await latest_checkpoint(reader, tenant)
     if checkpoint is None or checkpoint.signed.checkpoint.size < newest["seq"]:
-        return RecordVerdict(Outcome.UNSEALED, "sealed, but no signed checkpoint covers it yet", newest)
+        return RecordVerdict(VerificationOutcome.UNSEALED, "sealed, but no signed checkpoint covers it yet", newest)
     path = await inclusion_proof(reader, tenant.org_id, newest["seq"], checkpoint.signed.checkpoint.size)
-    proof = Proof(newest["seq"] - 1, path, checkpoint)
+    proof = InclusionProof(newest["seq"] - 1, path, checkpoint)
     if not _proof_holds(newest["leaf"], proof):
         return RecordVerdict(
-            Outcome.ALTERED, "the inclusion proof does not lead to the signed checkpoint", newest, proof
+            VerificationOutcome.ALTERED, "the inclusion proof does not lead to the signed checkpoint", newest, proof
         )
-    return RecordVerdict(Outcome.VERIFIED, OK, newest, proof, _opening(source, newest, live))
+    return RecordVerdict(VerificationOutcome.VERIFIED, OK, newest, proof, _opening(source, newest, live))
 
 
 def _opening(source: RecordSource | None, event: Row, live: Row | None) -> Opening | None:
@@ -163,17 +167,19 @@ def _opening(source: RecordSource | None, event: Row, live: Row | None) -> Openi
     return Opening(event["format"], event["nonce"], envelope(form, event, live or {}))
 
 
-def _first_problem(events: Sequence[Row], source: RecordSource | None, live: Row | None) -> tuple[Outcome, str] | None:
+def _first_problem(
+    events: Sequence[Row], source: RecordSource | None, live: Row | None
+) -> tuple[VerificationOutcome, str] | None:
     for event in events:
         verdict = judge_event(event, source, live)
-        if verdict.outcome is not Outcome.VERIFIED:
+        if verdict.outcome is not VerificationOutcome.VERIFIED:
             return verdict.outcome, verdict.reason
         if event["seq"] is None:
-            return Outcome.UNSEALED, "not sealed yet"
+            return VerificationOutcome.UNSEALED, "not sealed yet"
         if reason := _link_problem(event):
-            return Outcome.ALTERED, f"ledger entry {event['seq']}: {reason}"
+            return VerificationOutcome.ALTERED, f"ledger entry {event['seq']}: {reason}"
     if source and live and source.version_of(live) > events[-1]["record_version"]:
-        return Outcome.ALTERED, f"{source.table}: the row has a version that no event tells of"
+        return VerificationOutcome.ALTERED, f"{source.table}: the row has a version that no event tells of"
     return None
 
 
@@ -188,7 +194,7 @@ def _link_problem(event: Row) -> str | None:
     return None
 
 
-def _proof_holds(leaf_hash: bytes, proof: Proof) -> bool:
+def _proof_holds(leaf_hash: bytes, proof: InclusionProof) -> bool:
     checkpoint = proof.checkpoint.signed.checkpoint
     return checkpoint_holds(proof.checkpoint) and merkle.verify_inclusion(
         leaf_hash, proof.leaf_index, checkpoint.size, proof.path, checkpoint.root

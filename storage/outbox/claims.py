@@ -1,4 +1,4 @@
-"""Claiming messages: fair to organisations and destinations, in order per subject, in leases (engineering.md 2.2)."""
+"""Claiming messages: fair to organisations and destinations, in order per subject, in leases."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,11 @@ from typing import Any
 from uuid import UUID
 
 from domain.notifications.deliveries import OPEN_AFTER
+from domain.tenant import Tenant
 from storage.database import Reader, Row, Transaction
+from storage.rows import from_row
 
-MOST_DESTINATIONS = 500
+MAX_DESTINATIONS = 500
 """More are served in the next round."""
 
 WAITING = """
@@ -31,7 +33,7 @@ SELECT w.org_id, w.destination_id, d.failures >= {OPEN_AFTER} AS open
 FROM waiting w JOIN destinations d ON d.id = w.destination_id
 WHERE (w.due_at <= $1 OR d.failures >= {OPEN_AFTER}) AND d.disabled_at IS NULL
   AND (d.paused_until IS NULL OR d.paused_until <= $1) AND w.destination_id <> ALL($2::uuid[])
-LIMIT {MOST_DESTINATIONS}
+LIMIT {MAX_DESTINATIONS}
 """
 """An open circuit is tried before its messages are due."""
 
@@ -125,9 +127,17 @@ class ClaimedMessage:
     payload: Mapping[str, Any]
     created_at: datetime
 
+    @property
+    def tenant(self) -> Tenant:
+        """Whose message it is."""
+        return Tenant(self.org_id, self.org_slug)
+
+
+_claimed = from_row(ClaimedMessage)
+
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimRequest:
     """The bounds of one round: a random id, how many, for how long, and which destinations have enough already."""
 
     id: UUID
@@ -142,7 +152,7 @@ async def anything_due(reader: Reader, now: datetime) -> bool:
     return bool(await reader.rows(_DUE, now, []))
 
 
-async def claim(tx: Transaction, wanted: Claim) -> list[ClaimedMessage]:
+async def claim(tx: Transaction, wanted: ClaimRequest) -> list[ClaimedMessage]:
     """Lease due messages, oldest first: every waiting organisation its share, in it every destination its own.
 
     An open circuit gives one message, due or not, and nobody else another one until it is settled or its lease ran out.
@@ -155,14 +165,14 @@ async def claim(tx: Transaction, wanted: Claim) -> list[ClaimedMessage]:
         rows += await tx.rows(_CLAIM, *_keys(well), shares, tx.now, wanted.id, tx.now + wanted.lease)
     if failing:
         rows += await tx.rows(_PROBE, *_keys(failing), tx.now, wanted.id, tx.now + wanted.lease)
-    return [ClaimedMessage(**row) for row in rows]
+    return [_claimed(row) for row in rows]
 
 
 def _keys(rows: Sequence[Row]) -> tuple[list[UUID], list[UUID]]:
     return [row["org_id"] for row in rows], [row["destination_id"] for row in rows]
 
 
-def _shares(waiting: Sequence[Row], wanted: Claim) -> list[int]:
+def _shares(waiting: Sequence[Row], wanted: ClaimRequest) -> list[int]:
     destinations = Counter(row["org_id"] for row in waiting)
     of_each_org = wanted.limit // len(destinations)
     return [max(1, min(of_each_org // destinations[row["org_id"]], wanted.per_destination)) for row in waiting]

@@ -82,6 +82,6 @@ async def enqueue(tx: Transaction, tenant: Tenant, new: Sequence[NewMessage]) ->
         for message_id, message in zip(ids, new, strict=True)
     ]
     if rows:
-        tx.ring(Job.RELAY)
+        tx.wake(Job.RELAY)
         await tx.execute(_ENQUEUE, tenant.org_id, tx.now, *_MESSAGES.arrays(rows))
     return ids

@@ -12,7 +12,7 @@ from storage.database import Reader
 from storage.paging import Listing, Page, Window, get_one, list_page
 from storage.rows import columns, from_row
 
-MOST_ATTEMPTS = 100
+MAX_ATTEMPTS = 100
 """Shown of one message, newest first: replays may have added to the schedule's eight."""
 
 
@@ -83,7 +83,7 @@ class AttemptRow:
 
 _ATTEMPTS = f"""
 SELECT {columns(AttemptRow)} FROM attempts
-WHERE org_id = $1 AND message_id = $2 ORDER BY id DESC LIMIT {MOST_ATTEMPTS}
+WHERE org_id = $1 AND message_id = $2 ORDER BY id DESC LIMIT {MAX_ATTEMPTS}
 """
 
 

@@ -50,7 +50,7 @@ async def replay(tx: Transaction, dead: Dead) -> int:
 
     Those of disabled destinations stay. A message keeps its id, so that a receiver knows it again.
     """
-    tx.ring(Job.RELAY)
+    tx.wake(Job.RELAY)
     org_id = dead.tenant.org_id if dead.tenant else None
     ids = None if dead.message_ids is None else list(dead.message_ids)
     return await tx.execute(_REPLAY, org_id, dead.destination_id, ids, tx.now)
@@ -111,5 +111,5 @@ async def enable_destination(tx: Transaction, tenant: Tenant, destination_id: UU
     row = await tx.row(_ENABLE, tenant.org_id, destination_id, tx.now)
     if row is None:
         raise no_such_destination(destination_id)
-    tx.ring(Job.RELAY)
+    tx.wake(Job.RELAY)
     return _destination(row)

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from domain.notifications.deliveries import Health, MessageStatus, News, Tried, after
+from domain.notifications.deliveries import AttemptResult, Health, HealthEvent, MessageStatus, after
 from domain.retries import ErrorClass
 from storage.batches import Rows
 from storage.database import Transaction
@@ -31,7 +31,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class MessageOutcome:
     """What became of a claimed message: settled with a status, or due again at `due_at`.
 
     Without attempts nothing was tried, and the destination is none the wiser.
@@ -49,14 +49,14 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    """News of a destination for the organisation it belongs to."""
+class HealthChange:
+    """A change in the health of a destination, for the organisation it belongs to."""
 
     org_id: UUID
     destination_id: UUID
     channel: str
     label: str
-    news: News
+    event: HealthEvent
     reason: str
 
 
@@ -133,8 +133,8 @@ FROM given_up WHERE m.id = given_up.message_id
 """
 
 
-async def settle(tx: Transaction, outcomes: Sequence[Outcome], random: float) -> list[Change]:
-    """Keep what became of messages and how their destinations fare; the answer is the news for their owners.
+async def settle(tx: Transaction, outcomes: Sequence[MessageOutcome], random: float) -> list[HealthChange]:
+    """Keep what became of messages and how their destinations fare; the answer is what their owners must be told.
 
     A destination that was disabled keeps its messages as dead letters; one that recovered gets at once what was put
     off. A lease that was lost is not an error: the attempt is kept, the message belongs to somebody else.
@@ -158,7 +158,7 @@ async def settle(tx: Transaction, outcomes: Sequence[Outcome], random: float) ->
     return await _keep_health(tx, {one: tried[one] for one in affected}, random) if affected else []
 
 
-def _attempt_rows(tx: Transaction, outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def _attempt_rows(tx: Transaction, outcomes: Sequence[MessageOutcome]) -> list[dict[str, Any]]:
     return [
         {
             "id": tx.new_id(),
@@ -176,16 +176,18 @@ def _attempt_rows(tx: Transaction, outcomes: Sequence[Outcome]) -> list[dict[str
     ]
 
 
-async def _keep_health(tx: Transaction, tried: Mapping[UUID, Sequence[Tried]], random: float) -> list[Change]:
+async def _keep_health(
+    tx: Transaction, tried: Mapping[UUID, Sequence[AttemptResult]], random: float
+) -> list[HealthChange]:
     changed: dict[UUID, Health] = {}
-    changes: list[Change] = []
+    changes: list[HealthChange] = []
     for row in await tx.rows(_DESTINATIONS, sorted(tried)):
         before = _health(row)
-        health, news = after(before, tried[row["id"]], random)
+        health, events = after(before, tried[row["id"]], random)
         if health != before:
             changed[row["id"]] = health
         reason = next((one.reason for one in reversed(tried[row["id"]]) if one.failure), "")
-        changes += [Change(row["org_id"], row["id"], row["channel"], row["label"], one, reason) for one in news]
+        changes += [HealthChange(row["org_id"], row["id"], row["channel"], row["label"], one, reason) for one in events]
     if changed:
         rows = [{"id": one, **asdict(health)} for one, health in changed.items()]
         await tx.execute(_HEALTH, *_HEALTHS.arrays(rows))
@@ -193,14 +195,14 @@ async def _keep_health(tx: Transaction, tried: Mapping[UUID, Sequence[Tried]], r
     return changes
 
 
-def _tried(outcomes: Sequence[Outcome]) -> Mapping[UUID, list[Tried]]:
+def _tried(outcomes: Sequence[MessageOutcome]) -> Mapping[UUID, list[AttemptResult]]:
     """By destination, oldest first."""
-    tried: dict[UUID, list[Tried]] = defaultdict(list)
+    tried: dict[UUID, list[AttemptResult]] = defaultdict(list)
     for outcome in outcomes:
         for number, attempt in enumerate(outcome.attempts, 1):
             last = number == len(outcome.attempts)
             tried[outcome.destination_id].append(
-                Tried(
+                AttemptResult(
                     at=attempt.started_at,
                     ended=attempt.started_at + timedelta(milliseconds=attempt.duration_ms),
                     failure=attempt.failure,
@@ -213,9 +215,9 @@ def _tried(outcomes: Sequence[Outcome]) -> Mapping[UUID, list[Tried]]:
     return {destination: sorted(of, key=lambda one: one.at) for destination, of in tried.items()}
 
 
-async def _follow(tx: Transaction, changes: Sequence[Change]) -> None:
-    recovered = [change.destination_id for change in changes if change.news is News.RECOVERED]
-    disabled = [change.destination_id for change in changes if change.news is News.DISABLED]
+async def _follow(tx: Transaction, changes: Sequence[HealthChange]) -> None:
+    recovered = [change.destination_id for change in changes if change.event is HealthEvent.RECOVERED]
+    disabled = [change.destination_id for change in changes if change.event is HealthEvent.DISABLED]
     if recovered:
         await tx.execute(_REARM, recovered, tx.now)
     if disabled:

@@ -8,7 +8,7 @@ from enum import StrEnum
 class Sweep(StrEnum):
     """Every sweep; the name is that of its row in `schedule`."""
 
-    RINGS = "rings"
+    WAKE_UPS = "wake_ups"
     COUNTERS = "counters"
     PARTITIONS = "partitions"
     BLOBS = "blobs"
@@ -22,7 +22,7 @@ RECORDED_EVERY = timedelta(seconds=30)
 """How often the success of a sweep that runs in every round is written down."""
 
 INTERVALS: Mapping[Sweep, timedelta] = {
-    Sweep.RINGS: EVERY_ROUND,
+    Sweep.WAKE_UPS: EVERY_ROUND,
     Sweep.COUNTERS: EVERY_ROUND,
     Sweep.PARTITIONS: timedelta(days=1),
     Sweep.BLOBS: timedelta(seconds=30),

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from domain.tenant import Tenant
 from storage.database import Transaction
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 
 _KEEP = """
 INSERT INTO secrets (id, org_id, key_id, wrapped, nonce, data, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -16,7 +16,7 @@ def binding(secret_id: UUID, purpose: str) -> bytes:
     return f"secrets/{secret_id}/{purpose}".encode()
 
 
-async def keep_secret(tx: Transaction, tenant: Tenant, envelope: Envelope, plain: str, purpose: str) -> UUID:
+async def keep_secret(tx: Transaction, tenant: Tenant, envelope: SecretCipher, plain: str, purpose: str) -> UUID:
     """Encrypt and store a text; the answer is the id to keep beside its use."""
     secret_id = tx.new_id()
     sealed = envelope.seal(plain.encode(), binding(secret_id, purpose))

@@ -40,7 +40,7 @@ class Sealed:
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class SecretCipher:
     """Seals and opens with one master key. `binding` ties a ciphertext to its place: table, row and purpose."""
 
     master_key: bytes

@@ -7,13 +7,13 @@ from uuid import UUID
 
 from storage.database import Reader
 from storage.secrets.commands import binding
-from storage.secrets.envelope import Envelope, Sealed
+from storage.secrets.envelope import Sealed, SecretCipher
 
 _GET = "SELECT id, key_id, wrapped, nonce, data FROM secrets WHERE id = ANY($1::uuid[])"
 
 
 async def open_secrets(
-    reader: Reader, envelope: Envelope, secret_ids: Sequence[UUID], purpose: str
+    reader: Reader, envelope: SecretCipher, secret_ids: Sequence[UUID], purpose: str
 ) -> Mapping[UUID, str]:
     """Decrypt the secrets of those ids. Raises envelope.Undecipherable."""
     rows = await reader.rows(_GET, secret_ids)

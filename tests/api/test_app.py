@@ -59,7 +59,7 @@ async def test_a_stopping_process_is_alive_and_not_ready(own_services: Services)
 
 
 async def test_without_redis_the_process_serves(own_services: Services) -> None:
-    """Redis is the doorbell: work waits for the sweep (ARCHITECTURE.md 2.1)."""
+    """Redis only wakes workers: without it work waits for the sweep."""
     gone = ArqRedis(unix_socket_path="/nonexistent/valkey.sock")
     async with serving(replace(own_services, redis=gone)) as caller:
         answer = (await caller.get("/health/ready")).json

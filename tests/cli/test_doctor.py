@@ -204,7 +204,7 @@ def test_a_sign_of_life_and_sweeps_that_are_late(worked, examined, arrange, sql)
     assert (late["level"], "blobs, retention" in late["found"]) == ("warn", True)
     sql("DELETE FROM schedule")
     assert examined()["worker"]["level"] == "fail"
-    arrange(lambda services: services.redis.set("trailgate:doorbell:health-check", "alive", ex=60))
+    arrange(lambda services: services.redis.set("trailgate:wake-ups:health-check", "alive", ex=60))
     assert examined()["worker"]["level"] == "warn"
 
 

@@ -248,7 +248,7 @@ def test_api_and_worker_run_in_the_process_that_was_asked(configured: Installati
         client.flushdb()
         api, worker = run("api", TRAILGATE_PORT=str(port)), run("worker")
         until(lambda: get(port, "/health/ready")[0] == 200)
-        until(lambda: client.exists("trailgate:doorbell:health-check"))  # as compose.yaml asks
+        until(lambda: client.exists("trailgate:wake-ups:health-check"))  # as compose.yaml asks
     for running, module in ((api, "api"), (worker, "workers")):
         assert psutil.Process(running.process.pid).cmdline()[-2:] == ["-m", module]
         status, seconds = running.stop()

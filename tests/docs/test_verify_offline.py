@@ -26,7 +26,7 @@ from domain.audit.records import (EVENT_COLUMNS, envelope, leaf)
 from storage.keys import Signer
 from storage.ledger.published import publish
 from storage.ledger.queries import LedgerEntry, StoredCheckpoint
-from storage.ledger.verification import OK, Opening, Outcome, Proof, RecordVerdict
+from storage.ledger.verification import OK, Opening, VerificationOutcome, InclusionProof, RecordVerdict
 from tests.paths import DOCS
 
 SCRIPT = DOCS / "verify_offline.py"
@@ -61,12 +61,12 @@ class Ledger:
         checkpoint = Checkpoint(self.org_id, size, root, self.entries[size - 1].entry_hash)
         return SignedCheckpoint(checkpoint, self.signer.key_id, self.signer.sign(checkpoint.body()))
 
-    def answer(self, seq: int, size: int, outcome: Outcome = Outcome.VERIFIED) -> dict[str, Any]:
+    def answer(self, seq: int, size: int, outcome: VerificationOutcome = VerificationOutcome.VERIFIED) -> dict[str, Any]:
         """What POST /api/v1/ledger/verify/{recordId} answers, by the model that renders it."""
         entry = self.entries[seq - 1]
         row = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
         stored = StoredCheckpoint(self.checkpoint(size), SEALED, self.signer.public_key)
-        proof = Proof(seq - 1, merkle.inclusion_proof(seq - 1, size, self.tiles(size)), stored)
+        proof = InclusionProof(seq - 1, merkle.inclusion_proof(seq - 1, size, self.tiles(size)), stored)
         verdict = RecordVerdict(outcome, OK, row, proof)
         out = RecordVerificationOut.found(uuid4(), verdict, SEALED, NO_CALL)
         parsed: dict[str, Any] = json.loads(out.model_dump_json(by_alias=True))

@@ -9,11 +9,11 @@ from pathlib import Path
 from cli.embedded.children import Child
 from cli.embedded.testing import ThrowawayServers, start_for_tests
 from storage.migrations import migrate
-from tests.journeys.processes import Household, application, environment_of, free_port, served_address
+from tests.journeys.processes import ProcessGroup, application, environment_of, free_port, served_address
 
 
 @dataclass(frozen=True)
-class House:
+class Deployment:
     """Servers, API and worker, with what the last two were told and where they log."""
 
     servers: ThrowawayServers
@@ -35,12 +35,12 @@ class House:
         return f"http://127.0.0.1:{self.environment['TRAILGATE_PORT']}"
 
     @property
-    def household(self) -> Household:
-        return Household([self.postgres, self.valkey, self.api, self.worker])
+    def processes(self) -> ProcessGroup:
+        return ProcessGroup([self.postgres, self.valkey, self.api, self.worker])
 
 
 @contextmanager
-def open_house(folder: Path, **more: str) -> Iterator[House]:
+def open_deployment(folder: Path, **more: str) -> Iterator[Deployment]:
     """Start everything, with settings beside the usual ones; stop it at the end. Not inside an event loop."""
     servers = start_for_tests()
     try:
@@ -51,13 +51,13 @@ def open_house(folder: Path, **more: str) -> Iterator[House]:
         )
         api = application("api", environment, folder / "api.log")
         worker = application("workers", environment, folder / "workers.log")
-        house = House(servers, api, worker, environment, folder)
+        deployment = Deployment(servers, api, worker, environment, folder)
         try:
             api.start()
             worker.start()
             served_address(folder / "api.log")
-            yield house
+            yield deployment
         finally:
-            Household([worker, api]).stop()
+            ProcessGroup([worker, api]).stop()
     finally:
         servers.stop()

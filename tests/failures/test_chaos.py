@@ -24,7 +24,7 @@ from storage.counters import total
 from storage.facts.queries.webhook_configs import get_webhook_config
 from storage.services import Services, open_services
 from tests.failures.backlog import assert_all_kept, count
-from tests.failures.processes import House, open_house
+from tests.failures.processes import Deployment, open_deployment
 from tests.journeys.client import Config, open_client
 from tests.journeys.processes import ADMIN_KEY, lines, settings_of
 from tests.journeys.senders import Delivery, Sender, build, commit_of
@@ -49,17 +49,17 @@ class Plan:
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    with open_house(tmp_path) as house:
-        yield house
+def deployment(tmp_path: Path) -> Iterator[Deployment]:
+    with open_deployment(tmp_path) as deployment:
+        yield deployment
 
 
 class Chaos:
     """Strikes the victims one after the other while the sender makes progress."""
 
-    def __init__(self, house: House, plan: Plan, rng: random.Random) -> None:
+    def __init__(self, deployment: Deployment, plan: Plan, rng: random.Random) -> None:
         self.struck: Counter[str] = Counter()
-        self._house = house
+        self._house = deployment
         victims = [victim for victim in VICTIMS for _ in range(plan.rounds)]
         rng.shuffle(victims)
         marks = sorted(rng.sample(range(plan.deliveries // 20, plan.deliveries * 9 // 10), len(victims)))
@@ -110,25 +110,25 @@ async def deliver_all(sender: Sender, deliveries: list[Delivery], rng: random.Ra
             senders.create_task(deliver())
 
 
-async def survive(house: House, plan: Plan) -> None:
+async def survive(deployment: Deployment, plan: Plan) -> None:
     rng = random.Random(SEED)
     print(f"seed {SEED}: TEST_SEED={SEED} repeats it")  # noqa: T201 - shown when the test fails
-    async with open_client(house.address, ADMIN_KEY) as client:
+    async with open_client(deployment.address, ADMIN_KEY) as client:
         config = await client.config()
-    chaos = Chaos(house, plan, rng)
+    chaos = Chaos(deployment, plan, rng)
     deliveries, commits = planned(plan, config.secret, SEED)
     timeout = aiohttp.ClientTimeout(total=15)
-    async with house.household.kept(), aiohttp.ClientSession(house.address, timeout=timeout) as session:
+    async with deployment.processes.kept(), aiohttp.ClientSession(deployment.address, timeout=timeout) as session:
         sender = Sender(session, config.path, rng)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(chaos.rage(sender))
             tasks.create_task(deliver_all(sender, deliveries, rng))
         print(f"answers {dict(sender.answers)}, struck {dict(chaos.struck)}")  # noqa: T201
         assert chaos.struck == dict.fromkeys(VICTIMS, plan.rounds)
-        async with open_services(settings_of(house.environment), "test") as inside:
+        async with open_services(settings_of(deployment.environment), "test") as inside:
             await assert_all_kept(inside, sender, commits, plan.patience)
             await assert_exact(inside, sender, config, set(commits.values()))
-    assert lines(house.folder / "api.log", "request failed") == []
+    assert lines(deployment.folder / "api.log", "request failed") == []
 
 
 async def assert_exact(inside: Services, sender: Sender, config: Config, commits: set[str]) -> None:
@@ -152,11 +152,11 @@ async def assert_exact(inside: Services, sender: Sender, config: Config, commits
     assert short == [], "every copy that was accepted is counted"
 
 
-async def test_everybody_is_killed_once_and_nothing_is_lost_or_doubled(house: House) -> None:
-    await survive(house, Plan(deliveries=200, rounds=1, patience=30))
+async def test_everybody_is_killed_once_and_nothing_is_lost_or_doubled(deployment: Deployment) -> None:
+    await survive(deployment, Plan(deliveries=200, rounds=1, patience=30))
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-async def test_two_thousand_deliveries_survive_everybody_being_killed_again_and_again(house: House) -> None:
-    await survive(house, Plan(deliveries=2000, rounds=6, patience=240))
+async def test_two_thousand_deliveries_survive_everybody_being_killed_again_and_again(deployment: Deployment) -> None:
+    await survive(deployment, Plan(deliveries=2000, rounds=6, patience=240))

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 
 from storage.services import Services, open_services
-from tests.failures.processes import House, open_house
+from tests.failures.processes import Deployment, open_deployment
 from tests.journeys.client import Client, open_client
 from tests.journeys.processes import ADMIN_KEY, settings_of
 from tests.journeys.waiting import eventually
@@ -17,20 +17,20 @@ from tests.workers.receiver import Receiver, receiving
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("house"), TRAILGATE_OUTBOUND_ALLOW="127.0.0.0/8") as house:
-        yield house
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with open_deployment(tmp_path_factory.mktemp("house"), TRAILGATE_OUTBOUND_ALLOW="127.0.0.0/8") as deployment:
+        yield deployment
 
 
 @pytest.fixture
-async def client(house: House) -> AsyncIterator[Client]:
-    async with open_client(house.address, ADMIN_KEY) as client:
+async def client(deployment: Deployment) -> AsyncIterator[Client]:
+    async with open_client(deployment.address, ADMIN_KEY) as client:
         yield client
 
 
 @pytest.fixture
-async def inside(house: House) -> AsyncIterator[Services]:
-    async with open_services(settings_of(house.environment), "test") as services:
+async def inside(deployment: Deployment) -> AsyncIterator[Services]:
+    async with open_services(settings_of(deployment.environment), "test") as services:
         yield services
 
 
@@ -68,14 +68,14 @@ def names(receiver: Receiver, trail: str) -> list[str]:
 
 
 async def test_a_worker_killed_before_it_could_keep_the_answer_sends_that_one_again_under_its_id(
-    house: House, client: Client, inside: Services
+    deployment: Deployment, client: Client, inside: Services
 ) -> None:
     """The receiver took it, nobody noted it: the one case in which it comes twice, and can be told by its id."""
     deaths = iter([True])
 
     async def kill_first(_receiver: Receiver, _request: web.Request) -> web.StreamResponse:
         if next(deaths, False):
-            house.worker.send(signal.SIGKILL)
+            deployment.worker.send(signal.SIGKILL)
         return web.Response()
 
     flow = await client.flow()
@@ -83,9 +83,9 @@ async def test_a_worker_killed_before_it_could_keep_the_answer_sends_that_one_ag
         await listened(client, receiver, flow)
         trail = await trail_of(client, flow)
         await fail(client, trail, 5)
-        await eventually(lambda: dead(house), 10, "the worker's death")
+        await eventually(lambda: dead(deployment), 10, "the worker's death")
         first = receiver.taken[0]
-        async with house.household.kept():
+        async with deployment.processes.kept():
             await end_leases(inside)
             await eventually(lambda: arrived(receiver, trail, 6), 20, "everything")
             await eventually(lambda: empty(inside), 10, "the outbox to be empty")
@@ -94,8 +94,8 @@ async def test_a_worker_killed_before_it_could_keep_the_answer_sends_that_one_ag
         assert names(receiver, trail) == ["t000", "t000", "t001", "t002", "t003", "t004"]
 
 
-async def dead(house: House) -> bool:
-    return not house.worker.alive
+async def dead(deployment: Deployment) -> bool:
+    return not deployment.worker.alive
 
 
 async def end_leases(inside: Services) -> None:
@@ -115,7 +115,7 @@ async def empty(inside: Services) -> bool:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda how: how.name)
 async def test_postgres_restarted_while_messages_leave_makes_none_come_twice(
-    house: House, client: Client, inside: Services, how: signal.Signals
+    deployment: Deployment, client: Client, inside: Services, how: signal.Signals
 ) -> None:
     """What the receiver took while Postgres was away is remembered by the worker until it is back."""
     gate = asyncio.Event()
@@ -132,9 +132,9 @@ async def test_postgres_restarted_while_messages_leave_makes_none_come_twice(
         for trail in trails:
             await fail(client, trail, 5)
         await eventually(lambda: asked(receiver, 8), 10, "a request for each trail")
-        house.postgres.send(how)
+        deployment.postgres.send(how)
         gate.set()
-        async with house.household.kept():
+        async with deployment.processes.kept():
             await eventually(lambda: taken(receiver, 40), 20, "all of them")
             await eventually(lambda: empty(inside), 20, "the outbox to be empty")
         assert set(receiver.copies.values()) == {1}
@@ -151,7 +151,7 @@ async def taken(receiver: Receiver, number: int) -> bool:
 
 
 async def test_a_receiver_that_was_away_for_a_while_gets_everything_once_it_is_back(
-    house: House, client: Client, inside: Services
+    deployment: Deployment, client: Client, inside: Services
 ) -> None:
     flow = await client.flow()
     async with receiving() as receiver:
@@ -159,8 +159,8 @@ async def test_a_receiver_that_was_away_for_a_while_gets_everything_once_it_is_b
     trail = await trail_of(client, flow)
     await fail(client, trail, 20)
     await eventually(lambda: tried(inside), 10, "a first attempt")
-    house.worker.send(signal.SIGKILL)
-    async with house.household.kept(), receiving(port=receiver.port) as back:
+    deployment.worker.send(signal.SIGKILL)
+    async with deployment.processes.kept(), receiving(port=receiver.port) as back:
         back.secret = receiver.secret
         await end_waiting(inside)
         await eventually(lambda: arrived(back, trail, 20), 20, "everything")

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from storage.services import Services, open_services
 from tests.failures.backlog import assert_all_kept
-from tests.failures.processes import House, open_house
+from tests.failures.processes import Deployment, open_deployment
 from tests.journeys.client import Client, open_client
 from tests.journeys.processes import ADMIN_KEY, lines, settings_of
 from tests.journeys.senders import Sender, build, commit_of
@@ -21,30 +21,30 @@ from tests.journeys.waiting import eventually
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with open_house(tmp_path_factory.mktemp("house")) as house:
-        yield house
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    with open_deployment(tmp_path_factory.mktemp("house")) as deployment:
+        yield deployment
 
 
 @pytest.fixture
-async def client(house: House) -> AsyncIterator[Client]:
-    async with open_client(house.address, ADMIN_KEY) as client:
+async def client(deployment: Deployment) -> AsyncIterator[Client]:
+    async with open_client(deployment.address, ADMIN_KEY) as client:
         yield client
 
 
 @pytest.fixture
-async def inside(house: House) -> AsyncIterator[Services]:
-    async with open_services(settings_of(house.environment), "test") as services:
+async def inside(deployment: Deployment) -> AsyncIterator[Services]:
+    async with open_services(settings_of(deployment.environment), "test") as services:
         yield services
 
 
 async def test_without_redis_deliveries_are_accepted_and_drained_when_it_is_back(
-    house: House, client: Client, inside: Services
+    deployment: Deployment, client: Client, inside: Services
 ) -> None:
     config = await client.config()
     sender = Sender(client.session, config.path)
     commits = {str(uuid4()): commit_of("dark", n) for n in range(20)}
-    house.valkey.send(signal.SIGKILL)
+    deployment.valkey.send(signal.SIGKILL)
     await eventually(lambda: redis_down(client), 5, "the news that Redis is away")
     for delivery_id, commit in commits.items():
         began = time.monotonic()
@@ -53,7 +53,7 @@ async def test_without_redis_deliveries_are_accepted_and_drained_when_it_is_back
     assert sender.answers == {202: 20}
     trail = await client.post("/trails", trail_body(config.flow_id, commit_of("by hand")))
     await client.post(f"/trails/{trail['id']}/attestations", {"type": "TEST", "status": "PASSED"})
-    async with house.household.kept():
+    async with deployment.processes.kept():
         await assert_all_kept(inside, sender, commits, 20)
 
 
@@ -80,10 +80,10 @@ async def redis_down(client: Client) -> bool:
     ids=lambda how: how.name,
 )
 async def test_postgres_restarted_under_load_costs_refusals_and_never_a_500(
-    house: House, client: Client, inside: Services, how: signal.Signals
+    deployment: Deployment, client: Client, inside: Services, how: signal.Signals
 ) -> None:
     config = await client.config()
-    async with aiohttp.ClientSession(house.address) as session, house.household.kept():
+    async with aiohttp.ClientSession(deployment.address) as session, deployment.processes.kept():
         sender = Sender(session, config.path, random.Random(how.value))
         readers = Sender(session, config.path)
         commits: dict[str, str] = {}
@@ -98,7 +98,7 @@ async def test_postgres_restarted_under_load_costs_refusals_and_never_a_500(
         loads = [asyncio.create_task(load(lane)) for lane in range(8)]
         asking = asyncio.create_task(read_along(client, config.flow_id, readers, stop))
         await eventually(lambda: answered(sender, 50), 15, "a load")
-        house.postgres.send(how)
+        deployment.postgres.send(how)
         await eventually(lambda: refused(sender), 10, "refusals")
         before = sender.answers[202]
         await eventually(lambda: answered(sender, before + 50), 20, "the load going on")
@@ -106,7 +106,7 @@ async def test_postgres_restarted_under_load_costs_refusals_and_never_a_500(
         await asyncio.gather(*loads, asking)
         assert set(sender.answers) <= {202, 503, "lost"}, sender.answers
         assert set(readers.answers) <= {200, 503, "lost"}, readers.answers
-        assert lines(house.folder / "api.log", "request failed") == []
+        assert lines(deployment.folder / "api.log", "request failed") == []
         await assert_all_kept(inside, sender, commits, 45)
 
 
@@ -132,9 +132,11 @@ async def read_along(client: Client, flow_id: str, tally: Sender, stop: asyncio.
 
 
 @pytest.mark.slow
-async def test_a_killed_api_answers_again_and_its_promises_hold(house: House, client: Client, inside: Services) -> None:
+async def test_a_killed_api_answers_again_and_its_promises_hold(
+    deployment: Deployment, client: Client, inside: Services
+) -> None:
     config = await client.config()
-    async with aiohttp.ClientSession(house.address) as session, house.household.kept():
+    async with aiohttp.ClientSession(deployment.address) as session, deployment.processes.kept():
         sender = Sender(session, config.path)
         commits = {str(uuid4()): commit_of("api", n) for n in range(200)}
         deliveries = iter([build(config.secret, delivery_id, commit) for delivery_id, commit in commits.items()])
@@ -145,7 +147,7 @@ async def test_a_killed_api_answers_again_and_its_promises_hold(house: House, cl
 
         loads = [asyncio.create_task(load()) for _ in range(8)]
         await eventually(lambda: answered(sender, 50), 15, "a load")
-        house.api.send(signal.SIGKILL)
+        deployment.api.send(signal.SIGKILL)
         await asyncio.gather(*loads)
         assert sender.answers["lost"] > 0
         await assert_all_kept(inside, sender, commits, 20)
@@ -153,17 +155,17 @@ async def test_a_killed_api_answers_again_and_its_promises_hold(house: House, cl
 
 @pytest.mark.slow
 async def test_redis_can_be_wiped_and_killed_in_turn_without_anybody_noticing(
-    house: House, client: Client, inside: Services
+    deployment: Deployment, client: Client, inside: Services
 ) -> None:
     config = await client.config()
     sender = Sender(client.session, config.path)
     commits = {str(uuid4()): commit_of("turns", n) for n in range(60)}
-    async with house.household.kept():
+    async with deployment.processes.kept():
         for number, (delivery_id, commit) in enumerate(commits.items()):
             if number % 20 == 10:
-                house.valkey.send(signal.SIGKILL)
+                deployment.valkey.send(signal.SIGKILL)
             if number % 20 == 0:
-                async with Redis.from_url(house.servers.redis_url) as redis:
+                async with Redis.from_url(deployment.servers.redis_url) as redis:
                     await redis.flushall()
             await sender.deliver(build(config.secret, delivery_id, commit))
             await asyncio.sleep(0.02)

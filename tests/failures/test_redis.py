@@ -1,4 +1,4 @@
-"""Redis is a doorbell: whatever it forgets is rung for again."""
+"""Redis only wakes workers: whatever it forgets is asked for again."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from arq.constants import in_progress_key_prefix
 
-from storage.schedule.wakeups import Job, nudge
+from storage.schedule.wakeups import Job, enqueue_wake_up
 from storage.services import Services
 from tests.failures.backlog import (
     accept_builds,
@@ -57,7 +57,7 @@ async def settled(services: Services, receipts: list[UUID], seconds: float = PAT
 async def test_a_nudge_that_was_wiped_before_anybody_heard_it_is_rung_again(own_services: Services) -> None:
     target = await make_target(own_services)
     receipts = await accept_builds(own_services, target, COMMITS)
-    await nudge(own_services.redis, Job.DRAIN)
+    await enqueue_wake_up(own_services.redis, Job.DRAIN)
     await own_services.redis.flushdb()
     async with worker(own_services):
         await settled(own_services, receipts)
@@ -68,7 +68,7 @@ async def test_what_nobody_rang_for_is_found_by_the_sweep_of_an_idle_worker(own_
     target = await make_target(own_services)
     async with worker(own_services):
         first = await accept_builds(own_services, target, COMMITS[:1])
-        await nudge(own_services.redis, Job.DRAIN)
+        await enqueue_wake_up(own_services.redis, Job.DRAIN)
         await settled(own_services, first)
         receipts = await accept_builds(own_services, target, COMMITS[1:])
         await own_services.redis.flushdb()
@@ -84,7 +84,7 @@ async def test_wipes_amid_a_drain_lose_and_repeat_nothing(own_services: Services
     receipts = await accept_builds(own_services, target, commits)
 
     async with worker(own_services):
-        await nudge(own_services.redis, Job.DRAIN)
+        await enqueue_wake_up(own_services.redis, Job.DRAIN)
         for _ in range(20):
             await own_services.redis.flushdb()
             await asyncio.sleep(0.05)
@@ -99,7 +99,7 @@ async def test_a_worker_killed_before_a_jobs_first_act_silences_the_bell_for_no_
     own_services: Services, job: Job
 ) -> None:
     target = await make_target(own_services)
-    await nudge(own_services.redis, job)
+    await enqueue_wake_up(own_services.redis, job)
     # What arq leaves behind when its process dies between picking a job up and running it.
     await own_services.redis.set(f"{in_progress_key_prefix}{job.value}:0", b"1", px=610_000)
     async with worker(own_services):
@@ -114,6 +114,6 @@ async def test_many_rings_at_once_are_heard(own_services: Services) -> None:
         receipts: list[UUID] = []
         for commit in COMMITS:
             receipts += await accept_builds(own_services, target, [commit])
-            await asyncio.gather(*(nudge(own_services.redis, Job.DRAIN) for _ in range(5)))
+            await asyncio.gather(*(enqueue_wake_up(own_services.redis, Job.DRAIN) for _ in range(5)))
         await settled(own_services, receipts)
     await assert_recorded_once(own_services, receipts, COMMITS)

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from domain.notifications.rules import Channel
 from domain.retries import ErrorClass
-from integrations.channels import MAX_RESPONSE, SendFailed, Target, config_of, details, readable, storable
+from integrations.channels import MAX_RESPONSE, ChannelTarget, SendFailed, config_of, details, readable, storable
 from storage.services import Services
 from tests.integrations.messages import ATTESTATION, TRAIL, message
 
@@ -71,6 +71,6 @@ def test_details_name_the_entity_once_and_may_be_none_at_all() -> None:
 )
 def test_a_configuration_that_leads_nowhere_is_given_up(channel: Channel, config: dict[str, object]) -> None:
     with pytest.raises(SendFailed) as failed:
-        config_of(channel, Target(config))
+        config_of(channel, ChannelTarget(config))
     assert failed.value.error_class is ErrorClass.PERMANENT
     assert "Bcc" not in failed.value.reason

@@ -11,7 +11,7 @@ from hmac import digest
 import pytest
 
 from integrations import SENDERS
-from integrations.contract import BadSignature, Delivery, Proof, Verified
+from integrations.contract import BadSignature, Delivery, SenderProof, Verified
 
 NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 SECRET = "a secret that somebody typed"
@@ -88,14 +88,14 @@ def test_a_signed_delivery_is_accepted_and_its_duplicate_has_the_same_id(source:
 
 @each_signature
 def test_a_tampered_body_is_refused(source: str, sign: Sign, header: str) -> None:
-    assert verify(source, sign(BODY)).proof is Proof.SIGNED
+    assert verify(source, sign(BODY)).proof is SenderProof.SIGNED
     with pytest.raises(BadSignature, match="signature_mismatch"):
         verify(source, sign(BODY), BODY + b" ")
 
 
 @each_token
 def test_a_token_says_nothing_of_the_body_and_is_known_as_such(source: str, sign: Sign, header: str) -> None:
-    assert verify(source, sign(BODY), BODY + b" ").proof is Proof.TOKEN
+    assert verify(source, sign(BODY), BODY + b" ").proof is SenderProof.TOKEN
 
 
 @each_scheme

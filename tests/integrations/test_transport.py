@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.retries import ErrorClass
-from integrations.channels import MAX_RESPONSE, Receipt, SendFailed, Target
+from integrations.channels import MAX_RESPONSE, ChannelTarget, SendFailed, SendResult
 from integrations.transport import answer, retry_after
 from integrations.webhook.client import WebhookClient
 from storage.outbound import open_outbound
@@ -23,7 +23,7 @@ async def failure(url: str, settings: Settings = LOCAL, names: Names | None = No
     """How a message to this URL fails; whatever happens, no secret part of the URL is told."""
     async with open_outbound(settings, names) as outbound:
         with pytest.raises(SendFailed) as failed:
-            await WebhookClient(outbound)(MESSAGE, Target({"webhookUrl": url}), NOW)
+            await WebhookClient(outbound)(MESSAGE, ChannelTarget({"webhookUrl": url}), NOW)
     assert not re.search("hush|/hook", failed.value.reason)
     assert failed.value.__cause__ is None
     assert failed.value.__context__ is None or failed.value.__suppress_context__  # its text has the whole URL
@@ -32,7 +32,7 @@ async def failure(url: str, settings: Settings = LOCAL, names: Names | None = No
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
 def test_success_is_any_2xx(status: int) -> None:
-    assert answer("hooks.example", status, {}, "thanks", NOW) == Receipt(status, "thanks")
+    assert answer("hooks.example", status, {}, "thanks", NOW) == SendResult(status, "thanks")
 
 
 @pytest.mark.parametrize(

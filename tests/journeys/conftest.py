@@ -13,7 +13,7 @@ from cli.embedded.testing import clone_database, drop_database
 from storage.services import Services, open_services
 from storage.settings import Settings
 from tests.journeys.client import Client, open_client
-from tests.journeys.processes import ADMIN_KEY, Household, application, environment_of, served_address, settings_of
+from tests.journeys.processes import ADMIN_KEY, ProcessGroup, application, environment_of, served_address, settings_of
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,12 @@ def running(worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     redis_url = os.environ["TRAILGATE_TEST_REDIS_URL"].partition("?")[0] + f"?db={4 + number % 4}"
     environment = environment_of(database_url, redis_url, folder / "data", TRAILGATE_OUTBOUND_ALLOW="127.0.0.0/8")
     logs = {package: folder / f"{package}.log" for package in ("api", "workers")}
-    household = Household([application(package, environment, log) for package, log in logs.items()])
-    household.attend()
+    group = ProcessGroup([application(package, environment, log) for package, log in logs.items()])
+    group.attend()
     try:
         yield Running(served_address(logs["api"]), environment, folder)
     finally:
-        household.stop()
+        group.stop()
         asyncio.run(drop_database(admin_url, name))
 
 

@@ -91,7 +91,7 @@ async def stopped(child: Child, seconds: float) -> tuple[int, float]:
     return status, time.monotonic() - began
 
 
-class Household:
+class ProcessGroup:
     """Children in the order of their dependence, each replaced when it dies, as `trailgate up` does it.
 
     Unlike the supervisor it never gives up: here the deaths are wanted.

@@ -20,7 +20,7 @@ from tests.api.notifications.event_streams import STREAM, EventStream, Received
 from tests.journeys.client import Client, open_client
 from tests.journeys.processes import (
     ADMIN_KEY,
-    Household,
+    ProcessGroup,
     application,
     environment_of,
     free_port,
@@ -82,12 +82,12 @@ def telling(worker_id: str, tmp_path: Path) -> Iterator[Telling]:
         TRAILGATE_SMTP_URL=f"smtp://127.0.0.1:{mailbox.port}",
     )
     logs = {package: tmp_path / f"{package}.log" for package in ("api", "workers")}
-    household = Household([application(package, environment, log) for package, log in logs.items()])
-    household.attend()
+    group = ProcessGroup([application(package, environment, log) for package, log in logs.items()])
+    group.attend()
     try:
         yield Telling(served_address(logs["api"]), environment, mailbox)
     finally:
-        household.stop()
+        group.stop()
         asyncio.run(drop_database(admin_url, name))
 
 

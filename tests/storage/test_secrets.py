@@ -8,7 +8,7 @@ import pytest
 
 from storage.keys import UnusableKey, load_master_key, load_signer, signature_holds
 from storage.secrets.commands import keep_secret
-from storage.secrets.envelope import Envelope, Undecipherable
+from storage.secrets.envelope import SecretCipher, Undecipherable
 from storage.secrets.queries import open_secrets
 from storage.services import Services
 from storage.settings import Settings
@@ -16,18 +16,18 @@ from tests.storage.world import World
 
 
 def test_a_secret_opens_only_with_its_key_and_in_its_place() -> None:
-    envelope = Envelope(os.urandom(32))
+    envelope = SecretCipher(os.urandom(32))
     sealed = envelope.seal(b"secret", b"secrets/1/use")
     assert envelope.open(sealed, b"secrets/1/use") == b"secret"
     assert b"secret" not in sealed.data + sealed.wrapped
     with pytest.raises(Undecipherable):
         envelope.open(sealed, b"secrets/2/use")
     with pytest.raises(Undecipherable):
-        Envelope(os.urandom(32)).open(sealed, b"secrets/1/use")
+        SecretCipher(os.urandom(32)).open(sealed, b"secrets/1/use")
 
 
 def test_the_same_secret_never_looks_the_same() -> None:
-    envelope = Envelope(os.urandom(32))
+    envelope = SecretCipher(os.urandom(32))
     one, two = envelope.seal(b"secret", b"x"), envelope.seal(b"secret", b"x")
     assert one.data != two.data
     assert one.wrapped != two.wrapped

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from storage.schedule.wakeups import Job, nudge
+from storage.schedule.wakeups import Job, enqueue_wake_up
 from storage.services import Services
 from workers.host import Host
 
@@ -51,7 +51,7 @@ async def test_a_ring_starts_the_work_and_the_clock_the_sweep(own_services: Serv
     work, swept = Work(), Work()
     async with hosting(own_services, work, swept):
         await eventually(lambda: swept.rounds >= 1)
-        await nudge(own_services.redis, Job.DRAIN)
+        await enqueue_wake_up(own_services.redis, Job.DRAIN)
         await eventually(lambda: work.rounds == 1)
 
 
@@ -59,10 +59,10 @@ async def test_rings_during_the_work_become_one_more_round(own_services: Service
     work = Work()
     async with hosting(own_services, work, Work()):
         work.go_on.clear()
-        await nudge(own_services.redis, Job.DRAIN)
+        await enqueue_wake_up(own_services.redis, Job.DRAIN)
         await eventually(lambda: work.rounds == 1)
         for _ in range(5):
-            await nudge(own_services.redis, Job.DRAIN)
+            await enqueue_wake_up(own_services.redis, Job.DRAIN)
             await asyncio.sleep(0.05)
         assert work.rounds == 1
         work.go_on.set()
@@ -83,9 +83,9 @@ async def test_a_failing_job_does_not_stop_the_next(own_services: Services) -> N
 
     host = Host(own_services, {Job.DRAIN: failing}, Work())
     running = asyncio.create_task(host.run())
-    await nudge(own_services.redis, Job.DRAIN)
+    await enqueue_wake_up(own_services.redis, Job.DRAIN)
     await eventually(lambda: calls == 1)
-    await nudge(own_services.redis, Job.DRAIN)
+    await enqueue_wake_up(own_services.redis, Job.DRAIN)
     await eventually(lambda: calls == 2)
     host.stop()
     await asyncio.wait_for(running, 60)
@@ -94,10 +94,10 @@ async def test_a_failing_job_does_not_stop_the_next(own_services: Services) -> N
 async def test_a_wiped_redis_is_rung_again(own_services: Services) -> None:
     work = Work()
     async with hosting(own_services, work, Work()):
-        await nudge(own_services.redis, Job.DRAIN)
+        await enqueue_wake_up(own_services.redis, Job.DRAIN)
         await eventually(lambda: work.rounds == 1)
         await own_services.redis.flushdb()
-        await nudge(own_services.redis, Job.DRAIN)
+        await enqueue_wake_up(own_services.redis, Job.DRAIN)
         await eventually(lambda: work.rounds == 2)
 
 
@@ -106,7 +106,7 @@ async def test_stopping_waits_for_the_work_at_hand(own_services: Services) -> No
     work.go_on.clear()
     host = Host(own_services, {Job.DRAIN: work}, Work())
     running = asyncio.create_task(host.run())
-    await nudge(own_services.redis, Job.DRAIN)
+    await enqueue_wake_up(own_services.redis, Job.DRAIN)
     await eventually(lambda: work.rounds == 1)
     host.stop()
     await asyncio.sleep(0.3)
@@ -118,5 +118,5 @@ async def test_stopping_waits_for_the_work_at_hand(own_services: Services) -> No
 @pytest.mark.parametrize("times", [1, 3])
 async def test_nudges_without_a_worker_wait_as_one_job(own_services: Services, times: int) -> None:
     for _ in range(times):
-        await nudge(own_services.redis, Job.DRAIN)
+        await enqueue_wake_up(own_services.redis, Job.DRAIN)
     assert len(await own_services.redis.queued_jobs()) == 1

@@ -115,7 +115,7 @@ async def test_a_publication_that_fails_is_counted(world: World) -> None:
 
 
 async def test_a_sweep_that_fails_is_counted_by_its_name(own_services: Services) -> None:
-    growth = Growth(*(("trailgate_sweep_failures_total", {"sweep": one}) for one in ("counters", "rings")))
+    growth = Growth(*(("trailgate_sweep_failures_total", {"sweep": one}) for one in ("counters", "wake_ups")))
     async with own_services.database.transaction() as tx:
         await tx.execute("ALTER TABLE counter_deltas RENAME TO counter_deltas_elsewhere")
     await sweep(own_services)

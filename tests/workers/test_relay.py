@@ -205,7 +205,7 @@ async def test_the_owner_hears_of_failures_of_exhaustion_and_of_recovery(world: 
         "A message to http://",
         "Deliveries to http://",
     ]
-    assert "arrive again" in titles[2]
+    assert "succeed again" in titles[2]
 
 
 async def test_a_connection_refused_at_once_is_tried_once_more_on_the_spot(world: World, relay: Relay) -> None:

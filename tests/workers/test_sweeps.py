@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from domain.facts.reconciliations import MOST_TIMES
+from domain.facts.reconciliations import MAX_TIMES
 from domain.notifications.triggers import Severity
 from storage.facts.commands.reconciliations import NewReconciliation, set_reconciliation
 from storage.ids import first_id_at
@@ -86,7 +86,7 @@ async def contents(world: World) -> dict[str, Any]:
         }
 
 
-DOES_NOTHING_HERE = {Sweep.RINGS, Sweep.BLOBS, Sweep.ANSWERS, Sweep.PARTITIONS}
+DOES_NOTHING_HERE = {Sweep.WAKE_UPS, Sweep.BLOBS, Sweep.ANSWERS, Sweep.PARTITIONS}
 """Those whose work is not in this database: rings, files, and what is young or there already."""
 
 
@@ -188,7 +188,7 @@ async def test_requests_are_forgotten_after_a_week(busy: World) -> None:
                 "INSERT INTO redelivery_requests VALUES ($1, $2, $1, $3, $4)",
                 busy.tenant.org_id,
                 name,
-                MOST_TIMES,
+                MAX_TIMES,
                 now - age,
             )
     await remove_old(busy.services)

@@ -7,9 +7,14 @@ from datetime import timedelta
 import structlog
 
 from domain.errors import Rejected, Throttled, Upstream
-from domain.facts.reconciliations import MOST_REQUESTS, TOKEN_PURPOSE, earliest
-from integrations.github.client import Attempt, HookDeliveries
-from storage.facts.commands.reconciliations import Due, Outcome, claim_reconciliation, settle_reconciliation
+from domain.facts.reconciliations import MAX_REQUESTS, TOKEN_PURPOSE, earliest
+from integrations.github.client import DeliveryAttempt, HookDeliveries
+from storage.facts.commands.reconciliations import (
+    Due,
+    ReconciliationOutcome,
+    claim_reconciliation,
+    settle_reconciliation,
+)
 from storage.facts.queries.reconciliations import missing_deliveries
 from storage.secrets.envelope import Undecipherable
 from storage.secrets.queries import open_secrets
@@ -23,7 +28,7 @@ ROUND = 120
 """Seconds after which no further run is begun: the turn of `workers.sweeps` must not run out."""
 LEASE = timedelta(minutes=10)
 """Longer than a run takes."""
-LONGEST_ASKING = 240
+TIMEOUT_RUN = 240
 """Seconds for the requests of one run."""
 PAUSE = 1.0
 """Seconds between two requests that change something, as GitHub wants."""
@@ -64,7 +69,7 @@ class _Run:
         self._due = due
         self._asked: list[str] = []
 
-    async def outcome(self) -> Outcome:
+    async def outcome(self) -> ReconciliationOutcome:
         """Compare and ask; whatever the sender does wrong is in the outcome."""
         try:
             return await self._compared()
@@ -75,25 +80,25 @@ class _Run:
         except Undecipherable:
             return self._failed("The token cannot be decrypted any more: give it anew.")
 
-    def _failed(self, error: str, retry_after: timedelta | None = None) -> Outcome:
-        return Outcome(self._asked, whole=False, error=error, retry_after=retry_after)
+    def _failed(self, error: str, retry_after: timedelta | None = None) -> ReconciliationOutcome:
+        return ReconciliationOutcome(self._asked, whole=False, error=error, retry_after=retry_after)
 
-    async def _compared(self) -> Outcome:
+    async def _compared(self) -> ReconciliationOutcome:
         due, clock = self._due, self._services.clock
         hook = HookDeliveries(self._services.outbound, due.hook_url, await self._token(), clock.now)
         history = await hook.since(earliest(due.started_at, due.last_run_at))
         missing = await self._missing(history.attempts)
         all_asked = await self._ask(hook, missing)
-        return Outcome(self._asked, whole=all_asked, error=None if history.whole else UNREACHED)
+        return ReconciliationOutcome(self._asked, whole=all_asked, error=None if history.whole else UNREACHED)
 
     async def _token(self) -> str:
         async with self._services.database.read() as reader:
             tokens = await open_secrets(reader, self._services.envelope, [self._due.secret_id], TOKEN_PURPOSE)
         return tokens[self._due.secret_id]
 
-    async def _missing(self, attempts: Iterable[Attempt]) -> list[Attempt]:
+    async def _missing(self, attempts: Iterable[DeliveryAttempt]) -> list[DeliveryAttempt]:
         """The newest attempt of each delivery that never came, oldest first: those are the first to be forgotten."""
-        newest: dict[str, Attempt] = {}
+        newest: dict[str, DeliveryAttempt] = {}
         for attempt in attempts:
             if attempt.event != "ping":
                 newest.setdefault(attempt.guid, attempt)
@@ -102,14 +107,14 @@ class _Run:
             missing = await missing_deliveries(reader, due.org_id, due.config_id, list(newest), now)
         return [newest[guid] for guid in reversed(newest) if guid in missing]
 
-    async def _ask(self, hook: HookDeliveries, missing: Sequence[Attempt]) -> bool:
+    async def _ask(self, hook: HookDeliveries, missing: Sequence[DeliveryAttempt]) -> bool:
         """Whether all were asked for. One that the sender passes over counts as asked, or it would be for ever."""
-        until = asyncio.get_running_loop().time() + LONGEST_ASKING
-        for attempt in missing[:MOST_REQUESTS]:
+        until = asyncio.get_running_loop().time() + TIMEOUT_RUN
+        for attempt in missing[:MAX_REQUESTS]:
             if asyncio.get_running_loop().time() > until:
                 return False
             if self._asked:
                 await asyncio.sleep(PAUSE)
             await hook.redeliver(attempt.id)
             self._asked.append(attempt.guid)
-        return len(missing) <= MOST_REQUESTS
+        return len(missing) <= MAX_REQUESTS

@@ -15,34 +15,34 @@ from domain.notifications.inapp import MAX_TITLE
 from domain.notifications.rules import Channel
 from domain.notifications.triggers import Severity
 from domain.retries import DELIVERY, ErrorClass, next_delay
-from integrations.channels import Outgoing, Receipt, Send, SendFailed, Target
+from integrations.channels import ChannelTarget, Outgoing, Send, SendFailed, SendResult
 from integrations.email.client import EmailClient
 from integrations.slack.client import SlackClient
 from integrations.webhook.client import WebhookClient
 from storage.notifications.commands.inapp import NewNotification
 from storage.notifications.queries.rules import RuleTarget
 from storage.outbox.claims import ClaimedMessage
-from storage.outbox.settlement import Attempt, Outcome
+from storage.outbox.settlement import Attempt, MessageOutcome
 from storage.services import Services
 from workers.metrics import RELAY_SECONDS
 from workers.notifications.templates import TemplateFailed, Templates
 
 RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED})
 
-MOST_CLAIMS = len(DELIVERY.steps) + 5
+MAX_CLAIMS = len(DELIVERY.steps) + 5
 """More than its schedule has attempts: whoever sent it never came to keep what became of it."""
-NEVER_SETTLED = f"It was begun {MOST_CLAIMS} times and never finished; an operator can replay it."
+NEVER_SETTLED = f"It was begun {MAX_CLAIMS} times and never finished; an operator can replay it."
 UNREADABLE = "The rule's secrets do not open with this master key; enter its channel configuration anew, then replay."
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class DeliveryResult:
     """What became of a message, and what the settling transaction has to write inside the product for it."""
 
     message: ClaimedMessage
-    outcome: Outcome
+    outcome: MessageOutcome
     notification: NewNotification | None = None
 
 
@@ -68,27 +68,31 @@ class Notifier:
             Channel.IN_APP: _in_app,
         }
 
-    async def tell(self, claim_id: UUID, message: ClaimedMessage, rule: RuleTarget | None) -> Told:
+    async def deliver(self, claim_id: UUID, message: ClaimedMessage, rule: RuleTarget | None) -> DeliveryResult:
         """Send a message once; a connection that fails at once, on the first try, is tried a second time on the spot.
 
         Raises nothing of its own: what breaks here is a dead letter with the reason.
         """
-        if message.attempts > MOST_CLAIMS:
-            return Told(message, _outcome(claim_id, message, MessageStatus.FAILED, error=NEVER_SETTLED))
+        if message.attempts > MAX_CLAIMS:
+            return DeliveryResult(message, _outcome(claim_id, message, MessageStatus.FAILED, error=NEVER_SETTLED))
         if rule is None:
-            return Told(message, _outcome(claim_id, message, MessageStatus.FAILED, error=UNREADABLE))
+            return DeliveryResult(message, _outcome(claim_id, message, MessageStatus.FAILED, error=UNREADABLE))
         if rule.archived:
-            return Told(message, _outcome(claim_id, message, MessageStatus.SKIPPED, error="The rule was deleted."))
+            return DeliveryResult(
+                message, _outcome(claim_id, message, MessageStatus.SKIPPED, error="The rule was deleted.")
+            )
         outgoing = await self._filled_in(message, rule)
-        target = Target(rule.config, rule.signing_secrets)
+        target = ChannelTarget(rule.config, rule.signing_secrets)
         attempts, failure = await self._attempts(outgoing, target, message, rule.channel)
         if failure is None:
             sent = _outcome(claim_id, message, MessageStatus.SENT, attempts)
-            return Told(message, sent, _notification(outgoing, message) if rule.channel == Channel.IN_APP else None)
-        return Told(message, _failed(claim_id, message, attempts, failure))
+            return DeliveryResult(
+                message, sent, _notification(outgoing, message) if rule.channel == Channel.IN_APP else None
+            )
+        return DeliveryResult(message, _failed(claim_id, message, attempts, failure))
 
     async def _attempts(
-        self, outgoing: Outgoing, target: Target, message: ClaimedMessage, channel: str
+        self, outgoing: Outgoing, target: ChannelTarget, message: ClaimedMessage, channel: str
     ) -> tuple[list[Attempt], _Failure | None]:
         attempts: list[Attempt] = []
         while True:
@@ -100,9 +104,11 @@ class Notifier:
             if not at_once:
                 return attempts, _Failure(error, self._services.clock.now())
 
-    async def _attempt(self, channel: str, outgoing: Outgoing, target: Target) -> tuple[Attempt, SendFailed | None]:
+    async def _attempt(
+        self, channel: str, outgoing: Outgoing, target: ChannelTarget
+    ) -> tuple[Attempt, SendFailed | None]:
         started_at, started = self._services.clock.now(), monotonic()
-        receipt, error = Receipt(), None
+        receipt, error = SendResult(), None
         try:
             receipt = await self._channels[channel](outgoing, target, started_at)
         except SendFailed as failed:
@@ -142,9 +148,9 @@ class Notifier:
         return replace(outgoing, title=" ".join(title.split())[:MAX_TITLE], message=text)
 
 
-async def _in_app(_message: Outgoing, _target: Target, _now: datetime, /) -> Receipt:
+async def _in_app(_message: Outgoing, _target: ChannelTarget, _now: datetime, /) -> SendResult:
     """Written by the transaction that settles it, so that it is there exactly once."""
-    return Receipt()
+    return SendResult()
 
 
 def _text(secret: SecretStr | None) -> str | None:
@@ -160,8 +166,8 @@ def _outcome(
     error: str | None = None,
     due_at: datetime | None = None,
     gone: bool = False,
-) -> Outcome:
-    return Outcome(
+) -> MessageOutcome:
+    return MessageOutcome(
         message_id=message.id,
         org_id=message.org_id,
         destination_id=message.destination_id,
@@ -174,7 +180,7 @@ def _outcome(
     )
 
 
-def _failed(claim_id: UUID, message: ClaimedMessage, attempts: list[Attempt], failure: _Failure) -> Outcome:
+def _failed(claim_id: UUID, message: ClaimedMessage, attempts: list[Attempt], failure: _Failure) -> MessageOutcome:
     """Due again after the schedule's wait, or a dead letter. A probe is due when it was, unless it can only fail."""
     error = failure.error
     wait = _wait(message, error)

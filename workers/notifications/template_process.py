@@ -13,7 +13,7 @@ from typing import Any
 
 from domain.notifications.templates import FILTERS, TemplateFailed, rendered
 
-SECONDS = 1.0
+TIMEOUT_TEMPLATE = 1.0
 """Of processor time, for all templates of one request."""
 MEMORY = 256 * 2**20
 """Bytes of address space, of which the interpreter takes about a tenth."""
@@ -30,7 +30,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     _say(READY)
     for line in sys.stdin.buffer:
-        signal.setitimer(signal.ITIMER_PROF, SECONDS)  # what comes of it, SIGPROF, nobody catches
+        signal.setitimer(signal.ITIMER_PROF, TIMEOUT_TEMPLATE)  # what comes of it, SIGPROF, nobody catches
         answer = _answer(**json.loads(line))
         signal.setitimer(signal.ITIMER_PROF, 0)
         _say(json.dumps(answer).encode() + b"\n")

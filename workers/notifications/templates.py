@@ -18,11 +18,11 @@ from workers.notifications.template_process import READY
 __all__ = ["TemplateFailed", "Templates"]
 
 START_SECONDS = 30.0
-SECONDS = 5.0
+TIMEOUT_ANSWER = 5.0
 """For one request, by the clock: the child ends itself after a second of work, the rest is a busy machine."""
-LONGEST_ANSWER = 1 << 20
+MAX_ANSWER = 1 << 20
 """Bytes: two texts, every character of them escaped."""
-LAST_SECONDS = 1.0
+TIMEOUT_STOP = 1.0
 """In which the child ends by itself once its input has."""
 SET_ASIDE = 60.0
 """Seconds for which a template that ended the child is not tried again: others wait while it runs."""
@@ -64,7 +64,7 @@ class Templates:
 
     async def _answer(self, key: _Key, request: bytes) -> Mapping[str, Any]:
         child = await self._running()
-        line = await self._exchange(child, request, SECONDS)
+        line = await self._exchange(child, request, TIMEOUT_ANSWER)
         if not line.endswith(b"\n"):
             overstayed = child.returncode in (-signal.SIGPROF, -signal.SIGKILL)
             log.warning("templates.child_ended", status=child.returncode)
@@ -83,7 +83,7 @@ class Templates:
                     stdin=PIPE,
                     stdout=PIPE,
                     stderr=DEVNULL,
-                    limit=LONGEST_ANSWER,
+                    limit=MAX_ANSWER,
                 )
             except OSError as error:
                 raise TemplateFailed(NOT_STARTED) from error
@@ -111,7 +111,7 @@ class Templates:
         assert child.stdin is not None  # noqa: S101 - a pipe
         child.stdin.close()
         try:
-            async with asyncio.timeout(LAST_SECONDS):
+            async with asyncio.timeout(TIMEOUT_STOP):
                 await child.wait()
         except TimeoutError:
             child.kill()

@@ -62,7 +62,7 @@ async def prove_ledger_entry(call: Call, record_id: UUID, query: ProofQuery) -> 
         if size < entry.seq:
             raise NotFound(f"The checkpoint of size {size} does not cover entry {entry.seq}; a larger one does.")
         path = await queries.inclusion_proof(reader, tenant.org_id, entry.seq, size)
-    return ProofOut.proving(verification.Proof(entry.seq - 1, path, checkpoint), entry.leaf, call)
+    return ProofOut.proving(verification.InclusionProof(entry.seq - 1, path, checkpoint), entry.leaf, call)
 
 
 async def prove_ledger_growth(call: Call, query: ConsistencyQuery) -> ConsistencyOut:

@@ -14,7 +14,7 @@ from domain.audit.events import AuditName
 from domain.audit.ledger import KEY_NAME, signed_note
 from storage.ledger.chain import ChainVerdict
 from storage.ledger.queries import MAX_SIZE, LedgerEntry, SigningKey, StoredCheckpoint
-from storage.ledger.verification import Opening, Proof, RecordVerdict
+from storage.ledger.verification import InclusionProof, Opening, RecordVerdict
 
 HASH_ALGORITHM = "SHA-256"
 _ED25519 = b"\x01"  # the algorithm byte of the C2SP signed note
@@ -131,7 +131,7 @@ class ProofOut(WireModel):
     checkpoint: CheckpointOut
 
     @classmethod
-    def proving(cls, proof: Proof, leaf_hash: bytes, call: Call) -> Self:
+    def proving(cls, proof: InclusionProof, leaf_hash: bytes, call: Call) -> Self:
         """For the leaf that was verified."""
         return cls(
             leaf_index=proof.leaf_index,

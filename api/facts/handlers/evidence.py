@@ -28,7 +28,7 @@ from storage.blobs.store import Rehearsal
 from storage.facts.commands.evidence import attach_file, attach_reference, note_access
 from storage.facts.commands.results import NewResult, add_results
 from storage.facts.queries import evidence as queries
-from storage.facts.queries.evidence import Target
+from storage.facts.queries.evidence import EvidenceTarget
 from storage.paging import Page
 
 log = structlog.get_logger()
@@ -74,7 +74,7 @@ async def add_attestation_evidence(
 
 
 async def _upload(
-    call: Call, target: Target, form: EvidenceForm, declared: str | None, *, dry_run: bool
+    call: Call, target: EvidenceTarget, form: EvidenceForm, declared: str | None, *, dry_run: bool
 ) -> Created[EvidenceOut]:
     """The file is read before the transaction: that may take half a minute."""
     form.check(declared)
@@ -89,7 +89,7 @@ async def _upload(
     return created(EvidenceOut.of(evidence, call), dry_run=dry_run)
 
 
-def _result(target: Target, evidence: Evidence, parsed: ParsedEvidence, actor: Actor) -> NewResult:
+def _result(target: EvidenceTarget, evidence: Evidence, parsed: ParsedEvidence, actor: Actor) -> NewResult:
     return NewResult(
         trail_id=target.trail_id,
         attestation_id=target.attestation_id,
@@ -102,7 +102,7 @@ def _result(target: Target, evidence: Evidence, parsed: ParsedEvidence, actor: A
     )
 
 
-async def _refer(call: Call, target: Target, body: ReferenceIn, *, dry_run: bool) -> Created[EvidenceOut]:
+async def _refer(call: Call, target: EvidenceTarget, body: ReferenceIn, *, dry_run: bool) -> Created[EvidenceOut]:
     new = body.to_command(target, call.actor)
     most = call.services.settings.evidence_max_files
     async with call.transaction(dry_run=dry_run) as tx:

@@ -10,7 +10,7 @@ from api.http.texts import Name
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.errors import Invalid
-from domain.facts.assertions import Considered, Outcome
+from domain.facts.assertions import AssertionOutcome, Considered
 from domain.facts.attestations import ResultStatus
 from storage.facts.commands.assertions import Decision, NewAssertion
 
@@ -74,7 +74,7 @@ class AssertionOut(WireModel):
     artifact_id: UUID | None
     sha256_digest: str
     compliant: bool
-    status: Outcome
+    status: AssertionOutcome
     checked_at: Instant
     attestations: list[ConsideredOut]
     missing_attestations: list[str]
@@ -98,7 +98,7 @@ class AssertionOut(WireModel):
             trail_id=verdict.trail_id,
             artifact_id=verdict.inputs["artifactId"],
             sha256_digest=digest,
-            compliant=found.outcome is Outcome.COMPLIANT,
+            compliant=found.outcome is AssertionOutcome.COMPLIANT,
             status=found.outcome,
             checked_at=verdict.created_at,
             attestations=[ConsideredOut.of(one, call) for one in found.considered],

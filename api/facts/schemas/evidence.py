@@ -19,7 +19,7 @@ from domain.errors import Invalid, Rejected
 from domain.facts.digests import normalise_digest
 from domain.facts.evidence import Evidence, NewEvidence
 from storage.blobs.store import Measured
-from storage.facts.queries.evidence import Target
+from storage.facts.queries.evidence import EvidenceTarget
 
 UNNAMED = "file"
 """The name of a file that came without one: that of the form's part (facts.md 7.3)."""
@@ -89,7 +89,7 @@ class EvidenceForm(BaseModel):
         """The file's own."""
         return f"sha256:{self.file.sha256}"
 
-    def to_command(self, target: Target, actor: Actor) -> NewEvidence:
+    def to_command(self, target: EvidenceTarget, actor: Actor) -> NewEvidence:
         """What the command takes."""
         return NewEvidence(
             trail_id=target.trail_id,
@@ -130,7 +130,7 @@ class ReferenceIn(WireIn):
     file_size_bytes: int = Field(ge=1, le=2**63 - 1, strict=True)
     content_type: Short | None = None
 
-    def to_command(self, target: Target, actor: Actor) -> NewEvidence:
+    def to_command(self, target: EvidenceTarget, actor: Actor) -> NewEvidence:
         """What the command takes. Without a name it is the last part of the address."""
         named = self.file_name or unquote(urlsplit(self.external_url).path)
         return NewEvidence(

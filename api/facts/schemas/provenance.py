@@ -14,7 +14,7 @@ from api.http.texts import Long, Short
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.errors import Invalid
 from domain.facts.artifacts import ProvenanceStatus
-from domain.facts.provenance import Build, BuilderType, Check, Claim, Provenance, SlsaLevel
+from domain.facts.provenance import Build, BuilderType, Check, Provenance, ProvenanceClaim, SlsaLevel
 from integrations.formats.intoto.parse import MAX_TEXT, Statement
 
 Uri = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
@@ -85,7 +85,7 @@ class ProvenanceIn(WireIn):
         envelope = root or self.envelope
         return None if envelope is None else json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
 
-    def to_claim(self, digest: str, stated: Statement | None) -> Claim:
+    def to_claim(self, digest: str, stated: Statement | None) -> ProvenanceClaim:
         """The claim, with what the envelope says where the body does not. Raises Invalid without a builder."""
         given = Build(**{field.name: getattr(self, field.name) for field in fields(Build)})
         build, builder_type = given, self.builder_type
@@ -96,7 +96,7 @@ class ProvenanceIn(WireIn):
         if builder_type is None:
             raise Invalid.of("builderType", "is required where no envelope holds SLSA provenance")
         signature = self.provenance_signature
-        return Claim(
+        return ProvenanceClaim(
             digest=digest,
             build=build,
             builder_type=builder_type,

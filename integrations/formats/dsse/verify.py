@@ -38,7 +38,7 @@ class Unverifiable(Exception):  # noqa: N818 - an outcome: "raise Unverifiable"
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class DsseSignature:
     """A signature in base64, and the id of the key that is said to have made it; an empty one is none."""
 
     text: str
@@ -46,15 +46,15 @@ class Signature:
 
 
 @dataclass(frozen=True, slots=True)
-class Envelope:
+class DsseEnvelope:
     """What somebody signed, or says he did."""
 
     payload_type: str
     payload: bytes
-    signatures: tuple[Signature, ...]
+    signatures: tuple[DsseSignature, ...]
 
 
-def read_envelope(text: str) -> Envelope:
+def read_envelope(text: str) -> DsseEnvelope:
     """The envelope in a JSON text. Raises Unverifiable; entries of `signatures` that are none are passed over."""
     if len(text) > MAX_ENVELOPE:
         raise Unverifiable(f"The envelope has more than {MAX_ENVELOPE} characters.")
@@ -72,16 +72,16 @@ def read_envelope(text: str) -> Envelope:
     decoded = read_base64(payload) if isinstance(payload, str) else None
     if decoded is None:
         raise Unverifiable("The envelope's payload is not base64.")
-    return Envelope(payload_type, decoded, tuple(_signatures(signatures)))
+    return DsseEnvelope(payload_type, decoded, tuple(_signatures(signatures)))
 
 
-def _signatures(entries: Sequence[Any]) -> Iterator[Signature]:
+def _signatures(entries: Sequence[Any]) -> Iterator[DsseSignature]:
     for entry in islice(entries, MAX_SIGNATURES):
         match entry:
             case {"sig": str(text), "keyid": str(key_id)}:
-                yield Signature(text, key_id or None)
+                yield DsseSignature(text, key_id or None)
             case {"sig": str(text)}:
-                yield Signature(text)
+                yield DsseSignature(text)
 
 
 def read_base64(text: str) -> bytes | None:
@@ -99,7 +99,9 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def find_signer(message: bytes, signatures: Sequence[Signature], keys: Sequence[ProvenanceKey]) -> ProvenanceKey | None:
+def find_signer(
+    message: bytes, signatures: Sequence[DsseSignature], keys: Sequence[ProvenanceKey]
+) -> ProvenanceKey | None:
     """The key of the first signature that is good.
 
     A signature that names a key is tried with the keys of that id or fingerprint alone, one that names none with every

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pydantic.alias_generators import to_camel
 
 from domain.errors import Rejected
-from domain.facts.provenance import CheckStatus, Claim, Finding, ProvenanceKey
-from integrations.formats.dsse.verify import Envelope, Signature, Unverifiable, find_signer, pae, read_envelope
+from domain.facts.provenance import CheckStatus, ProvenanceClaim, ProvenanceFinding, ProvenanceKey
+from integrations.formats.dsse.verify import DsseEnvelope, DsseSignature, Unverifiable, find_signer, pae, read_envelope
 from integrations.formats.intoto.parse import PAYLOAD_TYPES, Statement, read_statement
 
 UNSIGNED = "It is not signed: there is neither an envelope nor a provenanceSignature."
@@ -32,7 +32,7 @@ def read_stated(envelope: str | None, digest: str) -> Statement | None:
     return statement
 
 
-def check(claim: Claim, keys: Sequence[ProvenanceKey]) -> Finding:
+def check(claim: ProvenanceClaim, keys: Sequence[ProvenanceKey]) -> ProvenanceFinding:
     """Look for a good signature of one of these keys: in the envelope first, then the detached one. Never raises."""
     reasons: list[str] = []
     for given, prove in ((claim.envelope, _by_envelope), (claim.signature, _by_signature)):
@@ -42,10 +42,10 @@ def check(claim: Claim, keys: Sequence[ProvenanceKey]) -> Finding:
             return prove(claim, given, keys)
         except Unverifiable as error:
             reasons.append(error.reason)
-    return Finding(CheckStatus.UNVERIFIED, " ".join(reasons) or UNSIGNED)
+    return ProvenanceFinding(CheckStatus.UNVERIFIED, " ".join(reasons) or UNSIGNED)
 
 
-def _by_envelope(claim: Claim, text: str, keys: Sequence[ProvenanceKey]) -> Finding:
+def _by_envelope(claim: ProvenanceClaim, text: str, keys: Sequence[ProvenanceKey]) -> ProvenanceFinding:
     envelope, statement = _opened(text)
     if claim.digest not in statement.digests:
         raise Unverifiable("None of the statement's subjects has this artifact's SHA-256.")
@@ -56,22 +56,24 @@ def _by_envelope(claim: Claim, text: str, keys: Sequence[ProvenanceKey]) -> Find
         raise Unverifiable(f"The statement does not say the same of {', '.join(map(to_camel, unsigned))}.")
     key = _signer(pae(envelope.payload_type, envelope.payload), envelope.signatures, keys)
     reason = f"The envelope bears a good signature of the key '{key.name}'."
-    return Finding(CheckStatus.VERIFIED, reason, key, statement.predicate_type)
+    return ProvenanceFinding(CheckStatus.VERIFIED, reason, key, statement.predicate_type)
 
 
-def _by_signature(claim: Claim, text: str, keys: Sequence[ProvenanceKey]) -> Finding:
-    key = _signer(claim.statement(), [Signature(text)], keys)
-    return Finding(CheckStatus.VERIFIED, f"provenanceSignature is a good signature of the key '{key.name}'.", key)
+def _by_signature(claim: ProvenanceClaim, text: str, keys: Sequence[ProvenanceKey]) -> ProvenanceFinding:
+    key = _signer(claim.statement(), [DsseSignature(text)], keys)
+    return ProvenanceFinding(
+        CheckStatus.VERIFIED, f"provenanceSignature is a good signature of the key '{key.name}'.", key
+    )
 
 
-def _opened(text: str) -> tuple[Envelope, Statement]:
+def _opened(text: str) -> tuple[DsseEnvelope, Statement]:
     envelope = read_envelope(text)
     if envelope.payload_type not in PAYLOAD_TYPES:
         raise Unverifiable(f"The payload type {_shown(envelope.payload_type)} is not known.")
     return envelope, read_statement(envelope.payload)
 
 
-def _signer(message: bytes, signatures: Sequence[Signature], keys: Sequence[ProvenanceKey]) -> ProvenanceKey:
+def _signer(message: bytes, signatures: Sequence[DsseSignature], keys: Sequence[ProvenanceKey]) -> ProvenanceKey:
     if not signatures:
         raise Unverifiable("The envelope bears no signature.")
     key = find_signer(message, signatures, keys)
@@ -80,7 +82,7 @@ def _signer(message: bytes, signatures: Sequence[Signature], keys: Sequence[Prov
     return key
 
 
-def _refusal(signatures: Sequence[Signature], keys: Sequence[ProvenanceKey]) -> str:
+def _refusal(signatures: Sequence[DsseSignature], keys: Sequence[ProvenanceKey]) -> str:
     if not keys:
         return "No public key is registered to check the signature with."
     names = {signature.key_id for signature in signatures}

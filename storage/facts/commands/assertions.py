@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.audit.events import Actor, AuditName, Event
 from domain.errors import NotFound
-from domain.facts.assertions import Assessment, Outcome, assess, unknown_artifact
+from domain.facts.assertions import AssertionOutcome, Assessment, assess, unknown_artifact
 from domain.facts.digests import normalise_digest
 from domain.facts.evaluation import Candidate, LatestResult
 from domain.facts.records import VERDICT
@@ -185,7 +185,7 @@ def _row(tx: Transaction, tenant: Tenant, assertion: NewAssertion, judged: _Judg
 
 
 def _event(assertion: NewAssertion, row: Mapping[str, Any]) -> Event:
-    allowed = row["outcome"] == Outcome.COMPLIANT
+    allowed = row["outcome"] == AssertionOutcome.COMPLIANT
     payload = {
         "verdictId": str(row["id"]),
         "sha256Digest": row["digest"],

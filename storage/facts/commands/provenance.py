@@ -7,7 +7,7 @@ import asyncpg
 
 from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict
-from domain.facts.provenance import Check, Claim, Finding, Provenance
+from domain.facts.provenance import Check, Provenance, ProvenanceClaim, ProvenanceFinding
 from domain.facts.records import PROVENANCE, PROVENANCE_CHECK
 from domain.tenant import Tenant
 from storage.audit.commands import append
@@ -21,8 +21,8 @@ class NewProvenance:
     """A claim about an artifact, and what the first check of it found."""
 
     subject: Subject
-    claim: Claim
-    finding: Finding
+    claim: ProvenanceClaim
+    finding: ProvenanceFinding
 
 
 async def record_provenance(tx: Transaction, tenant: Tenant, new: NewProvenance, actor: Actor) -> Provenance:
@@ -43,7 +43,7 @@ async def record_provenance(tx: Transaction, tenant: Tenant, new: NewProvenance,
 
 
 async def record_check(
-    tx: Transaction, tenant: Tenant, subject: Subject, finding: Finding, actor: Actor
+    tx: Transaction, tenant: Tenant, subject: Subject, finding: ProvenanceFinding, actor: Actor
 ) -> tuple[Provenance, bool]:
     """Add a check to recorded provenance; one that repeats the newest is not added, and the answer's second part false.
 
@@ -68,7 +68,7 @@ async def record_check(
 _HOLD_KEY = "SELECT id FROM provenance_keys WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR SHARE"
 
 
-async def _hold_key(tx: Transaction, tenant: Tenant, finding: Finding) -> None:
+async def _hold_key(tx: Transaction, tenant: Tenant, finding: ProvenanceFinding) -> None:
     """The check was made before this transaction: its key must count until the end of it."""
     if finding.key and not await tx.value(_HOLD_KEY, tenant.org_id, finding.key.id):
         raise Conflict(f"The provenance key '{finding.key.name}' was deleted meanwhile; try again.", kind="race")
@@ -92,7 +92,9 @@ def _row(tx: Transaction, tenant: Tenant, new: NewProvenance, actor: Actor) -> d
     }
 
 
-async def _add_check(tx: Transaction, provenance: Row, n: int, finding: Finding, actor: Actor) -> tuple[Check, Event]:
+async def _add_check(
+    tx: Transaction, provenance: Row, n: int, finding: ProvenanceFinding, actor: Actor
+) -> tuple[Check, Event]:
     row = {
         "id": tx.new_id(),
         "org_id": provenance["org_id"],

@@ -15,7 +15,7 @@ from storage.database import Row, Transaction
 from storage.facts.queries.reconciliations import reconciliation_of
 from storage.rows import insert
 from storage.secrets.commands import keep_secret
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class NewReconciliation:
 
 
 async def set_reconciliation(
-    tx: Transaction, tenant: Tenant, new: NewReconciliation, envelope: Envelope, actor: Actor
+    tx: Transaction, tenant: Tenant, new: NewReconciliation, envelope: SecretCipher, actor: Actor
 ) -> Reconciliation:
     """Begin to reconcile a config, or do it elsewhere or with another token; its first run is due at once.
 
@@ -132,7 +132,7 @@ async def claim_reconciliation(tx: Transaction, lease: timedelta) -> Due | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ReconciliationOutcome:
     """What a run came to: the deliveries asked for, and in words what went wrong.
 
     `whole` is True when the comparison came to its end, so that the next one need not look back further. `retry_after`
@@ -157,7 +157,7 @@ WHERE config_id = $1 AND next_run_at = $2
 """
 
 
-async def settle_reconciliation(tx: Transaction, due: Due, outcome: Outcome, interval: timedelta) -> None:
+async def settle_reconciliation(tx: Transaction, due: Due, outcome: ReconciliationOutcome, interval: timedelta) -> None:
     """End a claim. What was asked for is noted even where the claim is lost: set anew, or leased by another worker."""
     if outcome.asked:
         await tx.execute(_ASKED, due.config_id, due.org_id, tx.now, list(outcome.asked))

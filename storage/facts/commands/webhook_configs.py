@@ -20,7 +20,7 @@ from storage.facts.tables import webhook_configs
 from storage.identity.commands.principals import create_principal
 from storage.rows import from_row
 from storage.secrets.commands import keep_secret
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 
 CONFIGS = Definition(
     "webhook config",
@@ -34,7 +34,7 @@ _config = from_row(WebhookConfig)
 
 
 async def create_webhook_config(
-    tx: Transaction, tenant: Tenant, new: NewWebhookConfig, envelope: Envelope, actor: Actor
+    tx: Transaction, tenant: Tenant, new: NewWebhookConfig, envelope: SecretCipher, actor: Actor
 ) -> WebhookConfig:
     """Let a sender in, with a principal of its own that its facts are reported by.
 
@@ -84,7 +84,7 @@ class NewSecret:
 
 
 async def rotate_webhook_secret(
-    tx: Transaction, tenant: Tenant, new: NewSecret, envelope: Envelope, actor: Actor
+    tx: Transaction, tenant: Tenant, new: NewSecret, envelope: SecretCipher, actor: Actor
 ) -> WebhookConfig:
     """Replace the secret of a config. Raises NotFound."""
     held = await CONFIGS.hold(tx, tenant, new.config_id)

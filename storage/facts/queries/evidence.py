@@ -14,7 +14,7 @@ _EVIDENCE = Listing.plain(Evidence, "evidence", "evidence")
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class EvidenceTarget:
     """An attestation that evidence is brought for. `type` decides who reads the file."""
 
     trail_id: UUID
@@ -22,7 +22,9 @@ class Target:
     type: str
 
 
-async def find_target(reader: Reader, tenant: Tenant, attestation_id: UUID, trail_id: UUID | None = None) -> Target:
+async def find_target(
+    reader: Reader, tenant: Tenant, attestation_id: UUID, trail_id: UUID | None = None
+) -> EvidenceTarget:
     """The attestation, on that trail where one is named. Raises NotFound."""
     row = await reader.row(
         "SELECT trail_id, id AS attestation_id, type FROM attestations "
@@ -32,7 +34,7 @@ async def find_target(reader: Reader, tenant: Tenant, attestation_id: UUID, trai
     if row is None:
         where = f" on trail {trail_id}" if trail_id else ""
         raise NotFound(f"There is no attestation {attestation_id}{where}.")
-    return Target(**row)
+    return EvidenceTarget(**row)
 
 
 async def get_evidence(reader: Reader, tenant: Tenant, evidence_id: UUID) -> Evidence:
@@ -64,6 +66,8 @@ async def list_trail_evidence(reader: Reader, tenant: Tenant, trail_id: UUID, wi
     )
 
 
-async def list_attestation_evidence(reader: Reader, tenant: Tenant, target: Target, window: Window) -> Page[Evidence]:
+async def list_attestation_evidence(
+    reader: Reader, tenant: Tenant, target: EvidenceTarget, window: Window
+) -> Page[Evidence]:
     """The files of an attestation that exists, oldest first."""
     return await list_page(reader, tenant, _EVIDENCE, window, within={"attestation_id = {}": target.attestation_id})

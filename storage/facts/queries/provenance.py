@@ -5,7 +5,7 @@ from uuid import UUID
 
 from domain.errors import NotFound
 from domain.facts.digests import normalise_digest
-from domain.facts.provenance import Build, BuilderType, Check, CheckStatus, Claim, Provenance, SlsaLevel
+from domain.facts.provenance import Build, BuilderType, Check, CheckStatus, Provenance, ProvenanceClaim, SlsaLevel
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
@@ -83,7 +83,7 @@ async def get_provenance_of_digest(reader: Reader, tenant: Tenant, digest: str) 
 
 
 def _made(row: Row) -> Provenance:
-    claim = Claim(
+    claim = ProvenanceClaim(
         digest=row["digest"],
         build=_build(row),
         builder_type=BuilderType(row["builder_type"]),

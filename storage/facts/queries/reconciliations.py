@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.errors import NotFound
-from domain.facts.reconciliations import MOST_TIMES, PATIENCE, Reconciliation
+from domain.facts.reconciliations import MAX_TIMES, TIMEOUT_REDELIVERY, Reconciliation
 from domain.tenant import Tenant
 from storage.database import Reader
 from storage.rows import columns, from_row
@@ -37,5 +37,5 @@ async def missing_deliveries(
     reader: Reader, org_id: UUID, config_id: UUID, guids: Sequence[str], now: datetime
 ) -> set[str]:
     """Those of a sender's delivery ids that its config never got, and that may be asked for at this time."""
-    rows = await reader.rows(_MISSING, org_id, config_id, list(guids), MOST_TIMES, now - PATIENCE)
+    rows = await reader.rows(_MISSING, org_id, config_id, list(guids), MAX_TIMES, now - TIMEOUT_REDELIVERY)
     return {row["guid"] for row in rows}

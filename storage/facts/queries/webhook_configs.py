@@ -9,7 +9,7 @@ from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.paging import Listing, Page, Window, get_one, list_page
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 from storage.secrets.queries import open_secrets
 
 _CONFIGS = Listing.plain(WebhookConfig, "webhook_configs", "webhook config", archivable=True)
@@ -46,7 +46,7 @@ WHERE c.source = $1 AND c.is_active AND c.archived_at IS NULL
 
 
 async def receiver_configs(
-    reader: Reader, envelope: Envelope, source: str, config_id: UUID | None
+    reader: Reader, envelope: SecretCipher, source: str, config_id: UUID | None
 ) -> list[ReceiverConfig]:
     """The configs a delivery may belong to: the one its path names, else all of `default` for that source."""
     if config_id is not None:

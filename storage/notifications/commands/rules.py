@@ -44,7 +44,7 @@ from storage.references import check_reference
 from storage.rows import from_row
 from storage.schedule.wakeups import Job
 from storage.secrets.commands import keep_secret
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 from storage.secrets.queries import open_secrets
 
 _rule = from_row(NotificationRule)
@@ -69,7 +69,7 @@ RULES = Definition(
 )
 
 
-async def create_rule(tx: Transaction, tenant: Tenant, new: NewRule, envelope: Envelope, actor: Actor) -> Issued:
+async def create_rule(tx: Transaction, tenant: Tenant, new: NewRule, envelope: SecretCipher, actor: Actor) -> Issued:
     """Define a rule, for what happens from now on.
 
     Raises NotFound for the flow it is limited to, Invalid for its channel's configuration.
@@ -99,7 +99,7 @@ async def update_rule(
     change: RuleChange,
     actor: Actor,
     *,
-    envelope: Envelope,
+    envelope: SecretCipher,
     expected: Collection[int] | None = None,
 ) -> Issued:
     """Change a rule; what changes nothing makes no version. The configuration must fit the channel it ends up with.
@@ -138,7 +138,7 @@ async def rotate_signing_secret(
     tx: Transaction,
     tenant: Tenant,
     new: NewSigningSecret,
-    envelope: Envelope,
+    envelope: SecretCipher,
     actor: Actor,
     *,
     expected: Collection[int] | None = None,
@@ -175,14 +175,14 @@ async def send_test(tx: Transaction, tenant: Tenant, rule_id: UUID) -> UUID:
     return message_id
 
 
-async def _config(tx: Transaction, envelope: Envelope, row: Row) -> dict[str, Any]:
+async def _config(tx: Transaction, envelope: SecretCipher, row: Row) -> dict[str, Any]:
     opened = await open_secrets(tx, envelope, [row["config_secret_id"]], CONFIG_PURPOSE)
     config: dict[str, Any] = json.loads(opened[row["config_secret_id"]])
     return config
 
 
 async def _kept_config(
-    tx: Transaction, tenant: Tenant, envelope: Envelope, channel: Channel, config: Mapping[str, Any]
+    tx: Transaction, tenant: Tenant, envelope: SecretCipher, channel: Channel, config: Mapping[str, Any]
 ) -> Row:
     """The columns of a checked configuration: what is encrypted, what is shown, where it leads."""
     address, label = address_of(channel, config), label_of(channel, config)
@@ -194,7 +194,7 @@ async def _kept_config(
 
 
 async def _signing(
-    tx: Transaction, tenant: Tenant, envelope: Envelope, row: Row, sent: Mapping[str, Any]
+    tx: Transaction, tenant: Tenant, envelope: SecretCipher, row: Row, sent: Mapping[str, Any]
 ) -> tuple[Row, str | None]:
     """The columns of the signing secret that a row should have, and that secret where it is a new one."""
     if row["channel"] != Channel.WEBHOOK:
@@ -210,7 +210,7 @@ async def _signing(
 
 
 async def _signed(
-    tx: Transaction, tenant: Tenant, envelope: Envelope, row: Row, secret: str, *, grace: timedelta
+    tx: Transaction, tenant: Tenant, envelope: SecretCipher, row: Row, secret: str, *, grace: timedelta
 ) -> Row:
     previous = row["signing_secret_id"]
     return {
@@ -250,7 +250,7 @@ async def _redirect(tx: Transaction, tenant: Tenant, row: Row, changed: Row) -> 
     if await tx.value("SELECT disabled_at IS NOT NULL FROM destinations WHERE id = $1", target):
         await _end_waiting(tx, tenant, changed, MessageStatus.FAILED, "The destination is disabled.")
     elif moved:
-        tx.ring(Job.RELAY)
+        tx.wake(Job.RELAY)
 
 
 _END = f"""{_WAITING}, ended AS (

@@ -10,7 +10,7 @@ from domain.notifications.rules import CONFIG_PURPOSE, SIGNING_PURPOSE, Notifica
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.paging import Listing, Page, Window, get_one, list_page
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 from storage.secrets.queries import open_secrets
 
 _RULES = Listing.plain(NotificationRule, "notification_rules", "notification rule", archivable=True)
@@ -53,7 +53,7 @@ FROM notification_rules WHERE id = ANY($1::uuid[])
 """
 
 
-async def channel_targets(reader: Reader, envelope: Envelope, rule_ids: Sequence[UUID]) -> dict[UUID, RuleTarget]:
+async def channel_targets(reader: Reader, envelope: SecretCipher, rule_ids: Sequence[UUID]) -> dict[UUID, RuleTarget]:
     """Where the messages of these rules go, of whichever organisation, archived ones too.
 
     Raises envelope.Undecipherable.

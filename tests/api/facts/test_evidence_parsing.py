@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from api.facts import evidence_parsing
-from api.facts.evidence_parsing import SMALL, EvidenceParsers
+from api.facts.evidence_parsing import MAX_IN_THREAD, EvidenceParsers
 from api.http.calls import Upload
 from integrations.formats.parsed import ParsedEvidence
 from integrations.formats.parser_process import from_text, to_text
@@ -26,7 +26,7 @@ def report(findings: int, padding: int = 0) -> bytes:
     return b'{"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "s"}}, "results": [%s]}]}' % results
 
 
-@pytest.mark.parametrize("padding", [0, SMALL], ids=["small", "large"])
+@pytest.mark.parametrize("padding", [0, MAX_IN_THREAD], ids=["small", "large"])
 @pytest.mark.parametrize("findings", [0, 3])
 async def test_size_changes_the_place_and_not_the_verdict(tmp_path: Path, findings: int, padding: int) -> None:
     content = report(findings, padding) + b" " * padding
@@ -36,11 +36,11 @@ async def test_size_changes_the_place_and_not_the_verdict(tmp_path: Path, findin
 
 
 async def test_what_is_not_read_starts_nothing(tmp_path: Path) -> None:
-    assert await EvidenceParsers().parse("generic", uploaded(tmp_path / "x", b" " * (SMALL + 1))) is None
+    assert await EvidenceParsers().parse("generic", uploaded(tmp_path / "x", b" " * (MAX_IN_THREAD + 1))) is None
 
 
 async def test_a_large_file_that_is_no_report_has_failed(tmp_path: Path) -> None:
-    reading = await EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", b"x" * (SMALL + 1)))
+    reading = await EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", b"x" * (MAX_IN_THREAD + 1)))
     assert reading is not None
     assert reading.passed is False
     assert reading.details["error"].startswith("The file is not JSON")
@@ -49,8 +49,8 @@ async def test_a_large_file_that_is_no_report_has_failed(tmp_path: Path) -> None
 async def test_a_reader_that_takes_too_long_is_ended_and_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evidence_parsing, "SECONDS", 0.05)
-    reading = await EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", report(1, SMALL)))
+    monkeypatch.setattr(evidence_parsing, "TIMEOUT_PROCESS", 0.05)
+    reading = await EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", report(1, MAX_IN_THREAD)))
     assert reading == ParsedEvidence(
         passed=False, details={"error": "The file could not be read"}, reason="The file could not be read"
     )

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from domain.facts.provenance import Build, BuilderType, Claim
+from domain.facts.provenance import Build, BuilderType, ProvenanceClaim
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation, unique
 from tests.api.times import assert_times
@@ -170,7 +170,7 @@ TOLD = {
 async def test_a_detached_signature_is_verified(api: Caller, algorithm: str) -> None:
     one = signer(algorithm)
     key = await register(api, one)
-    signed = Claim(DIGEST, Build(builder_id="ci.example.com"), BuilderType.GENERIC).statement()
+    signed = ProvenanceClaim(DIGEST, Build(builder_id="ci.example.com"), BuilderType.GENERIC).statement()
     body = PLAIN | {"provenanceSignature": std(one.sign(signed))}
     made = await record(api, await new_artifact(api), body)
     assert (made["provenanceStatus"], made["keyId"]) == ("PROVENANCE_VERIFIED", key["keyId"])

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 from pydantic import BaseModel
 
-from api.http.arguments import read_signature
+from api.http.arguments import read_arguments
 from api.http.binding import register
 from api.http.calls import SERVICES, STAGING, Call, Handler, Header, Reply, Route, Surface, Upload
 from domain.identity.permissions import Permission
@@ -49,13 +49,13 @@ async def untyped_path(call: Call, flow_id) -> None: ...  # type: ignore[no-unty
 )  # fmt: skip
 def test_a_signature_that_cannot_be_served_names_its_handler(handler: Any) -> None:
     with pytest.raises(TypeError, match=handler.__name__):
-        read_signature(Route("POST", "/x", handler, READ))
+        read_arguments(Route("POST", "/x", handler, READ))
 
 
 def test_path_parameters_must_be_typed_arguments() -> None:
     for handler in (query_is_no_model, untyped_path):
         with pytest.raises(TypeError, match=handler.__name__):
-            read_signature(Route("POST", "/x/{flow_id}", handler, READ))
+            read_arguments(Route("POST", "/x/{flow_id}", handler, READ))
 
 
 async def one(call: Call, flow_id: UUID) -> FlowOut | Reply[list[str]] | None:
@@ -77,11 +77,11 @@ async def upload(call: Call, form: Paper) -> None: ...
 
 
 def test_answers_are_read_from_unions() -> None:
-    first, second = (read_signature(Route("GET", "/{flow_id}", handler, READ)) for handler in (one, two))
+    first, second = (read_arguments(Route("GET", "/{flow_id}", handler, READ)) for handler in (one, two))
     assert first.answer.body is not None
     assert first.answer.body.dump_json(["a"]) == b'["a"]'
     assert (first.answer.streams, second.answer.streams) == (False, True)
-    assert read_signature(Route("GET", "/", three, READ)).answer.body is None
+    assert read_arguments(Route("GET", "/", three, READ)).answer.body is None
 
 
 def surface(*routes: Route, **changes: Any) -> Surface:

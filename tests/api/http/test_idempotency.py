@@ -235,7 +235,7 @@ async def test_a_second_one_waits_for_the_first(api: Caller, open_for_module: Se
 async def test_who_waits_too_long_is_told_to_come_back(
     api: Caller, open_for_module: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.http.idempotency.PATIENCE", 0.1)
+    monkeypatch.setattr("api.http.idempotency.TIMEOUT_WAIT", 0.1)
     path, request = await attestations_path(api), under(unique("key"))
     async with held(open_for_module, *trail_lock(path)):
         first = asyncio.create_task(api.post(path, ATTESTATION, **request))
@@ -253,7 +253,7 @@ async def test_waiting_holds_no_connection(
     api: Caller, open_for_module: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else one client with more retries than the pool has connections would stop everybody."""
-    monkeypatch.setattr("api.http.idempotency.PATIENCE", 1.0)
+    monkeypatch.setattr("api.http.idempotency.TIMEOUT_WAIT", 1.0)
     path, request = await attestations_path(api), under(unique("key"))
     async with held(open_for_module, *trail_lock(path)):
         many = open_for_module.settings.database_pool * 2

@@ -77,7 +77,7 @@ class Outbox:
         assert [one["status"] for one in found] == ["FAILED"] * number
         return (await self.api.get(f"/destinations/{found[0]['destinationId']}")).json, found
 
-    async def rung(self) -> bool:
+    async def wakes(self) -> bool:
         """Whether the relay is called, once whoever rings had time for it; the queue is empty afterwards."""
         await asyncio.sleep(10 * PAUSE)
         jobs = await self.services.redis.zrange(QUEUE, 0, -1)
@@ -308,12 +308,12 @@ async def test_a_dead_letter_is_sent_again_under_its_id(outbox: Outbox) -> None:
         await outbox.leave()
         [dead] = await outbox.deliveries("?status=FAILED")
         assert (dead["error"], dead["nextAttemptAt"]) == ("127.0.0.1 answered 400.", None)
-        await outbox.rung()
+        await outbox.wakes()
         path = f"/deliveries/{dead['id']}/replay"
         replayed = (await outbox.api.post(path, status=202)).json
         assert (replayed["status"], replayed["error"], replayed["sentAt"]) == ("PENDING", None, None)
         assert (replayed["nextAttemptAt"] is not None, len(replayed["attempts"])) == (True, 1)
-        assert await outbox.rung()
+        assert await outbox.wakes()
         assert (await outbox.api.post(path, status=202)).json == replayed  # asked for twice
         await outbox.leave()
     assert receiver.asked == [dead["id"]] * 2
@@ -387,10 +387,10 @@ async def test_what_waits_for_a_failing_destination_goes_at_once_when_it_is_enab
         await outbox.leave()  # it rests: nothing is tried
         assert len(receiver.asked) == OPEN_AFTER
         waiting = await outbox.deliveries("?status=PENDING")
-        await outbox.rung()
+        await outbox.wakes()
         enabled = (await outbox.api.post(f"/destinations/{waiting[0]['destinationId']}/enable", status=200)).json
         assert (enabled["status"], enabled["pausedUntil"]) == ("OK", None)
-        assert await outbox.rung()
+        assert await outbox.wakes()
         await outbox.leave()
         assert receiver.taken == [one["id"] for one in reversed(waiting)]
 
@@ -400,7 +400,7 @@ async def test_what_nobody_has_is_not_found_and_rings_for_nobody(outbox: Outbox,
     for request in ({}, DRY):
         refused = await outbox.api.post(path.format(uuid4()), status=404, **request)
         assert_refused(refused, 404)
-    assert not await outbox.rung()
+    assert not await outbox.wakes()
 
 
 # Dry runs and strangers
@@ -409,7 +409,7 @@ async def test_what_nobody_has_is_not_found_and_rings_for_nobody(outbox: Outbox,
 async def test_a_rehearsal_queues_nothing(outbox: Outbox) -> None:
     destination, [dead] = await outbox.dead()
     before = [await outbox.detail(dead["id"]), destination]
-    await outbox.rung()
+    await outbox.wakes()
     message = (await outbox.api.post(f"/deliveries/{dead['id']}/replay", status=200, **DRY)).json
     assert (message["dryRun"], message["wouldUpdate"]["status"]) == (True, "PENDING")
     several = (await outbox.api.post(f"/destinations/{destination['id']}/replay", status=200, **DRY)).json
@@ -419,7 +419,7 @@ async def test_a_rehearsal_queues_nothing(outbox: Outbox) -> None:
     after = [await outbox.detail(dead["id"]), (await outbox.api.get(f"/destinations/{destination['id']}")).json]
     assert after == before
     assert before[1]["consecutiveFailures"] == 1
-    assert not await outbox.rung()
+    assert not await outbox.wakes()
     async with receiving() as receiver:
         await outbox.leave()
     assert receiver.asked == []

@@ -369,7 +369,7 @@ async def fill(process: Process) -> None:
 
 
 async def test_a_client_that_reads_nothing_is_given_up(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(streams, "PATIENCE", 0.3)
+    monkeypatch.setattr(streams, "TIMEOUT_WRITE", 0.3)
     await fill(process)
     async with client_that_reads_nothing(process):
         await process.until_open(0)

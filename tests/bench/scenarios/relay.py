@@ -29,7 +29,7 @@ from tests.bench.product import Prepared, create, install
 from tests.bench.profiles import hottest, profiling
 from tests.bench.rounds import alternate
 from tests.bench.stand import ROOT, Stand, fetch_value
-from workers.relay import AT_ONCE
+from workers.notifications.flow import MAX_CONCURRENT
 
 NAME = "relay"
 OURS, BARE = "Trailgate", "bare client"
@@ -68,7 +68,7 @@ def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
     speed = {name: [one.per_second for one in relayed] for name, relayed in found.items()}
     return Outcome(
         NAME,
-        f"{count:,} signed webhooks to one receiver, one worker, {AT_ONCE} at once",
+        f"{count:,} signed webhooks to one receiver, one worker, {MAX_CONCURRENT} at once",
         [Series(name, "messages/s", values) for name, values in speed.items()],
         [Check.at_least("against a bare client", ratio_of_medians(speed[OURS], speed[BARE]), 0.5, TIMES)],
         {name: fmean(one.busy[name] for one in found[OURS]) for name in found[OURS][0].busy},
@@ -106,7 +106,7 @@ def _body() -> bytes:
 
 
 def _post_bare(url: str, body: Path, count: int) -> Relayed:
-    words = [sys.executable, "-m", "tests.bench.bare_poster", f"{url}/", str(count), str(AT_ONCE)]
+    words = [sys.executable, "-m", "tests.bench.bare_poster", f"{url}/", str(count), str(MAX_CONCURRENT)]
     told = subprocess.run(words, input=body.read_bytes(), capture_output=True, check=True, cwd=ROOT)
     return Relayed(count / float(told.stdout), {})
 

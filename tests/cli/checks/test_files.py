@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from cli.checks.files import examine_files, found_master_key
-from cli.checks.findings import Finding, Level
+from cli.checks.findings import DoctorFinding, Level
 from storage.blobs.store import BlobStore
 from storage.keys import load_master_key, load_signer
 from storage.settings import Settings
@@ -26,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
     return made
 
 
-def examined(settings: Settings) -> dict[str, Finding]:
+def examined(settings: Settings) -> dict[str, DoctorFinding]:
     return {finding.check: finding for finding in examine_files(settings)}
 
 

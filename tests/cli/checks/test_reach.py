@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli.checks import reach
-from cli.checks.findings import Finding, Level
-from cli.checks.reach import Endpoint, examine_mail, examine_reach
+from cli.checks.findings import DoctorFinding, Level
+from cli.checks.reach import Address, examine_mail, examine_reach
 from domain.addresses import networks
 from tests.storage.receiving import self_signed
 
@@ -44,8 +44,8 @@ async def listening(greeting: bytes = b"", tls: ssl.SSLContext | None = None) ->
         yield listener
 
 
-async def tried(*urls: str, allowed: tuple = LOCAL) -> list[Finding]:
-    return await examine_reach([Endpoint(f"hook {n}", url) for n, url in enumerate(urls)], allowed)
+async def tried(*urls: str, allowed: tuple = LOCAL) -> list[DoctorFinding]:
+    return await examine_reach([Address(f"hook {n}", url) for n, url in enumerate(urls)], allowed)
 
 
 async def test_a_way_that_is_open_is_found_open_and_nothing_is_sent() -> None:
@@ -109,7 +109,7 @@ async def test_who_speaks_no_tls_is_told() -> None:
 
 
 async def test_a_host_that_does_not_answer_costs_its_patience_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "PATIENCE", 0.2)
+    monkeypatch.setattr(reach, "TIMEOUT_CONNECT", 0.2)
     async with listening() as listener:  # it never takes part in a handshake
         found = await asyncio.wait_for(tried(*[f"https://127.0.0.1:{listener.port}/x"] * 20), 10)
     assert {one.found.partition(": ")[2] for one in found} == {"no connection within 0 s"}

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from cli.embedded.account import Account
-from cli.embedded.children import Child, Step, stop_together, wait_until
+from cli.embedded.children import Child, StartStep, stop_together, wait_until
 from domain.errors import Unavailable
 
 PYTHON = sys.executable
@@ -107,7 +107,7 @@ def test_stop_ends_a_child_by_the_first_step_and_may_be_repeated(home: Path) -> 
 
 
 def test_a_deaf_child_feels_the_next_step(home: Path) -> None:
-    ladder = (Step(signal.SIGTERM, 0.3), Step(signal.SIGKILL, 5))
+    ladder = (StartStep(signal.SIGTERM, 0.3), StartStep(signal.SIGKILL, 5))
     child = Child("deaf", DEAF, log=home / "log", stopping=ladder)
     child.start()
     logged(child, "deaf")
@@ -118,7 +118,7 @@ def test_a_deaf_child_feels_the_next_step(home: Path) -> None:
 
 
 def test_children_stopped_together_spend_their_patience_once(home: Path) -> None:
-    ladder = (Step(signal.SIGTERM, 3), Step(signal.SIGKILL, 5))
+    ladder = (StartStep(signal.SIGTERM, 3), StartStep(signal.SIGKILL, 5))
     children = [Child("deaf", DEAF, log=home / f"{number}.log", stopping=ladder) for number in range(3)]
     for child in children:
         child.start()

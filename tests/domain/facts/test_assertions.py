@@ -2,12 +2,12 @@
 
 import pytest
 
-from domain.facts.assertions import Outcome, assess, unknown_artifact
+from domain.facts.assertions import AssertionOutcome, assess, unknown_artifact
 from domain.facts.evaluation import Asked, LatestResult
 from domain.facts.requirements import RequirementSet
 from tests.domain.facts.evidence import APP, DIGEST, OTHER, named, newest, template, types
 
-YES, NO = Outcome.COMPLIANT, Outcome.NON_COMPLIANT
+YES, NO = AssertionOutcome.COMPLIANT, AssertionOutcome.NON_COMPLIANT
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ YES, NO = Outcome.COMPLIANT, Outcome.NON_COMPLIANT
         ),
     ],
 )
-def test_the_table(asked: Asked, latest: list[LatestResult], outcome: Outcome, details: str) -> None:
+def test_the_table(asked: Asked, latest: list[LatestResult], outcome: AssertionOutcome, details: str) -> None:
     found = assess(asked, latest, APP)
     assert (found.outcome, found.details) == (outcome, details)
 

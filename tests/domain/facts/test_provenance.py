@@ -13,9 +13,9 @@ from domain.facts.provenance import (
     BuilderType,
     Check,
     CheckStatus,
-    Claim,
-    Finding,
     KeyAlgorithm,
+    ProvenanceClaim,
+    ProvenanceFinding,
     ProvenanceKey,
     repository_address,
 )
@@ -78,7 +78,7 @@ def test_a_filled_build_claims_nothing_beyond_but_what_it_claimed_before(own: Bu
 
 
 def test_the_statement_of_a_claim_that_says_little() -> None:
-    claim = Claim("sha256:" + "ab" * 32, Build("ci.example.com"), BuilderType.GENERIC)
+    claim = ProvenanceClaim("sha256:" + "ab" * 32, Build("ci.example.com"), BuilderType.GENERIC)
     assert claim.statement() == (
         b'{"artifactDigest":"sha256:abababababababababababababababababababababababababababababababab",'
         b'"buildConfigUri":null,"buildFinishedOn":null,"buildStartedOn":null,"builderId":"ci.example.com",'
@@ -88,12 +88,12 @@ def test_the_statement_of_a_claim_that_says_little() -> None:
 
 
 def test_a_proof_is_no_part_of_what_it_proves() -> None:
-    claim = Claim("d", Build("b"), BuilderType.GENERIC)
+    claim = ProvenanceClaim("d", Build("b"), BuilderType.GENERIC)
     assert replace(claim, signature="s", envelope="{}").statement() == claim.statement()
 
 
 def test_a_check_repeats_a_finding() -> None:
-    finding = Finding(CheckStatus.VERIFIED, "good", KEY, "slsa")
+    finding = ProvenanceFinding(CheckStatus.VERIFIED, "good", KEY, "slsa")
     check = Check(3, CheckStatus.VERIFIED, "good", KEY.id, "id", "slsa", MOMENT)
     assert check.repeats(finding)
     for other in (

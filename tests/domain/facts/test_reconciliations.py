@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
-from domain.facts.reconciliations import LONGEST_WAIT, OVERLAP, REACH, check_hook_url, earliest, next_run
+from domain.facts.reconciliations import MAX_WAIT, OVERLAP, REACH, check_hook_url, earliest, next_run
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 INTERVAL = timedelta(minutes=5)
@@ -95,7 +95,7 @@ def test_failures_wait_longer_and_longer_up_to_an_hour() -> None:
 def test_the_senders_own_wish_is_followed_within_bounds() -> None:
     assert next_run(NOW, NOW, INTERVAL, timedelta(seconds=1)) == NOW + INTERVAL
     assert next_run(NOW, NOW, INTERVAL, timedelta(minutes=31)) == NOW + timedelta(minutes=31)
-    assert next_run(NOW, NOW, INTERVAL, timedelta(days=31)) == NOW + LONGEST_WAIT
+    assert next_run(NOW, NOW, INTERVAL, timedelta(days=31)) == NOW + MAX_WAIT
     assert next_run(NOW, NOW, timedelta(days=1), timedelta(hours=2)) == NOW + timedelta(days=1)
 
 
@@ -108,4 +108,4 @@ def test_a_run_comes_after_the_interval_and_not_long_after(
     failing: timedelta, interval: timedelta, wish: timedelta | None
 ) -> None:
     wait = next_run(NOW, NOW - failing, interval, wish) - NOW
-    assert interval <= wait <= max(LONGEST_WAIT, interval)
+    assert interval <= wait <= max(MAX_WAIT, interval)

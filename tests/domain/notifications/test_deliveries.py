@@ -7,13 +7,13 @@ import pytest
 
 from domain.notifications.deliveries import (
     DISABLED_AFTER,
-    LONGEST_PAUSE,
+    MAX_PAUSE,
+    MIN_PAUSE,
     OPEN_AFTER,
-    SHORTEST_PAUSE,
     TELL_AFTER,
+    AttemptResult,
     Health,
-    News,
-    Tried,
+    HealthEvent,
     after,
     is_open,
 )
@@ -23,14 +23,14 @@ NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 MIDDLE = 0.5  # of the jitter: nothing added, nothing taken off
 
 
-def failed(seconds: float = 0, kind: ErrorClass = ErrorClass.TRANSIENT, **more: object) -> Tried:
+def failed(seconds: float = 0, kind: ErrorClass = ErrorClass.TRANSIENT, **more: object) -> AttemptResult:
     at = NOON + timedelta(seconds=seconds)
-    return Tried(at, at, kind, reason="HTTP 500", **more)
+    return AttemptResult(at, at, kind, reason="HTTP 500", **more)
 
 
-def sent(seconds: float = 0) -> Tried:
+def sent(seconds: float = 0) -> AttemptResult:
     at = NOON + timedelta(seconds=seconds)
-    return Tried(at, at)
+    return AttemptResult(at, at)
 
 
 def of_failures(number: int, every: float = 0) -> Health:
@@ -49,23 +49,23 @@ def test_failures_in_a_row_are_counted_from_the_first() -> None:
 def test_the_owner_is_told_once_at_the_fourth_failure() -> None:
     heard = [after(of_failures(n), [failed()], MIDDLE)[1] for n in range(8)]
     assert [bool(news) for news in heard] == [n + 1 == TELL_AFTER for n in range(8)]
-    assert heard[TELL_AFTER - 1] == [News.FAILING]
+    assert heard[TELL_AFTER - 1] == [HealthEvent.FAILING]
 
 
 def test_failures_that_come_in_one_batch_are_told_of_once() -> None:
     _, news = after(Health(), [failed(n) for n in range(50)], MIDDLE)
-    assert news == [News.FAILING]
+    assert news == [HealthEvent.FAILING]
 
 
 def test_a_message_given_up_is_told_of_once_until_the_destination_recovers() -> None:
     health, news = after(Health(), [failed(dead=True), failed(dead=True), failed()], MIDDLE)
-    assert news == [News.EXHAUSTED]
+    assert news == [HealthEvent.EXHAUSTED]
     health, news = after(health, [sent(9)], MIDDLE)
-    assert (news, health) == ([News.RECOVERED], Health())
+    assert (news, health) == ([HealthEvent.RECOVERED], Health())
 
 
 def test_exhaustion_is_told_although_the_failures_were_told_of_before() -> None:
-    assert after(of_failures(TELL_AFTER), [failed(dead=True)], MIDDLE)[1] == [News.EXHAUSTED]
+    assert after(of_failures(TELL_AFTER), [failed(dead=True)], MIDDLE)[1] == [HealthEvent.EXHAUSTED]
 
 
 def test_a_recovery_that_nobody_waits_for_is_not_told() -> None:
@@ -76,8 +76,8 @@ def test_the_circuit_opens_at_the_fifth_failure_and_rests_the_longer_the_longer_
     assert of_failures(OPEN_AFTER - 1).paused_until is None
     health = of_failures(OPEN_AFTER)
     assert is_open(health)
-    assert health.paused_until == NOON + SHORTEST_PAUSE
-    for minutes, rest in [(2, timedelta(seconds=30)), (8, timedelta(minutes=2)), (600, LONGEST_PAUSE)]:
+    assert health.paused_until == NOON + MIN_PAUSE
+    for minutes, rest in [(2, timedelta(seconds=30)), (8, timedelta(minutes=2)), (600, MAX_PAUSE)]:
         later, _ = after(health, [failed(minutes * 60)], MIDDLE)
         assert later.paused_until == NOON + timedelta(minutes=minutes) + rest
 
@@ -86,7 +86,7 @@ def test_the_circuit_opens_at_the_fifth_failure_and_rests_the_longer_the_longer_
 def test_the_rest_is_jittered(draw: float, share: float) -> None:
     health, _ = after(of_failures(OPEN_AFTER - 1), [failed()], draw)
     assert health.paused_until is not None
-    assert (health.paused_until - NOON) / SHORTEST_PAUSE == pytest.approx(share, abs=0.01)
+    assert (health.paused_until - NOON) / MIN_PAUSE == pytest.approx(share, abs=0.01)
 
 
 def test_a_throttled_destination_rests_as_long_as_the_message_waits() -> None:
@@ -96,8 +96,10 @@ def test_a_throttled_destination_rests_as_long_as_the_message_waits() -> None:
 
 
 def test_what_was_under_way_when_it_was_throttled_does_not_end_the_rest() -> None:
-    throttled = Tried(NOON, NOON + timedelta(seconds=2), ErrorClass.THROTTLED, timedelta(seconds=60))
-    health, _ = after(Health(), [throttled, Tried(NOON + timedelta(seconds=1), NOON + timedelta(seconds=3))], MIDDLE)
+    throttled = AttemptResult(NOON, NOON + timedelta(seconds=2), ErrorClass.THROTTLED, timedelta(seconds=60))
+    health, _ = after(
+        Health(), [throttled, AttemptResult(NOON + timedelta(seconds=1), NOON + timedelta(seconds=3))], MIDDLE
+    )
     assert health.paused_until == NOON + timedelta(seconds=62)
     assert health.failures == 0
     assert after(health, [sent(70)], MIDDLE)[0].paused_until is None
@@ -111,8 +113,8 @@ def test_a_shorter_wish_does_not_shorten_a_rest() -> None:
 def test_who_wants_no_more_is_disabled_at_once_with_the_reason() -> None:
     gone = failed(kind=ErrorClass.PERMANENT, dead=True, gone=True)
     health, news = after(Health(), [gone, gone], MIDDLE)
-    assert (health.disabled_at, health.disabled_reason, news[0]) == (NOON, "HTTP 500", News.DISABLED)
-    assert news.count(News.DISABLED) == 1
+    assert (health.disabled_at, health.disabled_reason, news[0]) == (NOON, "HTTP 500", HealthEvent.DISABLED)
+    assert news.count(HealthEvent.DISABLED) == 1
 
 
 def test_five_days_of_nothing_but_failures_disable() -> None:
@@ -120,7 +122,7 @@ def test_five_days_of_nothing_but_failures_disable() -> None:
     almost, news = after(failing, [failed(DISABLED_AFTER.total_seconds() - 1)], MIDDLE)
     assert (almost.disabled_at, news) == (None, [])
     health, news = after(failing, [failed(DISABLED_AFTER.total_seconds())], MIDDLE)
-    assert (news, health.disabled_reason) == ([News.DISABLED], "Every attempt failed for 5 days: HTTP 500")
+    assert (news, health.disabled_reason) == ([HealthEvent.DISABLED], "Every attempt failed for 5 days: HTTP 500")
 
 
 def test_a_late_success_does_not_enable_what_was_disabled() -> None:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from domain.errors import Invalid
 from domain.notifications.templates import (
-    LONGEST_REASON,
     MAX_OUTPUT,
+    MAX_REASON,
     MAX_SOURCE,
     VARIABLES,
     TemplateFailed,
@@ -205,7 +205,7 @@ def test_a_text_without_end_is_left_early() -> None:
 
 def test_reasons_are_short_and_printable() -> None:
     reason = failure("{{ data[message] }}", message="\x00\n" + "x" * 5000)
-    assert len(reason) <= LONGEST_REASON + 1
+    assert len(reason) <= MAX_REASON + 1
     assert reason.isprintable()
 
 

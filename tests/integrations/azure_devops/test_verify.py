@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.azure_devops.verify import verify
-from integrations.contract import BadDelivery, BadSignature, Proof
+from integrations.contract import BadDelivery, BadSignature, SenderProof
 
 NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 SECRET = "open sesame"
@@ -34,7 +34,7 @@ def refusal(headers: Mapping[str, str], secrets: tuple[str, ...] = (SECRET,)) ->
 @pytest.mark.parametrize("headers", [ALADDIN, TOKEN])
 def test_a_delivery_as_azure_devops_sends_it(headers: dict[str, str]) -> None:
     verified = verify(headers, BODY, ["rotated", SECRET], NOW)
-    assert (verified.delivery_id, verified.event, verified.proof) == (ID, None, Proof.TOKEN)
+    assert (verified.delivery_id, verified.event, verified.proof) == (ID, None, SenderProof.TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_another_attempt_or_subscription_is_the_same_event() -> None:
 def test_a_changed_body_is_not_noticed() -> None:
     """Nothing signs it: that is what Proof.TOKEN says."""
     changed = json.loads(BODY) | {"resource": {"status": "succeeded"}}
-    assert verify(TOKEN, json.dumps(changed).encode(), [SECRET], NOW).proof is Proof.TOKEN
+    assert verify(TOKEN, json.dumps(changed).encode(), [SECRET], NOW).proof is SenderProof.TOKEN
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hmac import digest
 import pytest
 
 from integrations.bitbucket.verify import verify
-from integrations.contract import BadDelivery, BadSignature, Proof
+from integrations.contract import BadDelivery, BadSignature, SenderProof
 
 SECRET = "It's a Secret to Everybody"
 BODY = b"Hello World!"
@@ -37,7 +37,7 @@ def refusal(headers: Mapping[str, str], body: bytes = BODY, secrets: tuple[str, 
 
 def test_a_delivery_as_bitbucket_sends_it() -> None:
     verified = verify(HEADERS, BODY, ["rotated", SECRET], NOW)
-    assert (verified.delivery_id, verified.event, verified.proof) == (UUID, "repo:push", Proof.SIGNED)
+    assert (verified.delivery_id, verified.event, verified.proof) == (UUID, "repo:push", SenderProof.SIGNED)
 
 
 def test_a_second_attempt_is_the_same_delivery() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integrations.circleci.verify import verify
-from integrations.contract import BadDelivery, BadSignature, Proof
+from integrations.contract import BadDelivery, BadSignature, SenderProof
 from tests.paths import ROOT
 
 FIXTURES = ROOT / "tests" / "fixtures" / "circleci"
@@ -56,7 +56,7 @@ def test_the_published_vectors(body: bytes, secret: str, signature: str) -> None
 def test_a_delivery_as_circleci_sends_it() -> None:
     verified = verify(signed(), BODY, ["rotated", SECRET], NOW)
     assert verified.delivery_id == "3888f21b-eaa7-38e3-8f3d-75a63bba8895"
-    assert (verified.event, verified.proof) == ("workflow-completed", Proof.SIGNED)
+    assert (verified.event, verified.proof) == ("workflow-completed", SenderProof.SIGNED)
 
 
 def test_the_signed_body_names_the_event_and_the_unsigned_header_does_not() -> None:

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.retries import ErrorClass
-from integrations.channels import Outgoing, Receipt, SendFailed, Target
+from integrations.channels import ChannelTarget, Outgoing, SendFailed, SendResult
 from integrations.email.client import EmailClient, mail_of
 from tests.integrations.messages import ATTESTATION, MESSAGE, NOW, TRAIL, message
 from tests.storage.receiving import self_signed
@@ -90,9 +90,9 @@ async def serving(mailbox: Mailbox, tls: ssl.SSLContext | None = None, **options
 
 async def send(
     mailbox: Mailbox, *to: str, told: Outgoing = MESSAGE, scheme: str = "smtp", login: str = "", seconds: float = 5
-) -> Receipt:
+) -> SendResult:
     client = EmailClient(f"{scheme}://{login}127.0.0.1:{mailbox.port}", SENDER, seconds)
-    return await client(told, Target({"to": list(to) or [ADA]}), NOW)
+    return await client(told, ChannelTarget({"to": list(to) or [ADA]}), NOW)
 
 
 async def failure(mailbox: Mailbox, *to: str, **options: Any) -> SendFailed:
@@ -105,7 +105,7 @@ async def failure(mailbox: Mailbox, *to: str, **options: Any) -> SendFailed:
 async def test_a_mail_arrives() -> None:
     async with serving(Mailbox()) as mailbox:
         receipt = await send(mailbox, ADA, BEN)
-    assert receipt == Receipt(250, "2.0.0 queued as 4711")
+    assert receipt == SendResult(250, "2.0.0 queued as 4711")
     [envelope] = mailbox.taken
     assert envelope.mail_from == "trailgate@ci.example"
     assert envelope.rcpt_tos == [ADA, BEN]
@@ -181,7 +181,7 @@ async def test_a_long_domain_leaves_the_id_readable() -> None:
     domain = ".".join(["a-rather-long-label"] * 6)
     async with serving(Mailbox()) as mailbox:
         client = EmailClient(f"smtp://127.0.0.1:{mailbox.port}", f"t@{domain}", 5)
-        await client(MESSAGE, Target({"to": f"{ADA}, {BEN}"}), NOW)
+        await client(MESSAGE, ChannelTarget({"to": f"{ADA}, {BEN}"}), NOW)
     raw = mailbox.taken[0].content
     assert isinstance(raw, bytes)
     assert f"<{MESSAGE.id}@{domain}>".encode() in raw
@@ -190,7 +190,7 @@ async def test_a_long_domain_leaves_the_id_readable() -> None:
 
 async def test_without_a_mail_server_there_is_no_mail() -> None:
     with pytest.raises(SendFailed) as failed:
-        await EmailClient(None, SENDER, 5)(MESSAGE, Target({"to": ADA}), NOW)
+        await EmailClient(None, SENDER, 5)(MESSAGE, ChannelTarget({"to": ADA}), NOW)
     assert failed.value.error_class is ErrorClass.PERMANENT
     assert failed.value.reason == "e-mail is not set up: set TRAILGATE_SMTP_URL"
 
@@ -330,5 +330,5 @@ async def test_nothing_is_sent_in_clear_where_starttls_is_required() -> None:
 async def test_a_rule_without_recipients_is_given_up_before_any_connection() -> None:
     client = EmailClient("smtp://127.0.0.1:9", SENDER, 5)
     with pytest.raises(SendFailed) as failed:
-        await client(MESSAGE, Target({"to": ""}), NOW)
+        await client(MESSAGE, ChannelTarget({"to": ""}), NOW)
     assert failed.value.error_class is ErrorClass.PERMANENT

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from integrations.formats import json_files, xml_files
 from integrations.formats.evidence import FORMATS, parse_evidence, parsed_by
-from integrations.formats.parsed import LONGEST_TEXT, Deadline, ParsedEvidence, Unreadable, shown
+from integrations.formats.parsed import MAX_TEXT, Deadline, ParsedEvidence, Unreadable, shown
 from tests.integrations.formats.evidence_files import FIXTURES, error_of, reading_of
 from tests.paths import ROOT
 
@@ -141,7 +141,7 @@ def test_damaged_files_have_a_reading(kind: str, content: bytes, data: st.DataOb
 
 @given(st.text())
 def test_what_is_shown_is_short_and_printable(text: str) -> None:
-    assert len(shown(text)) <= LONGEST_TEXT
+    assert len(shown(text)) <= MAX_TEXT
     assert shown(text).isprintable()
     json.dumps(shown(text)).encode()
     shown(text).encode()

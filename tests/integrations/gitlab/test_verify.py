@@ -9,7 +9,7 @@ from hmac import digest
 import pytest
 from standardwebhooks import Webhook
 
-from integrations.contract import BadDelivery, BadSignature, Proof
+from integrations.contract import BadDelivery, BadSignature, SenderProof
 from integrations.gitlab.verify import verify
 
 TOKEN = "alpine-route-7"
@@ -48,12 +48,12 @@ def refusal(
 
 def test_a_delivery_with_a_secret_token() -> None:
     verified = verify(WITH_TOKEN, BODY, ["rotated", TOKEN], NOW)
-    assert (verified.delivery_id, verified.event, verified.proof) == (ID, "Pipeline Hook", Proof.TOKEN)
+    assert (verified.delivery_id, verified.event, verified.proof) == (ID, "Pipeline Hook", SenderProof.TOKEN)
 
 
 def test_a_delivery_with_a_signing_token() -> None:
     verified = verify(SIGNED, BODY, [TOKEN, SIGNING_TOKEN], NOW)
-    assert (verified.delivery_id, verified.event, verified.proof) == (ID, "Pipeline Hook", Proof.SIGNED)
+    assert (verified.delivery_id, verified.event, verified.proof) == (ID, "Pipeline Hook", SenderProof.SIGNED)
 
 
 def test_the_signature_is_what_gitlab_computes() -> None:
@@ -65,9 +65,9 @@ def test_the_signature_is_what_gitlab_computes() -> None:
 
 def test_a_delivery_of_the_older_api() -> None:
     verified = verify(OLDER, BODY, [TOKEN], NOW)
-    assert (verified.delivery_id, verified.event, verified.proof) == ("mine-1", None, Proof.SIGNED)
+    assert (verified.delivery_id, verified.event, verified.proof) == ("mine-1", None, SenderProof.SIGNED)
     older_name = {"x-webhook-signature": OLDER["x-hub-signature-256"]}
-    assert verify(older_name, BODY, [TOKEN], NOW).proof is Proof.SIGNED
+    assert verify(older_name, BODY, [TOKEN], NOW).proof is SenderProof.SIGNED
 
 
 @pytest.mark.parametrize("signature", [Webhook(SIGNING_TOKEN).sign(ID, NOW, "{}"), "v1,", "v2,AA==", "", "é"])

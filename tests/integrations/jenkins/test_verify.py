@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from integrations.contract import BadDelivery, BadSignature, Proof
+from integrations.contract import BadDelivery, BadSignature, SenderProof
 from integrations.jenkins.verify import verify
 from tests.integrations.mutations import changed
 from tests.paths import ROOT
@@ -73,7 +73,7 @@ def test_the_published_vector() -> None:
 def test_an_hmac_of_the_body_in_either_header(name: str) -> None:
     headers = {name: hmac_header(raw())["x-hub-signature-256"]}
     verified = verify(headers, raw(), ["rotated", SECRET], NOW)
-    assert (verified.event, verified.proof) == (None, Proof.SIGNED)
+    assert (verified.event, verified.proof) == (None, SenderProof.SIGNED)
     assert refusal(headers, raw() + b" ") == "signature_mismatch"
 
 

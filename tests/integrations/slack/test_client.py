@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.retries import ErrorClass
-from integrations.channels import Outgoing, Receipt, SendFailed, Target
+from integrations.channels import ChannelTarget, Outgoing, SendFailed, SendResult
 from integrations.slack.client import SlackClient, blocks_of, escaped, text_of
 from storage.outbound import open_outbound
 from storage.settings import Settings
@@ -60,15 +60,15 @@ async def slack() -> AsyncIterator[Receiver]:
         yield receiver
 
 
-async def send(receiver: Receiver | str, told: Outgoing = MESSAGE, settings: Settings = LOCAL) -> Receipt:
+async def send(receiver: Receiver | str, told: Outgoing = MESSAGE, settings: Settings = LOCAL) -> SendResult:
     url = receiver if isinstance(receiver, str) else receiver.url
     async with open_outbound(settings) as outbound:
-        return await SlackClient(outbound)(told, Target({"webhookUrl": url}), NOW)
+        return await SlackClient(outbound)(told, ChannelTarget({"webhookUrl": url}), NOW)
 
 
 async def test_slack_takes_the_message() -> None:
     async with slack() as receiver:
-        assert await send(receiver) == Receipt(200, "ok")
+        assert await send(receiver) == SendResult(200, "ok")
     [(request, body)] = receiver.requests
     assert (request.method, request.path_qs) == ("POST", "/hook?token=hush")
     assert request.headers["User-Agent"] == "Trailgate"
@@ -122,7 +122,7 @@ async def test_nobody_is_called_by_a_name_that_somebody_gave() -> None:
 async def test_slack_takes_a_message_of_any_size(text: str) -> None:
     data = {f"key{n}": text for n in range(30)}
     async with slack() as receiver:
-        assert await send(receiver, message(title=text, message=text, data=data)) == Receipt(200, "ok")
+        assert await send(receiver, message(title=text, message=text, data=data)) == SendResult(200, "ok")
 
 
 @given(st.text(max_size=400), st.text(max_size=4000), st.dictionaries(st.text(max_size=200), st.text(max_size=3000)))
@@ -144,7 +144,7 @@ def test_text_is_cut_between_characters_and_never_within_an_entity(text: str, li
 @pytest.mark.parametrize("blank", ["", "  \n"])
 async def test_slack_takes_a_message_whose_template_left_nothing(blank: str) -> None:
     async with slack() as receiver:
-        assert await send(receiver, message(title=blank, message=blank)) == Receipt(200, "ok")
+        assert await send(receiver, message(title=blank, message=blank)) == SendResult(200, "ok")
 
 
 async def test_the_address_stands_in_no_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,7 +7,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from domain.retries import ErrorClass
-from integrations.channels import Outgoing, Receipt, SendFailed, Target
+from integrations.channels import ChannelTarget, Outgoing, SendFailed, SendResult
 from integrations.contract import BadSignature
 from integrations.signatures import check_standard_webhook
 from integrations.webhook.client import MAX_BODY, WebhookClient, body_of, signed
@@ -19,14 +19,14 @@ NEW = "whsec_" + b64encode(b"n" * 32).decode()
 OLD = "whsec_" + b64encode(b"o" * 24).decode()
 
 
-async def send(receiver: Receiver, *secrets: str, told: Outgoing = MESSAGE, now: datetime = NOW) -> Receipt:
+async def send(receiver: Receiver, *secrets: str, told: Outgoing = MESSAGE, now: datetime = NOW) -> SendResult:
     async with open_outbound(LOCAL) as outbound:
-        return await WebhookClient(outbound)(told, Target({"webhookUrl": receiver.url}, secrets), now)
+        return await WebhookClient(outbound)(told, ChannelTarget({"webhookUrl": receiver.url}, secrets), now)
 
 
 async def test_the_body_speaks_both_vocabularies() -> None:
     async with receiving() as receiver:
-        assert await send(receiver, NEW) == Receipt(200, "ok")
+        assert await send(receiver, NEW) == SendResult(200, "ok")
     [(request, body)] = receiver.requests
     assert (request.method, request.path_qs) == ("POST", "/hook?token=hush")
     assert request.headers["Content-Type"] == "application/json"
@@ -149,6 +149,6 @@ async def test_one_connection_serves_many_messages() -> None:
     async with receiving() as receiver, open_outbound(LOCAL) as outbound:
         client = WebhookClient(outbound)
         for _ in range(3):
-            await client(MESSAGE, Target({"webhookUrl": receiver.url}, [NEW]), NOW)
+            await client(MESSAGE, ChannelTarget({"webhookUrl": receiver.url}, [NEW]), NOW)
     assert len(receiver.peers) == 3
     assert len(set(receiver.peers)) == 1

@@ -14,11 +14,11 @@ from domain.facts.provenance import (
     Build,
     BuilderType,
     CheckStatus,
-    Claim,
-    Finding,
     KeyAlgorithm,
     NewProvenanceKey,
     Provenance,
+    ProvenanceClaim,
+    ProvenanceFinding,
     ProvenanceKey,
     SlsaLevel,
 )
@@ -35,7 +35,7 @@ from storage.facts.queries.provenance import (
     get_subject,
 )
 from storage.facts.queries.provenance_keys import active_keys, get_provenance_key, list_provenance_keys
-from storage.ledger.verification import Outcome, verify_record
+from storage.ledger.verification import VerificationOutcome, verify_record
 from storage.paging import Window
 from storage.registry import RECORDS
 from storage.services import Services
@@ -43,8 +43,10 @@ from tests.storage.world import World
 from workers.seal import seal_and_sign
 
 DIGEST = "sha256:" + "c" * 64
-BAD = Finding(CheckStatus.UNVERIFIED, "no")
-CLAIM = Claim(DIGEST, Build("builder", source_commit_sha="abc"), BuilderType.JENKINS, SlsaLevel.L2, "sig", '{"a": 1}')
+BAD = ProvenanceFinding(CheckStatus.UNVERIFIED, "no")
+CLAIM = ProvenanceClaim(
+    DIGEST, Build("builder", source_commit_sha="abc"), BuilderType.JENKINS, SlsaLevel.L2, "sig", '{"a": 1}'
+)
 
 
 @pytest.fixture
@@ -63,12 +65,14 @@ async def new_subject(world: World, **fields: Any) -> Subject:
     return await report(world, await world.trail(await world.flow()), **fields)
 
 
-async def record(world: World, subject: Subject, finding: Finding = BAD, claim: Claim = CLAIM) -> Provenance:
+async def record(
+    world: World, subject: Subject, finding: ProvenanceFinding = BAD, claim: ProvenanceClaim = CLAIM
+) -> Provenance:
     async with world.services.database.transaction() as tx:
         return await record_provenance(tx, world.tenant, NewProvenance(subject, claim, finding), world.actor)
 
 
-async def recheck(world: World, subject: Subject, finding: Finding) -> tuple[Provenance, bool]:
+async def recheck(world: World, subject: Subject, finding: ProvenanceFinding) -> tuple[Provenance, bool]:
     async with world.services.database.transaction() as tx:
         return await record_check(tx, world.tenant, subject, finding, world.actor)
 
@@ -120,7 +124,7 @@ async def test_the_lists_of_artifacts_show_the_newest_check(world: World) -> Non
     assert await shown() == ProvenanceStatus.NO_PROVENANCE
     await record(world, subject)
     assert await shown() == ProvenanceStatus.PROVENANCE_UNVERIFIED
-    await recheck(world, subject, Finding(CheckStatus.VERIFIED, "good", key, "slsa"))
+    await recheck(world, subject, ProvenanceFinding(CheckStatus.VERIFIED, "good", key, "slsa"))
     assert await shown() == ProvenanceStatus.PROVENANCE_VERIFIED
     await recheck(world, subject, BAD)
     assert await shown() == ProvenanceStatus.PROVENANCE_UNVERIFIED
@@ -130,7 +134,7 @@ async def test_each_record_and_each_check_has_one_event(world: World) -> None:
     subject = await new_subject(world)
     key = await register(world)
     made = await record(world, subject)
-    await recheck(world, subject, Finding(CheckStatus.VERIFIED, "good", key, "slsa"))
+    await recheck(world, subject, ProvenanceFinding(CheckStatus.VERIFIED, "good", key, "slsa"))
     ids = {"provenanceId": str(made.id), "artifactId": str(subject.report_id), "trailId": str(subject.trail_id)}
     builder = {"builderId": "builder", "builderType": "JENKINS", "slsaLevel": "L2"}
     assert await events(world, "provenance") == [("provenance.recorded", made.id, ids | builder)]
@@ -151,8 +155,8 @@ async def test_a_check_that_finds_the_same_is_not_added(world: World) -> None:
     subject = await new_subject(world)
     key, other = await register(world), await register(world)
     await record(world, subject)
-    good = Finding(CheckStatus.VERIFIED, "good", key, "slsa")
-    by_another = Finding(CheckStatus.VERIFIED, "good", other, "slsa")
+    good = ProvenanceFinding(CheckStatus.VERIFIED, "good", key, "slsa")
+    by_another = ProvenanceFinding(CheckStatus.VERIFIED, "good", other, "slsa")
     outcomes = []
     for finding in (BAD, good, good, by_another, BAD, BAD):
         found, added = await recheck(world, subject, finding)
@@ -174,7 +178,7 @@ async def test_a_race_to_record_has_one_winner(world: World) -> None:
 async def test_parallel_checks_are_numbered_and_never_repeated(world: World) -> None:
     subject = await new_subject(world)
     await record(world, subject)
-    good = Finding(CheckStatus.VERIFIED, "good", await register(world))
+    good = ProvenanceFinding(CheckStatus.VERIFIED, "good", await register(world))
     outcomes = await asyncio.gather(*(recheck(world, subject, good) for _ in range(6)))
     assert sorted(added for _, added in outcomes) == [False] * 5 + [True]
     assert [row["n"] for row in await rows(world, "SELECT n FROM provenance_checks WHERE org_id = $1 ORDER BY n")] == [
@@ -191,7 +195,7 @@ async def waits(task: asyncio.Task[Any]) -> bool:
 async def test_a_check_waits_for_the_one_before_it(world: World) -> None:
     subject = await new_subject(world)
     await record(world, subject)
-    good = Finding(CheckStatus.VERIFIED, "good", await register(world))
+    good = ProvenanceFinding(CheckStatus.VERIFIED, "good", await register(world))
     async with world.services.database.transaction() as tx:
         await record_check(tx, world.tenant, subject, good, world.actor)
         second = asyncio.create_task(recheck(world, subject, good))
@@ -216,7 +220,7 @@ async def test_a_key_that_was_withdrawn_meanwhile_verifies_nothing(world: World)
     key = await register(world)
     await record(world, first)
     await withdraw(world, key)
-    good = Finding(CheckStatus.VERIFIED, "good", key)
+    good = ProvenanceFinding(CheckStatus.VERIFIED, "good", key)
     for attempt in (record(world, second, good), recheck(world, first, good)):
         with pytest.raises(Conflict) as refused:
             await attempt
@@ -228,7 +232,7 @@ async def test_a_key_waits_for_who_records_by_it(world: World) -> None:
     subject = await new_subject(world)
     key = await register(world)
     async with world.services.database.transaction() as tx:
-        new = NewProvenance(subject, CLAIM, Finding(CheckStatus.VERIFIED, "good", key))
+        new = NewProvenance(subject, CLAIM, ProvenanceFinding(CheckStatus.VERIFIED, "good", key))
         await record_provenance(tx, world.tenant, new, world.actor)
         withdrawing = asyncio.create_task(withdraw(world, key))
         assert await waits(withdrawing)
@@ -332,11 +336,11 @@ async def test_whoever_changes_it_afterwards_is_found(own_services: Services) ->
     world = await World.founded(own_services)
     subject = await new_subject(world)
     key = await register(world)
-    made = await record(world, subject, Finding(CheckStatus.VERIFIED, "good", key, "slsa"))
+    made = await record(world, subject, ProvenanceFinding(CheckStatus.VERIFIED, "good", key, "slsa"))
     await seal_and_sign(own_services)
     [check] = await rows(world, "SELECT id FROM provenance_checks WHERE org_id = $1")
 
-    async def outcome(record_id: UUID) -> Outcome:
+    async def outcome(record_id: UUID) -> VerificationOutcome:
         async with own_services.database.snapshot() as reader:
             return (await verify_record(reader, world.tenant, record_id, RECORDS)).outcome
 
@@ -347,8 +351,8 @@ async def test_whoever_changes_it_afterwards_is_found(own_services: Services) ->
         "provenance_keys": ("public_key", "another"),
     }
     for table, (column, value) in forgeries.items():
-        assert await outcome(records[table]) == Outcome.VERIFIED
+        assert await outcome(records[table]) == VerificationOutcome.VERIFIED
         async with own_services.database.transaction() as tx:
             await tx.execute("SET LOCAL session_replication_role = replica")
             await tx.execute(f"UPDATE {table} SET {column} = $2 WHERE id = $1", records[table], value)
-        assert await outcome(records[table]) == Outcome.ALTERED
+        assert await outcome(records[table]) == VerificationOutcome.ALTERED

@@ -12,10 +12,10 @@ from domain.facts.provenance import (
     Build,
     BuilderType,
     CheckStatus,
-    Claim,
-    Finding,
     KeyAlgorithm,
     NewProvenanceKey,
+    ProvenanceClaim,
+    ProvenanceFinding,
     SlsaLevel,
 )
 from domain.facts.requirements import Requirement, RequirementSet, Template
@@ -91,8 +91,8 @@ async def _facts(tx: Transaction, world: World, flow: Flow, trail: Trail, attest
     evidence = await attach_reference(tx, tenant, file, most=1)
     key = await create_provenance_key(tx, tenant, NewProvenanceKey("k", "id", KeyAlgorithm.ED25519, "PEM"), actor)
     build = Build("builder", "https://git/build.yml", "https://git", "abc", NOON, NOON)
-    claim = Claim(DIGEST, build, BuilderType.JENKINS, SlsaLevel.L2, "signature", '{"a": 1}')
-    finding = Finding(CheckStatus.VERIFIED, "good", key, "https://slsa.dev/provenance/v1")
+    claim = ProvenanceClaim(DIGEST, build, BuilderType.JENKINS, SlsaLevel.L2, "signature", '{"a": 1}')
+    finding = ProvenanceFinding(CheckStatus.VERIFIED, "good", key, "https://slsa.dev/provenance/v1")
     provenance = await record_provenance(
         tx, tenant, NewProvenance(Subject(artifact.id, trail.id, DIGEST), claim, finding), actor
     )

@@ -13,7 +13,7 @@ from storage.database import Reader, Row
 from storage.ledger.inspection import Inspection, inspect
 from storage.ledger.published import checkpoint_file, read_published
 from storage.ledger.queries import latest_checkpoint
-from storage.ledger.verification import Outcome, verify_record
+from storage.ledger.verification import VerificationOutcome, verify_record
 from storage.registry import RECORDS
 from storage.services import Services
 from tests.storage.ledger.every_record import one_of_every_kind
@@ -111,7 +111,7 @@ async def test_what_nobody_touched_is_sound(sealed: tuple[World, dict[str, UUID]
     async with world.services.database.read() as reader:
         for record_id in records.values():
             verdict = await verify_record(reader, world.tenant, record_id, RECORDS)
-            assert verdict.outcome is Outcome.VERIFIED, verdict
+            assert verdict.outcome is VerificationOutcome.VERIFIED, verdict
             assert verdict.proof is not None
 
 
@@ -174,7 +174,7 @@ async def test_a_single_record_tells_as_well(sealed: tuple[World, dict[str, UUID
                 await tx.execute("SET LOCAL session_replication_role = replica")
                 await tx.execute(sql, *args)
                 verdict = await verify_record(tx, world.tenant, record_id, RECORDS)
-                assert verdict.outcome is Outcome.ALTERED, (kind, column, verdict)
+                assert verdict.outcome is VerificationOutcome.ALTERED, (kind, column, verdict)
                 raise _Undo
         except _Undo:
             pass
@@ -269,11 +269,11 @@ async def test_a_blanked_nonce_is_named_and_its_leaf_stays_proven(sealed: tuple[
             "UPDATE audit_events SET payload = NULL, nonce = NULL WHERE record_id = $1", records["attestation"]
         )
     state = await inspected(world)
-    assert [finding.outcome for finding in state.findings] == [Outcome.ERASED]
+    assert [finding.outcome for finding in state.findings] == [VerificationOutcome.ERASED]
     assert str(records["attestation"]) in state.findings[0].where
     async with world.services.database.read() as reader:
         verdict = await verify_record(reader, world.tenant, records["attestation"], RECORDS)
-    assert verdict.outcome is Outcome.ERASED
+    assert verdict.outcome is VerificationOutcome.ERASED
 
 
 async def test_the_applications_own_role_cannot_change_a_fact(own_services: Services) -> None:

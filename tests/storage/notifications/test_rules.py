@@ -12,7 +12,7 @@ from domain.audit.events import Actor
 from domain.errors import Conflict, Invalid, NotFound, Stale
 from domain.notifications.rules import Channel, NotificationRule, RuleChange
 from domain.notifications.triggers import Notice, Trigger, attestation_failed
-from storage.ledger.verification import Outcome, verify_record
+from storage.ledger.verification import VerificationOutcome, verify_record
 from storage.notifications.commands.notices import raise_notices
 from storage.notifications.commands.rules import (
     Issued,
@@ -27,7 +27,7 @@ from storage.outbox.queries import Message, list_messages
 from storage.paging import Window
 from storage.registry import RECORDS
 from storage.schedule.wakeups import Job
-from storage.secrets.envelope import Envelope, Undecipherable
+from storage.secrets.envelope import SecretCipher, Undecipherable
 from storage.services import Services
 from tests.storage.world import World
 from workers.seal import seal_and_sign
@@ -145,7 +145,7 @@ async def test_a_foreign_key_opens_nothing(world: World) -> None:
     issued = await world.rule()
     async with world.services.database.read() as reader:
         with pytest.raises(Undecipherable):
-            await channel_targets(reader, Envelope(b"x" * 32), [issued.rule.id])
+            await channel_targets(reader, SecretCipher(b"x" * 32), [issued.rule.id])
 
 
 async def test_only_webhooks_are_given_a_secret(world: World) -> None:
@@ -376,7 +376,7 @@ async def test_the_relay_is_rung_for_when_something_moves(world: World, fields: 
     async with world.services.database.transaction() as tx:
         envelope = world.services.envelope
         await update_rule(tx, world.tenant, issued.rule.id, fields, world.actor, envelope=envelope)
-        assert (Job.RELAY in tx.rung) is rings
+        assert (Job.RELAY in tx.wakes) is rings
 
 
 async def test_a_deleted_rule_sends_nothing_more(world: World) -> None:
@@ -422,7 +422,7 @@ async def test_a_test_is_one_message_for_one_rule(world: World, active: bool) ->
     await change(world, issued.rule.id, is_active=active)
     async with world.services.database.transaction() as tx:
         message_id = await send_test(tx, world.tenant, issued.rule.id)
-        assert Job.RELAY in tx.rung
+        assert Job.RELAY in tx.wakes
     [row] = await queue(world)
     assert (row["message_id"], row["subject"]) == (message_id, f"rule:{issued.rule.id}")
     [message] = await messages(world, issued.rule.id)
@@ -467,7 +467,7 @@ async def test_every_change_is_sealed(own_services: Services) -> None:
         "triggerEvent": "ATTESTATION_FAILED",
         "channelType": "WEBHOOK",
     }
-    assert verdict.outcome is Outcome.VERIFIED
+    assert verdict.outcome is VerificationOutcome.VERIFIED
 
 
 async def test_who_made_a_rule_is_kept_whoever_changes_it(world: World) -> None:

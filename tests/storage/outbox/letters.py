@@ -5,10 +5,10 @@ from uuid import UUID, uuid4
 
 from domain.notifications.deliveries import MessageStatus
 from domain.retries import ErrorClass
-from storage.outbox.claims import Claim, ClaimedMessage, claim
+from storage.outbox.claims import ClaimedMessage, ClaimRequest, claim
 from storage.outbox.commands import NewMessage, destination_for, enqueue
 from storage.outbox.queries import Destination, Message, get_destination, get_message
-from storage.outbox.settlement import Attempt, Change, Outcome, settle
+from storage.outbox.settlement import Attempt, HealthChange, MessageOutcome, settle
 from storage.services import Services
 from tests.storage.world import World
 
@@ -32,7 +32,7 @@ async def post(world: World, destination_id: UUID, *subjects: str) -> list[UUID]
 async def take(services: Services, limit: int = 100, each: int = 100, busy: list[UUID] | None = None) -> "Taken":
     claim_id = uuid4()
     async with services.database.transaction() as tx:
-        return Taken(claim_id, await claim(tx, Claim(claim_id, limit, each, LEASE, busy or [])))
+        return Taken(claim_id, await claim(tx, ClaimRequest(claim_id, limit, each, LEASE, busy or [])))
 
 
 class Taken:
@@ -54,13 +54,13 @@ async def settled(
     *,
     wait: timedelta | None = None,
     gone: bool = False,
-) -> list[Change]:
+) -> list[HealthChange]:
     """Every message of a claim comes to the same end: sent, put off by `wait`, or given up."""
     now = services.clock.now()
     attempt = Attempt(now, 5, failure, 500 if failure else 200, "HTTP 500" if failure else None, "ok")
     status = MessageStatus.SENT if failure is None else MessageStatus.PENDING if wait else MessageStatus.FAILED
     outcomes = [
-        Outcome(
+        MessageOutcome(
             m.id,
             m.org_id,
             m.destination_id,

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from domain.errors import Conflict, NotFound
-from domain.notifications.deliveries import News
+from domain.notifications.deliveries import HealthEvent
 from domain.retries import ErrorClass
 from storage.outbox.queries import attempts_of, dead_letters
 from storage.outbox.recovery import Dead, enable_destination, replay, replay_destination, replay_message
@@ -46,7 +46,7 @@ async def test_a_message_given_up_is_a_dead_letter_that_can_be_replayed(world: W
     where = await destination(world)
     [one] = await post(world, where, "a")
     [change] = await settled(world.services, await take(world.services), ErrorClass.PERMANENT)
-    assert (change.news, change.label, change.reason) == (News.EXHAUSTED, "https://example.org/…", "HTTP 500")
+    assert (change.event, change.label, change.reason) == (HealthEvent.EXHAUSTED, "https://example.org/…", "HTTP 500")
     async with world.services.database.transaction() as tx:
         assert [dead.id for dead in await dead_letters(tx, 10)] == [one]
         await replay_message(tx, world.tenant, one)
@@ -80,7 +80,7 @@ async def test_who_wants_no_more_keeps_what_waited_as_dead_letters_until_it_is_e
     where = await destination(world)
     first, second = await post(world, where, "a", "b")
     gone = await settled(world.services, await take(world.services, each=1), ErrorClass.PERMANENT, gone=True)
-    assert [change.news for change in gone] == [News.DISABLED]
+    assert [change.event for change in gone] == [HealthEvent.DISABLED]
     assert [(await message(world, one)).status for one in (first, second)] == ["FAILED", "FAILED"]
     [skipped] = await post(world, where, "c")
     assert (await message(world, skipped)).status == "SKIPPED"

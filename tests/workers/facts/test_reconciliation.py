@@ -12,14 +12,14 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
-from domain.facts.reconciliations import MOST_REQUESTS, MOST_TIMES, Reconciliation
+from domain.facts.reconciliations import MAX_REQUESTS, MAX_TIMES, Reconciliation
 from domain.facts.webhook_configs import WebhookConfig
 from integrations.github.client import PAGE_SIZE
 from storage.facts.commands.reconciliations import NewReconciliation, forget_reconciliation, set_reconciliation
 from storage.facts.commands.webhook_configs import delete_webhook_config
 from storage.facts.queries.reconciliations import get_reconciliation
 from storage.outbound import open_outbound
-from storage.secrets.envelope import Envelope
+from storage.secrets.envelope import SecretCipher
 from storage.services import Services
 from tests.api.caller import sign
 from tests.storage.shifted import later
@@ -133,10 +133,10 @@ async def test_patience_and_then_no_more(world: World, github: FakeGitHub) -> No
     await reconcile(world.services)
     await reconcile(later(world.services, SOON))
     assert github.redelivered == [guid], "asked for five minutes ago"
-    for n in range(1, MOST_TIMES + 3):
+    for n in range(1, MAX_TIMES + 3):
         await reconcile(later(world.services, n * PATIENT))
-    assert github.redelivered == [guid] * MOST_TIMES
-    assert await requests(world) == {guid: MOST_TIMES}
+    assert github.redelivered == [guid] * MAX_TIMES
+    assert await requests(world) == {guid: MAX_TIMES}
 
 
 async def test_a_redelivery_that_arrives_is_the_end_of_it(world: World, github: FakeGitHub) -> None:
@@ -173,9 +173,9 @@ def at_the_door(client: TestClient[Any, Any], world: World, config: WebhookConfi
 
 async def test_a_run_asks_for_a_hundred_and_the_next_for_the_rest(world: World, github: FakeGitHub) -> None:
     config = await reconciled(world, github)
-    guids = [github.attempt(age=timedelta(hours=2, seconds=-n)) for n in range(MOST_REQUESTS + 7)]
+    guids = [github.attempt(age=timedelta(hours=2, seconds=-n)) for n in range(MAX_REQUESTS + 7)]
     await reconcile(world.services)
-    assert github.redelivered == guids[:MOST_REQUESTS]
+    assert github.redelivered == guids[:MAX_REQUESTS]
     between = await state(world, config)
     assert (between.last_run_at, between.last_error) == (None, None)
     await reconcile(later(world.services, SOON))
@@ -320,7 +320,7 @@ async def test_an_address_of_our_own_network_is_told_and_not_asked(own_services:
 
 async def test_a_token_under_another_master_key(world: World, github: FakeGitHub) -> None:
     config = await reconciled(world, github)
-    await reconcile(replace(world.services, envelope=Envelope(b"k" * 32)))
+    await reconcile(replace(world.services, envelope=SecretCipher(b"k" * 32)))
     assert "decrypted" in ((await state(world, config)).last_error or "")
     assert github.pages == 0
 

@@ -132,7 +132,7 @@ async def test_what_takes_too_long_is_ended_within_seconds(templates: Templates,
     began = monotonic()
     reason = await failure(templates, source)
     assert reason in (TOO_LONG, "title: It needs too much memory") or "Exceeds the limit" in reason
-    assert monotonic() - began < module.SECONDS + module.LAST_SECONDS + 2
+    assert monotonic() - began < module.TIMEOUT_ANSWER + module.TIMEOUT_STOP + 2
     assert await works(templates)
 
 
@@ -191,13 +191,13 @@ async def test_a_template_that_ended_the_child_is_set_aside(
 
 async def test_a_child_that_hangs_is_killed(templates: Templates, monkeypatch: pytest.MonkeyPatch) -> None:
     assert await works(templates)
-    monkeypatch.setattr(module, "SECONDS", 0.2)
-    monkeypatch.setattr(module, "LAST_SECONDS", 0.2)
+    monkeypatch.setattr(module, "TIMEOUT_ANSWER", 0.2)
+    monkeypatch.setattr(module, "TIMEOUT_STOP", 0.2)
     [child] = children()
     child.send_signal(signal.SIGSTOP)
     assert await failure(templates, "{{ title }}") == TOO_LONG
     assert not child.is_running()
-    monkeypatch.setattr(module, "SECONDS", 5.0)
+    monkeypatch.setattr(module, "TIMEOUT_ANSWER", 5.0)
     assert await works(templates)
 
 

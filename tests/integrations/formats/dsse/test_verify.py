@@ -16,7 +16,7 @@ from integrations.formats.dsse.verify import (
     MAX_SIGNATURES,
     MAX_TRIES,
     MAX_TRIES_OF_KEY,
-    Signature,
+    DsseSignature,
     Unverifiable,
     find_signer,
     pae,
@@ -274,4 +274,4 @@ def test_arbitrary_text_is_no_envelope(text: str) -> None:
 
 def test_the_tests_own_signing_is_that_of_the_protocol() -> None:
     assert signed_bytes(HELLO_TYPE, HELLO) == pae(HELLO_TYPE, HELLO)
-    assert Signature("x") == Signature("x", None)
+    assert DsseSignature("x") == DsseSignature("x", None)

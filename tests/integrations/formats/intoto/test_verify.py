@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Rejected
-from domain.facts.provenance import Build, BuilderType, CheckStatus, Claim, Finding, ProvenanceKey
+from domain.facts.provenance import Build, BuilderType, CheckStatus, ProvenanceClaim, ProvenanceFinding, ProvenanceKey
 from integrations.formats.intoto.verify import UNSIGNED, check, read_stated
 from tests.integrations.formats.dsse.signing import (
     ALGORITHMS,
@@ -32,14 +32,14 @@ from tests.integrations.formats.dsse.test_verify import ENVELOPES, JSON
 BUILDER = "https://github.com/actions/runner/github-hosted"
 
 
-def claim(proof: Any = None, **fields: Any) -> Claim:
+def claim(proof: Any = None, **fields: Any) -> ProvenanceClaim:
     """As a caller makes one who says nothing beside the envelope but the builder."""
     text = proof if isinstance(proof, str) or proof is None else json.dumps(proof)
     given_ = {"digest": DIGEST, "build": Build(BUILDER), "builder_type": BuilderType.GENERIC, "envelope": text}
-    return Claim(**(given_ | fields))
+    return ProvenanceClaim(**(given_ | fields))
 
 
-def found(proof: Any, *keys: ProvenanceKey, **fields: Any) -> Finding:
+def found(proof: Any, *keys: ProvenanceKey, **fields: Any) -> ProvenanceFinding:
     return check(claim(proof, **fields), keys)
 
 
@@ -51,7 +51,7 @@ def test_a_good_envelope_is_verified(algorithm: str, encode: Any, payload_type: 
     key = one.registered()
     proof = envelope(statement(), one, encode=encode, payload_type=payload_type)
     finding = found(proof, signer("ed25519", 1).registered(), key)
-    assert finding == Finding(CheckStatus.VERIFIED, finding.reason, key, "https://slsa.dev/provenance/v1")
+    assert finding == ProvenanceFinding(CheckStatus.VERIFIED, finding.reason, key, "https://slsa.dev/provenance/v1")
     assert "'a key'" in finding.reason
 
 
@@ -133,7 +133,7 @@ def test_without_keys_nothing_is_verified() -> None:
 
 
 def test_without_proof_nothing_is_verified() -> None:
-    assert found(None, signer().registered()) == Finding(CheckStatus.UNVERIFIED, UNSIGNED)
+    assert found(None, signer().registered()) == ProvenanceFinding(CheckStatus.UNVERIFIED, UNSIGNED)
 
 
 TOLD = Build(
@@ -175,7 +175,7 @@ def test_a_good_signature_does_not_cover_what_it_does_not_say(field: str, value:
         assert named in finding.reason
 
 
-DETACHED = Claim(DIGEST, replace(TOLD, build_finished_on=None), BuilderType.JENKINS)
+DETACHED = ProvenanceClaim(DIGEST, replace(TOLD, build_finished_on=None), BuilderType.JENKINS)
 
 
 def test_the_bytes_that_a_detached_signature_signs() -> None:

@@ -1,18 +1,18 @@
-"""Ringing for the worker from the command line."""
+"""Waking the worker from the command line."""
 
 from redis.exceptions import RedisError
 
 from cli.output import note
-from storage.schedule.wakeups import Job, nudge, open_redis
+from storage.schedule.wakeups import Job, enqueue_wake_up, open_redis
 from storage.settings import Settings
 
 
-async def ring(settings: Settings, job: Job) -> None:
+async def wake(settings: Settings, job: Job) -> None:
     """Fails open: what is queued is found by the worker's next sweep."""
     try:
         if settings.redis_url:
             async with open_redis(settings.redis_url) as redis:
-                await nudge(redis, job)
+                await enqueue_wake_up(redis, job)
             return
     except (RedisError, OSError, ValueError):
         pass

@@ -1,0 +1,179 @@
+"""Recording parsed deliveries as facts: trails, attestations and outcomes, by the same commands that the API calls."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.audit.events import Actor
+from domain.facts.attestations import NewAttestation, Origin, ResultStatus, clamped
+from domain.facts.commits import is_abbreviated
+from domain.facts.trails import UNKNOWN, NewTrail
+from domain.tenant import Tenant
+from integrations.contract import Parsed, TrailHint
+from storage.database import Transaction
+from storage.facts.commands.attestations import record_on_trails
+from storage.facts.commands.status import lock_trails
+from storage.facts.commands.trails import TrailChange, change_trails, open_trails
+from storage.facts.queries.trails import (
+    flows_of_trails,
+    newest_trails_of_abbreviations,
+    newest_trails_of_commits,
+)
+from storage.facts.queries.webhook_configs import ConfigTarget
+from storage.inbox.commands import Done
+from storage.inbox.queries import StoredDelivery
+
+CommitKey = tuple[UUID, str]
+"""A flow and a commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedDelivery:
+    """A delivery with what its sender's parser made of it."""
+
+    delivery: StoredDelivery
+    parsed: Parsed
+    target: ConfigTarget
+    region: str
+
+    @property
+    def actor(self) -> Actor:
+        """Facts of a webhook are reported by the principal of its config."""
+        delivery = self.delivery
+        return Actor(self.target.principal_id, delivery.config_id, str(delivery.id), self.region)
+
+    @property
+    def named_trail(self) -> UUID | None:
+        """The trail that the event names."""
+        return self.parsed.trail.trail_id if self.parsed.trail else None
+
+    @property
+    def commit_key(self) -> CommitKey | None:
+        """One trail per commit and flow, where the event names a commit and no trail."""
+        hint = self.parsed.trail
+        return (self.target.flow_id, hint.commit) if hint and hint.commit and not hint.trail_id else None
+
+
+async def record_deliveries(tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDelivery]) -> list[Done]:
+    """Record the facts of one organisation's deliveries, oldest first; the answer is the outcome of each."""
+    foreign = await _foreign(tx, tenant, parsed)
+    ours = [one for one in parsed if one.delivery.id not in foreign]
+    trail_ids = await _find_or_open(tx, tenant, ours)
+    if trail_ids:
+        held = await lock_trails(tx, tenant, list(trail_ids.values()))
+        changes = [_change(one, trail_ids[one.delivery.id], one.parsed.trail) for one in ours if one.parsed.trail]
+        await change_trails(tx, tenant, changes)
+        facts = [fact for one in ours for fact in _attestations(one, trail_ids.get(one.delivery.id))]
+        if facts:
+            await record_on_trails(tx, tenant, held, facts)
+    refused = [
+        Done(one.delivery.id, one.parsed.event_type, "trailId: no such trail in this webhook's flow", failed=True)
+        for one in parsed
+        if one.delivery.id in foreign
+    ]
+    return [*refused, *(_done(one, trail_ids.get(one.delivery.id)) for one in ours)]
+
+
+async def _foreign(tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDelivery]) -> set[UUID]:
+    """Deliveries that name a trail which is not in their config's flow."""
+    named = {one.delivery.id: trail_id for one in parsed if (trail_id := one.named_trail)}
+    flows = await flows_of_trails(tx, tenant, list(named.values())) if named else {}
+    return {
+        one.delivery.id
+        for one in parsed
+        if one.delivery.id in named and flows.get(named[one.delivery.id]) != one.target.flow_id
+    }
+
+
+async def _find_or_open(tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDelivery]) -> dict[UUID, UUID]:
+    """The trail of each delivery that has one: named, else of its commit, else a new one."""
+    of_commits = await _trails_of_commits(tx, tenant, parsed)
+    found: dict[UUID, UUID] = {}
+    for one in parsed:
+        if one.commit_key:
+            found[one.delivery.id] = of_commits[one.commit_key]
+        elif one.named_trail:
+            found[one.delivery.id] = one.named_trail
+        elif one.parsed.trail:
+            found[one.delivery.id] = (await open_trails(tx, tenant, [_new_trail(one)]))[0].id
+    return found
+
+
+async def _trails_of_commits(
+    tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDelivery]
+) -> dict[CommitKey, UUID]:
+    """The trail of every commit that is named, opened where there is none."""
+    commits = {key: one for one in reversed(parsed) if (key := one.commit_key)}
+    trails = await newest_trails_of_commits(tx, tenant, commits)
+    if unknown := [key for key in commits if key not in trails]:
+        trails |= await newest_trails_of_abbreviations(tx, tenant, unknown)
+    if missing := [key for key in commits if key not in trails and not _begins_another(key, commits)]:
+        made = await open_trails(tx, tenant, [_new_trail(commits[key]) for key in missing])
+        trails |= {(trail.flow_id, trail.git_commit_sha): trail.id for trail in made}
+    if elsewhere := [key for key in commits if key not in trails]:
+        # Another drain opened them meanwhile, or their whole is in this batch: a second statement sees it.
+        trails |= await newest_trails_of_commits(tx, tenant, elsewhere)
+    return trails
+
+
+def _begins_another(key: CommitKey, keys: Iterable[CommitKey]) -> bool:
+    """An abbreviated commit whose whole is in the same batch finds the trail of that one."""
+    flow_id, commit = key
+    return is_abbreviated(commit) and any(
+        flow == flow_id and whole != commit and whole.startswith(commit) for flow, whole in keys
+    )
+
+
+def _new_trail(one: ParsedDelivery) -> NewTrail:
+    hint = one.parsed.trail or TrailHint()
+    return NewTrail(
+        flow_id=one.target.flow_id,
+        actor=one.actor,
+        git_commit_sha=hint.commit or UNKNOWN,
+        git_branch=hint.branch or UNKNOWN,
+        git_author=hint.author or "webhook",
+        git_author_email=hint.author_email or UNKNOWN,
+        correlation_key=hint.commit,
+        git_repository=hint.repository,
+        pull_request_id=hint.pull_request,
+        pull_request_reviewer=hint.pull_request_reviewer,
+        deployment_actor=hint.deployment_actor,
+        build_url=hint.build_url,
+    )
+
+
+def _change(one: ParsedDelivery, trail_id: UUID, hint: TrailHint) -> TrailChange:
+    return TrailChange(
+        trail_id,
+        one.actor,
+        pull_request_id=hint.pull_request,
+        pull_request_reviewer=hint.pull_request_reviewer,
+        deployment_actor=hint.deployment_actor,
+    )
+
+
+def _attestations(one: ParsedDelivery, trail_id: UUID | None) -> list[NewAttestation]:
+    if trail_id is None:
+        return []
+    return [
+        NewAttestation(
+            trail_id=trail_id,
+            type=hint.type,
+            status=ResultStatus(hint.status),
+            actor=one.actor,
+            origin=Origin.WEBHOOK,
+            name=hint.name,
+            source_id=one.delivery.id,
+            details=hint.details,
+            evidence_url=hint.evidence_url,
+            claimed_by=one.parsed.actor,
+            observed_at=clamped(one.parsed.observed_at, one.delivery.received_at),
+        )
+        for hint in one.parsed.attestations
+    ]
+
+
+def _done(one: ParsedDelivery, trail_id: UUID | None) -> Done:
+    event_type = one.parsed.event_type
+    what = "recorded" if trail_id else "kept; nothing to record"
+    return Done(one.delivery.id, event_type, f"{event_type}: {what}", trail_id=trail_id)
