@@ -25,7 +25,6 @@ comes back as an integer, 1.0 as 1.0, and -0.0 as 0. Whatever was written as JSO
 """
 
 import json
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -58,16 +57,35 @@ def canonical_json_of_stored(value: object) -> bytes:
     infinity, the one thing that orjson would write (as null) and the form has not. Whatever else the two spell
     differently takes the other way.
     """
+    if not written_alike(value):
+        return canonical_json(value)
     try:
-        written = orjson.dumps(value, default=_spelled, option=_SAME)
+        return orjson.dumps(value, default=_spelled, option=_SAME)
     except TypeError:  # integers beyond 64 bits, lone surrogates, keys that are no text
         return canonical_json(value)
-    return canonical_json(value) if _FLOAT.search(written) else written
 
 
 _SAME = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
-_FLOAT = re.compile(rb"(?:\A|[:,\[])-?[0-9]+[.eE]")
-"""Finds every float that orjson writes, and at times a text that looks like one: then the slow way is just slower."""
+_LEAST, _MOST = 1e-4, 1e15
+"""Between these both write a number with a fraction as its shortest decimal in plain notation."""
+
+
+def written_alike(value: Any) -> bool:
+    """Whether orjson writes every number in a value as the form has it; where that cannot be told at a glance, no."""
+    kind = type(value)
+    if kind is float:
+        return _LEAST <= abs(value) < _MOST and not value.is_integer()
+    if kind is dict:
+        return all(type(item) in _PLAIN or written_alike(item) for item in value.values())
+    if kind is list or kind is tuple:
+        return all(type(item) in _PLAIN or written_alike(item) for item in value)
+    return _without_fraction(kind)  # type: ignore[arg-type]  # classes are hashable
+
+
+@cache
+def _without_fraction(kind: type[Any]) -> bool:
+    """Whether no value of a type is a number with a fraction."""
+    return kind in _PLAIN or issubclass(kind, str | UUID | datetime | bytes)
 
 
 def _spelled(value: object) -> Json:

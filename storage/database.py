@@ -5,14 +5,15 @@ asyncpg runs every statement as text; SQLAlchemy describes the tables and drives
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from domain.errors import Unavailable
 from storage.clock import Clock
@@ -25,8 +26,14 @@ Row = Mapping[str, Any]
 UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError)
 """What a statement raises while Postgres restarts or is out of reach: nothing is wrong with the statement."""
 
+STATEMENTS = 1000
+"""Prepared on each connection at the most: more than there are in the whole program, so that each is prepared once."""
+
 TIMEOUT_CLOSE = 3
 """Seconds in which connections at work may finish when the pool closes."""
+
+PAUSE_LISTEN = 0.2
+"""Seconds until somebody who listens tries to connect again."""
 
 LOST = (
     ConnectionError,
@@ -107,6 +114,8 @@ class Database:
     clock: Clock
     ids: Ids
     wake: Callable[[Job], None]
+    connect: Callable[[], Awaitable[asyncpg.Connection]]
+    """Makes a connection outside the pool."""
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -135,9 +144,28 @@ class Database:
         for job in tx.wakes:
             self.wake(job)
 
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[Transaction]:
+        """For one statement that is all there is to do: a transaction of its own, without BEGIN and COMMIT."""
+        async with self._acquire() as connection:
+            tx = Transaction(connection, self.clock.now(), self.ids)
+            yield tx
+        for job in tx.wakes:
+            self.wake(job)
+
+    async def listen(self, channel: str, heard: Callable[[str], None], reconnected: Callable[[], None]) -> None:
+        """Hand on what is announced on a channel, for ever, over a connection of its own.
+
+        `reconnected` is called once it listens, and again after each loss: what was announced meanwhile is lost.
+        """
+        while True:
+            with suppress(*TRANSIENT):
+                await _listen(await self.connect(), channel, heard, reconnected)
+            await asyncio.sleep(PAUSE_LISTEN)
+
     def within(self, tx: Transaction) -> "JoinedDatabase":
         """The database as seen inside an open transaction: whatever it writes is kept or lost with all of that."""
-        return JoinedDatabase(self.pool, self.clock, self.ids, tx.wake, tx.connection)
+        return JoinedDatabase(self.pool, self.clock, self.ids, tx.wake, self.connect, tx.connection)
 
     @asynccontextmanager
     async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
@@ -181,6 +209,13 @@ async def open_database(
 
     Without `wake` the work that commits leave behind waits for the workers' next sweep.
     """
+    server_settings = {
+        "application_name": name,
+        "timezone": "UTC",
+        "random_page_cost": "1.1",  # what is looked up is in memory or on flash: an index costs no seek
+        "statement_timeout": "55s",
+        "idle_in_transaction_session_timeout": "60s",
+    }
     pool = asyncpg.create_pool(
         dsn=url,
         min_size=1,
@@ -189,16 +224,17 @@ async def open_database(
         reset=_keep_as_is,
         max_inactive_connection_lifetime=300,
         command_timeout=60,
-        server_settings={
-            "application_name": name,
-            "timezone": "UTC",
-            "statement_timeout": "55s",
-            "idle_in_transaction_session_timeout": "60s",
-        },
+        statement_cache_size=STATEMENTS,
+        max_cached_statement_lifetime=0,
+        server_settings=server_settings,
     )
     await pool
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(dsn=url, timeout=10, command_timeout=60, server_settings=server_settings)
+
     try:
-        yield Database(pool, clock, ids, wake)
+        yield Database(pool, clock, ids, wake, connect)
     finally:
         try:
             await asyncio.wait_for(pool.close(), TIMEOUT_CLOSE)
@@ -206,12 +242,40 @@ async def open_database(
             pool.terminate()  # a connection that nobody gives back must not hold up the end of the process
 
 
-_jsonb = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-"""Made once: `json.dumps` would make one for every value."""
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_VERSION = b"\x01"
+"""What stands before the text of a jsonb value in PostgreSQL's binary format."""
+
+
+def _write_jsonb(value: Any) -> bytes:
+    try:
+        return _VERSION + orjson.dumps(value)
+    except TypeError:  # integers beyond 64 bits, which PostgreSQL takes
+        return _VERSION + _encode(value).encode()
+
+
+def _read_jsonb(stored: bytes) -> Any:
+    return json.loads(stored[1:].decode())  # not orjson: PostgreSQL's numbers have any size
 
 
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=_jsonb, decoder=json.loads, schema="pg_catalog")
+    await connection.set_type_codec(
+        "jsonb", encoder=_write_jsonb, decoder=_read_jsonb, schema="pg_catalog", format="binary"
+    )
+
+
+async def _listen(
+    connection: asyncpg.Connection, channel: str, heard: Callable[[str], None], reconnected: Callable[[], None]
+) -> None:
+    """Until the connection is lost."""
+    lost = asyncio.Event()
+    connection.add_termination_listener(lambda _: lost.set())
+    try:
+        await connection.add_listener(channel, lambda *told: heard(told[-1]))
+        reconnected()
+        await lost.wait()
+    finally:
+        connection.terminate()
 
 
 async def _keep_as_is(_: asyncpg.Connection) -> None:

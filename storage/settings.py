@@ -65,7 +65,9 @@ class Settings(BaseSettings):
         None, description="Where checkpoints are published; unset = <data directory>-checkpoints"
     )
     region: str = Field("us-east-1", description="Region written into audit events and answers")
-    database_pool: int = Field(16, ge=2, le=200, description="Connections per process")
+    database_pool: int = Field(
+        16, ge=2, le=200, description="Connections per process; each API process has one more, which listens"
+    )
     webhook_max_body: int = Field(25 * 2**20, ge=1024, description="Largest webhook body, bytes (GitHub sends 25 MiB)")
     evidence_max_size: int = Field(2 * 2**30, ge=1, description="Largest evidence file, bytes")
     evidence_max_files: int = Field(100, ge=1, description="Evidence files of one attestation")

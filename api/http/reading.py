@@ -115,9 +115,17 @@ def check_json(raw: bytes) -> None:
         parse_json(raw)
         return
     screened = raw.translate(_COARSE)
-    long_integer = _LONG_INTEGER in screened and _LONG_INTEGER in _QUOTED_DIGITS.sub(b"", screened)
-    if b"\\u0000" in raw or long_integer or screened.count(b"[") > MAX_DEPTH:
+    if b"\\u0000" in raw or _has_long_integer(screened) or screened.count(b"[") > MAX_DEPTH:
         parse_json(raw)
+
+
+def _has_long_integer(screened: bytes) -> bool:
+    """Whether digits enough stand anywhere but at the beginning of a string: commits that do not exist are 40 zeros."""
+    place = screened.find(_LONG_INTEGER)
+    while place > 0 and screened[place - 1] == _QUOTE:
+        digits = _DIGITS.match(screened, place)
+        place = screened.find(_LONG_INTEGER, digits.end() if digits else place + 1)
+    return place >= 0
 
 
 def _parsed(text: bytes) -> Any:
@@ -142,8 +150,8 @@ for _characters, _role in (
         _ROLES[_character : _character + 1] = _role
 _COARSE = bytes(byte if byte == ord('"') else role if role in b"0[" else ord(" ") for byte, role in enumerate(_ROLES))
 """Of the roles those that count where strings are not told from the rest."""
-_QUOTED_DIGITS = re.compile(rb'"0+')
-"""Where a string of digits begins: commits that do not exist are forty zeros."""
+_QUOTE = ord('"')
+_DIGITS = re.compile(rb"0+")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]")
 _LONG_INTEGER = b"0" * len(str(MAX_INTEGER))
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")

@@ -31,7 +31,7 @@ async def authenticate(request: web.Request) -> Principal | None:
     if text is None:
         return None
     services: Services = request.app[SERVICES]
-    principal = await request.app[CREDENTIALS].submit(key_hash(text))
+    principal = await request.app[CREDENTIALS].principal_of(key_hash(text))
     if principal is None:
         raise Unauthenticated(INVALID)
     if principal.credential_id:

@@ -1,6 +1,14 @@
-"""Looking up credentials, for all requests that arrive at the same time in one statement."""
+"""Looking up credentials: for all requests that arrive at the same time in one statement, and known for a second.
 
+What a look-up found is forgotten as soon as PostgreSQL announces a change of the key, its owner, the membership or the
+organisation (migration 0005). An announcement may be lost with its connection; then MAX_AGE is what ends it.
+"""
+
+import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from time import monotonic
+from uuid import UUID
 
 from aiohttp import web
 
@@ -8,12 +16,59 @@ from api.http.calls import SERVICES
 from api.http.grouped import group_commit
 from domain.identity.permissions import Principal
 from storage.group_commit import GroupCommit, Limits
-from storage.identity.queries.api_keys import principals_of_keys
+from storage.identity.queries.api_keys import CREDENTIAL_CHANGES, principals_of_keys
 
 LIMITS = Limits(items=4096, weight=0, batch=256, writers=2)
 
-CREDENTIALS: web.AppKey[GroupCommit[bytes, Principal | None]] = web.AppKey("credentials", GroupCommit)
-"""By a key's hash. Each look-up begins after its request arrived, so a revoked key holds for nobody."""
+MAX_AGE = 0.9
+"""Seconds for which a look-up holds. A revoked key must be refused within one second, whatever is lost."""
+
+MAX_KNOWN = 10_000
+"""Keys that are known at a time."""
+
+
+class Credentials:
+    """Whose a key is, by the key's hash. Only keys that hold are remembered: a new one is good at once."""
+
+    def __init__(self, look_ups: GroupCommit[bytes, Principal | None]) -> None:
+        self._look_ups = look_ups
+        self._known: dict[bytes, tuple[Principal, float]] = {}
+        self._changes = 0
+
+    async def principal_of(self, sha256: bytes) -> Principal | None:
+        """The owner of a key, or None for one that does not hold."""
+        known = self._known.get(sha256)
+        asked = monotonic()
+        if known is not None and asked - known[1] < MAX_AGE:
+            return known[0]
+        changes = self._changes
+        principal = await self._look_ups.submit(sha256)
+        if principal is None:
+            self._known.pop(sha256, None)
+        elif changes == self._changes:  # else it may be older than the change
+            self._remember(sha256, principal, asked)
+        return principal
+
+    def _remember(self, sha256: bytes, principal: Principal, asked: float) -> None:
+        if len(self._known) >= MAX_KNOWN:
+            self._known.clear()
+        self._known[sha256] = principal, asked
+
+    def changed(self, changed: str) -> None:
+        """Forget what depends on an organisation or a principal, given by its id."""
+        self._changes += 1
+        identifier = UUID(changed)
+        affected = [sha256 for sha256, (who, _) in self._known.items() if identifier in (who.org_id, who.id)]
+        for sha256 in affected:
+            del self._known[sha256]
+
+    def forget(self) -> None:
+        """Forget everything: changes may have been missed."""
+        self._changes += 1
+        self._known.clear()
+
+
+CREDENTIALS: web.AppKey[Credentials] = web.AppKey("credentials", Credentials)
 
 
 async def credentials(app: web.Application) -> AsyncIterator[None]:
@@ -26,5 +81,9 @@ async def credentials(app: web.Application) -> AsyncIterator[None]:
         return [found.get(one) for one in hashes]
 
     async with group_commit(app, "credentials", look_up, LIMITS) as commits:
-        app[CREDENTIALS] = commits
+        known = app[CREDENTIALS] = Credentials(commits)
+        listening = asyncio.create_task(services.database.listen(CREDENTIAL_CHANGES, known.changed, known.forget))
         yield
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening

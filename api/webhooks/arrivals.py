@@ -21,7 +21,7 @@ async def arrivals(app: web.Application) -> AsyncIterator[None]:
     settings = services.settings
 
     async def write(waiting: Sequence[Arrival]) -> Sequence[Receipt | None]:
-        async with services.database.transaction() as tx:
+        async with services.database.statement() as tx:
             return await accept(tx, waiting)
 
     limits = Limits(settings.inbox_capacity, settings.inbox_capacity_bytes, BATCH, WRITERS)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.facts.attestations import ResultStatus
@@ -15,8 +16,7 @@ from domain.facts.requirements import ANY_TYPE, Requirement, RequirementSet
 from domain.facts.trails import TrailStatus
 
 
-@dataclass(frozen=True, slots=True)
-class LatestResult:
+class LatestResult(NamedTuple):
     """The newest attestation of one key of a trail, with its newest result.
 
     `slot` names the artifact it is meant for and `digest` the very one; both are empty where it speaks of the trail.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from domain.canonical import canonical_json, canonical_json_of_stored, normalise
+from domain.canonical import canonical_json, canonical_json_of_stored, normalise, written_alike
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 numbers = st.one_of(
@@ -186,6 +186,23 @@ def test_the_fast_way_is_the_same_form(value: object) -> None:
     stored = {"document": value, "id": UUID(int=7), "at": datetime(2026, 1, 2, tzinfo=UTC), "nonce": b"\x01"}
     assert canonical_json_of_stored(stored) == canonical_json(stored)
     assert canonical_json_of_stored(value) == canonical_json(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "alike"),
+    [
+        ({"at": datetime(2026, 1, 2, 3, 4, 5, 600000, UTC), "id": UUID(int=7), "nonce": b"\x01", "n": 3}, True),
+        (["2026-01-02T03:04:05.600000Z", Status.PASSED, 0.25, -99.9, {"none": None}], True),
+        ([Level.HIGH], False),
+        ([{"deep": (1.0,)}], False),
+        (-0.0, False),
+        (1e-5, False),
+        (1.5e15, False),
+        (math.nan, False),
+    ],
+)
+def test_the_fast_way_is_taken_where_it_is_known_to_be_the_same(value: object, alike: bool) -> None:
+    assert written_alike(value) is alike
 
 
 @pytest.mark.parametrize("value", [datetime(2026, 1, 2), "\ud800", [10**5000], {1: 2}, {1, 2}, object(), Decimal(1)])

@@ -1,6 +1,7 @@
 """What a flow version asks for, out of its row."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from domain.facts.evaluation import Asked
@@ -10,7 +11,8 @@ from domain.facts.requirements import RequirementSet
 def asked_by(row: Mapping[str, Any]) -> Asked:
     """What a flow version asks for: its template, or the one in its place, else its list of types."""
     template = row["template"]
-    requirements = (
-        RequirementSet.of_types(row["required_types"]) if template is None else RequirementSet.from_json(template)
-    )
+    requirements = _of_types(tuple(row["required_types"])) if template is None else RequirementSet.from_json(template)
     return Asked(requirements, row["requires_approval"], row["name"], tuple(sorted(row["tags"].items())))
+
+
+_of_types = lru_cache(maxsize=1024)(RequirementSet.of_types)

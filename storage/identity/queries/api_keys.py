@@ -10,6 +10,9 @@ from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.rows import from_row
 
+CREDENTIAL_CHANGES = "credential_changes"
+"""Where PostgreSQL announces, by the id of an organisation or principal, that its keys may no longer hold."""
+
 _PRINCIPALS_OF_KEYS = """
 SELECT k.sha256, p.id, p.kind, k.org_id, o.slug, m.role, k.id AS key_id, k.permissions, k.scopes
 FROM api_keys k
