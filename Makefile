@@ -25,7 +25,7 @@ test: install  ## The suite, in under 10 minutes on two cores
 	@$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: install  ## The suite with kills, whole journeys and every slow case
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto -p tests.plans.plugin
 
 fuzz: install  ## Two hundred requests to each operation that nobody thought of; FUZZ_REQUESTS=n for others
 	@FUZZ_REQUESTS=$${FUZZ_REQUESTS:-200} $(BIN)/python -m pytest -n auto tests/fuzz

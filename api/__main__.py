@@ -1,5 +1,6 @@
-"""`python -m api`: one API process."""
+"""`python -m api`: one API process. With `--share` it listens beside others on the same address."""
 
+import argparse
 import asyncio
 import ipaddress
 import signal
@@ -41,8 +42,8 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was begun."""
+async def serve(settings: Settings, *, share: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was begun. `share`: the address, by SO_REUSEPORT."""
     check_exposure(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,7 +60,7 @@ async def serve(settings: Settings) -> None:
         )
         await runner.setup()
         try:
-            site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG)
+            site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, reuse_port=share or None)
             await site.start()
             freeze_heap()
             log.info("api.serving", addresses=[list(address[:2]) for address in runner.addresses])
@@ -71,10 +72,13 @@ async def serve(settings: Settings) -> None:
 
 def main() -> None:
     """Run in this process; a refusal is one line and status 2."""
+    parser = argparse.ArgumentParser(prog="python -m api", description="Run one API process.")
+    parser.add_argument("--share", action="store_true", help="listen on an address that others listen on, too")
+    share = parser.parse_args().share
     settings = Settings()
     configure_logs(settings.log_level)
     try:
-        uvloop.run(serve(settings))
+        uvloop.run(serve(settings, share=share))
     except (NotConfigured, UnusableKey, OSError) as error:
         sys.exit(f"trailgate api: {error}")
 

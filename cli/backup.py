@@ -203,4 +203,5 @@ def _write(path: Path, content: Iterable[bytes]) -> None:
 
 async def _sound(settings: Settings, published: list[SignedCheckpoint]) -> bool:
     async with opened(settings) as database:
+        await database.analyze()
         return await inspect_ledgers(database, None, published)

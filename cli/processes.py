@@ -6,13 +6,20 @@ import ipaddress
 import os
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Literal, NoReturn
+from tempfile import TemporaryDirectory
+from typing import Annotated, Literal, NoReturn
+
+import typer
 
 from cli.embedded.children import Child
+from cli.embedded.supervisor import Supervisor
 from cli.installation import ROOT, read_settings
 from domain.errors import Conflict, Invalid
+from storage.logs import configure_logs
 from storage.services import NotConfigured
 from storage.settings import Settings, environment
 
@@ -21,20 +28,33 @@ _PROBE_TIMEOUT = 2
 _IPV4 = 4
 
 
-def api() -> None:
-    """Run one API process here; the addresses of Postgres and Redis must be set."""
-    _become("api")
+def api(
+    processes: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that share the address; 1 if nothing is set.")
+    ] = None,
+) -> None:
+    """Run the API here; the addresses of Postgres and Redis must be set."""
+    settings = _configured(read_settings(api_processes=processes))
+    if settings.api_processes == 1:
+        _become("api", settings)
+    configure_logs(settings.log_level)
+    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
+    with api_children(settings) as children:
+        Supervisor(children).run()
 
 
 def worker() -> None:
     """Run one worker process here; the addresses of Postgres and Redis must be set."""
-    _become("workers")
+    _become("workers", _configured(read_settings()))
 
 
-def _become(module: Literal["api", "workers"]) -> NoReturn:
-    settings = read_settings()
+def _configured(settings: Settings) -> Settings:
     if settings.database_url is None or settings.redis_url is None:
         raise NotConfigured("Set TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or run `trailgate up`.")
+    return settings
+
+
+def _become(module: Literal["api", "workers"], settings: Settings) -> NoReturn:
     os.chdir(ROOT)
     os.execve(sys.executable, [sys.executable, "-m", module], environment_of(settings))  # noqa: S606 - no shell wanted
 
@@ -59,17 +79,21 @@ def worker_child(settings: Settings, logs: Path) -> Child:
     return Child("worker", command, environment_of(settings), cwd=ROOT, log=logs / "worker.log")
 
 
-def api_child(settings: Settings, logs: Path) -> Child:
-    """An API for a supervisor: it serves when it says itself that it is ready."""
-    return Child(
-        "api",
-        [sys.executable, "-m", "api"],
-        environment_of(settings),
-        cwd=ROOT,
-        log=logs / "api.log",
-        probe=partial(_says_ready, reachable_host(settings.host), settings.port),
-        patience=_READY_PATIENCE,
-    )
+@contextmanager
+def api_children(settings: Settings, log: Path | None = None) -> Iterator[list[Child]]:
+    """The API for a supervisor, in as many processes as the settings say: it serves when it says that it is ready.
+
+    Several share the address, and a folder in which they keep what they count (`api.monitoring.metrics`).
+    """
+    command, env = [sys.executable, "-m", "api"], environment_of(settings)
+    ready = partial(_says_ready, reachable_host(settings.host), settings.port)
+    with TemporaryDirectory(prefix="trailgate-metrics-") as counted:
+        if settings.api_processes > 1:
+            command, env = [*command, "--share"], {**env, "PROMETHEUS_MULTIPROC_DIR": counted}
+        yield [
+            Child("api", command, env, cwd=ROOT, log=log, probe=ready, patience=_READY_PATIENCE)
+            for _ in range(settings.api_processes)
+        ]
 
 
 def _says_ready(host: str, port: int) -> bool:

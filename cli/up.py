@@ -15,7 +15,7 @@ from cli.embedded.servers import EmbeddedServers
 from cli.embedded.supervisor import Supervisor
 from cli.installation import addressed, read_settings
 from cli.output import say
-from cli.processes import api_child, free_port, reachable_host, worker_child
+from cli.processes import api_children, free_port, reachable_host, worker_child
 from cli.schema import database_url
 from domain.errors import Conflict, Invalid
 from storage.identity.bootstrap import bootstrap
@@ -58,8 +58,8 @@ def up(
         _prepare(settings)
         say("Starting worker and API …")
         logs = Layout(settings.data_dir, None).logs
-        processes = (worker_child(settings, logs), api_child(settings, logs))
-        Application(servers, processes).run(partial(_announce, settings))
+        with api_children(settings, logs / "api.log") as api:
+            Application(servers, (worker_child(settings, logs), *api)).run(partial(_announce, settings))
         say("Stopped.")
 
 

@@ -18,7 +18,7 @@ SELECT coalesce((SELECT n FROM counters WHERE org_id = $1 AND kind = $2 AND pare
 _FOLD = """
 WITH taken AS (
   DELETE FROM counter_deltas
-  WHERE id IN (SELECT id FROM counter_deltas ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+  WHERE id = ANY(ARRAY(SELECT id FROM counter_deltas ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED))
   RETURNING org_id, kind, parent_id, d
 ), sums AS (
   SELECT org_id, kind, parent_id, sum(d) AS d, count(*) AS rows FROM taken GROUP BY 1, 2, 3 ORDER BY 1, 2, 3

@@ -32,6 +32,9 @@ STATEMENTS = 1000
 TIMEOUT_CLOSE = 3
 """Seconds in which connections at work may finish when the pool closes."""
 
+LONG = 3600.0
+"""Seconds that a statement over whole tables may take."""
+
 PAUSE_LISTEN = 0.2
 """Seconds until somebody who listens tries to connect again."""
 
@@ -152,6 +155,12 @@ class Database:
             yield tx
         for job in tx.wakes:
             self.wake(job)
+
+    async def analyze(self) -> None:
+        """Take the statistics that plans are made by, of every table, as is due after a bulk load."""
+        async with self.transaction() as tx:
+            await tx.execute("SET LOCAL statement_timeout = 0")
+            await tx.connection.execute("ANALYZE", timeout=LONG)
 
     async def listen(self, channel: str, heard: Callable[[str], None], reconnected: Callable[[], None]) -> None:
         """Hand on what is announced on a channel, for ever, over a connection of its own.

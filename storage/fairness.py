@@ -1,8 +1,28 @@
-"""Which organisations have work waiting, found by skipping through an index that begins with org_id."""
+"""Which organisations have work waiting, and since when, found by skipping through an index that begins with org_id."""
 
 from uuid import UUID
 
 from storage.database import Reader
+
+
+def soonest_of_each(table: str, keys: str, order: str) -> str:
+    """SQL for the first row, in an order, of every different combination of keys: `keys` and the column `order`.
+
+    One index probe for each combination, however many rows it has. The index begins with the keys and the order.
+    """
+    return f"""
+  (SELECT {keys}, {order} FROM {table} ORDER BY {keys}, {order} LIMIT 1)
+  UNION ALL
+  SELECT following.* FROM waiting CROSS JOIN LATERAL (
+    SELECT {keys}, {order} FROM {table} q
+    WHERE ({_of("q", keys)}) > ({_of("waiting", keys)}) ORDER BY {keys}, {order} LIMIT 1
+  ) following
+"""
+
+
+def _of(alias: str, keys: str) -> str:
+    return ", ".join(f"{alias}.{key}" for key in keys.split(", "))
+
 
 _WAITING = """
 WITH RECURSIVE waiting AS (

@@ -6,23 +6,33 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from storage.database import Reader, Row
+from storage.fairness import soonest_of_each
 from storage.outbox.claims import WAITING
 
 COUNT_LIMIT = 10_000
-MAX_DESTINATIONS = 1000
-"""Destinations with messages waiting that are looked at for the oldest one."""
+MAX_WAITING = 1000
+"""Organisations, or destinations, with work waiting that are looked at for the oldest."""
+
+
+def _soonest(table: str, order: str) -> str:
+    return f"""(
+  WITH RECURSIVE waiting AS ({soonest_of_each(table, "org_id", order)})
+  SELECT {order} FROM (SELECT * FROM waiting LIMIT {MAX_WAITING}) w ORDER BY {order} LIMIT 1
+)"""
+
 
 _QUEUES = f"""
 SELECT (SELECT count(*) FROM (SELECT FROM inbox LIMIT {COUNT_LIMIT}) q) AS inbox,
-       (SELECT min(due_at) FROM inbox) AS inbox_oldest,
+       {_soonest("inbox", "due_at")} AS inbox_oldest,
        (SELECT count(*) FROM (SELECT FROM deliveries WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead,
        (SELECT count(*) FROM (SELECT FROM unsealed LIMIT {COUNT_LIMIT}) q) AS unsealed,
-       (SELECT event_id FROM unsealed ORDER BY event_id LIMIT 1) AS unsealed_oldest
+       {_soonest("unsealed", "event_id")} AS unsealed_oldest
 """
 
 _OUTBOX = f"""
-{WAITING}SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS waiting,
-       (SELECT min(w.due_at) FROM (SELECT * FROM waiting LIMIT {MAX_DESTINATIONS}) w
+{WAITING}
+SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS waiting,
+       (SELECT min(w.due_at) FROM (SELECT * FROM waiting LIMIT {MAX_WAITING}) w
         JOIN destinations d ON d.id = w.destination_id
         WHERE d.failing_since IS NULL AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
        ) AS oldest,

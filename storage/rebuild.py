@@ -7,10 +7,7 @@ import asyncpg
 
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
-from storage.database import Database, Transaction
-
-LONG = 3600.0
-"""Seconds that one statement of a rebuild may take."""
+from storage.database import LONG, Database, Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,6 +65,9 @@ class Settings(BaseSettings):
         None, description="Where checkpoints are published; unset = <data directory>-checkpoints"
     )
     region: str = Field("us-east-1", description="Region written into audit events and answers")
+    api_processes: int = Field(
+        1, ge=1, le=64, description="API processes that share the address: one for each core that requests may use"
+    )
     database_pool: int = Field(
         16, ge=2, le=200, description="Connections per process; each API process has one more, which listens"
     )

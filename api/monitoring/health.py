@@ -7,7 +7,7 @@ from typing import Annotated
 import asyncpg
 import structlog
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import Field
 from redis.exceptions import RedisError
 
@@ -77,13 +77,12 @@ async def prometheus(call: Call) -> web.Response:
     Queue depths and lags are read from Postgres with each request; without Postgres they are NaN or missing.
     """
     try:
-        metrics.show(await _condition(call))
+        condition = await _condition(call)
     except ABSENT as error:
         log.warning("metrics.database_down", error=type(error).__name__)
-        metrics.show_unknown()
-    for name, commits in call.request.app[GROUP_COMMITS].items():
-        metrics.GROUP_COMMIT_DEPTH.labels(name).set(commits.depth)
-    return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        condition = None
+    waiting = {name: commits.depth for name, commits in call.request.app[GROUP_COMMITS].items()}
+    return web.Response(body=metrics.text(condition, waiting), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 async def _condition(call: Call) -> metrics.Condition:

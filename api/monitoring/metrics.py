@@ -1,62 +1,116 @@
-"""What this process counts, and what /metrics reads from Postgres when it is asked (facts.md 22)."""
+"""What /metrics answers: what the processes counted, and what PostgreSQL knows when it is asked."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from math import nan
 
-from prometheus_client import Gauge
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from storage.gauges import Gauges
+from storage.settings import environment
 
-GROUP_COMMIT_DEPTH = Gauge("trailgate_writer_waiting", "Items waiting for a group commit in this process", ["writer"])
-DATABASE_UP = Gauge("trailgate_database_up", "Whether Postgres answered this question; if not, what it knows is NaN")
-INBOX = Gauge("trailgate_inbox_waiting", "Deliveries accepted and not settled (counted up to 10,000)")
-INBOX_AGE = Gauge("trailgate_inbox_oldest_seconds", "How long the oldest due delivery has been due")
-DEAD = Gauge("trailgate_dead_letters", "Deliveries that failed for good (counted up to 10,000)")
-UNSEALED = Gauge("trailgate_unsealed_events", "Audit events waiting for the ledger (counted up to 10,000)")
-SEAL_LAG = Gauge("trailgate_seal_lag_seconds", "Age of the oldest unsealed audit event")
-OUTBOX = Gauge("trailgate_outbox_waiting", "Messages to be sent (counted up to 10,000)")
-OUTBOX_AGE = Gauge("trailgate_outbox_oldest_seconds", "How long the oldest message to a sound destination has been due")
-DEAD_MESSAGES = Gauge("trailgate_dead_messages", "Messages that could not be sent (counted up to 10,000)")
-DESTINATIONS = Gauge("trailgate_destinations", "Destinations of rules that are failing, paused, disabled", ["state"])
-SWEEP_LAG = Gauge("trailgate_sweep_lag_seconds", "How late a sweep is; 0 while it is on time", ["sweep"])
-MONTHS_AHEAD = Gauge("trailgate_partition_months_ahead", "Monthly partitions after the current one", ["table"])
+COUNTED_TOGETHER = "PROMETHEUS_MULTIPROC_DIR"
+"""Set for processes that share an address: whoever is asked answers for all of them (prometheus_client's mode)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What Postgres knows of the whole installation at one moment."""
+    """What PostgreSQL knows of the whole installation at one moment; every API process answers it alike."""
 
     gauges: Gauges
     sweep_lags: Mapping[str, timedelta]
     months_ahead: Mapping[str, int]
 
 
-def show(condition: Condition) -> None:
-    """Set the gauges that every API process answers alike."""
-    DATABASE_UP.set(1)
-    gauges = condition.gauges
-    INBOX.set(gauges.inbox)
-    INBOX_AGE.set(gauges.inbox_lag.total_seconds())
-    DEAD.set(gauges.dead)
-    UNSEALED.set(gauges.unsealed)
-    SEAL_LAG.set(gauges.seal_lag.total_seconds())
-    OUTBOX.set(gauges.outbox)
-    OUTBOX_AGE.set(gauges.outbox_lag.total_seconds())
-    DEAD_MESSAGES.set(gauges.dead_messages)
-    for state, number in gauges.destinations.items():
-        DESTINATIONS.labels(state).set(number)
-    for sweep, lag in condition.sweep_lags.items():
-        SWEEP_LAG.labels(sweep).set(lag.total_seconds())
-    for table, months in condition.months_ahead.items():
-        MONTHS_AHEAD.labels(table).set(months)
+def text(condition: Condition | None, waiting: Mapping[str, int]) -> bytes:
+    """The answer in Prometheus text format; without PostgreSQL (None) what it knows is NaN or missing.
+
+    `waiting` counts what waits for each group commit of this process.
+    """
+    shown = CollectorRegistry()
+    shown.register(_Shown(condition, waiting))
+    return _counted() + generate_latest(shown)
 
 
-def show_unknown() -> None:
-    """Without Postgres the old numbers would lie: none of them is given."""
-    DATABASE_UP.set(0)
-    for gauge in (INBOX, INBOX_AGE, DEAD, UNSEALED, SEAL_LAG, OUTBOX, OUTBOX_AGE, DEAD_MESSAGES):
-        gauge.set(nan)
-    for labelled in (DESTINATIONS, SWEEP_LAG, MONTHS_AHEAD):
-        labelled.clear()
+def _counted() -> bytes:
+    if COUNTED_TOGETHER not in environment():
+        return generate_latest(REGISTRY)
+    together = CollectorRegistry()
+    MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+    return generate_latest(together)
+
+
+class _Shown(Collector):
+    """Numbers that are read, not counted."""
+
+    def __init__(self, condition: Condition | None, waiting: Mapping[str, int]) -> None:
+        self._condition = condition
+        self._waiting = waiting
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        yield _labelled(
+            "trailgate_writer_waiting", "Items waiting for a group commit in this process", "writer", self._waiting
+        )
+        yield GaugeMetricFamily(
+            "trailgate_database_up",
+            "Whether Postgres answered this question; if not, what it knows is NaN",
+            value=int(self._condition is not None),
+        )
+        yield from _queues(self._condition.gauges if self._condition else None)
+        if self._condition:
+            yield from _details(self._condition)
+
+
+_QUEUES: dict[str, tuple[str, Callable[[Gauges], float]]] = {
+    "inbox_waiting": ("Deliveries accepted and not settled (counted up to 10,000)", lambda known: known.inbox),
+    "inbox_oldest_seconds": (
+        "How long the oldest due delivery has been due",
+        lambda known: known.inbox_lag.total_seconds(),
+    ),
+    "dead_letters": ("Deliveries that failed for good (counted up to 10,000)", lambda known: known.dead),
+    "unsealed_events": ("Audit events waiting for the ledger (counted up to 10,000)", lambda known: known.unsealed),
+    "seal_lag_seconds": ("Age of the oldest unsealed audit event", lambda known: known.seal_lag.total_seconds()),
+    "outbox_waiting": ("Messages to be sent (counted up to 10,000)", lambda known: known.outbox),
+    "outbox_oldest_seconds": (
+        "How long the oldest message to a sound destination has been due",
+        lambda known: known.outbox_lag.total_seconds(),
+    ),
+    "dead_messages": ("Messages that could not be sent (counted up to 10,000)", lambda known: known.dead_messages),
+}
+
+
+def _queues(known: Gauges | None) -> Iterator[GaugeMetricFamily]:
+    for name, (documentation, value) in _QUEUES.items():
+        yield GaugeMetricFamily(f"trailgate_{name}", documentation, value=nan if known is None else value(known))
+
+
+def _details(condition: Condition) -> Iterator[GaugeMetricFamily]:
+    yield _labelled(
+        "trailgate_destinations",
+        "Destinations of rules that are failing, paused, disabled",
+        "state",
+        condition.gauges.destinations,
+    )
+    yield _labelled(
+        "trailgate_sweep_lag_seconds",
+        "How late a sweep is; 0 while it is on time",
+        "sweep",
+        {sweep: lag.total_seconds() for sweep, lag in condition.sweep_lags.items()},
+    )
+    yield _labelled(
+        "trailgate_partition_months_ahead",
+        "Monthly partitions after the current one",
+        "table",
+        condition.months_ahead,
+    )
+
+
+def _labelled(name: str, documentation: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, documentation, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family

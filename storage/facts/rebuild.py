@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from domain.tenant import Tenant
-from storage.database import Database, Transaction
+from storage.database import LONG, Database, Transaction
 from storage.facts.commands.status import judge_trails, lock_trails
 from storage.facts.queries.latest_results import KEY_OF
-from storage.rebuild import LONG, Count, Progress
+from storage.rebuild import Count, Progress
 
 CHUNK = 500
 """Trails judged, and locked, in one transaction."""

@@ -93,6 +93,7 @@ trails = Table(
     Index(None, "org_id", "flow_id", "created_at", "id"),
     Index(None, "org_id", "git_commit_sha"),
     Index("trails_open_idx", "org_id", "created_at", "id", postgresql_where=text("status <> 'COMPLIANT'")),
+    Index(None, "org_id", "status", "created_at", "id"),
     info={
         "kind": "HEAD"
     },  # facts of its own, plus the derived status and what later events add; see domain/facts/records

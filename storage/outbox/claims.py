@@ -10,25 +10,17 @@ from uuid import UUID
 from domain.notifications.deliveries import OPEN_AFTER
 from domain.tenant import Tenant
 from storage.database import Reader, Row, Transaction
+from storage.fairness import soonest_of_each
 from storage.rows import from_row
 
 MAX_DESTINATIONS = 500
 """More are served in the next round."""
 
-WAITING = """
-WITH RECURSIVE waiting AS (
-  (SELECT org_id, destination_id, due_at FROM outbox ORDER BY org_id, destination_id, due_at LIMIT 1)
-  UNION ALL
-  SELECT following.* FROM waiting w CROSS JOIN LATERAL (
-    SELECT org_id, destination_id, due_at FROM outbox o
-    WHERE (o.org_id, o.destination_id) > (w.org_id, w.destination_id)
-    ORDER BY org_id, destination_id, due_at LIMIT 1
-  ) following
-)
-"""
+WAITING = f"WITH RECURSIVE waiting AS ({soonest_of_each('outbox', 'org_id, destination_id', 'due_at')})"
 """The destinations with messages, each with its soonest: one index probe for each, however many wait there."""
 
-_DUE = f"""{WAITING}
+_DUE = f"""
+{WAITING}
 SELECT w.org_id, w.destination_id, d.failures >= {OPEN_AFTER} AS open
 FROM waiting w JOIN destinations d ON d.id = w.destination_id
 WHERE (w.due_at <= $1 OR d.failures >= {OPEN_AFTER}) AND d.disabled_at IS NULL

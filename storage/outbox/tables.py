@@ -42,7 +42,14 @@ messages = Table(
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "rule_id", "created_at", "id"),
     Index(None, "org_id", "destination_id", "created_at", "id"),
-    Index("messages_dead_idx", "org_id", "created_at", "id", postgresql_where=text("status = 'FAILED'")),
+    Index(
+        "messages_unsent_idx",
+        "org_id",
+        "status",
+        "created_at",
+        "id",
+        postgresql_where=text("status IN ('FAILED', 'SKIPPED')"),
+    ),
     info=WORK,
     postgresql_partition_by="RANGE (id)",  # UUIDv7: a month is a range of ids
 )

@@ -83,6 +83,19 @@ def rows(url: str) -> dict[str, int]:
     return asyncio.run(count())
 
 
+def estimated(url: str, table: str) -> float:
+    """How many rows PostgreSQL believes a table to have: -1 before it was analyzed."""
+
+    async def look() -> float:
+        connection = await asyncpg.connect(url)
+        try:
+            return await connection.fetchval("SELECT reltuples FROM pg_class WHERE relname = $1", table)
+        finally:
+            await connection.close()
+
+    return asyncio.run(look())
+
+
 def test_a_backup_with_keys_restores_to_the_same_installation(
     sealed: str, trailgate, elsewhere, configured, tmp_path: Path
 ) -> None:
@@ -100,6 +113,7 @@ def test_a_backup_with_keys_restores_to_the_same_installation(
     assert restored.status == 0, restored
     assert restored.out.count(": sound (") == 2
     assert restored.out.count("1 published checkpoints") == 2
+    assert estimated(os.environ["TRAILGATE_DATABASE_URL"], "audit_events") > 0, "plans need statistics"
     for key in ("master", "signing"):
         path = new / "keys" / f"{key}.key"
         assert path.read_bytes() == (tmp_path / "data" / "keys" / f"{key}.key").read_bytes()

@@ -46,7 +46,7 @@ def test_services_wait_for_each_other_and_are_watched(compose: dict) -> None:
 
 def test_processes_are_started_from_the_root_as_modules(compose: dict) -> None:
     processes = dict(line.split(": ", 1) for line in (ROOT / "Procfile").read_text().splitlines())
-    assert processes == {"release": "python -m cli migrate", "api": "python -m api", "worker": "python -m workers"}
+    assert processes == {"release": "python -m cli migrate", "api": "python -m cli api", "worker": "python -m workers"}
     for name, process in {"migrate": "release", "api": "api", "worker": "worker"}.items():
         assert " ".join(compose["services"][name]["command"]) == processes[process]
 

@@ -146,7 +146,7 @@ def test_the_first_start_shows_a_key_that_works_and_the_second_does_not_show_it(
     assert seconds < 30
     assert not [p for p in psutil.process_iter() if p.status() != "zombie" and str(data_dir) in " ".join(p.cmdline())]
 
-    warm = run("up", "--port", port, "--data-dir", data_dir)
+    warm = run("up", "--port", port, "--data-dir", data_dir, TRAILGATE_SHUTDOWN_GRACE="1")
     assert warm.wait_for("Ctrl-C stops everything.") < 60
     assert KEY.findall(warm.shown) == []
     assert get(port, "/api/v1/flows", key)[0] == 200

@@ -83,13 +83,14 @@ EXISTS (
 _PENDING_FOR_EVIDENCE = f"""
 t.status = 'PENDING' AND NOT v.requires_approval
 AND ({_TEMPLATE} -> 'artifacts' <> '[]'
-     OR EXISTS (SELECT FROM latest_results l WHERE l.trail_id = t.id AND l.status = 'PASSED'))
+     OR (SELECT true FROM latest_results l WHERE l.trail_id = t.id AND l.status = 'PASSED' LIMIT 1))
 """
 _SURE = f"(CASE WHEN {_TEMPLATE} IS NULL THEN {_TYPE_OPEN} ELSE {_PENDING_FOR_EVIDENCE} END)"
 """Something is lacking, as far as SQL can tell: all of it for lists of types, most of it for templates.
 
 A trail with a template that is PENDING, though something passed or an artifact is asked for and no approval is, can
 lack nothing but evidence (`domain.facts.evaluation.trail_status`). Other trails with a template are judged.
+No EXISTS there: PostgreSQL would read all of latest_results to answer it for every trail at once.
 """
 
 
