@@ -3,9 +3,9 @@
 Written once for all kinds. A kind is a `Definition` value; its commands say what a change means and call these.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -19,6 +19,11 @@ from storage.audit.commands import append
 from storage.counters import NO_PARENT, adjust
 from storage.database import Row, Transaction
 from storage.rows import insert
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T")
 
 _FIXED = frozenset({"id", "org_id", "created_at"})
 """Columns of a head that no change touches."""
@@ -145,6 +150,42 @@ class Definition:
     def _conflict(self, error: asyncpg.UniqueViolationError, row: Row) -> Exception:
         message = self.taken.get(error.constraint_name or "")
         return Conflict(message.format_map(row)) if message else error
+
+
+@dataclass(frozen=True, slots=True)
+class Commands(Generic[T]):
+    """Create, update and delete for a definition without rules of its own, as its routes call them.
+
+    `make` is what a row becomes. What is created or changed comes as a dataclass whose fields are columns.
+    """
+
+    definition: Definition
+    make: Callable[[Row], T]
+
+    async def create(self, tx: Transaction, tenant: Tenant, new: "DataclassInstance", actor: Actor) -> T:
+        """Raises Conflict."""
+        return self.make(await self.definition.create(tx, tenant, actor, asdict(new)))
+
+    async def update(
+        self,
+        tx: Transaction,
+        tenant: Tenant,
+        one_id: UUID,
+        change: "DataclassInstance",
+        actor: Actor,
+        *,
+        expected: Collection[int] | None = None,
+    ) -> T:
+        """Raises NotFound, Stale, Conflict."""
+        held = await self.definition.hold(tx, tenant, one_id, expected)
+        return self.make(await self.definition.change(tx, tenant, actor, held, asdict(change)))
+
+    async def delete(
+        self, tx: Transaction, tenant: Tenant, one_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
+    ) -> T:
+        """The answer is the row at its end. Raises NotFound, Stale."""
+        held = await self.definition.hold(tx, tenant, one_id, expected)
+        return self.make(await self.definition.archive(tx, tenant, actor, held))
 
 
 def _only(table: Table, row: Row) -> dict[str, Any]:

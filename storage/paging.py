@@ -83,6 +83,22 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Rows, how many there are in all, and where the next page begins. `capped`: there are more than `total`."""
+
+    items: list[T]
+    total: int
+    window: Window
+    next: Cursor | None = None
+    capped: bool = False
+
+    @property
+    def pages(self) -> int:
+        """How many pages of this size the total fills."""
+        return -(-self.total // self.window.size)
+
+
+@dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
     """A kind of thing as it is read: one by its id, or a page of many in the order of (time, id).
 
@@ -121,57 +137,39 @@ class Listing(Generic[T]):
         """The error for one that is not there, or not any more."""
         return NotFound(f"There is no {self.noun} {one_id}.")
 
+    async def get(self, reader: Reader, tenant: Tenant, one_id: UUID) -> T:
+        """One by its id. Raises NotFound, also for another organisation's and for archived ones."""
+        where = self.of(tenant).and_(f"{self.alias}id = {{}}", one_id)
+        row = await reader.row(f"{self.select} WHERE {where}", *where.values)
+        if row is None:
+            raise self.missing(one_id)
+        return self.make(row)
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    """Rows, how many there are in all, and where the next page begins. `capped`: there are more than `total`."""
+    async def page(
+        self,
+        reader: Reader,
+        tenant: Tenant,
+        window: Window,
+        *,
+        within: Mapping[str, Any] = NOTHING,
+        filters: Mapping[str, Any] = NOTHING,
+        counter: tuple[str, UUID] | None = None,
+    ) -> Page[T]:
+        """The rows of one window with their total.
 
-    items: list[T]
-    total: int
-    window: Window
-    next: Cursor | None = None
-    capped: bool = False
-
-    @property
-    def pages(self) -> int:
-        """How many pages of this size the total fills."""
-        return -(-self.total // self.window.size)
-
-
-async def get_one(reader: Reader, tenant: Tenant, listing: Listing[T], one_id: UUID) -> T:
-    """One by its id. Raises NotFound, also for another organisation's and for archived ones."""
-    where = listing.of(tenant).and_(f"{listing.alias}id = {{}}", one_id)
-    row = await reader.row(f"{listing.select} WHERE {where}", *where.values)
-    if row is None:
-        raise listing.missing(one_id)
-    return listing.make(row)
-
-
-async def list_page(
-    reader: Reader,
-    tenant: Tenant,
-    listing: Listing[T],
-    window: Window,
-    *,
-    within: Mapping[str, Any] = NOTHING,
-    filters: Mapping[str, Any] = NOTHING,
-    counter: tuple[str, UUID] | None = None,
-) -> Page[T]:
-    """The rows of one window with their total.
-
-    `within` and `filters` are conditions with their values, `{"flow_id = {}": flow_id}`; a filter of None asks for
-    nothing. The total is exact where a counter, by kind and parent id, counts what is there without filters; else it
-    stops at MAX_DEPTH.
-    """
-    asked = {condition: value for condition, value in filters.items() if value is not None}
-    where = listing.of(tenant)
-    for condition, value in {**within, **asked}.items():
-        where = where.and_(condition, *([value] if "{}" in condition else []))
-    items, following = await fetch_page(reader, listing, where, window)
-    if counter and not asked:
-        return Page(items, await total(reader, tenant, *counter), window, following)
-    number, capped = await capped_count(reader, listing.counted or listing.source, where)
-    return Page(items, number, window, following, capped)
+        `within` and `filters` are conditions with their values, `{"flow_id = {}": flow_id}`; a filter of None asks for
+        nothing. The total is exact where a counter, by kind and parent id, counts what is there without filters; else
+        it stops at MAX_DEPTH.
+        """
+        asked = {condition: value for condition, value in filters.items() if value is not None}
+        where = self.of(tenant)
+        for condition, value in {**within, **asked}.items():
+            where = where.and_(condition, *([value] if "{}" in condition else []))
+        items, following = await fetch_page(reader, self, where, window)
+        if counter and not asked:
+            return Page(items, await total(reader, tenant, *counter), window, following)
+        number, capped = await capped_count(reader, self.counted or self.source, where)
+        return Page(items, number, window, following, capped)
 
 
 async def fetch_page(

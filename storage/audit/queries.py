@@ -10,7 +10,7 @@ from domain.audit.events import AuditName
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
 
@@ -84,9 +84,9 @@ class AuditFilters:
 
 async def list_events(reader: Reader, tenant: Tenant, filters: AuditFilters, window: Window) -> Page[AuditEvent]:
     """Audit events by time. A total over filters stops counting at paging.MAX_DEPTH."""
-    return await list_page(reader, tenant, _EVENTS, window, filters=filters.conditions, counter=("audit", NO_PARENT))
+    return await _EVENTS.page(reader, tenant, window, filters=filters.conditions, counter=("audit", NO_PARENT))
 
 
 async def get_event(reader: Reader, tenant: Tenant, event_id: UUID) -> AuditEvent:
     """One event. Raises NotFound."""
-    return await get_one(reader, tenant, _EVENTS, event_id)
+    return await _EVENTS.get(reader, tenant, event_id)

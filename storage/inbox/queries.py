@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.tenant import Tenant
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
 
@@ -67,12 +67,12 @@ _DELIVERIES = Listing.plain(DeliveryRow, "deliveries", "receipt", time="received
 
 async def get_delivery(reader: Reader, tenant: Tenant, receipt_id: UUID) -> DeliveryRow:
     """One delivery by its receipt. Raises NotFound, also for another organisation's."""
-    return await get_one(reader, tenant, _DELIVERIES, receipt_id)
+    return await _DELIVERIES.get(reader, tenant, receipt_id)
 
 
 async def list_deliveries(reader: Reader, tenant: Tenant, config_id: UUID, window: Window) -> Page[DeliveryRow]:
     """The deliveries of a webhook config, in the window's direction by arrival."""
-    return await list_page(reader, tenant, _DELIVERIES, window, within={"config_id = {}": config_id})
+    return await _DELIVERIES.page(reader, tenant, window, within={"config_id = {}": config_id})
 
 
 async def dead_letters(reader: Reader, limit: int) -> list[DeliveryRow]:

@@ -9,7 +9,7 @@ from uuid import UUID
 from domain.notifications.deliveries import MessageStatus
 from domain.tenant import Tenant
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 from storage.rows import columns, from_row
 
 MAX_ATTEMPTS = 100
@@ -62,12 +62,12 @@ async def list_messages(
 ) -> Page[Message]:
     """The organisation's messages, in the window's direction by the time they were raised."""
     filters = {"m.destination_id = {}": destination_id, "m.rule_id = {}": rule_id, _in_status(status): status}
-    return await list_page(reader, tenant, _MESSAGES, window, filters=filters)
+    return await _MESSAGES.page(reader, tenant, window, filters=filters)
 
 
 async def get_message(reader: Reader, tenant: Tenant, message_id: UUID) -> Message:
     """One message. Raises NotFound, also for another organisation's."""
-    return await get_one(reader, tenant, _MESSAGES, message_id)
+    return await _MESSAGES.get(reader, tenant, message_id)
 
 
 no_such_message = _MESSAGES.missing
@@ -140,12 +140,12 @@ _DESTINATIONS = Listing.plain(Destination, "destinations", "destination")
 
 async def list_destinations(reader: Reader, tenant: Tenant, window: Window) -> Page[Destination]:
     """The organisation's destinations, oldest first."""
-    return await list_page(reader, tenant, _DESTINATIONS, window)
+    return await _DESTINATIONS.page(reader, tenant, window)
 
 
 async def get_destination(reader: Reader, tenant: Tenant, destination_id: UUID) -> Destination:
     """One destination. Raises NotFound, also for another organisation's."""
-    return await get_one(reader, tenant, _DESTINATIONS, destination_id)
+    return await _DESTINATIONS.get(reader, tenant, destination_id)
 
 
 no_such_destination = _DESTINATIONS.missing

@@ -17,16 +17,16 @@ from uuid import UUID, uuid4
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from api.audit.schemas.ledger import (LedgerEntryOut, OpeningOut, RecordVerificationOut)
-from domain.audit import (merkle)
-from domain.audit.events import (AuditName)
+from api.audit.schemas.ledger import LedgerEntryOut, OpeningOut, RecordVerificationOut
+from domain.audit import merkle
+from domain.audit.events import AuditName
+from domain.audit.ledger import GENESIS, Checkpoint, Entry, SignedCheckpoint, extend
+from domain.audit.records import EVENT_COLUMNS, envelope, leaf
 from domain.facts.records import TRAIL
-from domain.audit.ledger import (GENESIS, Checkpoint, Entry, SignedCheckpoint, extend)
-from domain.audit.records import (EVENT_COLUMNS, envelope, leaf)
 from storage.keys import Signer
 from storage.ledger.published import publish
 from storage.ledger.queries import LedgerEntry, StoredCheckpoint
-from storage.ledger.verification import OK, Opening, VerificationOutcome, InclusionProof, RecordVerdict
+from storage.ledger.verification import OK, InclusionProof, Opening, RecordVerdict, VerificationOutcome
 from tests.paths import DOCS
 
 SCRIPT = DOCS / "verify_offline.py"
@@ -61,7 +61,9 @@ class Ledger:
         checkpoint = Checkpoint(self.org_id, size, root, self.entries[size - 1].entry_hash)
         return SignedCheckpoint(checkpoint, self.signer.key_id, self.signer.sign(checkpoint.body()))
 
-    def answer(self, seq: int, size: int, outcome: VerificationOutcome = VerificationOutcome.VERIFIED) -> dict[str, Any]:
+    def answer(
+        self, seq: int, size: int, outcome: VerificationOutcome = VerificationOutcome.VERIFIED
+    ) -> dict[str, Any]:
         """What POST /api/v1/ledger/verify/{recordId} answers, by the model that renders it."""
         entry = self.entries[seq - 1]
         row = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}

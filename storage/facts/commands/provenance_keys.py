@@ -1,16 +1,12 @@
 """Registering and withdrawing the public keys of whoever signs provenance."""
 
-from collections.abc import Collection
-from dataclasses import asdict
-from uuid import UUID
-
 from domain.audit.events import Actor
 from domain.errors import Conflict
 from domain.facts.provenance import MAX_KEYS, NewProvenanceKey, ProvenanceKey
 from domain.facts.records import PROVENANCE_KEY
 from domain.tenant import Tenant
 from storage.database import Transaction
-from storage.definitions import Definition
+from storage.definitions import Commands, Definition
 from storage.facts.queries.provenance_keys import active_keys, key_of
 from storage.facts.tables import provenance_keys
 
@@ -22,11 +18,15 @@ KEYS = Definition(
     taken={"provenance_keys_name_key": "A provenance key named '{name}' exists already."},
 )
 
+_PLAIN = Commands(KEYS, key_of)
+delete_provenance_key = _PLAIN.delete
+"""Let a key count no longer, in checks from now on."""
+
 
 async def create_provenance_key(tx: Transaction, tenant: Tenant, new: NewProvenanceKey, actor: Actor) -> ProvenanceKey:
     """Register a key. Raises Conflict for a taken name or key id, and when the organisation has MAX_KEYS already."""
     await _check_room(tx, tenant, new)
-    return key_of(await KEYS.create(tx, tenant, actor, asdict(new)))
+    return await _PLAIN.create(tx, tenant, new, actor)
 
 
 async def _check_room(tx: Transaction, tenant: Tenant, new: NewProvenanceKey) -> None:
@@ -38,11 +38,3 @@ async def _check_room(tx: Transaction, tenant: Tenant, new: NewProvenanceKey) ->
         raise Conflict(f"The key id {new.key_id} is registered already, as '{same.name}'.")
     if len(keys) >= MAX_KEYS:
         raise Conflict(f"An organisation has at most {MAX_KEYS} provenance keys; delete one first.", kind="state")
-
-
-async def delete_provenance_key(
-    tx: Transaction, tenant: Tenant, key_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
-) -> ProvenanceKey:
-    """Let a key count no longer, in checks from now on. The answer is the key at its end. Raises NotFound, Stale."""
-    held = await KEYS.hold(tx, tenant, key_id, expected)
-    return key_of(await KEYS.archive(tx, tenant, actor, held))

@@ -10,7 +10,7 @@ from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Reader
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, list_page
+from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
 _COLUMNS = """
@@ -38,8 +38,8 @@ _REPORTS = Listing("artifact", _COLUMNS, _SOURCE, _report, alias="r.", counted="
 async def list_trail_artifacts(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[ArtifactReport]:
     """What was reported on a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
-    return await list_page(
-        reader, tenant, _REPORTS, window, within={"r.trail_id = {}": trail_id}, counter=("artifacts", trail_id)
+    return await _REPORTS.page(
+        reader, tenant, window, within={"r.trail_id = {}": trail_id}, counter=("artifacts", trail_id)
     )
 
 
@@ -47,10 +47,9 @@ async def list_artifacts(
     reader: Reader, tenant: Tenant, digest: str, window: Window, *, flow_id: UUID | None = None, name: str | None = None
 ) -> Page[ArtifactReport]:
     """The reports of one digest, in any spelling, over all trails, oldest first; an unknown digest has none."""
-    return await list_page(
+    return await _REPORTS.page(
         reader,
         tenant,
-        _REPORTS,
         window,
         within={"r.digest = {}": normalise_digest(digest)},
         filters={"r.flow_id = {}": flow_id, "r.name = {}": name},

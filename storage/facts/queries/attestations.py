@@ -8,7 +8,7 @@ from domain.facts.attestations import Attestation, EvidenceSummary, ResultStatus
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, list_page
+from storage.paging import Listing, Page, Window
 
 _WITH_RESULT = """
 attestations a
@@ -66,10 +66,9 @@ async def list_attestations(
     `status` is the newest result's.
     """
     await get_trail(reader, tenant, trail_id)
-    return await list_page(
+    return await ATTESTATIONS.page(
         reader,
         tenant,
-        ATTESTATIONS,
         window,
         within={"a.trail_id = {}": trail_id},
         filters={"a.type = {}": type_, "a.name = {}": name, "r.status = {}": status},

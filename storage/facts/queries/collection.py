@@ -13,7 +13,7 @@ from storage.facts.queries.artifacts import candidates_of
 from storage.facts.queries.attestations import count_by_type
 from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
-from storage.paging import Listing, Page, Where, Window, capped_count, fetch_page, get_one
+from storage.paging import Listing, Page, Where, Window, capped_count, fetch_page
 
 MAX_UNSURE = 1000
 """Trails judged for a total beyond those that SQL can tell."""
@@ -55,7 +55,7 @@ class TrailEvidence:
 
 async def evidence_of_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> TrailEvidence:
     """Raises NotFound for the trail."""
-    lacking = await _judged(reader, tenant, [await get_one(reader, tenant, _TRAILS, trail_id)])
+    lacking = await _judged(reader, tenant, [await _TRAILS.get(reader, tenant, trail_id)])
     return TrailEvidence(await count_by_type(reader, tenant, trail_id), lacking[trail_id])
 
 

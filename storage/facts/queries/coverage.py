@@ -8,11 +8,11 @@ from domain.tenant import Tenant
 from storage.database import Reader
 from storage.facts.queries.attestations import ATTESTATIONS
 from storage.facts.queries.trails import get_trail
-from storage.paging import Page, Window, list_page
+from storage.paging import Page, Window
 
 
 async def list_coverage(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[Attestation]:
     """The coverage reported on a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
     within = {"a.trail_id = {}": trail_id, "a.type = {}": COVERAGE_TYPE, "a.payload ? {}": COVERAGE}
-    return await list_page(reader, tenant, ATTESTATIONS, window, within=within)
+    return await ATTESTATIONS.page(reader, tenant, window, within=within)

@@ -8,7 +8,7 @@ from domain.facts.evidence import Evidence
 from domain.tenant import Tenant
 from storage.database import Reader
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 
 _EVIDENCE = Listing.plain(Evidence, "evidence", "evidence")
 
@@ -39,7 +39,7 @@ async def find_target(
 
 async def get_evidence(reader: Reader, tenant: Tenant, evidence_id: UUID) -> Evidence:
     """One file. Raises NotFound, also for another organisation's."""
-    return await get_one(reader, tenant, _EVIDENCE, evidence_id)
+    return await _EVIDENCE.get(reader, tenant, evidence_id)
 
 
 async def find_by_digest(reader: Reader, tenant: Tenant, digest: str) -> Evidence:
@@ -61,8 +61,8 @@ async def find_by_digest(reader: Reader, tenant: Tenant, digest: str) -> Evidenc
 async def list_trail_evidence(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[Evidence]:
     """The files of a trail's attestations, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
-    return await list_page(
-        reader, tenant, _EVIDENCE, window, within={"trail_id = {}": trail_id}, counter=("evidence", trail_id)
+    return await _EVIDENCE.page(
+        reader, tenant, window, within={"trail_id = {}": trail_id}, counter=("evidence", trail_id)
     )
 
 
@@ -70,4 +70,4 @@ async def list_attestation_evidence(
     reader: Reader, tenant: Tenant, target: EvidenceTarget, window: Window
 ) -> Page[Evidence]:
     """The files of an attestation that exists, oldest first."""
-    return await list_page(reader, tenant, _EVIDENCE, window, within={"attestation_id = {}": target.attestation_id})
+    return await _EVIDENCE.page(reader, tenant, window, within={"attestation_id = {}": target.attestation_id})

@@ -6,7 +6,7 @@ from domain.facts.flows import Flow
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
 _FLOWS = Listing(
@@ -23,9 +23,9 @@ _FLOWS = Listing(
 
 async def get_flow(reader: Reader, tenant: Tenant, flow_id: UUID) -> Flow:
     """One flow. Raises NotFound, also for another organisation's."""
-    return await get_one(reader, tenant, _FLOWS, flow_id)
+    return await _FLOWS.get(reader, tenant, flow_id)
 
 
 async def list_flows(reader: Reader, tenant: Tenant, window: Window, *, name: str | None = None) -> Page[Flow]:
     """The organisation's flows, oldest first; of one name there is one at most."""
-    return await list_page(reader, tenant, _FLOWS, window, filters={"f.name = {}": name}, counter=("flows", NO_PARENT))
+    return await _FLOWS.page(reader, tenant, window, filters={"f.name = {}": name}, counter=("flows", NO_PARENT))

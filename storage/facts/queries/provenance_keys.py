@@ -5,7 +5,7 @@ from uuid import UUID
 from domain.facts.provenance import KeyAlgorithm, ProvenanceKey
 from domain.tenant import Tenant
 from storage.database import Reader
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 from storage.rows import columns, from_row
 
 key_of = from_row(ProvenanceKey, algorithm=KeyAlgorithm)
@@ -15,12 +15,12 @@ _KEYS = Listing("provenance key", columns(ProvenanceKey), "provenance_keys", key
 
 async def get_provenance_key(reader: Reader, tenant: Tenant, key_id: UUID) -> ProvenanceKey:
     """One key that counts. Raises NotFound, also for an archived one and for another organisation's."""
-    return await get_one(reader, tenant, _KEYS, key_id)
+    return await _KEYS.get(reader, tenant, key_id)
 
 
 async def list_provenance_keys(reader: Reader, tenant: Tenant, window: Window) -> Page[ProvenanceKey]:
     """The keys that count, oldest first."""
-    return await list_page(reader, tenant, _KEYS, window)
+    return await _KEYS.page(reader, tenant, window)
 
 
 async def active_keys(reader: Reader, tenant: Tenant) -> list[ProvenanceKey]:

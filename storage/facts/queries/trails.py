@@ -9,14 +9,14 @@ from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Reader
 from storage.facts.queries.flows import get_flow
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 
 _TRAILS = Listing.plain(Trail, "trails", "trail")
 
 
 async def get_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> Trail:
     """One trail. Raises NotFound, also for another organisation's."""
-    return await get_one(reader, tenant, _TRAILS, trail_id)
+    return await _TRAILS.get(reader, tenant, trail_id)
 
 
 async def list_trails(
@@ -30,10 +30,9 @@ async def list_trails(
     name: str | None = None,
 ) -> Page[Trail]:
     """Trails, oldest first, narrowed to what is given; an unknown flow has none. Names are unique inside a flow."""
-    return await list_page(
+    return await _TRAILS.page(
         reader,
         tenant,
-        _TRAILS,
         window,
         within={"flow_id = {}": flow_id} if flow_id else {},
         filters={"git_commit_sha = {}": commit, "status = {}": status, "name = {}": name},

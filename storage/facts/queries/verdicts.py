@@ -15,14 +15,14 @@ from storage.counters import NO_PARENT
 from storage.database import Reader, Row
 from storage.facts.queries.latest_results import KEY_OF
 from storage.facts.queries.requirements import asked_by
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 
 _VERDICTS = Listing.plain(Verdict, "verdicts", "verdict")
 
 
 async def get_verdict(reader: Reader, tenant: Tenant, verdict_id: UUID) -> Verdict:
     """One verdict. Raises NotFound, also for another organisation's."""
-    return await get_one(reader, tenant, _VERDICTS, verdict_id)
+    return await _VERDICTS.get(reader, tenant, verdict_id)
 
 
 async def list_verdicts(
@@ -30,7 +30,7 @@ async def list_verdicts(
 ) -> Page[Verdict]:
     """Verdicts, oldest first unless the window says otherwise; of one flow and of one digest where given."""
     filters = {"flow_id = {}": flow_id, "digest = {}": normalise_digest(digest) if digest else None}
-    return await list_page(reader, tenant, _VERDICTS, window, filters=filters, counter=("verdicts", NO_PARENT))
+    return await _VERDICTS.page(reader, tenant, window, filters=filters, counter=("verdicts", NO_PARENT))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from domain.facts.webhook_configs import SECRET_PURPOSE, WebhookConfig
 from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 from storage.secrets.envelope import SecretCipher
 from storage.secrets.queries import open_secrets
 
@@ -17,12 +17,12 @@ _CONFIGS = Listing.plain(WebhookConfig, "webhook_configs", "webhook config", arc
 
 async def get_webhook_config(reader: Reader, tenant: Tenant, config_id: UUID) -> WebhookConfig:
     """One config. Raises NotFound, also for another organisation's and for deleted ones."""
-    return await get_one(reader, tenant, _CONFIGS, config_id)
+    return await _CONFIGS.get(reader, tenant, config_id)
 
 
 async def list_webhook_configs(reader: Reader, tenant: Tenant, window: Window) -> Page[WebhookConfig]:
     """The organisation's configs, oldest first."""
-    return await list_page(reader, tenant, _CONFIGS, window)
+    return await _CONFIGS.page(reader, tenant, window)
 
 
 @dataclass(frozen=True, slots=True)

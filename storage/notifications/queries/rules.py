@@ -9,7 +9,7 @@ from uuid import UUID
 from domain.notifications.rules import CONFIG_PURPOSE, SIGNING_PURPOSE, NotificationRule
 from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.paging import Listing, Page, Window, get_one, list_page
+from storage.paging import Listing, Page, Window
 from storage.secrets.envelope import SecretCipher
 from storage.secrets.queries import open_secrets
 
@@ -18,12 +18,12 @@ _RULES = Listing.plain(NotificationRule, "notification_rules", "notification rul
 
 async def get_rule(reader: Reader, tenant: Tenant, rule_id: UUID) -> NotificationRule:
     """One rule. Raises NotFound, also for another organisation's and for deleted ones."""
-    return await get_one(reader, tenant, _RULES, rule_id)
+    return await _RULES.get(reader, tenant, rule_id)
 
 
 async def list_rules(reader: Reader, tenant: Tenant, window: Window) -> Page[NotificationRule]:
     """The organisation's rules, oldest first."""
-    return await list_page(reader, tenant, _RULES, window)
+    return await _RULES.page(reader, tenant, window)
 
 
 @dataclass(frozen=True, slots=True)
