@@ -1,16 +1,28 @@
-# Everything a developer or a user runs. `make run` and `make test` are all that a fresh machine needs.
+# The commands for users and developers. On a new machine, `make run` and `make test` install all they need.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: run install test test-all check bench bench-seed fmt fuzz lock settings openapi clean
+.PHONY: help run dev seed install hooks test test-all check bench bench-seed fmt fuzz lock settings openapi clean
 
-run: install  ## Start everything embedded on http://127.0.0.1:8080
+help:  ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | expand -t 14
+
+run: install  ## Start everything, with embedded servers, on http://127.0.0.1:8080
 	@$(BIN)/trailgate up
 
-install: $(STAMP)  ## Make the virtual environment, and nothing else
+dev: install  ## Start everything, and again whenever a source file changes
+	@$(BIN)/watchfiles --filter python --sigint-timeout 20 "$(BIN)/trailgate up" api cli domain integrations storage workers
+
+seed: install  ## Create an organisation with flows, trails and results to look at; prints its key
+	@$(BIN)/trailgate seed
+
+hooks: install  ## Check lint, types and words before each commit
+	@$(BIN)/pre-commit install
+
+install: $(STAMP)  ## Create the virtual environment only
 
 $(STAMP): requirements.lock cli/launcher.py
 	@echo "Installing into $(VENV) (once, about a minute) ..."
@@ -21,28 +33,28 @@ $(STAMP): requirements.lock cli/launcher.py
 	@chmod +x $(BIN)/trailgate
 	@touch $@
 
-test: install  ## The suite, in under 10 minutes on two cores
+test: install  ## Run the tests except the slow ones (under 10 minutes on two cores)
 	@$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-all: install  ## The suite with kills, whole journeys and every slow case
+test-all: install  ## Run all tests, including killed processes, whole user journeys and other slow ones
 	@$(BIN)/python -m pytest -n auto -p tests.plans.plugin
 
-fuzz: install  ## Two hundred requests to each operation that nobody thought of; FUZZ_REQUESTS=n for others
+fuzz: install  ## Send 200 generated requests to each operation; FUZZ_REQUESTS=n sets another number
 	@FUZZ_REQUESTS=$${FUZZ_REQUESTS:-200} $(BIN)/python -m pytest -n auto tests/fuzz
 
-check: install  ## Lint, types and the structure of the house
+check: install  ## Check lint rules, formatting, types and the structure of the repository
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 0 tests/structure -m "not slow"
 
-bench: install  ## Ratios against a bare baseline; writes docs/benchmarks.md (needs wrk)
+bench: install  ## Compare with a minimal baseline and write docs/benchmarks.md (needs wrk)
 	@$(BIN)/python -m tests.bench
 
-bench-seed: install  ## A million attestations in ./bench-data, to look at and to measure
+bench-seed: install  ## Create a million attestations in ./bench-data for measurements
 	@$(BIN)/python -m tests.bench.seed
 
-fmt: install  ## Format, and mend what can be mended
+fmt: install  ## Format the code and fix lint errors
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
@@ -52,8 +64,8 @@ settings: install  ## Write docs/settings.md
 openapi: install  ## Write docs/openapi.json
 	@$(BIN)/trailgate openapi --output docs/openapi.json
 
-lock:  ## Pin every dependency anew (needs uv)
+lock:  ## Pin all dependencies again (needs uv)
 	uv pip compile --universal --python-version 3.11 --all-extras --generate-hashes --no-header pyproject.toml -o requirements.lock
 
-clean:  ## Remove the virtual environment and caches; data stays
+clean:  ## Remove the virtual environment and caches, not the data
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

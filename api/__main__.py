@@ -1,4 +1,4 @@
-"""`python -m api`: one API process. With `--share` it listens beside others on the same address."""
+"""`python -m api`: run one API process. With `--share` several processes can listen on the same address."""
 
 import argparse
 import asyncio
@@ -23,15 +23,15 @@ log = structlog.get_logger()
 MAX_HEADER = 16 * 1024
 BACKLOG = 1024
 LINGER = 1.0
-"""Seconds that the rest of a refused body is read and thrown away, so that the client sees the answer."""
+"""Seconds that the rest of a rejected body is read and discarded, so that the client receives the response."""
 
 
 def check_exposure(settings: Settings) -> None:
-    """Raises NotConfigured when everybody would be admin on an address that others can reach."""
+    """Raise NotConfigured when authentication is off on an address that other machines can reach."""
     if settings.auth == "off" and not _is_loopback(settings.host):
         raise NotConfigured(
-            f"TRAILGATE_AUTH=off makes everybody an administrator, so only loopback addresses may be bound, "
-            f"not {settings.host}. Set TRAILGATE_HOST=127.0.0.1 or TRAILGATE_AUTH=required."
+            f"TRAILGATE_AUTH=off makes everybody an administrator, so the API may only listen on a loopback address, "
+            f"not on {settings.host}. Set TRAILGATE_HOST=127.0.0.1 or TRAILGATE_AUTH=required."
         )
 
 
@@ -43,7 +43,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def serve(settings: Settings, *, share: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what was begun. `share`: the address, by SO_REUSEPORT."""
+    """Serve until SIGTERM or SIGINT, then finish open requests. `share` sets SO_REUSEPORT on the address."""
     check_exposure(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -71,16 +71,17 @@ async def serve(settings: Settings, *, share: bool = False) -> None:
 
 
 def main() -> None:
-    """Run in this process; a refusal is one line and status 2."""
+    """Run one API process; print a configuration error as one line and exit with status 2."""
     parser = argparse.ArgumentParser(prog="python -m api", description="Run one API process.")
-    parser.add_argument("--share", action="store_true", help="listen on an address that others listen on, too")
+    parser.add_argument("--share", action="store_true", help="share the address with other API processes")
     share = parser.parse_args().share
     settings = Settings()
     configure_logs(settings.log_level)
     try:
         uvloop.run(serve(settings, share=share))
     except (NotConfigured, UnusableKey, OSError) as error:
-        sys.exit(f"trailgate api: {error}")
+        sys.stderr.write(f"trailgate api: {error}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

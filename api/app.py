@@ -1,4 +1,4 @@
-"""The application: surfaces, documents, and what they need while they serve."""
+"""Build the API application: its surface, documents and background tasks."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -23,7 +23,7 @@ DOCUMENT_PATHS = ("/api-docs", "/v3/api-docs", "/openapi.json")
 
 
 def build_app(services: Services) -> web.Application:
-    """The whole API over open services, which outlive it."""
+    """Return the application over open services, which the caller closes after it."""
     settings = services.settings
     app = web.Application(client_max_size=settings.webhook_max_body, middlewares=[observer()])
     app[SERVICES] = services
@@ -44,7 +44,7 @@ def build_app(services: Services) -> web.Application:
 
 
 def _headers(region: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """What every answer carries: where it was given, and that its type is meant as it says."""
+    """Return a hook that sets the region and `X-Content-Type-Options` on every response."""
 
     async def stamp(_request: web.Request, response: web.StreamResponse) -> None:
         response.headers[REGION_HEADER] = region
@@ -54,7 +54,7 @@ def _headers(region: str) -> Callable[[web.Request, web.StreamResponse], Awaitab
 
 
 async def _prepared(app: web.Application) -> AsyncIterator[None]:
-    """What must exist before the first request; several processes may do this at once."""
+    """Create what must exist before the first request; several processes may do this at once."""
     services = app[SERVICES]
     settings = services.settings
     fixed = settings.admin_key.get_secret_value() if settings.admin_key else None

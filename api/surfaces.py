@@ -1,4 +1,4 @@
-"""Which areas a mount serves, and in which dialect."""
+"""The API surfaces: which areas each one serves, and how it authenticates and reports errors."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -23,11 +23,11 @@ from api.webhooks.routes import routes as receiver
 DESCRIPTION = """Trailgate keeps the evidence of software delivery: what was built, tested, scanned and approved.
 
 Every fact is sealed into a ledger that can be verified without trusting this server.
-Lists carry `X-Total-Count` and `Link`; every answer carries `X-Request-Id`."""
+Lists return the headers `X-Total-Count` and `Link`; every response has an `X-Request-Id`."""
 
 EXEMPT = frozenset(
     {
-        "receive_config_webhook",  # proves itself by its signature
+        "receive_config_webhook",  # authenticated by its signature
         "receive_webhook",
         "live",
         "ready",
@@ -36,7 +36,7 @@ EXEMPT = frozenset(
         "prometheus",
     }
 )
-"""Every handler that needs no credential."""
+"""The handlers that need no credential."""
 
 CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
     key_uses,
@@ -45,11 +45,11 @@ CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
     grouped_commands,
     arrivals,
 )
-"""What the areas keep open while the application serves; closed in the reverse order, what was accepted first."""
+"""What the areas keep open while the application serves. Closed in reverse: accepted webhooks are stored first."""
 
 
 def fact_store(webhook_max_body: int) -> Surface:
-    """The root of the address: plain JSON. `webhook_max_body` in bytes."""
+    """Return the facts API, plain JSON at the root of the address. `webhook_max_body` is in bytes."""
     return Surface(
         name="facts",
         title="Trailgate facts API",

@@ -1,4 +1,4 @@
-"""`python -m cli`: the `trailgate` command where no launcher was installed."""
+"""`python -m cli`: the `trailgate` command, for installations without the launcher."""
 
 from cli.main import main
 

@@ -1,8 +1,8 @@
-"""The file that `backup` writes and `restore` reads: a plain tar with a manifest of digests as its last member.
+"""The archive that `backup` writes and `restore` reads: a plain tar with a manifest of digests as its last member.
 
-It is read as if a stranger had made it: only known names, only regular files that are really there, nothing compressed
-and nothing written to a path that the archive names. What the digests prove is that it is whole, not who made it: the
-dump inside is SQL that the database will run, so only an archive from a trusted place is to be restored.
+It is read as untrusted input: only known names and complete regular files, no compression, and no file is written to a
+path taken from the archive. The digests prove that the archive is complete, not who made it. The database executes the
+SQL of the dump, so restore only archives from a trusted source.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ _NAMES = re.compile(
 
 
 class Manifest(BaseModel):
-    """What an archive holds: name → SHA-256 in hex."""
+    """The members of an archive: name → SHA-256 in hex."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -48,7 +48,7 @@ class Manifest(BaseModel):
 
 
 class _Digesting(io.RawIOBase):
-    """Hashes what is read through it."""
+    """Hashes the bytes that are read through it."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class _Digesting(io.RawIOBase):
 
 
 def write_archive(path: Path, members: Mapping[str, Path]) -> None:
-    """Write the named files into a new archive, durably, for its owner alone. Raises OSError."""
+    """Write the named files into a new archive of mode 0600 and sync it to disk. Raises OSError."""
     digests: dict[str, str] = {}
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
@@ -86,17 +86,17 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An archive whose every member is known, regular and as the manifest says."""
+    """An archive whose members are all known, regular and match the manifest."""
 
     tar: tarfile.TarFile
     members: Mapping[str, tarfile.TarInfo]
 
     def names(self, prefix: str) -> list[str]:
-        """The members below a folder."""
+        """Return the members below a folder, sorted."""
         return sorted(name for name in self.members if name.startswith(prefix))
 
     def stream(self, name: str) -> Iterator[bytes]:
-        """A member, piece by piece. Raises Invalid when the archive ends within it."""
+        """Yield a member in pieces. Raises Invalid when the archive ends within it."""
         member = self.members[name]
         file = self.tar.extractfile(member)
         left = member.size
@@ -108,13 +108,13 @@ class Archive:
             yield piece
 
     def read(self, name: str) -> bytes:
-        """A small member, whole."""
+        """Return the content of a small member."""
         return b"".join(self.stream(name))
 
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[Archive]:
-    """Open an archive and check every member of it. Raises Invalid for what `write_archive` cannot have written."""
+    """Open an archive and check every member. Raises Invalid for anything that `write_archive` cannot have written."""
     try:
         with tarfile.open(path, mode="r:") as tar:
             archive = Archive(tar, _known_members(tar))
@@ -125,27 +125,27 @@ def open_archive(path: Path) -> Iterator[Archive]:
 
 
 def _known_members(tar: tarfile.TarFile) -> dict[str, tarfile.TarInfo]:
-    """Stops at the first member that does not belong: an archive of a million bad ones costs no more than one."""
+    """Return the members by name. Raises Invalid at the first unknown one, so that a million of them cost no more."""
     members: dict[str, tarfile.TarInfo] = {}
     try:
         for member in tar:
             if problem := _problem(member, members):
                 raise Invalid(f"This is not a Trailgate backup: member {member.name[:100]!r} {problem}.")
             members[member.name] = member
-    except (ValueError, OverflowError) as error:  # numbers in headers that are none
+    except (ValueError, OverflowError) as error:  # malformed numbers in a header
         raise Invalid("This is not a Trailgate backup: a header is damaged.") from error
     if not {MANIFEST, DUMP} <= members.keys():
-        raise Invalid("This is not a Trailgate backup: it has no manifest or no dump, or was cut short.")
+        raise Invalid("This is not a complete Trailgate backup: its manifest or dump is missing.")
     return members
 
 
 def _problem(member: tarfile.TarInfo, before: Mapping[str, tarfile.TarInfo]) -> str | None:
     if not _NAMES.fullmatch(member.name):
-        return "has no name of ours"
+        return "has an unknown name"
     if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.sparse is not None:
         return "is not a plain file"
     if member.name in before:
-        return "comes twice"
+        return "occurs twice"
     if member.name.startswith(KEYS) and member.size > MAX_KEY:
         return "is too large for a key"
     if member.name == MANIFEST and member.size > MAX_MANIFEST:
@@ -157,12 +157,12 @@ def _check_digests(archive: Archive) -> None:
     try:
         manifest = Manifest.model_validate_json(archive.read(MANIFEST))
     except ValidationError as error:
-        raise Invalid("This is not a Trailgate backup of a version known here: its manifest does not read.") from error
+        raise Invalid("This is not a Trailgate backup of a supported version: its manifest is malformed.") from error
     if manifest.members.keys() != archive.members.keys() - {MANIFEST}:
-        raise Invalid("The archive does not hold what its manifest lists.")
+        raise Invalid("The members of the archive are not those that its manifest lists.")
     for name, expected in manifest.members.items():
         digest = hashlib.sha256()
         for piece in archive.stream(name):
             digest.update(piece)
         if digest.hexdigest() != expected:
-            raise Invalid(f"The archive is damaged: {name} is not what was backed up.")
+            raise Invalid(f"The archive is damaged: {name} does not match its digest.")

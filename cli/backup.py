@@ -1,4 +1,4 @@
-"""`trailgate backup` and `restore`: the database, its evidence and published checkpoints, and the keys if asked for."""
+"""`trailgate backup` and `restore`: the database, its evidence and published checkpoints, and optionally the keys."""
 
 import asyncio
 import hashlib
@@ -33,20 +33,20 @@ WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="The archive to write; one of that name is replaced.")],
+    file: Annotated[Path, typer.Argument(help="The archive to write; an existing file is replaced.")],
     with_keys: Annotated[
-        bool, typer.Option("--with-keys", help="Put the master and signing key in: who gets the archive gets all.")
+        bool, typer.Option("--with-keys", help="Include the master and signing keys; keep the archive secret.")
     ] = False,
 ) -> None:
-    """Write database, evidence and published checkpoints into one archive, while everything runs."""
-    with located(read_settings()) as settings, _workshop(file) as folder:
-        # Before the dump: what was published by then is in it, so the restored ledger contains all that is published.
+    """Write the database, evidence and published checkpoints into one archive; the service may keep running."""
+    with located(read_settings()) as settings, _draft_folder(file) as folder:
+        # Copied before the dump, so that the restored ledger contains everything these checkpoints cover.
         members = _copied_checkpoints(settings, folder)
         dump = folder / DUMP
         with progress("dumping (MiB)") as advance:
             dump_database(database_url(settings), dump, advance)
         members[DUMP] = dump
-        evidence = _evidence_files(settings)  # after the dump: whatever it speaks of had its object before its row
+        evidence = _evidence_files(settings)  # after the dump: a file is stored before the row that refers to it
         keys = _key_files(settings) if with_keys else {}
         draft = folder / "archive"
         write_archive(draft, members | evidence | keys)
@@ -57,12 +57,12 @@ def backup(
         f"{len(members) - 1} ledgers' published checkpoints, {len(keys)} keys"
     )
     if not with_keys:
-        note(f"The keys are not in it: keep {settings.keys_dir} elsewhere, or say --with-keys.")
+        note(f"The archive does not contain the keys: back up {settings.keys_dir} elsewhere, or use --with-keys.")
 
 
 @contextmanager
-def _workshop(file: Path) -> Iterator[Path]:
-    """A folder of ours on the archive's file system, so that a rename finishes the archive."""
+def _draft_folder(file: Path) -> Iterator[Path]:
+    """Yield a temporary folder on the archive's file system, so that a rename can put the archive in place."""
     with tempfile.TemporaryDirectory(prefix=".trailgate-backup-", dir=file.absolute().parent) as folder:
         yield Path(folder)
 
@@ -102,11 +102,11 @@ def _sync(folder: Path) -> None:
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="An archive of `trailgate backup`, from a place you trust.")],
+    file: Annotated[Path, typer.Argument(help="An archive of `trailgate backup`, from a trusted source.")],
 ) -> None:
-    """Load an archive into an empty database, then check schema and ledger. Status 1 when either does not hold.
+    """Load an archive into an empty database, then check the schema and the ledger. Status 1 if a check fails.
 
-    The dump in the archive is SQL that the database will run: an archive of unknown origin can do anything there.
+    The database executes the SQL of the archive's dump: an archive of unknown origin can do anything there.
     """
     settings = read_settings()
     with open_archive(file) as archive:
@@ -119,6 +119,7 @@ def restore(
             with progress("loading (MiB)") as advance:
                 load_dump(database_url(settings), archive.stream(DUMP), advance)
             say("loaded")
+            asyncio.run(_analyze(settings))
             report_differences(settings)
             if not asyncio.run(_sound(settings, published)):
                 raise typer.Exit(1)
@@ -128,20 +129,20 @@ def _refuse_other_keys(settings: Settings, archive: Archive) -> None:
     for name in archive.names(KEYS):
         path = settings.data_dir / name
         if path.exists() and path.read_bytes() != archive.read(name):
-            raise Conflict(f"{path} is another key than the archive's: move it away, or choose another data directory.")
+            raise Conflict(f"{path} differs from the key in the archive: move it away, or use another data directory.")
 
 
 async def _refuse_used(settings: Settings) -> None:
     async with opened(settings) as database, database.read() as reader:
         if await reader.value(_USED):
             raise Conflict(
-                "This database is not empty, and a backup is restored into an empty one only: choose another "
+                "The database is not empty, and a backup can only be restored into an empty one: use another "
                 "TRAILGATE_DATA_DIR, or create a database for TRAILGATE_DATABASE_URL."
             )
 
 
 def _keep_keys(settings: Settings, archive: Archive) -> None:
-    """Before the dump is loaded: a restore that was cut short can be repeated."""
+    """Write missing keys before the dump is loaded, so that an interrupted restore can be repeated."""
     for name in _KEY_NAMES:
         path = settings.keys_dir / f"{name}.key"
         member = f"{KEYS}{name}.key"
@@ -150,13 +151,11 @@ def _keep_keys(settings: Settings, archive: Archive) -> None:
         if member in archive.members:
             _write(path, archive.stream(member))
         else:
-            note(
-                f"The archive has no {name} key: put yours at {path} before anything is started, or a new one is made."
-            )
+            note(f"The archive has no {name} key: put yours at {path} before you start anything, or a new one is made.")
 
 
 def _keep_evidence(settings: Settings, archive: Archive) -> None:
-    """Before the dump is loaded, as uploads do: an object stands in its place before any row speaks of it."""
+    """Write missing evidence before the dump is loaded: as with uploads, a file is stored before its row."""
     store = BlobStore(settings.blobs)
     store.prepare()
     names = archive.names(BLOBS)
@@ -177,11 +176,14 @@ def _check_digest(staged: Path, digest: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if f"sha256:{found}" != digest:
         staged.unlink()
-        raise Invalid(f"The archive is damaged: the evidence file {digest} is another one.")
+        raise Invalid(f"The archive is damaged: the evidence file {digest} has another digest.")
 
 
 def _keep_checkpoints(settings: Settings, archive: Archive) -> list[SignedCheckpoint]:
-    """What is published already stays: it may be newer than the archive, and then the ledger must answer for it."""
+    """Write missing checkpoint files; return all published checkpoints, against which the ledger is verified.
+
+    An existing file is kept: it may be newer than the archive.
+    """
     published: list[SignedCheckpoint] = []
     for name in archive.names(CHECKPOINTS):
         path = settings.checkpoints / name.removeprefix(CHECKPOINTS)
@@ -201,7 +203,11 @@ def _write(path: Path, content: Iterable[bytes]) -> None:
         os.fsync(file.fileno())
 
 
-async def _sound(settings: Settings, published: list[SignedCheckpoint]) -> bool:
+async def _analyze(settings: Settings) -> None:
     async with opened(settings) as database:
         await database.analyze()
+
+
+async def _sound(settings: Settings, published: list[SignedCheckpoint]) -> bool:
+    async with opened(settings) as database:
         return await inspect_ledgers(database, None, published)

@@ -1,4 +1,4 @@
-"""`trailgate doctor`: an examination of the installation, and what to do about what it finds."""
+"""`trailgate doctor`: check the installation, and say how to fix the problems found."""
 
 import asyncio
 import json
@@ -31,23 +31,23 @@ from storage.services import NotConfigured
 from storage.settings import Settings
 
 TIMEOUT_CHECKS = 30
-"""Seconds that Postgres may take for the whole examination."""
+"""Seconds that PostgreSQL may take for all checks."""
 MAX_DESTINATIONS = 1000
 
 UNANSWERED = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, DBAPIError)
-"""What the silence or refusal of Postgres raises; a TimeoutError is an OSError."""
+"""The errors of PostgreSQL while it is not available or refuses; a TimeoutError is an OSError."""
 
 Report = Callable[[Iterable[DoctorFinding]], None]
-"""Prints findings, or keeps them."""
+"""Receives findings, to print or collect them."""
 
 
 def doctor(
     probe: Annotated[
-        bool, typer.Option("--probe", help="Connect to every webhook and to the mail server; nothing is sent.")
+        bool, typer.Option("--probe", help="Also connect to every webhook and the mail server; nothing is sent.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object instead of lines.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of lines.")] = False,
 ) -> None:
-    """Examine the installation and say what to do: a line for everything looked at, status 1 if something fails."""
+    """Check the installation: print one line per check, with advice for problems. Status 1 if a check fails."""
     findings: list[DoctorFinding] = []
 
     def report(found: Iterable[DoctorFinding]) -> None:
@@ -73,15 +73,15 @@ def _line(finding: DoctorFinding) -> str:
 
 @contextmanager
 def _settings(report: Report) -> Iterator[Settings | None]:
-    """Settings with the address of a database that may be asked, or None when there is none."""
+    """Yield the settings with the address of a database, or None when there is none."""
     with ExitStack() as stack:
         try:
             settings = stack.enter_context(located(read_settings()))
         except (TrailgateError, NotConfigured, OSError) as error:
-            report([fail("settings", str(error), "nothing else can be looked at before that is put right")])
+            report([fail("settings", str(error), "fix this first: nothing else can be checked before")])
             yield None
             return
-        report([ok("settings", f"were read; the data directory is {settings.data_dir}")])
+        report([ok("settings", f"are valid; the data directory is {settings.data_dir}")])
         yield settings
 
 
@@ -91,8 +91,7 @@ async def _examine(settings: Settings, report: Report, *, probe: bool) -> None:
     endpoints: list[Address] = []
     try:
         async with asyncio.timeout(TIMEOUT_CHECKS), opened(settings) as database, database.read() as reader:
-            sound = await _examine_postgres(reader, settings, report)
-            if sound:
+            if await _examine_postgres(reader, settings, report):
                 endpoints = await _examine_records(reader, settings, report)
     except UNANSWERED as error:
         reason = str(error) or type(error).__name__
@@ -103,7 +102,7 @@ async def _examine(settings: Settings, report: Report, *, probe: bool) -> None:
 
 
 async def _examine_postgres(reader: Reader, settings: Settings, report: Report) -> bool:
-    """Whether its tables are such that they can be read."""
+    """Report on PostgreSQL; return whether its schema is that of this version, so that its tables can be read."""
     report(await examine_server(reader, SystemClock()))
     schema = await examine_schema(database_url(settings))
     report([schema])
@@ -111,7 +110,7 @@ async def _examine_postgres(reader: Reader, settings: Settings, report: Report) 
 
 
 async def _examine_records(reader: Reader, settings: Settings, report: Report) -> list[Address]:
-    """What the tables say; the answer is where the destinations in use are."""
+    """Report on the contents of the tables; return the destinations in use."""
     clock = SystemClock()
     report([await examine_partitions(reader), await examine_worker(reader, settings.redis_url or "", clock)])
     report(examine_queues(await read_gauges(reader, clock.now())))
@@ -119,13 +118,13 @@ async def _examine_records(reader: Reader, settings: Settings, report: Report) -
     report(examine_destinations(destinations, clock.now()))
     key = found_master_key(settings)
     if key is None:
-        report([fail("secrets", "nothing opens without a master key", "see the line of the master key")])
+        report([fail("secrets", "cannot be decrypted without a master key", "see the check of the master key")])
         return []
     envelope = SecretCipher(key)
     report([examine_secrets(await master_keys_used(reader), envelope)])
     try:
         rules = await channel_targets(reader, envelope, [one.rule_id for one in destinations])
-    except Undecipherable:  # told above
+    except Undecipherable:  # reported above
         return []
     return [
         Address(named(one), str(rules[one.rule_id].config.get("webhookUrl", "")))

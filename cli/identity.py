@@ -1,4 +1,4 @@
-"""`trailgate keys` and `trailgate organisations`: who may use the API, and on whose behalf."""
+"""`trailgate keys` and `trailgate organisations`: manage API keys and organisations."""
 
 import asyncio
 import re
@@ -29,8 +29,8 @@ from storage.identity.queries.principals import active_member, principal_named, 
 from storage.services import NotConfigured
 from storage.settings import Settings
 
-keys = typer.Typer(help="API keys: make, list, revoke.", no_args_is_help=True)
-organisations = typer.Typer(help="Organisations: found, list.", no_args_is_help=True)
+keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
+organisations = typer.Typer(help="Create and list organisations.", no_args_is_help=True)
 
 DEFAULT_ROLE = "reporter"
 MAX_KEYS = 10_000
@@ -41,7 +41,7 @@ _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
-    """What `keys create` was asked for. `role` makes a new principal, `principal` names an existing one."""
+    """The options of `keys create`. `role` is for a new principal, `principal` names an existing one."""
 
     name: str
     organisation: str
@@ -54,59 +54,65 @@ class KeyRequest:
 @keys.command("create")
 def create_key(
     *,
-    name: Annotated[str, typer.Option(help="What the key is for.")],
-    organisation: Annotated[str, typer.Option(help="Slug of the organisation it is good for.")] = DEFAULT_ORGANISATION,
+    name: Annotated[str, typer.Option(help="The purpose of the key.")],
+    organisation: Annotated[str, typer.Option(help="Slug of the organisation of the key.")] = DEFAULT_ORGANISATION,
     role: Annotated[
-        str | None, typer.Option(help=f"Role of a new service principal; {DEFAULT_ROLE} if not said.")
+        str | None, typer.Option(help=f"Role of a new service principal, by default {DEFAULT_ROLE}.")
     ] = None,
-    principal: Annotated[str | None, typer.Option(help="Username of an existing principal to act as.")] = None,
-    permission: Annotated[list[Permission] | None, typer.Option(help="Narrow the key to these; repeatable.")] = None,
-    expires_in: Annotated[str | None, typer.Option(help="Lifetime: 90m, 12h, 30d or 8w; without it none.")] = None,
+    principal: Annotated[str | None, typer.Option(help="Username of an existing principal, instead of a role.")] = None,
+    permission: Annotated[
+        list[Permission] | None, typer.Option(help="Limit the key to this permission; may be repeated.")
+    ] = None,
+    expires_in: Annotated[
+        str | None, typer.Option(help="Lifetime, such as 90m, 12h, 30d or 8w; by default unlimited.")
+    ] = None,
 ) -> None:
-    """Make an API key. Its text goes to standard output, now and never again."""
+    """Create an API key and print its text, which cannot be shown again."""
     if role is not None and principal is not None:
-        raise typer.BadParameter("--role makes a new principal, --principal names an existing one: give one of them")
+        raise typer.BadParameter("--role is for a new principal, --principal names an existing one: give one of them")
     if not name.strip():
-        raise typer.BadParameter("--name must say what the key is for")
+        raise typer.BadParameter("--name must state the purpose of the key")
     lifetime = _duration(expires_in) if expires_in is not None else None
     request = KeyRequest(name, organisation, role or DEFAULT_ROLE, principal, permission or None, lifetime)
     with located(read_settings()) as settings:
         key, text = asyncio.run(_create_key(settings, request))
     say(text)
     until = f" until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
-    note(f"Key {key.id} of organisation {organisation}{until}. The text above is shown only now.")
+    note(f"Key {key.id} of organisation {organisation}{until}. The text above cannot be shown again.")
 
 
 @keys.command("list")
-def list_keys(organisation: Annotated[str | None, typer.Option(help="Only this one, by slug.")] = None) -> None:
-    """List API keys, revoked ones too; never their text."""
+def list_keys(
+    organisation: Annotated[str | None, typer.Option(help="Only this organisation, by slug.")] = None,
+) -> None:
+    """List API keys, including revoked ones, without their texts."""
     with located(read_settings()) as settings:
         rows = asyncio.run(_list_keys(settings, organisation))
     table(("ID", "ORGANISATION", "NAME", "PRINCIPAL", "PREFIX", "PERMISSIONS", "EXPIRES", "REVOKED", "LAST USED"), rows)
 
 
 @keys.command("revoke")
-def revoke_key(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="As `keys list` shows it.")]) -> None:
-    """End a key at once."""
+def revoke_key(key_id: Annotated[UUID, typer.Argument(metavar="ID", help="Id of the key, as in `keys list`.")]) -> None:
+    """Revoke an API key at once."""
     with located(read_settings()) as settings:
         asyncio.run(_revoke_key(settings, key_id))
     say(f"{key_id} revoked")
 
 
 @organisations.command("create")
-def found_organisation(
-    slug: Annotated[str, typer.Argument(help="Its name in paths: a-z, 0-9 and '-'.")],
-    name: Annotated[str | None, typer.Option(help="How it is shown; the slug if not said.")] = None,
+def add_organisation(
+    slug: Annotated[str, typer.Argument(help="Name in paths, of a-z, 0-9 and '-'.")],
+    name: Annotated[str | None, typer.Option(help="Display name, by default the slug.")] = None,
 ) -> None:
-    """Found an organisation."""
+    """Create an organisation."""
     with located(read_settings()) as settings:
-        organisation = asyncio.run(_found(settings, NewOrganisation(slug, name or slug)))
+        organisation = asyncio.run(_add_organisation(settings, NewOrganisation(slug, name or slug)))
     say(f"{organisation.id} {organisation.slug}")
 
 
 @organisations.command("list")
 def show_organisations() -> None:
-    """List every organisation."""
+    """List all organisations."""
     with located(read_settings()) as settings:
         found = asyncio.run(_organisations(settings))
     table(("ID", "SLUG", "NAME", "CREATED"), ((o.id, o.slug, o.name, o.created_at) for o in found))
@@ -114,7 +120,7 @@ def show_organisations() -> None:
 
 async def _create_key(settings: Settings, request: KeyRequest) -> tuple[ApiKey, str]:
     async with opened(settings) as database, database.transaction() as tx:
-        actor = await _actor(tx, settings)
+        actor = await administrator(tx, settings)
         tenant = (await _organisation(tx, request.organisation)).tenant
         principal_id, role = await _owner(tx, tenant, request, actor)
         _check_grant(role, tenant, request.permissions)
@@ -124,18 +130,18 @@ async def _create_key(settings: Settings, request: KeyRequest) -> tuple[ApiKey, 
 
 
 async def _owner(tx: Transaction, tenant: Tenant, request: KeyRequest, actor: Actor) -> tuple[UUID, str]:
-    """The principal a key is for, and its role."""
+    """Return the principal of a new key and its role; create the principal unless the request names one."""
     if request.principal is not None:
         return await active_member(tx, tenant, request.principal)
     username = f"{tenant.org_slug}/{request.name}"
     try:
         return await create_principal(tx, tenant, NewPrincipal("service", username, request.role), actor), request.role
     except Conflict as error:
-        raise Conflict(f"{error.message} For another key of it say --principal '{username}'.") from error
+        raise Conflict(f"{error.message} To create another key for it, use --principal '{username}'.") from error
 
 
 def _check_grant(role: str, tenant: Tenant, permissions: list[Permission] | None) -> None:
-    """A key never exceeds its owner: what it would not be worth is refused, not silently dropped."""
+    """Raise Invalid for permissions that the role does not grant, as a key cannot exceed its owner."""
     if lacking := sorted(set(permissions or ()) - role_permissions(role, tenant.org_slug)):
         raise Invalid(f"The role {role} does not grant {', '.join(lacking)}.")
 
@@ -162,13 +168,13 @@ async def _revoke_key(settings: Settings, key_id: UUID) -> None:
     async with opened(settings) as database, database.transaction() as tx:
         tenant = await organisation_of_key(tx, key_id)
         if tenant is None:
-            raise NotFound(f"There is no API key {key_id}; `trailgate keys list` shows them.")
-        await revoke_api_key(tx, tenant, key_id, await _actor(tx, settings))
+            raise NotFound(f"There is no API key {key_id}; `trailgate keys list` lists all keys.")
+        await revoke_api_key(tx, tenant, key_id, await administrator(tx, settings))
 
 
-async def _found(settings: Settings, new: NewOrganisation) -> Organisation:
+async def _add_organisation(settings: Settings, new: NewOrganisation) -> Organisation:
     async with opened(settings) as database, database.transaction() as tx:
-        return await create_organisation(tx, new, await _actor(tx, settings))
+        return await create_organisation(tx, new, await administrator(tx, settings))
 
 
 async def _organisations(settings: Settings) -> list[Organisation]:
@@ -179,12 +185,12 @@ async def _organisations(settings: Settings) -> list[Organisation]:
 async def _organisation(reader: Reader, slug: str) -> Organisation:
     found = await organisation_by_slug_or_id(reader, slug)
     if found is None:
-        raise NotFound(f"There is no organisation '{slug}'; `trailgate organisations create {slug}` makes it.")
+        raise NotFound(f"There is no organisation '{slug}'; `trailgate organisations create {slug}` creates it.")
     return found
 
 
-async def _actor(reader: Reader, settings: Settings) -> Actor:
-    """Whoever reaches the database from this command is its administrator."""
+async def administrator(reader: Reader, settings: Settings) -> Actor:
+    """Return the administrator as the actor: anyone who can use this command has full access to the database."""
     admin_id = await principal_named(reader, ADMIN)
     if admin_id is None:
         raise NotConfigured("There is no administrator yet: start `trailgate up` or `trailgate api` once.")

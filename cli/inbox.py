@@ -1,4 +1,4 @@
-"""`trailgate inbox`: what waits, what could not be processed, and another try."""
+"""`trailgate inbox`: list waiting deliveries and dead letters, and replay dead letters."""
 
 import asyncio
 from typing import Annotated
@@ -15,16 +15,16 @@ from storage.inbox.queries import Backlog, DeliveryRow, backlog, dead_letters, q
 from storage.schedule.wakeups import Job
 from storage.settings import Settings
 
-inbox = typer.Typer(help="Deliveries: waiting, dead, replayed.", no_args_is_help=True)
+inbox = typer.Typer(help="List waiting deliveries and dead letters; replay dead letters.", no_args_is_help=True)
 
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of rows.")]
 
 _COLUMNS = ("RECEIPT", "SOURCE", "EVENT", "DELIVERY", "RECEIVED", "COPIES", "MESSAGE")
 
 
 @inbox.command("list")
 def list_waiting(limit: Limit = 50) -> None:
-    """List deliveries that wait or are being worked on, soonest first."""
+    """List deliveries that are waiting or in progress, next due first."""
     with located(read_settings()) as settings:
         rows, waiting = asyncio.run(_waiting(settings, limit))
     table(_COLUMNS, map(_row, rows))
@@ -36,9 +36,9 @@ def list_waiting(limit: Limit = 50) -> None:
 @inbox.command("dead")
 def list_dead(
     limit: Limit = 50,
-    verbose: Annotated[bool, typer.Option("--verbose", help="With the stored error of each.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print the stored errors too.")] = False,
 ) -> None:
-    """List deliveries that could not be processed, organisation by organisation, oldest first."""
+    """List dead letters: deliveries that could not be processed, by organisation, oldest first."""
     with located(read_settings()) as settings:
         rows = asyncio.run(_dead(settings, limit))
     table(_COLUMNS, map(_row, rows))
@@ -51,11 +51,11 @@ def list_dead(
 @inbox.command("replay")
 def replay_dead(
     ids: Annotated[list[UUID] | None, typer.Argument(metavar="[RECEIPT]...", help="Receipts of dead letters.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
 ) -> None:
-    """Queue dead letters again, those named or all of them."""
+    """Queue dead letters again: the named ones, or all of them."""
     if everything == bool(ids):
-        raise typer.BadParameter("name receipts (trailgate inbox dead lists them), or say --all")
+        raise typer.BadParameter("name receipts (trailgate inbox dead lists them), or use --all")
     with located(read_settings()) as settings:
         asyncio.run(_replay(settings, ids))
 
@@ -83,6 +83,6 @@ async def _replay(settings: Settings, ids: list[UUID] | None) -> None:
         raise NotFound("None of these is a dead letter; `trailgate inbox dead` lists them.")
     say(f"{revived} queued again")
     if wanted and revived < len(wanted):
-        note(f"{len(wanted) - revived} of the receipts named no dead letter.")
+        note(f"{len(wanted) - revived} of the receipts are not dead letters.")
     if revived:
         await wake(settings, Job.DRAIN)

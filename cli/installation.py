@@ -1,4 +1,4 @@
-"""Where a command finds its servers: the configured ones, those of a running `up`, or its own while it works."""
+"""Find the servers for a command: the configured ones, those of a running `up`, or its own for its duration."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -18,15 +18,15 @@ from storage.services import NotConfigured
 from storage.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
-"""The folder the application runs from."""
+"""The folder from which the application runs."""
 
 _CONNECTIONS = 2
 
 
 def read_settings(**options: object) -> Settings:
-    """The settings of the environment, overruled by the options that are given; paths are made absolute.
+    """Return the settings of the environment, overridden by the options that are not None, with absolute paths.
 
-    Raises Invalid that names every unusable variable.
+    Raises Invalid, naming every unusable variable.
     """
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:
@@ -39,16 +39,16 @@ def read_settings(**options: object) -> Settings:
 
 
 def addressed(settings: Settings, servers: EmbeddedServers) -> Settings:
-    """The settings with the addresses of embedded servers."""
+    """Return the settings with the URLs of embedded servers."""
     return settings.model_copy(update={"database_url": servers.database_url, "redis_url": servers.redis_url})
 
 
 @contextmanager
 def located(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
-    """The settings with the address of a database that serves. From the main thread, outside any event loop.
+    """Yield the settings with the URL of a running database. Call this from the main thread, outside any event loop.
 
-    Without a configured database it is the embedded one of the data directory: that of a running `up`, else started
-    for as long as the block lasts. Only `create` makes one where there was none. Raises NotConfigured.
+    Without a configured database it is the embedded one of the data directory: that of a running `up`, or one that runs
+    for the duration of the block. Raises NotConfigured when there is none, unless `create` is true.
     """
     if settings.database_url is not None:
         yield settings
@@ -81,9 +81,9 @@ def _in_use(data_dir: Path) -> bool:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Database]:
-    """The database of located settings.
+    """Open the database of located settings.
 
-    The database alone: opening all services would make key files, which a command that only looks must never do.
+    Not all services: that would create key files, which a read-only command must not do.
     """
     if settings.database_url is None:
         raise NotConfigured("Set TRAILGATE_DATABASE_URL, or run `trailgate up`.")

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""`trailgate`: `make install` puts this into the virtual environment, with that interpreter in the first line.
+"""`trailgate`: `make install` copies this into the virtual environment, with its interpreter in the first line.
 
-The folders are an application that is run from its root, not an installed package (ADR 0006), so the root goes onto the
-path first: no package of the same name elsewhere can come before it.
+The application runs from its root folder and is not an installed package (ADR 0006). The root comes first on the path,
+before any package with the same name elsewhere.
 """
 
 import sys
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 sys.path.insert(0, str(ROOT))
 
-from cli.main import main  # noqa: E402 - only importable from here on
+from cli.main import main  # noqa: E402 - only importable with this path
 
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""`trailgate verify`: whether everything still says what was sealed."""
+"""`trailgate verify`: verify that the data is still as it was sealed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ from storage.settings import Settings
 
 
 def verify(
-    organisation: Annotated[str | None, typer.Option(help="Only this one, by slug or id.")] = None,
+    organisation: Annotated[str | None, typer.Option(help="Only this organisation, by slug or id.")] = None,
     against: Annotated[
-        Path | None, typer.Option(help="A published checkpoint file, best from where nobody here can write.")
+        Path | None, typer.Option(help="A file of published checkpoints, preferably from another host.")
     ] = None,
 ) -> None:
     """Verify every entry, record and checkpoint of the ledger. Status 0: sound, 1: findings, 2: could not verify."""
@@ -51,9 +51,9 @@ async def _verify(settings: Settings, only: str | None, outside: Sequence[Signed
 
 
 async def inspect_ledgers(database: Database, only: str | None, outside: Sequence[SignedCheckpoint]) -> bool:
-    """Inspect every ledger, or that of one organisation, and print what is found. True when all are sound.
+    """Inspect all ledgers, or that of one organisation, and print the findings. Return whether all are sound.
 
-    Raises NotFound for an unknown organisation, and Invalid when `outside` has nothing on the one asked for.
+    Raises NotFound for an unknown organisation, and Invalid when `outside` has no checkpoint of that organisation.
     """
     async with database.snapshot() as reader:
         ledgers = await _ledgers(reader, only)
@@ -66,13 +66,13 @@ async def inspect_ledgers(database: Database, only: str | None, outside: Sequenc
         _report(tenant, result)
         sound = sound and result.sound
     for org_id in [] if only else sorted(published - {tenant.org_id for tenant in ledgers}):
-        say(f"MISSING organisations {org_id}: its ledger was published, and is not here")
+        say(f"MISSING organisations {org_id}: checkpoints of its ledger were published, but there is no ledger")
         sound = False
     return sound
 
 
 async def _ledgers(reader: Reader, only: str | None) -> list[Tenant]:
-    """Every organisation, and ledgers whose organisation's row is gone."""
+    """Return all organisations, including those whose row is missing but whose ledger exists."""
     if only is not None:
         found = await organisation_by_slug_or_id(reader, only)
         if found is None:

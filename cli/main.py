@@ -1,4 +1,4 @@
-"""The `trailgate` command: every subcommand, and how expected failures are told."""
+"""The `trailgate` command: its subcommands, and the messages of expected failures."""
 
 import os
 import sys
@@ -18,6 +18,7 @@ from cli.output import note
 from cli.processes import api, worker
 from cli.rebuild import rebuild
 from cli.schema import migrate, openapi, settings
+from cli.seed import seed
 from cli.sweep import sweep
 from cli.up import up
 from domain.errors import TrailgateError
@@ -26,16 +27,16 @@ from storage.keys import UnusableKey
 from storage.services import NotConfigured
 
 FAILED = 2
-"""The exit status of a command that could not do its work; 1 is the answer "no" of `verify` and `migrate --check`."""
+"""The exit status of a command that could not run; 1 is the negative result of `verify` and `migrate --check`."""
 
 app = typer.Typer(
     name="trailgate",
-    help="Keeps the evidence of software delivery.",
+    help="Keep the evidence of software delivery.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings, doctor):
+for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings, seed, doctor):
     app.command()(command)
 app.add_typer(keys, name="keys")
 app.add_typer(organisations, name="organisations")
@@ -55,7 +56,7 @@ def main() -> None:
     try:
         app()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains while it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # avoids an error message at exit
         sys.exit(0)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -69,11 +70,11 @@ def _fail(message: str) -> NoReturn:
 
 
 def _explained(error: Exception) -> str:
-    """What happened and what to do next, for an error that is nobody's bug."""
+    """Return what happened and what to do next, for an expected error."""
     if isinstance(error, (TrailgateError, UnusableKey, NotConfigured)):
         return str(error)
     if isinstance(error, _NOT_MIGRATED):
-        return f"This database has another schema than this version ({error}): run `trailgate migrate`."
+        return f"The schema of the database is not that of this version ({error}): run `trailgate migrate`."
     if isinstance(error, UnicodeError):
         return "An argument or file is not valid UTF-8."
     if isinstance(error, OSError) and error.filename is not None:
@@ -81,4 +82,4 @@ def _explained(error: Exception) -> str:
     if isinstance(error, UNREACHABLE):
         reason = str(error) or type(error).__name__
         return f"The database cannot be reached ({reason}): check TRAILGATE_DATABASE_URL, or run `trailgate up`."
-    return f"The database refused: {error.orig if isinstance(error, DBAPIError) else error}"
+    return f"The database reported an error: {error.orig if isinstance(error, DBAPIError) else error}"

@@ -1,4 +1,4 @@
-"""`trailgate outbox`: what waits to be sent, what was given up, where it goes, and another try."""
+"""`trailgate outbox`: list waiting messages, dead letters and destinations, and replay dead letters."""
 
 import asyncio
 from typing import Annotated
@@ -15,16 +15,16 @@ from storage.outbox.recovery import Dead, replay
 from storage.schedule.wakeups import Job
 from storage.settings import Settings
 
-outbox = typer.Typer(help="Outgoing messages: waiting, dead, replayed.", no_args_is_help=True)
+outbox = typer.Typer(help="List messages, dead letters and destinations; replay dead letters.", no_args_is_help=True)
 
-Limit = Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")]
+Limit = Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of rows.")]
 
 _COLUMNS = ("ID", "CHANNEL", "EVENT", "DESTINATION", "RAISED", "ATTEMPTS", "NEXT", "ERROR")
 
 
 @outbox.command("list")
 def list_waiting(limit: Limit = 50) -> None:
-    """List messages that wait or are under way, soonest first."""
+    """List messages that are waiting or in progress, next due first."""
     with located(read_settings()) as settings:
         rows = asyncio.run(_waiting(settings, limit))
     table(_COLUMNS, map(_row, rows))
@@ -33,7 +33,7 @@ def list_waiting(limit: Limit = 50) -> None:
 
 @outbox.command("dead")
 def list_dead(limit: Limit = 50) -> None:
-    """List messages that were given up, organisation by organisation, oldest first."""
+    """List dead letters: messages that could not be sent, by organisation, oldest first."""
     with located(read_settings()) as settings:
         rows = asyncio.run(_dead(settings, limit))
     table(_COLUMNS, map(_row, rows))
@@ -42,7 +42,7 @@ def list_dead(limit: Limit = 50) -> None:
 
 @outbox.command("destinations")
 def list_destinations(limit: Limit = 50) -> None:
-    """List where messages go, of all organisations: disabled ones first, then those that fail."""
+    """List the destinations of all organisations: disabled ones first, then failing ones."""
     with located(read_settings()) as settings:
         rows = asyncio.run(_destinations(settings, limit))
     table(
@@ -57,12 +57,12 @@ def list_destinations(limit: Limit = 50) -> None:
 @outbox.command("replay")
 def replay_dead(
     ids: Annotated[list[UUID] | None, typer.Argument(metavar="[ID]...", help="Ids of dead letters.")] = None,
-    destination: Annotated[UUID | None, typer.Option(help="Every dead letter of this destination.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
+    destination: Annotated[UUID | None, typer.Option(help="All dead letters of this destination.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All dead letters.")] = False,
 ) -> None:
-    """Queue dead letters again: those named, those of a destination, or all of them (10,000 at a time)."""
+    """Queue dead letters again: the named ones, those of a destination, or all (10,000 at a time)."""
     if sum((bool(ids), destination is not None, everything)) != 1:
-        raise typer.BadParameter("name ids (trailgate outbox dead lists them), or say --destination ID, or --all")
+        raise typer.BadParameter("name ids (trailgate outbox dead lists them), or use --destination ID or --all")
     with located(read_settings()) as settings:
         asyncio.run(_replay(settings, Dead(None, destination, ids)))
 
@@ -96,6 +96,6 @@ async def _replay(settings: Settings, dead: Dead) -> None:
         )
     say(f"{revived} queued again")
     if dead.message_ids and revived < len(set(dead.message_ids)):
-        note(f"{len(set(dead.message_ids)) - revived} of the ids named no dead letter of an enabled destination.")
+        note(f"{len(set(dead.message_ids)) - revived} of the ids are not dead letters of an enabled destination.")
     if revived:
         await wake(settings, Job.RELAY)

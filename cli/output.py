@@ -1,4 +1,4 @@
-"""What commands print: tables for people, tab-separated lines for pipes, and nothing that a terminal would obey."""
+"""The output of commands: tables for terminals, tab-separated lines for pipes, control characters escaped."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,17 +12,17 @@ from rich.text import Text
 
 
 def say(text: str = "") -> None:
-    """A line on standard output, at once: a pipe must not hold back what a user waits for."""
+    """Print a line on standard output and flush it, so that a pipe does not delay it."""
     print(text, flush=True)
 
 
 def note(text: str) -> None:
-    """A line for the person, kept out of what a pipe reads."""
+    """Print a line for people on standard error, where a pipe does not read it."""
     print(text, file=sys.stderr, flush=True)
 
 
 def printable(value: object) -> str:
-    """A stored value as one line; what senders put into it must not move the cursor or rename the window."""
+    """Return a stored value as one line, with control characters escaped that could manipulate the terminal."""
     if value is None:
         return ""
     text = value.isoformat(timespec="seconds") if isinstance(value, datetime) else str(value)
@@ -30,7 +30,7 @@ def printable(value: object) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A table on a terminal, else a heading and rows of tab-separated values."""
+    """Print a table on a terminal, otherwise a heading and rows of tab-separated values."""
     if not sys.stdout.isatty():
         say("\t".join(columns))
         for row in rows:
@@ -44,7 +44,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 @contextmanager
 def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, nothing elsewhere. The yielded function takes how much is done; no total = unknown."""
+    """Show a progress bar on a terminal. The yielded function takes the amount done; `total` None means unknown."""
     console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:

@@ -1,4 +1,4 @@
-"""PostgreSQL's own programs on a database: pg_dump and pg_restore."""
+"""Run PostgreSQL's own programs, pg_dump and pg_restore, on a database."""
 
 import os
 import subprocess
@@ -16,21 +16,21 @@ from domain.errors import Unavailable
 from storage.settings import environment
 
 _TAIL = 2000
-_LOOK = 0.2
+_POLL = 0.2
 _MEBIBYTE = 2**20
 
 
 def dump_database(url: str, path: Path, advance: Callable[[int], None]) -> None:
-    """Write a dump in pg_dump's custom format; `advance` is told the mebibytes so far. Raises Unavailable."""
+    """Write a dump in pg_dump's custom format; call `advance` with the mebibytes so far. Raises Unavailable."""
     with _running("pg_dump", url, ["--format=custom", "--lock-wait-timeout=30s", f"--file={path}"]) as process:
         while process.poll() is None:
-            time.sleep(_LOOK)
+            time.sleep(_POLL)
             if path.exists():
                 advance(path.stat().st_size // _MEBIBYTE)
 
 
 def load_dump(url: str, dump: Iterator[bytes], advance: Callable[[int], None]) -> None:
-    """Load a dump into an empty database, all or nothing. Raises Unavailable."""
+    """Load a dump into an empty database in one transaction. Raises Unavailable."""
     done = 0
     with _running("pg_restore", url, ["--single-transaction", "--exit-on-error"]) as process:
         if process.stdin is None:
@@ -49,7 +49,7 @@ def load_dump(url: str, dump: Iterator[bytes], advance: Callable[[int], None]) -
 def _running(
     program: Literal["pg_dump", "pg_restore"], url: str, options: Sequence[str]
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program beside the block, and wait for its good end. Raises Unavailable with its last words."""
+    """Run a program during the block and wait for its success. Raises Unavailable with the end of its output."""
     address, secret = _without_password(url)
     tool = locate(read_settings().postgres_bin).tool(program)
     words: list[str | Path] = [tool, "--no-owner", "--no-privileges", "--no-password", f"--dbname={address}", *options]
@@ -78,7 +78,7 @@ def _close(pipe: IO[bytes] | None) -> None:
 
 
 def _without_password(url: str) -> tuple[str, dict[str, str]]:
-    """The address without its password, and the password as libpq's variable: every user can read command lines."""
+    """Return the URL without its password, and the password as libpq's variable: all users can read command lines."""
     parts = urlsplit(url)
     query = dict(parse_qsl(parts.query))
     password = query.pop("password", None) or (unquote(parts.password) if parts.password else None)

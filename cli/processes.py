@@ -1,4 +1,4 @@
-"""The API and worker processes: as this process, and as children of `up`."""
+"""Run the API and worker processes: in place of this process, and as children of `up`."""
 
 import errno
 import http.client
@@ -30,10 +30,10 @@ _IPV4 = 4
 
 def api(
     processes: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Processes that share the address; 1 if nothing is set.")
+        int | None, typer.Option(min=1, max=64, help="Number of processes that share the address, by default 1.")
     ] = None,
 ) -> None:
-    """Run the API here; the addresses of Postgres and Redis must be set."""
+    """Run the API. The URLs of PostgreSQL and Redis must be set."""
     settings = _configured(read_settings(api_processes=processes))
     if settings.api_processes == 1:
         _become("api", settings)
@@ -44,7 +44,7 @@ def api(
 
 
 def worker() -> None:
-    """Run one worker process here; the addresses of Postgres and Redis must be set."""
+    """Run one worker process. The URLs of PostgreSQL and Redis must be set."""
     _become("workers", _configured(read_settings()))
 
 
@@ -60,7 +60,10 @@ def _become(module: Literal["api", "workers"], settings: Settings) -> NoReturn:
 
 
 def environment_of(settings: Settings) -> dict[str, str]:
-    """Our environment with the settings a command line may have changed; paths are absolute, the folder is not ours."""
+    """Return this process's environment with the settings that a command line may change.
+
+    Paths are absolute, as the new process has another working directory.
+    """
     values = {
         "TRAILGATE_DATABASE_URL": settings.database_url,
         "TRAILGATE_REDIS_URL": settings.redis_url,
@@ -74,19 +77,19 @@ def environment_of(settings: Settings) -> dict[str, str]:
 
 
 def worker_child(settings: Settings, logs: Path) -> Child:
-    """A worker for a supervisor."""
+    """Return a worker process for a supervisor."""
     command = [sys.executable, "-m", "workers"]
     return Child("worker", command, environment_of(settings), cwd=ROOT, log=logs / "worker.log")
 
 
 @contextmanager
 def api_children(settings: Settings, log: Path | None = None) -> Iterator[list[Child]]:
-    """The API for a supervisor, in as many processes as the settings say: it serves when it says that it is ready.
+    """Yield the API processes for a supervisor, as many as the settings say. Their readiness route is their probe.
 
-    Several share the address, and a folder in which they keep what they count (`api.monitoring.metrics`).
+    Several processes share the address, and a folder for their counters (`api.monitoring.metrics`).
     """
     command, env = [sys.executable, "-m", "api"], environment_of(settings)
-    ready = partial(_says_ready, reachable_host(settings.host), settings.port)
+    ready = partial(_is_ready, reachable_host(settings.host), settings.port)
     with TemporaryDirectory(prefix="trailgate-metrics-") as counted:
         if settings.api_processes > 1:
             command, env = [*command, "--share"], {**env, "PROMETHEUS_MULTIPROC_DIR": counted}
@@ -96,7 +99,7 @@ def api_children(settings: Settings, log: Path | None = None) -> Iterator[list[C
         ]
 
 
-def _says_ready(host: str, port: int) -> bool:
+def _is_ready(host: str, port: int) -> bool:
     connection = http.client.HTTPConnection(host, port, timeout=_PROBE_TIMEOUT)
     try:
         connection.request("GET", "/health/ready")
@@ -108,7 +111,7 @@ def _says_ready(host: str, port: int) -> bool:
 
 
 def reachable_host(host: str) -> str:
-    """Where a client on this machine finds a server that listens on `host`: a wildcard is no address to connect to."""
+    """Return the host at which local clients reach a server that listens on `host`, which may be a wildcard."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -119,9 +122,9 @@ def reachable_host(host: str) -> str:
 
 
 def free_port(host: str, port: int) -> int:
-    """The port itself if it can be listened on, or a free one for 0. Raises Conflict when it is in use, else Invalid.
+    """Return the port, or a free one for 0. Raises Conflict when it is in use, Invalid when it cannot be used.
 
-    Asked before anything is started: the answer must not come from the fifth death of the API.
+    Called before anything starts; otherwise the supervisor would report it only after the API has died five times.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)

@@ -1,4 +1,4 @@
-"""`trailgate rebuild`: derived rows made anew from facts, one organisation after the other, while the API runs."""
+"""`trailgate rebuild`: rebuild derived rows from facts, one organisation after the other, while the API runs."""
 
 import asyncio
 from enum import StrEnum
@@ -20,7 +20,7 @@ from storage.settings import Settings
 
 
 class Derived(StrEnum):
-    """What can be made anew."""
+    """Kinds of derived rows."""
 
     LATEST_RESULTS = "latest-results"
     COUNTERS = "counters"
@@ -41,10 +41,10 @@ _FOLD_BATCH = 5000
 
 def rebuild(
     derived: Annotated[
-        Derived, typer.Argument(help="latest-results brings the trails' status along.", show_default=False)
+        Derived, typer.Argument(help="latest-results includes the status of trails.", show_default=False)
     ],
 ) -> None:
-    """Make derived rows anew from the facts, and say how many were wrong."""
+    """Rebuild derived rows from the facts, and print how many were wrong."""
     with located(read_settings()) as settings:
         asyncio.run(_rebuild(settings, list(REBUILDS) if derived is Derived.ALL else [derived]))
 
@@ -65,7 +65,7 @@ async def _rebuild_one(database: Database, organisation: Organisation, derived: 
     with progress(f"{organisation.slug}: {derived}") as advance:
         async for done in REBUILDS[derived](database, organisation.tenant):
             advance(done.seen)
-    say(f"{organisation.slug}: {derived}: {done.seen} looked at, {done.mended} mended")
+    say(f"{organisation.slug}: {derived}: {done.seen} checked, {done.mended} repaired")
 
 
 async def _fold(database: Database) -> None:

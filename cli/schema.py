@@ -1,4 +1,4 @@
-"""`trailgate migrate`, `openapi` and `settings`: the forms of tables, of the API and of the configuration."""
+"""`trailgate migrate`, `openapi` and `settings`: the database schema, the API document and the list of settings."""
 
 import asyncio
 import json
@@ -19,11 +19,9 @@ from storage.settings import Settings
 
 
 def migrate(
-    check: Annotated[
-        bool, typer.Option("--check", help="Change nothing; status 1 and a list when it differs.")
-    ] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only list differences; status 1 if there are any.")] = False,
 ) -> None:
-    """Bring the database to the schema of this version."""
+    """Migrate the database to the schema of this version."""
     with located(read_settings(), create=not check) as settings:
         if check:
             report_differences(settings)
@@ -33,7 +31,7 @@ def migrate(
 
 
 def report_differences(settings: Settings) -> None:
-    """Print what differs; exits with status 1 if anything does."""
+    """Print the differences of the schema; exit with status 1 if there are any."""
     found = asyncio.run(differences(database_url(settings)))
     for difference in found:
         say(difference)
@@ -43,16 +41,16 @@ def report_differences(settings: Settings) -> None:
 
 
 def database_url(settings: Settings) -> str:
-    """The address of located settings. Raises NotConfigured."""
+    """Return the database URL of located settings. Raises NotConfigured."""
     if settings.database_url is None:
         raise NotConfigured("Set TRAILGATE_DATABASE_URL, or run `trailgate up`.")
     return settings.database_url
 
 
 def openapi(
-    output: Annotated[Path | None, typer.Option(help="Write it here instead of standard output.")] = None,
+    output: Annotated[Path | None, typer.Option(help="File to write instead of standard output.")] = None,
 ) -> None:
-    """Print the OpenAPI document of the API; needs no database."""
+    """Print the OpenAPI document of the API. Needs no database."""
     text = json.dumps(_document(read_settings()), indent=2, ensure_ascii=False)
     if output is None:
         say(text)
@@ -61,7 +59,7 @@ def openapi(
 
 
 def _document(settings: Settings) -> dict[str, Any]:
-    # Importing the API takes as long as all the rest of a command: only this one pays for it.
+    # Importing the API takes as long as the rest of a command, so only this command imports it.
     from api.http.binding import Endpoint  # noqa: PLC0415
     from api.http.openapi import document  # noqa: PLC0415
     from api.surfaces import fact_store  # noqa: PLC0415
@@ -71,7 +69,7 @@ def _document(settings: Settings) -> dict[str, Any]:
 
 
 def settings() -> None:
-    """Print the table of all settings, in Markdown."""
+    """Print all settings as a Markdown table."""
     say("| variable | default | meaning |\n|---|---|---|")
     for name, field in Settings.model_fields.items():
         meaning = (field.description or "").replace("|", "\\|")

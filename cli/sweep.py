@@ -1,4 +1,4 @@
-"""`trailgate sweep`: what the worker clears away by itself, all of it at once."""
+"""`trailgate sweep`: run a clean-up of the worker at once and completely."""
 
 import asyncio
 
@@ -10,20 +10,20 @@ from storage.blobs.store import SHARDS, BlobStore
 from storage.blobs.sweep import Swept, sweep_blobs
 from storage.settings import Settings
 
-sweep = typer.Typer(help="Clearing away what was left behind.", no_args_is_help=True)
+sweep = typer.Typer(help="Remove leftover data.", no_args_is_help=True)
 
 
 @sweep.callback()
 def _of_several() -> None:
-    """Without this, typer would drop the name of the one command."""
+    """Make typer keep the name of the only command."""
 
 
 @sweep.command("blobs")
 def sweep_all_blobs() -> None:
-    """Remove uploads that were broken off, and content that no evidence was ever recorded for, once an hour old."""
+    """Remove interrupted uploads and content without evidence that are more than an hour old."""
     with located(read_settings()) as settings:
         swept = asyncio.run(_sweep_blobs(settings))
-    say(f"{swept.objects} objects looked at, {swept.removed} removed; {swept.staged} broken uploads removed")
+    say(f"{swept.objects} objects checked, {swept.removed} removed; {swept.staged} interrupted uploads removed")
 
 
 async def _sweep_blobs(settings: Settings) -> Swept:

@@ -1,4 +1,4 @@
-"""`trailgate up`: everything in one, until it is told to stop."""
+"""`trailgate up`: run everything in one process tree, until a signal stops it."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -26,29 +26,29 @@ from storage.settings import Settings
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _METRICS_ABOVE = 1000
-"""How far the port of the worker's metrics lies above the API's."""
+"""The port of the worker's metrics is the API's port plus this."""
 
 
 class Application(Supervisor):
-    """Servers with a worker and an API in front of them, which share the time they have to finish."""
+    """The servers, worker and API; worker and API are stopped at the same time."""
 
     def __init__(self, servers: Sequence[Child], processes: Sequence[Child]) -> None:
         super().__init__((*servers, *processes))
         self._processes = processes
 
     def stop(self) -> None:
-        """Stop API and worker at the same time, then the servers, last first."""
+        """Stop the API and the worker at the same time, then the servers in reverse order."""
         stop_together(self._processes)
         super().stop()
 
 
 def up(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 if nothing is set.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 8080 if nothing is set.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where databases, keys and logs are kept.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on, by default 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on, by default 8080.")] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Folder of databases, keys and logs.")] = None,
 ) -> None:
-    """Start everything: servers of its own unless addresses are set, then worker and API. Ctrl-C stops it."""
-    from api.__main__ import check_exposure  # noqa: PLC0415 - other commands do without the API's imports
+    """Start everything: embedded servers unless URLs are set, then the worker and the API. Ctrl-C stops it."""
+    from api.__main__ import check_exposure  # noqa: PLC0415 - other commands do not need the API's imports
 
     settings = read_settings(host=host, port=port, data_dir=data_dir)
     configure_logs(settings.log_level)
@@ -64,7 +64,7 @@ def up(
 
 
 def _with_metrics(settings: Settings) -> Settings:
-    """Unless a port for the worker's metrics is set, they get one of their own, if only this machine can see it."""
+    """Choose a port for the worker's metrics if none is set and the API listens on a loopback address only."""
     if settings.worker_metrics_port or settings.host not in _LOOPBACK:
         return settings
     try:
@@ -76,7 +76,7 @@ def _with_metrics(settings: Settings) -> Settings:
 
 @contextmanager
 def _servers(settings: Settings) -> Iterator[tuple[Settings, Sequence[Child]]]:
-    """The addresses of the servers, and those servers that are ours to watch."""
+    """Yield the settings with the servers' URLs, and the embedded servers to watch, if any."""
     if (settings.database_url is None) != (settings.redis_url is None):
         raise NotConfigured(
             "Set both TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or neither of them for embedded servers."
@@ -92,7 +92,7 @@ def _servers(settings: Settings) -> Iterator[tuple[Settings, Sequence[Child]]]:
 
 
 def _prepare(settings: Settings) -> None:
-    """Schema, organisation `default`, administrator. The first key is shown at once: nobody can show it later."""
+    """Migrate the schema; create the organisation `default` and the administrator, and print the new key."""
     if applied := asyncio.run(migrate(database_url(settings))):
         say(f"Applied migrations: {', '.join(applied)}")
     made = asyncio.run(_bootstrap(settings))
@@ -118,10 +118,10 @@ Trailgate is ready.
   credentials  {_credentials(settings)}
   master key   {_place(settings, "master")}
   signing key  {_place(settings, "signing")}
-               Keep both keys, and back them up apart from the database: without the first
-               no webhook secret opens, without the second nobody can sign as this ledger.
+               Back up both keys separately from the database: without the first, webhook
+               secrets cannot be decrypted; without the second, the ledger cannot be signed.
   checkpoints  {settings.checkpoints}
-               Copy them to where nobody here can write: `trailgate verify --against FILE`.
+               Copy them to where this host cannot write: `trailgate verify --against FILE`.
   logs         {Layout(settings.data_dir, None).logs}
 
 Ctrl-C stops everything.
@@ -140,10 +140,10 @@ def _url(host: str, port: int) -> str:
 
 def _credentials(settings: Settings) -> str:
     if settings.auth == "off":
-        return "none needed: TRAILGATE_AUTH=off makes everybody here an administrator"
+        return "none needed: TRAILGATE_AUTH=off makes everybody an administrator"
     if settings.admin_key:
         return "send TRAILGATE_ADMIN_KEY as X-Api-Key"
-    return "send the administrator's key as X-Api-Key; `trailgate keys create --principal admin` makes another"
+    return "send the administrator's key as X-Api-Key; `trailgate keys create --principal admin` creates another"
 
 
 def _place(settings: Settings, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Waking the worker from the command line."""
+"""Wake the worker from the command line."""
 
 from redis.exceptions import RedisError
 
@@ -8,7 +8,7 @@ from storage.settings import Settings
 
 
 async def wake(settings: Settings, job: Job) -> None:
-    """Fails open: what is queued is found by the worker's next sweep."""
+    """Send a wake-up to the worker; if that fails, its next sweep finds the queued work."""
     try:
         if settings.redis_url:
             async with open_redis(settings.redis_url) as redis:
@@ -16,4 +16,4 @@ async def wake(settings: Settings, job: Job) -> None:
             return
     except (RedisError, OSError, ValueError):
         pass
-    note(f"The worker was not reached; it looks by itself every {settings.sweep_interval} seconds.")
+    note(f"The worker could not be reached; it checks its queues every {settings.sweep_interval} seconds.")

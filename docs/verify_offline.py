@@ -137,7 +137,7 @@ def check_outside(checkpoint: Checkpoint, published: dict[int, Checkpoint]) -> C
 
 
 def entry_hash(previous: bytes, entry: dict[str, Any]) -> bytes:
-    """The hash of an entry over 104 bytes: previous hash, sequence, event id, leaf, microseconds since 1970."""
+    """The hash of an entry over 96 bytes: previous hash, sequence, event id, leaf, microseconds since 1970."""
     sealed = (datetime.fromisoformat(entry["timestamp"]) - EPOCH) // timedelta(microseconds=1)
     place, event = struct.pack(">Q", entry["sequence"]), UUID(entry["entryId"]).bytes
     leaf = bytes.fromhex(entry["contentHash"])

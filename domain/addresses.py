@@ -1,6 +1,6 @@
-"""Where requests on behalf of users may go: never into our own network (engineering.md 2.14).
+"""Which addresses a request on behalf of a user may reach: public ones only, to prevent server-side request forgery.
 
-Python's `is_global` is no help: it calls NAT64, 6to4, SRv6 and multicast global.
+Python's `is_global` is not enough: it calls NAT64, 6to4, SRv6 and multicast addresses global.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 PORTS = (443, 8443)
-"""Where public addresses are reached."""
+"""The ports that may be dialled on public addresses."""
 
 _FORBIDDEN: tuple[tuple[Network, str], ...] = tuple(
     (ip_network(network), name)
@@ -50,19 +50,19 @@ _FORBIDDEN: tuple[tuple[Network, str], ...] = tuple(
         ("ff00::/8", "multicast"),  # RFC 4291
     )
 )
-"""The first that holds an address names it: narrow ranges stand before the wide ones around them."""
+"""(network, name). The first network that contains an address names it, so narrow ranges precede wider ones."""
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All that IANA has given out of IPv6; what lies outside belongs to nobody yet."""
+"""The IPv6 space that IANA has allocated so far; addresses outside it are unassigned."""
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """The networks of a comma-separated list such as `10.1.0.0/16, fd00:1::/64`. Raises ValueError."""
+    """Parse a comma-separated list of networks such as `10.1.0.0/16, fd00:1::/64`. Raises ValueError."""
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def forbidden(address: str) -> str | None:
-    """The name of the range for which a literal address may not be dialled; None = it is public."""
+    """Return the name of the range that forbids a literal address; None if the address is public."""
     found = _canonical(address)
     if found is None:
         return "not an IP address"
@@ -73,7 +73,7 @@ def forbidden(address: str) -> str | None:
 
 
 def refusal(address: str, port: int, *, tls: bool, allowed: Sequence[Network] = ()) -> str | None:
-    """Why a connection may not be made; None = it may. In the networks `allowed`, http and every port are fine."""
+    """Return why a connection is refused; None if it is permitted. Within `allowed`, http and every port are fine."""
     if _within(address, allowed):
         return None
     if reason := forbidden(address):
@@ -91,7 +91,7 @@ def _within(address: str, allowed: Iterable[Network]) -> bool:
 
 
 def _canonical(address: str) -> Address | None:
-    """The address proper: IPv4 that is written as IPv6 is IPv4 (RFC 4291 2.5.5.2), a zone is no part of it."""
+    """Parse an address without its zone; an IPv4-mapped IPv6 address becomes IPv4 (RFC 4291, 2.5.5.2)."""
     try:
         found = ip_address(address.partition("%")[0])
     except ValueError:

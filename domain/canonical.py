@@ -1,27 +1,27 @@
-r"""The one byte form of a JSON value, under every hash that Trailgate seals.
+r"""Canonical JSON: the one byte form of a JSON value, which every hash in the ledger covers.
 
-The form, for whoever checks a hash in another language:
+The rules, for verifiers written in other languages:
 
 1. UTF-8, no byte order mark, no blanks between tokens, no line end.
 2. `null`, `true`, `false`.
 3. A number without a fractional part is written as an integer in plain decimal digits, of any size, with `-` if
    negative and never as `-0`: `1.0` and `1` are both `1`, `1e22` is `10000000000000000000000`. A number that arrived in
-   floating point beyond 2^53 counts as its shortest decimal, below: the double nearest to 1e23 is 1 and 23 zeros.
+   floating point beyond 2^53 is written as its shortest decimal (rule 4): the double nearest to 1e23 is 1 and 23 zeros.
 4. Any other number is an IEEE 754 double, written with the fewest decimal digits that read back as the same double:
    in plain notation from 0.0001 upward (`0.0001`, `-2.5`), below that as `d[.d…]e-XX` with an exponent of at least two
    digits (`1e-05`, `2.5e-300`). NaN and the infinities have no form.
-5. A string is written raw but for `\"` `\\` `\b` `\f` `\n` `\r` `\t` and, for the others below U+0020, `\u00xx` with
-   lower-case digits. No Unicode normalisation. Lone surrogates have no form.
+5. A string is written unescaped except for `\"` `\\` `\b` `\f` `\n` `\r` `\t` and, for other characters below U+0020,
+   `\u00xx` with lower-case digits. No Unicode normalisation. Lone surrogates have no form.
 6. An object's members are sorted by key, by Unicode code point, and no key comes twice; an array keeps its order.
 7. Values that are not JSON become strings first: UUID → lower-case text with hyphens; time →
    `YYYY-MM-DDTHH:MM:SS.ffffffZ` in UTC, always six digits; bytes → lower-case hex; an enum member → its value.
 
 It differs from RFC 8785 (JCS) in three points. Integers beyond 2^53 keep every digit, where JCS makes them doubles.
-Numbers below 0.0001 and from 1e21 upward are notated as said above (JCS: `0.00001`, `1e-7`, `1e+21`). Keys are sorted
-by code point, where JCS sorts by UTF-16 unit; the orders part only above U+FFFF.
+Numbers below 0.0001 and from 1e21 upward are written as above (JCS: `0.00001`, `1e-7`, `1e+21`). Keys are sorted by
+code point, where JCS sorts by UTF-16 unit; the orders differ only above U+FFFF.
 
-Points 3 and 4 make the form outlive storage: PostgreSQL's jsonb keeps numbers as decimals, so that a float such as 1e22
-comes back as an integer, 1.0 as 1.0, and -0.0 as 0. Whatever was written as JSON and read back has the same form.
+Rules 3 and 4 make the form survive storage: PostgreSQL's jsonb keeps numbers as decimals, so that a float such as 1e22
+comes back as an integer, 1.0 as 1.0, and -0.0 as 0. A value that was stored as JSON and read back has the same form.
 """
 
 import json
@@ -39,39 +39,38 @@ import orjson
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 
 _EXACT = 2**53
-_PLAIN = frozenset({str, int, bool, type(None)})  # spared the call: they are most of what is sealed
+_PLAIN = frozenset({str, int, bool, type(None)})  # need no conversion; most values are of these types
 _encode = json.JSONEncoder(
     ensure_ascii=False, check_circular=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode
 
 
 def canonical_json(value: object) -> bytes:
-    """The form described above. Raises ValueError for a value without one, TypeError for a type without one."""
+    """Encode a value as described above. Raises ValueError for a value without a form, TypeError for such a type."""
     return _encode(normalise(value)).encode()
 
 
 def canonical_json_of_stored(value: object) -> bytes:
-    """The same form, several times faster, for what is stored as it is sealed.
+    """Encode a stored value in the same form with orjson, several times faster.
 
-    That is columns of the types PostgreSQL has, and JSON documents out of `normalise` or jsonb: they hold no NaN or
-    infinity, the one thing that orjson would write (as null) and the form has not. Whatever else the two spell
-    differently takes the other way.
+    For columns of PostgreSQL's types and JSON documents from `normalise` or jsonb. These hold no NaN or infinity, which
+    orjson would silently write as null. Values that orjson writes differently fall back to `canonical_json`.
     """
     if not written_alike(value):
         return canonical_json(value)
     try:
         return orjson.dumps(value, default=_spelled, option=_SAME)
-    except TypeError:  # integers beyond 64 bits, lone surrogates, keys that are no text
+    except TypeError:  # integers beyond 64 bits, lone surrogates, keys that are not text
         return canonical_json(value)
 
 
 _SAME = orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _LEAST, _MOST = 1e-4, 1e15
-"""Between these both write a number with a fraction as its shortest decimal in plain notation."""
+"""Between these, orjson and the canonical form both write fractions as the shortest decimal in plain notation."""
 
 
 def written_alike(value: Any) -> bool:
-    """Whether orjson writes every number in a value as the form has it; where that cannot be told at a glance, no."""
+    """Whether orjson surely writes every number in a value in canonical form; False in doubtful cases."""
     kind = type(value)
     if kind is float:
         return _LEAST <= abs(value) < _MOST and not value.is_integer()
@@ -84,7 +83,7 @@ def written_alike(value: Any) -> bool:
 
 @cache
 def _without_fraction(kind: type[Any]) -> bool:
-    """Whether no value of a type is a number with a fraction."""
+    """Whether a type has no values with a fractional part."""
     return kind in _PLAIN or issubclass(kind, str | UUID | datetime | bytes)
 
 
@@ -94,11 +93,11 @@ def _spelled(value: object) -> Json:
 
 
 def normalise(value: object) -> Json:
-    """The same value in plain JSON types, with one spelling for every number; ready to be stored as jsonb.
+    """Convert a value to plain JSON types, with one spelling for every number, ready to be stored as jsonb.
 
     Takes None, bool, int, float, str, list, tuple, dict with text keys, UUID, aware datetime, bytes, and enum members
-    whose value is one of these. Raises ValueError for NaN, infinities and times without a zone; TypeError otherwise.
-    Depth is the caller's business.
+    whose value is one of these. Raises ValueError for NaN, infinities and times without a zone; TypeError for other
+    types. The caller must limit the depth.
     """
     kind = type(value)
     return (_CONVERTERS.get(kind) or _inherited(kind))(value)  # type: ignore[arg-type]  # classes are hashable
@@ -106,7 +105,7 @@ def normalise(value: object) -> Json:
 
 @cache
 def _inherited(kind: type[Any]) -> Callable[[Any], Json]:
-    """The converter of a subclass: enums, and the UUID that asyncpg brings."""
+    """Return the converter for a subclass, such as an enum or asyncpg's UUID."""
     if issubclass(kind, Enum):
         return _enum
     for known, convert in _CONVERTERS.items():
@@ -138,11 +137,11 @@ def _object(value: dict[Any, Any]) -> Json:
 
 def _key(key: object) -> str:
     if not isinstance(key, str):
-        raise TypeError(f"a key is text, not {type(key).__name__}")
+        raise TypeError(f"a key must be text, not {type(key).__name__}")
     return str.__str__(key)
 
 
-@lru_cache(maxsize=256)  # all that one transaction writes bears one time
+@lru_cache(maxsize=256)  # all rows of one transaction carry the same time
 def _time(value: datetime) -> str:
     if value.tzinfo is None:
         raise ValueError("a time without a zone has no canonical form")

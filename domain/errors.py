@@ -1,7 +1,6 @@
-"""The errors every room may raise; each API surface maps them to its wire form once.
+"""The errors that every package may raise; each API surface maps them to its own responses in one place.
 
-The set is closed (ARCHITECTURE.md 4.3, "conflict codes"): a new failure is one of these with a better message, not a
-new class.
+The set is closed, so that the mappings stay complete: for a new failure, use one of these classes with a good message.
 """
 
 from collections.abc import Sequence
@@ -11,14 +10,14 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """One thing wrong with one input field. `field` is a dotted path such as `tags.team`, or the empty string."""
+    """One problem with one input field. `field` is a dotted path such as `tags.team`, or the empty string."""
 
     field: str
     message: str
 
 
 class TrailgateError(Exception):
-    """A refusal whose message may be shown to the caller."""
+    """An expected error. Its message may be shown to the caller."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -26,7 +25,7 @@ class TrailgateError(Exception):
 
 
 class Invalid(TrailgateError):  # noqa: N818 - these read as outcomes: "raise NotFound"
-    """Input that can never be accepted as it stands (400)."""
+    """Input that is never acceptable, whatever the state of the records (400)."""
 
     def __init__(self, message: str, details: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
@@ -34,24 +33,27 @@ class Invalid(TrailgateError):  # noqa: N818 - these read as outcomes: "raise No
 
     @classmethod
     def of(cls, field: str, message: str) -> "Invalid":
-        """One field, one reason; the message names the field as well."""
+        """Make an error about one field; the message also names the field."""
         return cls(f"{field}: {message}", (FieldError(field, message),))
 
 
 class Unauthenticated(TrailgateError):  # noqa: N818
-    """No credential, or one that does not hold (401)."""
+    """The credential is missing or not valid (401)."""
 
 
 class Forbidden(TrailgateError):  # noqa: N818
-    """The caller may see the thing but not do this to it (403)."""
+    """The caller may see the resource but may not do this to it (403)."""
 
 
 class NotFound(TrailgateError):  # noqa: N818
-    """It does not exist, or the caller may not know that it does (404)."""
+    """The resource does not exist, or the caller may not know that it does (404)."""
 
 
 class Conflict(TrailgateError):  # noqa: N818
-    """The state of the record stands against it (409). Kosli's clients retry races, so the kind is told apart."""
+    """The request conflicts with the state of a record (409).
+
+    Kosli's clients retry every 409, so its surface must answer 409 to `race` alone: hence the `kind`.
+    """
 
     def __init__(self, message: str, kind: Literal["duplicate", "race", "state"] = "duplicate") -> None:
         super().__init__(message)
@@ -59,23 +61,23 @@ class Conflict(TrailgateError):  # noqa: N818
 
 
 class Gone(TrailgateError):  # noqa: N818
-    """It existed and was removed for good (410)."""
+    """The resource existed and was removed permanently (410)."""
 
 
 class Stale(TrailgateError):  # noqa: N818
-    """`If-Match` names another version than the current one (412)."""
+    """`If-Match` names a version that is not the current one (412)."""
 
 
 class TooLarge(TrailgateError):  # noqa: N818
-    """More bytes than the route takes (413)."""
+    """The body is larger than the route accepts (413)."""
 
 
 class UnsupportedMedia(TrailgateError):  # noqa: N818
-    """A media type that the route does not read (415)."""
+    """The route does not accept this media type (415)."""
 
 
 class Rejected(TrailgateError):  # noqa: N818
-    """Well-formed, but a rule of the business forbids it (422)."""
+    """Well-formed input that a business rule forbids (422)."""
 
     def __init__(self, message: str, details: Sequence[FieldError] = ()) -> None:
         super().__init__(message)
@@ -83,7 +85,7 @@ class Rejected(TrailgateError):  # noqa: N818
 
 
 class Throttled(TrailgateError):  # noqa: N818
-    """Too many requests (429). `retry_after` in seconds."""
+    """Too many requests (429). `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message)
@@ -91,11 +93,11 @@ class Throttled(TrailgateError):  # noqa: N818
 
 
 class Upstream(TrailgateError):  # noqa: N818
-    """A system we asked failed us (502)."""
+    """An external system failed to answer as needed (502)."""
 
 
 class Unavailable(TrailgateError):  # noqa: N818
-    """We cannot take it now; the sender should come back (503). `retry_after` in seconds."""
+    """The request cannot be served now; the client should retry (503). `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""When to try again: a pure schedule, so that retries are data (engineering.md 2.5)."""
+"""Retry with back-off: schedules as data, and a pure function that computes the next delay."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,24 +6,24 @@ from enum import StrEnum
 
 
 class ErrorClass(StrEnum):
-    """What a failure says about the next attempt."""
+    """The kind of a failure, which decides whether and when to retry."""
 
     TRANSIENT = "transient"
-    """May well pass by itself: a timeout, a lost connection, a 5xx."""
+    """Likely to pass without a change: a timeout, a lost connection, a 5xx."""
     THROTTLED = "throttled"
-    """The other side asks us to slow down: 429, 502, 504."""
+    """The other side asks for fewer requests: 429, 502, 504."""
     PERMANENT = "permanent"
-    """The same attempt can only fail again: 4xx, 410, a refused address."""
+    """A retry would fail again: 4xx, a refused address."""
     POISON = "poison"
-    """Our own code broke on it; worth a replay after the next deployment, not before."""
+    """Trailgate's own code failed; replay it after a fix is deployed."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """How long to wait after each attempt.
 
-    `steps[n]` is the wait after attempt n + 1; with the steps used up, the work is a dead letter. `jitter` is the
-    share by which a wait is drawn shorter or longer. A throttled wait is never below `throttled_floor`.
+    `steps[n]` is the wait after attempt n + 1; after the last step the work becomes a dead letter. `jitter` is the
+    fraction by which a wait may be shorter or longer. A throttled wait is at least `throttled_floor`.
     """
 
     steps: tuple[timedelta, ...]
@@ -42,7 +42,7 @@ DELIVERY = RetryPolicy(
         timedelta(hours=10),
     )
 )
-"""What we send to others: a bit more than a day in all, as senders of webhooks commonly do."""
+"""For outgoing messages: a little more than a day in all, the schedule of Svix."""
 
 DRAIN = RetryPolicy(
     steps=(
@@ -54,20 +54,20 @@ DRAIN = RetryPolicy(
         timedelta(hours=1),
     )
 )
-"""Inbox rows whose batch failed for a reason of the infrastructure, not of theirs."""
+"""For inbox rows whose batch failed because of the infrastructure, not because of their content."""
 
 
 def next_delay(
     policy: RetryPolicy, attempt: int, error_class: ErrorClass, retry_after: timedelta | None, random: float
 ) -> timedelta | None:
-    """How long to wait after failed attempt number `attempt` (from 1); None means dead letter now.
+    """Return how long to wait after failed attempt number `attempt` (from 1); None means dead letter now.
 
-    `random` in [0, 1) places the wait within its jitter. `retry_after`, the other side's own wish, is followed as far
-    as it lies between the wait and twice the wait: nobody hurries us, nobody parks us for a month. Raises ValueError
+    `random` in [0, 1) places the wait within its jitter. `retry_after`, the wait that the other side asked for, is
+    limited to between the wait and twice the wait, so that it can neither hurry nor stall the queue. Raises ValueError
     for an attempt below 1.
     """
     if attempt < 1:
-        raise ValueError(f"attempts count from 1, not {attempt}")
+        raise ValueError(f"attempts are numbered from 1, not {attempt}")
     if error_class in (ErrorClass.PERMANENT, ErrorClass.POISON) or attempt > len(policy.steps):
         return None
     shortest, longest = _bounds(policy, policy.steps[attempt - 1], error_class)

@@ -1,4 +1,4 @@
-"""The tenant, as every command and query takes it first."""
+"""The tenant: the first argument of every command and query."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whose rows may be seen and changed."""
+    """The organisation whose rows a command or query may read and change."""
 
     org_id: UUID
     org_slug: str

@@ -1,4 +1,4 @@
-"""Whom we talk to. Every inbound sender is listed here, by hand: nothing registers itself."""
+"""Integrations with other systems. Every inbound sender is listed here explicitly; there is no plug-in registry."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -31,4 +31,4 @@ _ALL = (
 )
 
 SENDERS: Mapping[str, Sender] = MappingProxyType({sender.source: sender for sender in _ALL})
-"""By source, in upper case as on the wire (integrations.md 13)."""
+"""Senders by source, in upper case as in the API."""

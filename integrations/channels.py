@@ -1,4 +1,4 @@
-"""What an outbound channel offers: one message to one destination, and what a failure means (engineering.md 2.5)."""
+"""The interface of outbound channels: send one message to one destination, and classify a failure for retries."""
 
 import json
 import re
@@ -14,14 +14,14 @@ from domain.notifications.rules import Channel
 from domain.retries import ErrorClass
 
 MAX_RESPONSE = 20 * 1024
-"""Bytes of an answer that are read and kept."""
+"""Bytes of a response that are read and stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message about to leave, its templates filled in. `id` is the same in every attempt.
+    """A message to send, with its templates rendered. `id` is the same in every attempt.
 
-    `payload` is what was kept with the message (storage.notifications.commands.notices says which keys).
+    `payload` was stored with the message; storage.notifications.commands.notices defines its keys.
     """
 
     id: UUID
@@ -35,7 +35,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class ChannelTarget:
-    """Where it goes: the rule's channel configuration in clear, and the secrets to sign with, newest first."""
+    """The destination: the rule's channel configuration in clear, and the signing secrets, newest first."""
 
     config: Mapping[str, Any]
     signing_secrets: Sequence[str] = ()
@@ -43,17 +43,17 @@ class ChannelTarget:
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The other side took it. `status_code` is HTTP's or SMTP's; `response` is what it said, capped."""
+    """The message was accepted. `status_code` is HTTP's or SMTP's; `response` is the response text, capped."""
 
     status_code: int | None = None
     response: str = ""
 
 
 class SendFailed(Exception):  # noqa: N818
-    """The message did not arrive, or nobody can tell.
+    """The message was not accepted, or the outcome is unknown.
 
-    `reason` may be shown to the organisation's people: it never contains an address' secret parts. `gone` means that
-    the destination wants no more messages at all (410). `quick` means that no connection came about within a second.
+    `reason` may be shown to members of the organisation: it never contains the secret parts of an address. `gone`: the
+    destination wants no more messages at all (410). `quick`: the connection failed within a second.
     """
 
     def __init__(
@@ -78,21 +78,21 @@ class SendFailed(Exception):  # noqa: N818
 
 
 _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CAMEL_CASE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def storable(text: str) -> str:
-    """What the other side said, fit to be kept and shown: at most MAX_RESPONSE characters, no control characters."""
+    """Make a received text fit to be stored and shown: at most MAX_RESPONSE characters, no control characters."""
     return _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text[:MAX_RESPONSE])
 
 
 def readable(name: str) -> str:
-    """A name of the wire as people read it: `GATE_BLOCKED` is "Gate blocked", `trailId` is "Trail id"."""
-    return _HUMP.sub(" ", name).replace("_", " ").capitalize()
+    """Turn an API name into words: `GATE_BLOCKED` becomes "Gate blocked", `trailId` becomes "Trail id"."""
+    return _CAMEL_CASE.sub(" ", name).replace("_", " ").capitalize()
 
 
 def details(message: Outgoing) -> Iterator[tuple[str, str]]:
-    """What a message is about beside its text, as pairs of label and value: the entity first, then the data."""
+    """Yield what a message is about, as pairs of label and value: the entity first, then the data."""
     kind, entity = message.payload.get("entityType"), message.payload.get("entityId")
     if kind and entity:
         yield readable(kind), entity
@@ -102,15 +102,15 @@ def details(message: Outgoing) -> Iterator[tuple[str, str]]:
 
 
 def config_of(channel: Channel, target: ChannelTarget) -> Mapping[str, Any]:
-    """The target's configuration, if it says where to send to. Raises SendFailed."""
+    """Return the target's configuration if it is valid for the channel. Raises SendFailed."""
     try:
         return checked_config(channel, target.config)
     except Invalid as invalid:
-        raise SendFailed(ErrorClass.PERMANENT, f"The rule cannot be followed: {invalid.message}.") from None
+        raise SendFailed(ErrorClass.PERMANENT, f"The rule's channel is not usable: {invalid.message}.") from None
 
 
 class Send(Protocol):
-    """Deliver one message. Raises SendFailed and nothing else that is foreseeable."""
+    """Send one message. Raises SendFailed for every expected failure."""
 
     async def __call__(self, message: Outgoing, target: ChannelTarget, now: datetime, /) -> SendResult:
-        """The proof that it was taken."""
+        """Return the result of an accepted message."""

@@ -1,4 +1,4 @@
-"""What an inbound vendor offers: pure verification and parsing, bytes in and values out (engineering.md 1.3, 4.6)."""
+"""The interface of inbound senders: pure functions that verify and parse a delivery."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from uuid import UUID
 
 
 class BadSignature(Exception):  # noqa: N818
-    """The delivery does not prove itself. `reason` is for our metrics and logs, never for the sender."""
+    """The delivery is not authentic. `reason` is a code for metrics and logs, never for the sender."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -18,7 +18,7 @@ class BadSignature(Exception):  # noqa: N818
 
 
 class BadDelivery(Exception):  # noqa: N818
-    """The delivery proves itself, but its content cannot be read. The message is safe to show to the sender."""
+    """The delivery is authentic, but its content is not usable. The message may be shown to the sender."""
 
     def __init__(self, message: str, field: str = "") -> None:
         super().__init__(message)
@@ -27,20 +27,20 @@ class BadDelivery(Exception):  # noqa: N818
 
 
 class SenderProof(StrEnum):
-    """How a delivery proves itself. Once a config's sender has signed, its token alone is not enough any more."""
+    """How a delivery is authenticated. Once a config's sender has signed, a token alone is no longer accepted."""
 
     SIGNED = "signed"
     """A signature over the body."""
     TOKEN = "token"  # noqa: S105 - names a kind of proof
-    """A shared secret sent in clear, which proves who sends but not what."""
+    """A shared secret sent in clear, which proves the sender but not the content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A delivery that proved itself.
+    """An authentic delivery.
 
-    `delivery_id` is the sender's own id for it, stable across redeliveries: the key of deduplication.
-    `event` is the sender's name for what happened, as far as headers tell; None when only the body knows.
+    `delivery_id` is the sender's own id, the same in redeliveries: the key of deduplication. `event` is the sender's
+    name of the event; None if `parse` has to read it from the body.
     """
 
     delivery_id: str
@@ -50,7 +50,7 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What the drain hands to `parse`: raw bytes with the few headers that were kept."""
+    """The input of `parse`: the raw body and the headers that were stored with it."""
 
     event: str | None
     headers: Mapping[str, str]
@@ -59,7 +59,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class TrailHint:
-    """How a vendor's event names the trail it belongs to: by our id, else by commit within the config's flow."""
+    """What an event says about its trail, which is found by Trailgate's id, else by commit within the config's flow."""
 
     trail_id: UUID | None = None
     commit: str | None = None
@@ -75,7 +75,7 @@ class TrailHint:
 
 @dataclass(frozen=True, slots=True)
 class AttestationHint:
-    """One attestation that a vendor's event amounts to. `status` is PASSED, FAILED or PENDING."""
+    """One attestation that an event implies. `status` is PASSED, FAILED or PENDING."""
 
     type: str
     status: str
@@ -86,10 +86,10 @@ class AttestationHint:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """What an event means to us; no trail and no attestations means: known, kept, nothing to record.
+    """A parsed event. Without a trail and attestations it is stored but records nothing.
 
-    `event_type` is our name, such as `build.succeeded`, or `<vendor>.<event>` for what we only keep.
-    `observed_at` is the sender's own time of the event, where it gives one.
+    `event_type` is Trailgate's name of the event, such as `build.succeeded`, or `<vendor>.<event>` for events that
+    record nothing. `observed_at` is the sender's time of the event, if given.
     """
 
     event_type: str
@@ -100,21 +100,21 @@ class Parsed:
 
 
 class Verify(Protocol):
-    """Check the signature over the raw bytes.
+    """Authenticate a delivery by its raw bytes.
 
-    `headers` has lower-case names. `secrets` holds every secret valid now (two during a rotation), never empty.
-    Raises BadSignature; once the signature holds, BadDelivery for an id or event name that cannot be kept.
+    `headers` has lower-case names. `secrets` holds every currently valid secret (two during a rotation), at least one.
+    Raises BadSignature; for an authentic delivery, BadDelivery for an id or event name that cannot be stored.
     """
 
     def __call__(self, headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime, /) -> Verified:
-        """The proven delivery."""
+        """Return the id and the event of the delivery."""
 
 
 class Parse(Protocol):
-    """Read a verified delivery. Raises BadDelivery when the body is not what the sender's documents promise."""
+    """Parse a verified delivery. Raises BadDelivery if the body does not match the sender's documentation."""
 
     def __call__(self, delivery: Delivery, /) -> Parsed:
-        """What the delivery means."""
+        """Return the parsed event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +125,10 @@ class Sender:
     verify: Verify
     parse: Parse
     kept_headers: frozenset[str]
-    """Headers stored with the delivery because `parse` reads them; never one that carries a signature or secret."""
+    """Headers to store with the delivery because `parse` reads them; never one with a signature or a secret."""
     json_of: Callable[[Delivery], bytes] = attrgetter("body")
-    """Where the JSON is: the body, or a part of it. Raises BadDelivery."""
+    """Return the JSON of a delivery: the body or a part of it. Raises BadDelivery."""
     takes_token: bool = False
-    """Whether a token in clear may stand in the place of a signature: for a config whose sender never signed."""
+    """Whether a token in clear is accepted instead of a signature, as long as the config's sender has never signed."""
     validate_on_accept: bool = False
-    """Whether the whole body is validated before the 202 (our own schema: GENERIC) rather than only its syntax."""
+    """Whether the whole body is validated before the 202 (Trailgate's own format, GENERIC), not only its syntax."""

@@ -1,7 +1,7 @@
-"""The proofs that senders put on a delivery: an HMAC of the body, Standard Webhooks 1.0, or a token sent in clear.
+"""Authentication of deliveries: an HMAC of the body, Standard Webhooks 1.0, or a token sent in clear.
 
-Every check works on bytes, goes through all secrets without stopping at a match, and raises BadSignature with a reason
-code for whatever header a stranger may send; nothing else escapes.
+Every check works on bytes and tries all secrets without stopping at a match. Whatever the header, it raises only
+BadSignature, with a reason code.
 """
 
 import re
@@ -15,10 +15,10 @@ from integrations.contract import BadSignature
 
 MAX_HEADER_BYTES = 1024
 TOLERANCE = timedelta(minutes=5)
-"""How far a signed time may lie from now, either way (Standard Webhooks 1.0)."""
+"""How far a signed time may be in the past or in the future (Standard Webhooks 1.0)."""
 
 _HEX_HMAC = re.compile(r"(?:sha256=)?([0-9A-Fa-f]{64})")
-_MESSAGE_ID = re.compile(r"[!-\-/-~]{1,255}")  # printable ASCII but the full stop, which separates what is signed
+_MESSAGE_ID = re.compile(r"[!-\-/-~]{1,255}")  # printable ASCII except the full stop, the separator of signed content
 _UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
 _SECRET_PREFIX = "whsec_"  # noqa: S105 - a prefix, not a secret
 
@@ -35,9 +35,9 @@ def check_body_hmac(header: str | None, body: bytes, secrets: Sequence[str]) -> 
 
 
 def check_standard_webhook(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime) -> str:
-    """Check `webhook-id`, `webhook-timestamp` and `webhook-signature` as Standard Webhooks 1.0 says; answers the id.
+    """Check `webhook-id`, `webhook-timestamp` and `webhook-signature` by Standard Webhooks 1.0; return the id.
 
-    Only the symmetric scheme `v1` counts; signatures of other versions in the list are passed over. Raises
+    Only the symmetric scheme `v1` counts; signatures of other versions in the list are ignored. Raises
     BadSignature: the codes of `check_body_hmac`, and id_missing, id_malformed, timestamp_missing, timestamp_malformed,
     timestamp_too_old, timestamp_too_new.
     """
@@ -53,12 +53,12 @@ def check_standard_webhook(headers: Mapping[str, str], body: bytes, secrets: Seq
 
 
 def check_token(header: str | None, secrets: Sequence[str]) -> None:
-    """Check that a header is one of the secrets, which proves who sends but not what (GitLab's `X-Gitlab-Token`).
+    """Check that a header is one of the secrets, which proves the sender but not the content (`X-Gitlab-Token`).
 
-    A `whsec_…` secret never counts: its sender signs and does not send it in clear. Raises BadSignature: token_missing,
-    header_oversize, header_not_ascii, token_mismatch.
+    A `whsec_…` secret is never accepted: it is for signing and must not be sent in clear. Raises BadSignature:
+    token_missing, header_oversize, header_not_ascii, token_mismatch.
     """
-    sent = sha256(_header(header, "token").encode()).digest()  # hashed, so that the time tells no secret's length
+    sent = sha256(_header(header, "token").encode()).digest()  # hashed: timing does not reveal a secret's length
     tokens = [secret.encode() for secret in secrets if secret and not secret.startswith(_SECRET_PREFIX)]
     if not sum(compare_digest(sent, sha256(token).digest()) for token in tokens):
         raise BadSignature("token_mismatch")
@@ -92,9 +92,9 @@ def _v1_signatures(header: str) -> list[bytes]:
 
 
 def _keys(secret: str) -> list[bytes]:
-    """The keys that a configured secret may stand for.
+    """Return the keys that a configured secret may mean.
 
-    `whsec_…` is base64. Other secrets were typed by people: some libraries decode such text, others use it as it is.
+    `whsec_…` is base64. Other secrets are free text, which some libraries decode and others use unchanged.
     """
     decoded = _base64(secret.removeprefix(_SECRET_PREFIX))
     if decoded and secret.startswith(_SECRET_PREFIX):
@@ -103,7 +103,7 @@ def _keys(secret: str) -> list[bytes]:
 
 
 def _base64(text: str) -> bytes:
-    """The decoded bytes, padding optional; empty when it is not base64."""
+    """Decode base64, padding optional; empty if it is not base64."""
     unpadded = text.rstrip("=")
     try:
         return b64decode(unpadded + "=" * (-len(unpadded) % 4), validate=True)
@@ -113,7 +113,7 @@ def _base64(text: str) -> bytes:
 
 def _check(signed: bytes, keys: Sequence[bytes], signatures: Sequence[bytes]) -> None:
     matches = 0
-    for key in filter(None, keys):  # anybody can sign with an empty key
+    for key in filter(None, keys):  # an empty key is not secret: anybody can sign with it
         expected = digest(key, signed, "sha256")
         matches += sum(compare_digest(expected, signature) for signature in signatures)
     if not matches:

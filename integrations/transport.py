@@ -1,6 +1,6 @@
-"""What every channel over HTTP shares: how an answer, or the lack of one, becomes a receipt or a failure.
+"""What all channels over HTTP share: how to classify a response or a failed request.
 
-The classes are those of engineering.md 2.5. Reasons name the host and never the path or query, which may be secrets.
+Reasons contain the host, but never the path or query, which may be secrets.
 """
 
 import asyncio
@@ -20,46 +20,46 @@ from domain.retries import ErrorClass
 from integrations.channels import MAX_RESPONSE, ChannelTarget, SendFailed, SendResult, config_of, storable
 
 _QUICK = 1.0
-"""Seconds within which a connection that failed is worth one try at once."""
+"""A connection that failed within so many seconds is retried once immediately."""
 
 _THROTTLING = frozenset({429, 502, 504})
-_PASSING = frozenset({408, 425})
+_RETRYABLE = frozenset({408, 425})
 _MAX_SECONDS = 10**9
 
-_NO_ADDRESS = "The address is not one that can be called."
+_BAD_URL = "The webhook's URL cannot be used."
 _FAILURES: tuple[tuple[type[Exception], ErrorClass, str], ...] = (
-    (aiohttp.ConnectionTimeoutError, ErrorClass.THROTTLED, "No connection to {host} came about in time."),
+    (aiohttp.ConnectionTimeoutError, ErrorClass.THROTTLED, "Connecting to {host} took too long."),
     (TimeoutError, ErrorClass.THROTTLED, "{host} did not answer in time."),
-    (aiohttp.ClientSSLError, ErrorClass.TRANSIENT, "{host} does not prove by TLS who it is{why}."),
+    (aiohttp.ClientSSLError, ErrorClass.TRANSIENT, "TLS with {host} failed{why}."),
     (aiohttp.ClientConnectorDNSError, ErrorClass.TRANSIENT, "The name {host} could not be resolved."),
-    (aiohttp.ClientConnectorError, ErrorClass.TRANSIENT, "{host} did not take the connection."),
-    (aiohttp.NonHttpUrlClientError, ErrorClass.PERMANENT, _NO_ADDRESS),
-    (ValueError, ErrorClass.PERMANENT, _NO_ADDRESS),
+    (aiohttp.ClientConnectorError, ErrorClass.TRANSIENT, "Connecting to {host} failed."),
+    (aiohttp.NonHttpUrlClientError, ErrorClass.PERMANENT, _BAD_URL),
+    (ValueError, ErrorClass.PERMANENT, _BAD_URL),
     (aiohttp.ClientResponseError, ErrorClass.TRANSIENT, "{host} did not answer in HTTP."),
 )
-"""The first that fits an error says what it means: special ones stand before those that they are kinds of."""
+"""The first entry that matches an error classifies it, so subclasses precede their base classes."""
 
 
 def webhook_url(channel: Channel, target: ChannelTarget) -> URL:
-    """Where a channel that posts is to post to. Raises SendFailed for a configuration without a good `webhookUrl`."""
+    """Return the URL to post to. Raises SendFailed for a configuration without a valid `webhookUrl`."""
     written = target.config.get("webhookUrl")
     return _url(channel, written if isinstance(written, str) else None)
 
 
 @lru_cache(maxsize=1024)
 def _url(channel: Channel, written: str | None) -> URL:
-    """Read once for all the messages that go there."""
+    """Validate and parse a URL; cached for further messages to it."""
     try:
         return URL(config_of(channel, ChannelTarget({"webhookUrl": written}))["webhookUrl"])
     except ValueError:
-        raise SendFailed(ErrorClass.PERMANENT, _NO_ADDRESS) from None
+        raise SendFailed(ErrorClass.PERMANENT, _BAD_URL) from None
 
 
 @contextmanager
 def reaching(host: str | None) -> Iterator[None]:
-    """Turn what can go wrong between a request and its answer into SendFailed.
+    """Turn the errors of a request into SendFailed.
 
-    The error itself is not chained: aiohttp's name the whole URL.
+    The original error is not chained, because aiohttp's errors contain the whole URL.
     """
     began = monotonic()
     try:
@@ -68,8 +68,8 @@ def reaching(host: str | None) -> Iterator[None]:
         raise _failure(error, host, quick=monotonic() - began < _QUICK) from None
 
 
-async def said(response: aiohttp.ClientResponse) -> str:
-    """The first MAX_RESPONSE bytes of an answer, fit to be kept; the rest is not waited for."""
+async def response_text(response: aiohttp.ClientResponse) -> str:
+    """Read the first MAX_RESPONSE bytes of a response as storable text, without waiting for the rest."""
     try:
         body = await response.content.readexactly(MAX_RESPONSE)
     except asyncio.IncompleteReadError as end:
@@ -78,7 +78,7 @@ async def said(response: aiohttp.ClientResponse) -> str:
 
 
 def answer(host: str | None, status: int, headers: Mapping[str, str], text: str, now: datetime) -> SendResult:
-    """What an answer means. Raises SendFailed for any status but 2xx; `text` is kept as it is."""
+    """Make the result of a response. Raises SendFailed for any status other than 2xx; `text` is stored unchanged."""
     if 200 <= status < 300:  # noqa: PLR2004
         return SendResult(status, text)
     error_class = _class_of(status)
@@ -93,7 +93,7 @@ def answer(host: str | None, status: int, headers: Mapping[str, str], text: str,
 
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:
-    """The wait that a Retry-After asks for, in seconds or as a date (RFC 9110 10.2.3); None if it makes no sense."""
+    """Parse a Retry-After in seconds or as a date (RFC 9110, 10.2.3); None if it is missing or malformed."""
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
         return timedelta(seconds=min(int(text[:20]), _MAX_SECONDS))
@@ -108,7 +108,7 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
 def _class_of(status: int) -> ErrorClass:
     if status in _THROTTLING:
         return ErrorClass.THROTTLED
-    if status in _PASSING or status >= 500:  # noqa: PLR2004
+    if status in _RETRYABLE or status >= 500:  # noqa: PLR2004
         return ErrorClass.TRANSIENT
     return ErrorClass.PERMANENT
 
@@ -120,10 +120,10 @@ def _failure(error: Exception, host: str | None, *, quick: bool) -> SendFailed:
         if isinstance(error, kind):
             unconnected = isinstance(error, aiohttp.ClientConnectorError)
             return SendFailed(error_class, reason.format(host=host, why=_why(error)), quick=quick and unconnected)
-    return SendFailed(ErrorClass.TRANSIENT, f"{host} cut the connection.")
+    return SendFailed(ErrorClass.TRANSIENT, f"{host} closed the connection.")
 
 
 def _why(error: Exception) -> str:
     cause = error.certificate_error if isinstance(error, aiohttp.ClientConnectorCertificateError) else None
-    told = getattr(cause, "verify_message", None)
-    return f" ({told})" if told else ""
+    message = getattr(cause, "verify_message", None)
+    return f" ({message})" if message else ""

@@ -1,7 +1,6 @@
-"""Set-based writes: many rows in one statement, whose SQL is made from the tables when the program starts.
+"""Set-based writes: many rows in one statement, whose SQL is generated from the tables when the program starts.
 
-Rows are dicts and values are matched by name, never by position. A batch of one row and of a thousand is the same
-statement.
+Rows are dicts and values are matched by name, never by position. The same statement writes one row or a thousand.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,28 +24,28 @@ _TYPES: Mapping[type, str] = {
     Text: "text",
     Uuid: "uuid",
 }
-"""What PostgreSQL calls the type of a column; the more special ones stand first."""
+"""PostgreSQL's name for each column type. A subclass stands before its parent, since the first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Rows of one shape as a statement takes them: an array for each column, in the types that are given."""
+    """The columns of a set of rows with their SQL types; a statement takes one array for each column."""
 
     types: Mapping[str, str]
 
     @classmethod
     def of(cls, table: Table, *columns: str) -> "Rows":
-        """Rows with these columns of a table. Raises KeyError for one that it does not have."""
+        """Take these columns of a table. Raises KeyError for a column that the table does not have."""
         kinds = {name: table.columns[name].type for name in columns}
         return cls({name: _type_name(kind) for name, kind in kinds.items()})
 
     def source(self, alias: str, first: int) -> str:
-        """What stands behind FROM, with the arrays from place `first` on."""
+        """Return the FROM item `unnest(…) AS alias(…)`, whose arrays are the arguments from `$first` on."""
         arrays = ", ".join(f"${n}::{kind}[]" for n, kind in enumerate(self.types.values(), first))
         return f"unnest({arrays}) AS {alias}({', '.join(self.types)})"
 
     def arrays(self, rows: Iterable[Row]) -> list[list[Any]]:
-        """The arguments for `source`. Raises KeyError for a row that lacks a column; further ones are passed over."""
+        """Return the arguments for `source`; extra columns are ignored. Raises KeyError for a row without a column."""
         names = list(self.types)
         if len(names) == 1:
             return [[row[names[0]] for row in rows]]
@@ -60,9 +59,9 @@ def _type_name(kind: Any) -> str:
 
 @dataclass(frozen=True, slots=True)
 class BatchInsert:
-    """An insert into one table: `columns` differ from row to row, `shared` ones have one value in all of them.
+    """An insert into one table: `columns` differ from row to row, `shared` columns have one value for all rows.
 
-    `conflict` is what follows ON CONFLICT. Raises ValueError where nothing fills a column that must not be null.
+    `conflict` is what follows ON CONFLICT. Raises ValueError when a NOT NULL column is in neither list.
     """
 
     table: Table
@@ -75,10 +74,10 @@ class BatchInsert:
         object.__setattr__(self, "rows", Rows.of(self.table, *self.columns))
         needed = {column.name for column in self.table.columns if not column.nullable}
         if missing := needed - {*self.columns, *self.shared}:
-            raise ValueError(f"{self.table.name}: nothing fills the column {min(missing)}")
+            raise ValueError(f"{self.table.name}: the NOT NULL column {min(missing)} gets no value")
 
     def sql(self, places: Mapping[str, int], first: int) -> str:
-        """The statement, with the shared values at `places` and the arrays from `first` on."""
+        """Return the statement, with the shared values at `places` and the arrays from `$first` on."""
         values = [*(f"r.{name}" for name in self.columns), *(f"${places[name]}" for name in self.shared)]
         conflict = f" ON CONFLICT {self.conflict}" if self.conflict else ""
         return (
@@ -106,11 +105,11 @@ class Batch:
         return (f"WITH {others} " if others else "") + last + (f" RETURNING {returning}" if returning else "")
 
     async def write(self, tx: Transaction, shared: Row, *batches: Sequence[Row]) -> int:
-        """Insert the rows of each table; the answer is how many the last table took."""
+        """Insert the rows of each table and return how many were inserted into the last table."""
         return await tx.execute(self.sql, *self._arguments(shared, batches))
 
     async def write_returning(self, tx: Transaction, shared: Row, *batches: Sequence[Row]) -> list[Row]:
-        """The same; the answer is what the last table returns of each row that it took."""
+        """Insert the rows of each table and return the RETURNING rows of the last table."""
         return await tx.rows(self.sql, *self._arguments(shared, batches))
 
     def _arguments(self, shared: Row, batches: Sequence[Sequence[Row]]) -> list[Any]:

@@ -1,19 +1,19 @@
-"""The time, as a service: UTC, cut to the microseconds that Postgres keeps."""
+"""The current time as a service: UTC, in microseconds, which is the precision of Postgres."""
 
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Where `now` comes from; tests bring their own."""
+    """The source of the current time; tests use their own."""
 
     def now(self) -> datetime:
-        """The time in UTC."""
+        """Return the current time in UTC."""
 
 
 class SystemClock:
     """The machine's clock in UTC."""
 
     def now(self) -> datetime:
-        """The time in UTC, to the microsecond."""
+        """Return the current time in UTC, to the microsecond."""
         return datetime.now(UTC)

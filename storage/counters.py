@@ -1,4 +1,4 @@
-"""Exact totals without counting: deltas written with each fact, folded by a sweep."""
+"""Exact totals without counting: each fact is written with a delta, and a sweep adds the deltas to the counters."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from storage.database import Reader, Transaction
 from storage.rows import insert
 
 NO_PARENT = UUID(int=0)
-"""The parent of a counter over the whole organisation."""
+"""The parent id of a counter for the whole organisation."""
 
 
 _TOTAL = """
@@ -32,16 +32,16 @@ SELECT coalesce(sum(rows), 0) FROM sums
 
 
 async def total(reader: Reader, tenant: Tenant, kind: str, parent_id: UUID = NO_PARENT) -> int:
-    """How many there are, as of this statement."""
+    """Return the current total: the counter plus the deltas that are not folded yet."""
     return int(await reader.value(_TOTAL, tenant.org_id, kind, parent_id))
 
 
 async def adjust(tx: Transaction, tenant: Tenant, kind: str, parent_id: UUID, by: int) -> None:
-    """Change a total with what it counts; `storage.audit.commands.append` raises totals on its way."""
+    """Change a total in the transaction of what it counts. Increments usually go through `audit.commands.append`."""
     delta = {"id": tx.new_id(), "org_id": tenant.org_id, "kind": kind, "parent_id": parent_id, "d": by}
     await insert(tx, "counter_deltas", delta)
 
 
 async def fold(tx: Transaction, limit: int) -> int:
-    """Fold up to `limit` deltas into their counters; the answer is how many were folded."""
+    """Fold up to `limit` deltas into their counters and return how many were folded."""
     return int(await tx.value(_FOLD, limit))

@@ -1,4 +1,4 @@
-"""Postgres: one pool per process, and transactions with one time and one id source.
+"""Postgres: one connection pool per process, and transactions that carry one time and one source of ids.
 
 asyncpg runs every statement as text; SQLAlchemy describes the tables and drives the migrations (ADR 0007).
 """
@@ -21,22 +21,22 @@ from storage.ids import Ids
 from storage.schedule.wakeups import Job
 
 Row = Mapping[str, Any]
-"""A row by column name: an asyncpg Record, which is such a mapping in all but its type stubs."""
+"""A row by column name: an asyncpg Record, which behaves as a Mapping although its type stubs do not say so."""
 
 UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError, asyncpg.InterfaceError)
-"""What a statement raises while Postgres restarts or is out of reach: nothing is wrong with the statement."""
+"""Errors raised while Postgres restarts or cannot be reached: the statement itself is not at fault."""
 
 STATEMENTS = 1000
-"""Prepared on each connection at the most: more than there are in the whole program, so that each is prepared once."""
+"""Prepared statements cached per connection: more than the program has, so that each is prepared only once."""
 
 TIMEOUT_CLOSE = 3
-"""Seconds in which connections at work may finish when the pool closes."""
+"""Seconds that busy connections get to finish when the pool closes."""
 
 LONG = 3600.0
-"""Seconds that a statement over whole tables may take."""
+"""Timeout in seconds for a statement over whole tables."""
 
 PAUSE_LISTEN = 0.2
-"""Seconds until somebody who listens tries to connect again."""
+"""Seconds before `listen` reconnects after it lost its connection."""
 
 LOST = (
     ConnectionError,
@@ -46,7 +46,7 @@ LOST = (
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # "cannot switch to state": the server ended an idle connection that was just taken
 )
-"""What a statement raises when its connection ends under it; whether a commit had come through is not known."""
+"""Errors raised when the connection is lost during a statement; a commit may or may not have been applied."""
 
 TRANSIENT = (
     *UNREACHABLE,
@@ -59,30 +59,30 @@ TRANSIENT = (
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
 )
-"""What may go well the next time: a restart, a full disk, a lock taken in another order."""
+"""Errors that a retry may cure: a restart, a full disk, a deadlock, a timeout."""
 
 
 class Reader:
-    """A connection that reads. Arguments are positional, `$1` and on."""
+    """A connection for reading. Arguments are positional: `$1`, `$2` and so on."""
 
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.connection = connection
 
     async def rows(self, sql: str, *args: Any) -> list[Row]:
-        """Every row of the answer."""
+        """Return every row."""
         return cast("list[Row]", await self.connection.fetch(sql, *args))
 
     async def row(self, sql: str, *args: Any) -> Row | None:
-        """The first row, or None."""
+        """Return the first row, or None."""
         return cast("Row | None", await self.connection.fetchrow(sql, *args))
 
     async def value(self, sql: str, *args: Any) -> Any:
-        """The first column of the first row, or None."""
+        """Return the first column of the first row, or None."""
         return await self.connection.fetchval(sql, *args)
 
 
 class Transaction(Reader):
-    """A connection inside a transaction. `now` is one time for all that the action writes."""
+    """A connection inside a transaction. `now` is the one timestamp of everything the transaction writes."""
 
     def __init__(self, connection: asyncpg.Connection, now: datetime, ids: Ids) -> None:
         super().__init__(connection)
@@ -91,57 +91,57 @@ class Transaction(Reader):
         self._ids = ids
 
     def wake(self, job: Job) -> None:
-        """Wake a job once this is committed: called by the command that leaves work for it."""
+        """Wake a job after the commit; called by every command that leaves work for it."""
         self.wakes.add(job)
 
     def new_id(self) -> UUID:
-        """A fresh UUIDv7."""
+        """Return a new UUIDv7."""
         return self._ids.new()
 
     async def execute(self, sql: str, *args: Any) -> int:
-        """Run a statement for its effect; the answer is the number of rows it touched."""
+        """Run a statement and return the number of rows it affected."""
         tag = await self.connection.execute(sql, *args)
         count = tag.rpartition(" ")[2]
         return int(count) if count.isdigit() else 0
 
 
 class _RolledBack(Exception):  # noqa: N818 - a signal, not an error
-    """Ends a dry run's transaction."""
+    """Raised to roll back the transaction of a dry run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The pool, with the clock and the id source that its transactions carry, and what wakes workers after commits."""
+    """The connection pool, the clock and id source of its transactions, and the function that wakes workers."""
 
     pool: asyncpg.Pool
     clock: Clock
     ids: Ids
     wake: Callable[[Job], None]
     connect: Callable[[], Awaitable[asyncpg.Connection]]
-    """Makes a connection outside the pool."""
+    """Opens a connection outside the pool."""
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
-        """A connection outside any transaction: each statement sees what is committed when it starts."""
+        """Yield a connection outside any transaction: each statement sees what is committed when it starts."""
         async with self._acquire() as connection:
             yield Reader(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reader]:
-        """A connection that sees the database as it was at its first statement, however long it reads."""
+        """Yield a connection on one snapshot: every statement sees the database as it was at the first one."""
         async with self._acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
             yield Reader(connection)
 
     @asynccontextmanager
     async def transaction(self, *, dry_run: bool = False) -> AsyncIterator[Transaction]:
-        """All or nothing. A dry run does everything, constraints included, and keeps nothing."""
+        """Run a transaction, then send its wake-ups. A dry run checks everything, constraints too, and rolls back."""
         async with self._acquire() as connection:
             tx = Transaction(connection, self.clock.now(), self.ids)
             try:
                 async with connection.transaction():
                     yield tx
                     if dry_run:
-                        raise _RolledBack  # noqa: TRY301 - leaving the block is what rolls back
+                        raise _RolledBack  # noqa: TRY301 - the exception must leave the block to roll back
             except _RolledBack:
                 return
         for job in tx.wakes:
@@ -149,7 +149,7 @@ class Database:
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Transaction]:
-        """For one statement that is all there is to do: a transaction of its own, without BEGIN and COMMIT."""
+        """Run a single statement, which is its own transaction, without the round trips for BEGIN and COMMIT."""
         async with self._acquire() as connection:
             tx = Transaction(connection, self.clock.now(), self.ids)
             yield tx
@@ -157,23 +157,24 @@ class Database:
             self.wake(job)
 
     async def analyze(self) -> None:
-        """Take the statistics that plans are made by, of every table, as is due after a bulk load."""
+        """Update the planner's statistics of every table, as needed after a bulk load."""
         async with self.transaction() as tx:
             await tx.execute("SET LOCAL statement_timeout = 0")
             await tx.connection.execute("ANALYZE", timeout=LONG)
 
-    async def listen(self, channel: str, heard: Callable[[str], None], reconnected: Callable[[], None]) -> None:
-        """Hand on what is announced on a channel, for ever, over a connection of its own.
+    async def listen(self, channel: str, received: Callable[[str], None], reconnected: Callable[[], None]) -> None:
+        """LISTEN on a channel for ever, over a connection of its own; call `received` with each payload.
 
-        `reconnected` is called once it listens, and again after each loss: what was announced meanwhile is lost.
+        `reconnected` is called after the first LISTEN and after every reconnect: notifications sent while the
+        connection was down are lost.
         """
         while True:
             with suppress(*TRANSIENT):
-                await _listen(await self.connect(), channel, heard, reconnected)
+                await _listen(await self.connect(), channel, received, reconnected)
             await asyncio.sleep(PAUSE_LISTEN)
 
     def within(self, tx: Transaction) -> "JoinedDatabase":
-        """The database as seen inside an open transaction: whatever it writes is kept or lost with all of that."""
+        """Return a database that works inside an open transaction and is committed or rolled back with it."""
         return JoinedDatabase(self.pool, self.clock, self.ids, tx.wake, self.connect, tx.connection)
 
     @asynccontextmanager
@@ -185,20 +186,20 @@ class Database:
         try:
             yield cast("asyncpg.Connection", connection)
         except LOST as error:
-            raise Unavailable("The database went away meanwhile; try again shortly.", 2) from error
+            raise Unavailable("The connection to the database was lost; try again shortly.", 2) from error
         finally:
             await self.pool.release(connection)
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedDatabase(Database):
-    """One open transaction in the place of the pool: transactions inside it are savepoints."""
+    """A database that uses one open transaction instead of the pool: transactions inside it are savepoints."""
 
     connection: asyncpg.Connection
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reader]:
-        """A reader of the open transaction, whose isolation is settled: each statement sees what is committed then."""
+        """Yield the open transaction. Its isolation level is fixed: each statement sees what is committed by then."""
         yield Reader(self.connection)
 
     @asynccontextmanager
@@ -206,22 +207,22 @@ class JoinedDatabase(Database):
         yield self.connection
 
 
-def _nobody(_: Job) -> None:
-    """Nobody is woken."""
+def _wake_nobody(_: Job) -> None:
+    """Leave the work to the next sweep."""
 
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, size: int, clock: Clock, ids: Ids, name: str, wake: Callable[[Job], None] = _nobody
+    url: str, *, size: int, clock: Clock, ids: Ids, name: str, wake: Callable[[Job], None] = _wake_nobody
 ) -> AsyncIterator[Database]:
-    """Open the pool. `url` is a libpq URL; `name` appears as application_name; `size` bounds the connections.
+    """Open the pool. `url` is a libpq URL, `name` the application_name, `size` the maximum number of connections.
 
-    Without `wake` the work that commits leave behind waits for the workers' next sweep.
+    Without `wake`, work that a commit leaves for a worker waits for the workers' next sweep.
     """
     server_settings = {
         "application_name": name,
         "timezone": "UTC",
-        "random_page_cost": "1.1",  # what is looked up is in memory or on flash: an index costs no seek
+        "random_page_cost": "1.1",  # data is in memory or on flash, so an index scan costs no seeks
         "statement_timeout": "55s",
         "idle_in_transaction_session_timeout": "60s",
     }
@@ -248,18 +249,18 @@ async def open_database(
         try:
             await asyncio.wait_for(pool.close(), TIMEOUT_CLOSE)
         except TimeoutError:
-            pool.terminate()  # a connection that nobody gives back must not hold up the end of the process
+            pool.terminate()  # a connection that was never released must not delay the end of the process
 
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _VERSION = b"\x01"
-"""What stands before the text of a jsonb value in PostgreSQL's binary format."""
+"""The version byte before the text of a jsonb value in PostgreSQL's binary format."""
 
 
 def _write_jsonb(value: Any) -> bytes:
     try:
         return _VERSION + orjson.dumps(value)
-    except TypeError:  # integers beyond 64 bits, which PostgreSQL takes
+    except TypeError:  # integers beyond 64 bits: PostgreSQL accepts them, orjson does not
         return _VERSION + _encode(value).encode()
 
 
@@ -274,13 +275,13 @@ async def _prepare_connection(connection: asyncpg.Connection) -> None:
 
 
 async def _listen(
-    connection: asyncpg.Connection, channel: str, heard: Callable[[str], None], reconnected: Callable[[], None]
+    connection: asyncpg.Connection, channel: str, received: Callable[[str], None], reconnected: Callable[[], None]
 ) -> None:
-    """Until the connection is lost."""
+    """Listen until the connection is lost."""
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
     try:
-        await connection.add_listener(channel, lambda *told: heard(told[-1]))
+        await connection.add_listener(channel, lambda *arguments: received(arguments[-1]))
         reconnected()
         await lost.wait()
     finally:
@@ -288,4 +289,4 @@ async def _listen(
 
 
 async def _keep_as_is(_: asyncpg.Connection) -> None:
-    """No reset: locks and settings of ours end with their transaction, so the round trip can be spared."""
+    """Skip asyncpg's reset and its round trip: our locks and settings end with their transaction."""

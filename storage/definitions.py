@@ -1,6 +1,6 @@
-"""Definitions: what people set up and change. Every change is a version, and what is deleted is archived.
+"""Definitions: records that people create and change, such as flows. A change makes a new version; delete archives.
 
-Written once for all kinds. A kind is a `Definition` value; its commands say what a change means and call these.
+The code is shared by all kinds. Each kind is a `Definition` value, and its commands call the methods of that value.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -26,18 +26,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FIXED = frozenset({"id", "org_id", "created_at"})
-"""Columns of a head that no change touches."""
+"""Columns of the head row that no change updates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A kind of definition.
 
-    `table` has the heads: `id`, `org_id`, `version`, `created_at`, `archived_at`, perhaps `updated_at`, `created_by`.
-    `versions` has the immutable versions of a kind whose texts are cited later: `<kind>_id`, `version` and what may
-    differ from one to the next, with the time and author of that version. `shown` is what the audit shows of a change
-    beside the id: wire names and columns. `taken` holds what is said when a unique constraint, by name, refuses a row,
-    with the row's columns in braces. `counter` names the total of those that are not archived.
+    `table` holds one head row each: `id`, `org_id`, `version`, `created_at`, `archived_at`, and optionally
+    `updated_at` and `created_by`. `versions` holds the immutable versions, for kinds whose old versions are cited
+    later: `<kind>_id`, `version`, the columns that may change, and the time and author of the version. `shown` maps
+    the fields of the audit payload to columns; the id is always included. `taken` maps the name of a unique constraint
+    to the error message for a violation; it may contain columns of the row in braces. `counter` names the counter of
+    the definitions that are not archived.
     """
 
     noun: str
@@ -58,14 +59,14 @@ class Definition:
         return [column.name for column in self.table.columns if column.name not in _FIXED]
 
     def event(self, verb: str, actor: Actor, record: Row) -> Event:
-        """What a change leaves in the audit: `flow.updated`."""
+        """Make the audit event of a change, named `<kind>.<verb>`, for example `flow.updated`."""
         words = self.form.kind.split("_")
         id_name = words[0] + "".join(map(str.title, words[1:])) + "Id"
         payload = {id_name: str(record["id"]), **{name: _plain(record[column]) for name, column in self.shown.items()}}
         return Event(AuditName(f"{self.form.kind}.{verb}"), actor, self.form, record, payload)
 
     async def create(self, tx: Transaction, tenant: Tenant, actor: Actor, values: Row) -> dict[str, Any]:
-        """Make the first version; the answer is the whole row. Raises Conflict."""
+        """Create the first version and return the whole row. Raises Conflict when a unique value is taken."""
         row = {
             "id": tx.new_id(),
             "org_id": tenant.org_id,
@@ -89,10 +90,10 @@ class Definition:
     async def hold(
         self, tx: Transaction, tenant: Tenant, one_id: UUID, expected: Collection[int] | None = None
     ) -> dict[str, Any]:
-        """The row with its newest version, locked until the transaction ends.
+        """Return the row with its newest version, locked until the transaction ends.
 
-        `expected` are the versions that a change is meant for, None for any. Raises NotFound, also for an archived one
-        and for another organisation's, and Stale for another version.
+        `expected` are the versions that the caller accepts, None for any. Raises Stale for another version, and
+        NotFound when the row does not exist, is archived or belongs to another organisation.
         """
         head = await tx.row(
             f"SELECT * FROM {self.table.name} WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE",
@@ -102,10 +103,10 @@ class Definition:
         if head is None:
             raise NotFound(f"There is no {self.noun} {one_id}.")
         if expected is not None and head["version"] not in expected:
-            raise Stale(f"The {self.noun} is at version {head['version']}; read it again.")
+            raise Stale(f"The {self.noun} is now at version {head['version']}; read it again and repeat the change.")
         if self.versions is None:
             return dict(head)
-        # In a second statement: one that joined both would, after waiting for the lock, look for the version before.
+        # A second statement: a join would have waited for the lock with a snapshot that lacks the newest version.
         [version] = await tx.rows(
             f"SELECT * FROM {self.versions.name} WHERE {self.form.kind}_id = $1 AND version = $2",
             one_id,
@@ -116,7 +117,7 @@ class Definition:
     async def change(
         self, tx: Transaction, tenant: Tenant, actor: Actor, held: Row, values: Row, *, verb: str = "updated"
     ) -> dict[str, Any]:
-        """Make the next version of a held row; what changes nothing makes none. Raises Conflict."""
+        """Make the next version of a locked row, unless nothing changes. Raises Conflict for a taken unique value."""
         row = {**held, **values}
         if row == held:
             return row
@@ -132,14 +133,14 @@ class Definition:
     async def archive(
         self, tx: Transaction, tenant: Tenant, actor: Actor, held: Row, values: Row | None = None
     ) -> dict[str, Any]:
-        """End a held row and free its name; the answer is the row at its end."""
+        """Archive a locked row, release its name and return its last version."""
         row = await self.change(tx, tenant, actor, held, {**(values or {}), "archived_at": tx.now}, verb="deleted")
         if self.counter:
             await adjust(tx, tenant, self.counter, NO_PARENT, -1)
         return row
 
     async def _with_version(self, tx: Transaction, actor: Actor, row: Row) -> Row:
-        """Keep the version of a kind that has them; the answer is the record as it is sealed."""
+        """Insert the version, if this kind keeps versions, and return the record as the ledger seals it."""
         if self.versions is None:
             return row
         of_version = {f"{self.form.kind}_id": row["id"], "created_at": tx.now, "created_by": actor.principal_id}
@@ -154,16 +155,16 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Commands(Generic[T]):
-    """Create, update and delete for a definition without rules of its own, as its routes call them.
+    """Create, update and delete commands for a definition without rules of its own.
 
-    `make` is what a row becomes. What is created or changed comes as a dataclass whose fields are columns.
+    `make` converts a row to the result. Input is a dataclass whose fields are columns of the definition.
     """
 
     definition: Definition
     make: Callable[[Row], T]
 
     async def create(self, tx: Transaction, tenant: Tenant, new: "DataclassInstance", actor: Actor) -> T:
-        """Raises Conflict."""
+        """Create a definition. Raises Conflict when a unique value is taken."""
         return self.make(await self.definition.create(tx, tenant, actor, asdict(new)))
 
     async def update(
@@ -176,14 +177,14 @@ class Commands(Generic[T]):
         *,
         expected: Collection[int] | None = None,
     ) -> T:
-        """Raises NotFound, Stale, Conflict."""
+        """Change a definition. Raises NotFound, Stale, and Conflict when a unique value is taken."""
         held = await self.definition.hold(tx, tenant, one_id, expected)
         return self.make(await self.definition.change(tx, tenant, actor, held, asdict(change)))
 
     async def delete(
         self, tx: Transaction, tenant: Tenant, one_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
     ) -> T:
-        """The answer is the row at its end. Raises NotFound, Stale."""
+        """Archive a definition and return its last version. Raises NotFound, Stale."""
         held = await self.definition.hold(tx, tenant, one_id, expected)
         return self.make(await self.definition.archive(tx, tenant, actor, held))
 

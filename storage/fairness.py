@@ -1,4 +1,4 @@
-"""Which organisations have work waiting, and since when, found by skipping through an index that begins with org_id."""
+"""Which organisations have work waiting, and since when, by a loose index scan: one probe for each organisation."""
 
 from uuid import UUID
 
@@ -6,9 +6,10 @@ from storage.database import Reader
 
 
 def soonest_of_each(table: str, keys: str, order: str) -> str:
-    """SQL for the first row, in an order, of every different combination of keys: `keys` and the column `order`.
+    """Return SQL for the first row, by the column `order`, of every distinct combination of `keys`.
 
-    One index probe for each combination, however many rows it has. The index begins with the keys and the order.
+    It selects `keys` and `order`, with one index probe for each combination, however many rows that has. It needs an
+    index that begins with the keys and the order.
     """
     return f"""
   (SELECT {keys}, {order} FROM {table} ORDER BY {keys}, {order} LIMIT 1)
@@ -35,10 +36,13 @@ SELECT org_id FROM waiting WHERE org_id IS NOT NULL LIMIT {limit}
 """
 
 MAX_ORGANISATIONS = 200
-"""More are served in the next round: the list is read anew for every batch."""
+"""Organisations served in one round. The list is read again for every batch, so further ones get the next round."""
 
 
 async def organisations_waiting(reader: Reader, table: str, condition: str = "true", *args: object) -> list[UUID]:
-    """One index probe per organisation, however long the queue is. `table` and `condition` are SQL of our own."""
+    """Return the organisations with rows in a queue table, with one index probe each, however long the queue is.
+
+    `table` and `condition` are trusted SQL, never input.
+    """
     sql = _WAITING.format(table=table, condition=condition, limit=MAX_ORGANISATIONS)
     return [row["org_id"] for row in await reader.rows(sql, *args)]

@@ -1,4 +1,4 @@
-"""The state of the queues as numbers, each from one bounded index scan."""
+"""Depth and lag of the queues, each read with one bounded index scan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from storage.outbox.claims import WAITING
 
 COUNT_LIMIT = 10_000
 MAX_WAITING = 1000
-"""Organisations, or destinations, with work waiting that are looked at for the oldest."""
+"""Organisations or destinations examined to find the oldest waiting work."""
 
 
 def _soonest(table: str, order: str) -> str:
@@ -38,7 +38,7 @@ SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS wait
        ) AS oldest,
        (SELECT count(*) FROM (SELECT FROM messages WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead
 """
-"""What waits for one that fails or rests says nothing about the relay."""
+"""The lag leaves out destinations that fail or are paused or disabled: it measures the relay, not them."""
 
 _DESTINATIONS = f"""
 SELECT count(*) FILTER (WHERE disabled_at IS NULL AND failing_since IS NOT NULL) AS failing,
@@ -53,14 +53,14 @@ FROM (
   LIMIT {COUNT_LIMIT}
 ) troubled
 """
-"""Those that no active rule names trouble nobody."""
+"""Counts only destinations that an active rule uses."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gauges:
-    """Depths are counted up to COUNT_LIMIT; lags are zero when nothing waits.
+    """Depths and lags of the queues. Depths are counted up to COUNT_LIMIT; a lag is zero when nothing waits.
 
-    `outbox_lag` is that of the destinations that are well; `destinations` counts the others by their trouble.
+    `outbox_lag` covers healthy destinations only; `destinations` counts the failing, paused and disabled ones.
     """
 
     inbox: int
@@ -75,7 +75,7 @@ class Gauges:
 
 
 async def read_gauges(reader: Reader, now: datetime) -> Gauges:
-    """Three statements over small tables."""
+    """Read all gauges, in three statements over small tables."""
     queues = await _row(reader, _QUEUES)
     outbox = await _row(reader, _OUTBOX, now)
     return Gauges(
@@ -94,12 +94,12 @@ async def read_gauges(reader: Reader, now: datetime) -> Gauges:
 async def _row(reader: Reader, sql: str, *args: object) -> Row:
     row = await reader.row(sql, *args)
     if row is None:
-        raise RuntimeError("an aggregate answered no row")
+        raise RuntimeError("an aggregate query returned no row")
     return row
 
 
 def _made_at(event_id: UUID | None) -> datetime | None:
-    """When a UUIDv7 was made, to the millisecond."""
+    """Return the creation time of a UUIDv7, to the millisecond."""
     return datetime.fromtimestamp((event_id.int >> 80) / 1000, UTC) if event_id else None
 
 

@@ -1,4 +1,4 @@
-"""Group commit: what arrives while one batch is being written shares the next transaction (engineering.md 2.3)."""
+"""Group commit: items that arrive while one batch is being written share the next transaction."""
 
 import asyncio
 from collections import deque
@@ -12,12 +12,12 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 Write = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]]
-"""Writes a batch in one transaction; outcomes are in the order of the items."""
+"""Writes a batch in one transaction and returns one outcome per item, in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait, in items and bytes; how large a batch is; how many batches are written at once."""
+    """How much may wait, in `items` and in bytes (`weight`); items per batch; batches written concurrently."""
 
     items: int
     weight: int
@@ -35,9 +35,9 @@ class _Waiting(Generic[Item, Outcome]):
 class GroupCommit(Generic[Item, Outcome]):
     """Collects items and writes them in batches; each caller gets its own outcome after the commit.
 
-    There is no timer: a lone item is written at once, and the busier it gets the larger the batches grow. Another
-    batch is begun beside one at work only when enough waits to be worth its commit. A batch that fails is written again
-    item by item, so that a poisonous one fails alone.
+    There is no timer: a lone item is written at once, and batches grow with the load. While one batch is being written,
+    another one starts only when enough items wait to be worth a commit. A batch that fails is written again item by
+    item, so that only the faulty item fails.
     """
 
     def __init__(self, write: Write[Item, Outcome], limits: Limits) -> None:
@@ -52,16 +52,16 @@ class GroupCommit(Generic[Item, Outcome]):
 
     @property
     def depth(self) -> int:
-        """Items waiting for a batch."""
+        """The number of items waiting for a batch."""
         return len(self._waiting)
 
     async def submit(self, item: Item, weight: int = 0) -> Outcome:
-        """Wait for the commit. Raises Unavailable when too much waits already, else whatever the write raised.
+        """Write an item and return its outcome after the commit. Raises Unavailable when the queue is full.
 
-        A caller that is cancelled does not take the item back: once handed over, it is written.
+        An error of the write is raised to the caller. Cancelling the caller does not withdraw the item.
         """
         if self._closing or len(self._waiting) >= self._limits.items or self._weight + weight > self._limits.weight:
-            raise Unavailable("Too much is waiting to be written; try again shortly.", 1)
+            raise Unavailable("The write queue is full; try again shortly.", 1)
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(item, weight, outcome))
         self._weight += weight
@@ -69,7 +69,7 @@ class GroupCommit(Generic[Item, Outcome]):
         return await outcome
 
     async def close(self) -> None:
-        """Write what waits, take nothing more, end the writers."""
+        """Accept no more items, write those that wait, and end the writers."""
         self._closing = True
         self._arrived.set()
         await asyncio.gather(*self._writers)
@@ -82,24 +82,24 @@ class GroupCommit(Generic[Item, Outcome]):
                 self._arrived.clear()
                 await self._arrived.wait()
             self._working += 1
-            await asyncio.sleep(0)  # whatever else this turn of the loop brings shares the batch
+            await asyncio.sleep(0)  # items submitted in this turn of the event loop share the batch
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.batch))]
             if batch:
                 await self._settle(batch)
             self._weight -= sum(waiting.weight for waiting in batch)
             self._working -= 1
             if self._closing:
-                self._arrived.set()  # for a writer that found too little to begin a batch
+                self._arrived.set()  # wakes a writer that had found too few items for a batch
 
     def _worth_a_batch(self) -> bool:
-        """Whoever is at work takes what waits when it is done; this many are worth a commit of their own."""
+        """Whether enough items wait: one while all writers are idle, an eighth of a batch while one is busy."""
         enough = self._limits.batch // 8 if self._working else 1
         return len(self._waiting) >= max(1, enough)
 
     async def _settle(self, batch: Sequence[_Waiting[Item, Outcome]]) -> None:
         try:
             outcomes = await self._write([waiting.item for waiting in batch])
-        except Exception as error:  # noqa: BLE001 - the error belongs to whoever waits for it
+        except Exception as error:  # noqa: BLE001 - the error is raised to the callers that wait
             if len(batch) == 1 or isinstance(error, Unavailable):
                 self._fail(batch, error)
             else:

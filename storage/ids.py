@@ -1,4 +1,4 @@
-"""Our ids: UUID version 7 (RFC 9562, 5.7), ordered by time within a process."""
+"""Record ids: UUID version 7 (RFC 9562, 5.7), ordered by time within a process."""
 
 import os
 import time
@@ -14,9 +14,9 @@ _NS_PER_MS = 1_000_000
 
 
 class Ids:
-    """Makes UUIDv7 whose 12 bits behind the millisecond carry the fraction of it (RFC 9562, 6.2, method 3).
+    """Makes UUIDv7 whose 12 bits after the millisecond hold the fraction of it (RFC 9562, 6.2, method 3).
 
-    Ids of one process never step back, even when the clock does: they sort as they were made.
+    The ids of one process always increase, even when the clock is set back: they sort in the order of creation.
     """
 
     def __init__(self) -> None:
@@ -24,23 +24,23 @@ class Ids:
         self._random = randomness(8)
 
     def new(self) -> UUID:
-        """The next id."""
+        """Return the next id."""
         milliseconds, rest = divmod(time.time_ns(), _NS_PER_MS)
         tick = max(milliseconds << 12 | (rest << 12) // _NS_PER_MS, self._last + 1)
         self._last = tick
         random = int.from_bytes(next(self._random), "big") & (1 << 62) - 1
         number = (tick >> 12) << 80 | _VERSION_7 | (tick & 0xFFF) << 64 | _VARIANT | random
-        # The UUID that asyncpg itself reads: the same to everybody, and ten times faster to write as text or bytes.
+        # asyncpg's own subclass of UUID: it behaves the same, and converts to text or bytes ten times faster.
         made: UUID = FastUUID(number.to_bytes(16, "big"))
         return made
 
 
 _DRAWN_AT_ONCE = 512
-"""Each draw from the kernel is a system call."""
+"""Values read from the kernel at once, since each read is a system call."""
 
 
 def randomness(size: int) -> Iterator[bytes]:
-    """Random bytes out of the kernel's generator, `size` at a time, without end."""
+    """Yield random bytes from the kernel's generator, `size` at a time, without end."""
     while True:
         drawn = os.urandom(size * _DRAWN_AT_ONCE)
         for start in range(0, len(drawn), size):
@@ -48,5 +48,5 @@ def randomness(size: int) -> Iterator[bytes]:
 
 
 def first_id_at(moment: datetime) -> UUID:
-    """The smallest id a row made at `moment` can have: the boundary of a partition by id."""
+    """Return the smallest id that a row made at `moment` can have: the boundary of a partition by id."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)

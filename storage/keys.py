@@ -18,11 +18,11 @@ _ED25519 = b"\x01"  # the algorithm byte of the C2SP signed note
 
 
 class UnusableKey(Exception):  # noqa: N818 - ends the start-up with its message
-    """A key that is set or lies on disk cannot be used."""
+    """The key in the environment or on disk cannot be used."""
 
 
 def key_id(public_key: bytes) -> str:
-    """The 4-byte key hash of the C2SP signed note, as 8 hex digits."""
+    """Return the 4-byte key hash of the C2SP signed note, as 8 hex digits."""
     return hashlib.sha256(KEY_NAME.encode() + b"\n" + _ED25519 + public_key).digest()[:4].hex()
 
 
@@ -39,16 +39,16 @@ class Signer:
 
     @property
     def key_id(self) -> str:
-        """How signatures name this key."""
+        """The id by which signatures name this key."""
         return key_id(self.public_key)
 
     def sign(self, data: bytes) -> bytes:
-        """64 bytes."""
+        """Return the signature, 64 bytes."""
         return self.private_key.sign(data)
 
 
 def signature_holds(public_key: bytes, signature: bytes, data: bytes) -> bool:
-    """Whether the signature was made by the owner of that public key."""
+    """Whether the signature was made with the private key of this public key."""
     try:
         Ed25519PublicKey.from_public_bytes(public_key).verify(signature, data)
     except (InvalidSignature, ValueError):
@@ -57,12 +57,12 @@ def signature_holds(public_key: bytes, signature: bytes, data: bytes) -> bool:
 
 
 def load_master_key(settings: Settings) -> bytes:
-    """The key that wraps data keys: from the setting, else from its file, which the first start creates."""
+    """Load the key that wraps data keys: from the setting, else from its file, which the first start creates."""
     return _load(settings.master_key, settings.keys_dir / "master.key")
 
 
 def load_signer(settings: Settings) -> Signer:
-    """The checkpoint signer, found as the master key is."""
+    """Load the checkpoint signer: from the setting, else from its file, which the first start creates."""
     seed = _load(settings.signing_key, settings.keys_dir / "signing.key")
     return Signer(Ed25519PrivateKey.from_private_bytes(seed))
 
@@ -81,12 +81,12 @@ def _decode(text: str, what: str) -> bytes:
     except ValueError as error:
         raise UnusableKey(f"{what} is not base64.") from error
     if len(key) != KEY_BYTES:
-        raise UnusableKey(f"{what} has {len(key)} bytes, it must have {KEY_BYTES}.")
+        raise UnusableKey(f"{what} has {len(key)} bytes; it must have {KEY_BYTES}.")
     return key
 
 
 def _create(path: Path) -> None:
-    """Write a fresh key so that two processes starting at once agree on one and a crash leaves none half written."""
+    """Write a new key atomically: two processes that start together use the same key; a crash leaves no partial one."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -95,7 +95,7 @@ def _create(path: Path) -> None:
         file.flush()
         os.fsync(file.fileno())
     try:
-        os.link(draft, path)  # fails when another process was first: then its key counts
+        os.link(draft, path)  # fails when another process was first; then its key is used
     except FileExistsError:
         pass
     finally:

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard error, with UTC times."""
+"""Logs: one JSON object per line on standard error, with UTC times."""
 
 import logging
 import sys
@@ -8,7 +8,7 @@ import structlog
 
 
 class _StandardError:
-    """Standard error as it is at the moment of writing: whoever redirects it later is obeyed."""
+    """Writes to the current `sys.stderr`, also when it is redirected after logging was configured."""
 
     @staticmethod
     def write(text: str) -> None:
@@ -20,7 +20,7 @@ class _StandardError:
 
 
 def configure_logs(level: str) -> None:
-    """For the whole process; the libraries' own log records take the same form."""
+    """Configure logging for the whole process; log records of libraries get the same format."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

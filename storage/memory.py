@@ -1,16 +1,16 @@
-"""The heap of a process that has started."""
+"""Garbage collection settings of a started process."""
 
 import gc
 
 _THRESHOLDS = (10_000, 20, 50)
-"""New containers before the young are looked at, and how seldom the older ones are. A request makes hundreds."""
+"""Thresholds of the three generations, higher than the defaults: one request allocates hundreds of containers."""
 
 
 def freeze_heap() -> None:
-    """Spare the garbage collector what lives as long as the process: modules, models, routes.
+    """Exclude the objects that live as long as the process (modules, models, routes) from garbage collection.
 
-    Called once everything is open. Otherwise each full collection walks hundreds of thousands of objects in vain, while
-    requests wait.
+    Call it once everything is open. Otherwise each full collection walks hundreds of thousands of objects for nothing,
+    while requests wait.
     """
     gc.collect()
     gc.freeze()

@@ -1,7 +1,8 @@
-"""HTTP requests that we make on behalf of users: one session, guarded where its sockets are made (engineering.md 2.14).
+"""HTTP requests to URLs that users enter, through one session that is protected against SSRF.
 
-The guard sees every address that is finally dialled, so neither a literal address, nor a name that changes its mind
-between two look-ups, nor a redirect gets past it, whatever library uses the session.
+The check runs when a socket is created and sees the address that is actually dialled. It therefore covers literal
+addresses, names that resolve differently the second time (DNS rebinding) and redirects, whatever library uses the
+session (ADR 0020).
 """
 
 import asyncio
@@ -24,16 +25,16 @@ from domain.errors import Rejected
 from storage.settings import Settings
 
 MAX_ANSWER = 2**20
-"""Bytes of an answer's body that can be read; the rest is never taken from the socket."""
+"""Bytes of a response body that are read; the rest is left in the socket."""
 
 CONNECT_TIMEOUT = 5.0
-"""Seconds until a connection stands, TLS and all."""
+"""Seconds to establish a connection, including TLS."""
 
 _KEEP_ALIVE = 4.0
 """Seconds that an idle connection is kept: less than the 5 after which many servers close theirs."""
 
 _HEADERS = {"User-Agent": "Trailgate", "Accept-Encoding": "identity"}
-"""Nothing is ever decompressed, so no answer can grow on its way in."""
+"""No compression: a small response must not expand to a large body."""
 
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -43,10 +44,10 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 async def open_outbound(
     settings: Settings, resolver: AbstractResolver | None = None
 ) -> AsyncIterator[aiohttp.ClientSession]:
-    """The session for all requests to addresses that users name; `resolver` replaces the system's look-up of names.
+    """Open the session for all requests to addresses that users enter; `resolver` replaces the system's name look-up.
 
-    A request to a refused address raises domain.errors.Rejected, which names host and range and is not worth a retry.
-    A redirect is an answer like any other. The rest fails with aiohttp's own errors and TimeoutError.
+    A request to a forbidden address raises domain.errors.Rejected with the host and the reason; a retry is pointless.
+    Redirects are returned, not followed. All other failures raise aiohttp's own errors or TimeoutError.
     """
     total = settings.outbound_timeout
     connect = min(CONNECT_TIMEOUT, total)
@@ -64,7 +65,7 @@ async def open_outbound(
 
 @dataclass(slots=True)
 class _Dialling:
-    """One request on its way to a connection."""
+    """The state of one request while it gets its connection."""
 
     tls: bool
     refused: str | None = None
@@ -72,15 +73,15 @@ class _Dialling:
 
 
 _dialling: ContextVar[_Dialling] = ContextVar("dialling")
-"""How the maker of sockets, which is told an address only, learns whether TLS will be spoken there."""
+"""Tells the socket factory, which gets only an address, whether the connection will use TLS."""
 
 
 class _AddressRefused(OSError):  # noqa: N818 - an outcome
-    """An OSError, so that the other addresses of the name are tried."""
+    """The address is forbidden. It is an OSError so that aiohttp tries the other addresses of the name."""
 
 
 class _GuardedConnector(aiohttp.TCPConnector):
-    """Dials only what domain.addresses allows. Without a limit of its own: a slow host must not make others wait."""
+    """Connects only to addresses that domain.addresses allows; unlimited, because slow hosts must not delay others."""
 
     allowed_protocol_schema_set = frozenset({"http", "https"})
 
@@ -94,9 +95,9 @@ class _GuardedConnector(aiohttp.TCPConnector):
         traces: list[Trace],
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's signature
     ) -> Connection:
-        """A connection for the request. Raises Rejected if no address of its host may be dialled."""
+        """Connect for a request. Raises Rejected if every address of its host is forbidden."""
         if req.proxy is not None:
-            raise Rejected("Outgoing requests take no proxy.")
+            raise Rejected("Outgoing requests cannot use a proxy.")
         attempt = _Dialling(tls=req.url.scheme == "https")
         token = _dialling.set(attempt)
         try:
@@ -120,11 +121,11 @@ class _GuardedConnector(aiohttp.TCPConnector):
 
 
 class _Answer(aiohttp.ClientResponse):
-    """An answer that leads nowhere, is never large, and can always be read as text."""
+    """A response without a redirect target, of limited size, that can always be decoded as text."""
 
     @property
     def headers(self) -> CIMultiDictProxy[str]:
-        """The headers, but for the target of a redirect: without it no library can follow."""
+        """The headers without the target of a redirect, so that no library can follow it."""
         if self.status not in _REDIRECTS:
             return self._headers
         kept = CIMultiDict(self._headers)
@@ -133,7 +134,7 @@ class _Answer(aiohttp.ClientResponse):
         return CIMultiDictProxy(kept)
 
     async def read(self) -> bytes:
-        """The body's first MAX_ANSWER bytes."""
+        """Return the first MAX_ANSWER bytes of the body."""
         if self._body is None:
             try:
                 self._body = await self.content.readexactly(MAX_ANSWER)
@@ -145,9 +146,9 @@ class _Answer(aiohttp.ClientResponse):
         return self._body
 
     def get_encoding(self) -> str:
-        """UTF-8 always: the sender does not choose which of Python's codecs we run."""
+        """Return UTF-8 always: the sender must not choose which of Python's codecs runs."""
         return "utf-8"
 
     async def text(self, encoding: str | None = None, errors: str = "replace") -> str:  # noqa: ARG002
-        """The body as UTF-8, with a mark for each byte that is none."""
+        """Return the body as UTF-8, with U+FFFD for invalid bytes."""
         return (await self.read()).decode(self.get_encoding(), errors)

@@ -1,4 +1,4 @@
-"""Pages: keyset by (time, id), with page numbers for clients that know nothing else, as deep as they stay cheap."""
+"""Pages: keyset pagination by (time, id), and page numbers with limited depth for clients that need them (ADR 0011)."""
 
 import base64
 import json
@@ -16,7 +16,7 @@ from storage.database import Reader, Row
 from storage.rows import columns, from_row
 
 MAX_DEPTH = 10_000
-"""How far page numbers reach, and where filtered totals stop counting."""
+"""Rows that page numbers can reach, and the limit up to which filtered totals are counted."""
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The place behind a row: the time and id it is ordered by."""
+    """A position in a list: the time and id of the last row before it."""
 
     time: datetime
     id: UUID
@@ -37,12 +37,12 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> "Cursor":
-        """Raises Invalid for what we did not write."""
+        """Parse the text form of a cursor. Raises Invalid for any other text."""
         try:
             time, row_id = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
             moment = datetime.fromisoformat(time)
             if moment.tzinfo is None:
-                raise ValueError("a cursor has a zone")  # noqa: TRY301
+                raise ValueError("the time of a cursor has a zone")  # noqa: TRY301
             return cls(moment.astimezone(UTC), UUID(row_id))
         except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise Invalid.of("after", "is not a cursor of this list") from error
@@ -50,7 +50,7 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which part of a list: `size` rows behind the cursor `after`, else those of page `page` (from 0)."""
+    """The requested part of a list: `size` rows after the cursor `after`, else page number `page`, counted from 0."""
 
     size: int
     page: int = 0
@@ -67,13 +67,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """Conditions in SQL of our own, with the values for their places."""
+    """SQL conditions, which are trusted text and never input, with the values of their placeholders."""
 
     conditions: tuple[str, ...]
     values: tuple[Any, ...]
 
     def and_(self, condition: str, *values: Any) -> "Where":
-        """A further condition, in which `{}` stands for the place of each value."""
+        """Return these conditions and another one, in which each `{}` becomes the placeholder of a value."""
         first = len(self.values) + 1
         places = (f"${n}" for n in range(first, first + len(values)))
         return replace(self, conditions=(*self.conditions, condition.format(*places)), values=(*self.values, *values))
@@ -84,7 +84,7 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """Rows, how many there are in all, and where the next page begins. `capped`: there are more than `total`."""
+    """Rows, the total, and the cursor of the next page. `capped`: there are more than `total`."""
 
     items: list[T]
     total: int
@@ -94,17 +94,17 @@ class Page(Generic[T]):
 
     @property
     def pages(self) -> int:
-        """How many pages of this size the total fills."""
+        """The number of pages of this size that hold the total."""
         return -(-self.total // self.window.size)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A kind of thing as it is read: one by its id, or a page of many in the order of (time, id).
+    """How to read one kind of record: one by its id, or a page in the order of (time, id).
 
-    `columns` and `source` are what stands behind SELECT and FROM, `make` what a row becomes, `alias` the name of its
-    table with a dot. `archivable`: only what is not archived is there. Filtered totals are counted from `counted`, or
-    from the source. All of it is SQL of our own; the time and the id come right behind the equalities in an index.
+    `columns` and `source` follow SELECT and FROM, `make` converts a row, `alias` is the table's alias with a dot. With
+    `archivable`, archived rows are left out. Filtered totals are counted over `counted`, or over `source`. All of these
+    are trusted SQL, never input. The index of each list needs the time and the id right after its equality columns.
     """
 
     noun: str
@@ -120,7 +120,7 @@ class Listing(Generic[T]):
     def plain(
         cls, kind: type[T], table: str, noun: str, *, time: str = "created_at", archivable: bool = False
     ) -> "Listing[T]":
-        """Rows of one table that become a dataclass, column by column."""
+        """Read the rows of one table into a dataclass whose fields are columns of the table."""
         return cls(noun, columns(kind), table, from_row(kind), time=time, archivable=archivable)
 
     @property
@@ -129,16 +129,16 @@ class Listing(Generic[T]):
         return f"SELECT {self.columns} FROM {self.source}"
 
     def of(self, tenant: Tenant) -> Where:
-        """All that the tenant has."""
+        """Return the condition that selects the tenant's rows, without archived ones if they are left out."""
         active = (f"{self.alias}archived_at IS NULL",) if self.archivable else ()
         return Where((f"{self.alias}org_id = $1", *active), (tenant.org_id,))
 
     def missing(self, one_id: UUID) -> NotFound:
-        """The error for one that is not there, or not any more."""
+        """Return the error for a record that does not exist or is archived."""
         return NotFound(f"There is no {self.noun} {one_id}.")
 
     async def get(self, reader: Reader, tenant: Tenant, one_id: UUID) -> T:
-        """One by its id. Raises NotFound, also for another organisation's and for archived ones."""
+        """Return one record. Raises NotFound, also if it is archived or belongs to another organisation."""
         where = self.of(tenant).and_(f"{self.alias}id = {{}}", one_id)
         row = await reader.row(f"{self.select} WHERE {where}", *where.values)
         if row is None:
@@ -155,11 +155,11 @@ class Listing(Generic[T]):
         filters: Mapping[str, Any] = NOTHING,
         counter: tuple[str, UUID] | None = None,
     ) -> Page[T]:
-        """The rows of one window with their total.
+        """Return the rows of one window with their total.
 
-        `within` and `filters` are conditions with their values, `{"flow_id = {}": flow_id}`; a filter of None asks for
-        nothing. The total is exact where a counter, by kind and parent id, counts what is there without filters; else
-        it stops at MAX_DEPTH.
+        `within` and `filters` are conditions with their values, `{"flow_id = {}": flow_id}`; a filter whose value is
+        None is left out. Without filters the total is exact if `counter`, a kind and a parent id, is given; otherwise
+        counting stops at MAX_DEPTH.
         """
         asked = {condition: value for condition, value in filters.items() if value is not None}
         where = self.of(tenant)
@@ -175,7 +175,7 @@ class Listing(Generic[T]):
 async def fetch_page(
     reader: Reader, listing: Listing[T], where: Where, window: Window
 ) -> tuple[list[T], Cursor | None]:
-    """The rows of one window, and where the next one begins."""
+    """Return the rows of one window, and the cursor of the next one, if there are more."""
     comparison, direction = ("<", "DESC") if window.descending else (">", "ASC")
     time, row_id = listing.alias + listing.time, f"{listing.alias}id"
     if window.after:
@@ -194,7 +194,7 @@ async def fetch_page(
 
 
 async def capped_count(reader: Reader, source: str, where: Where) -> tuple[int, bool]:
-    """How many rows of a source meet the conditions, counted up to MAX_DEPTH, and whether there are more."""
+    """Count the rows of a source that meet the conditions, up to MAX_DEPTH; also return whether there are more."""
     counted = await reader.value(
         f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT {MAX_DEPTH + 1}) AS found",
         *where.values,

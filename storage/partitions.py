@@ -10,13 +10,13 @@ from storage.ids import first_id_at
 
 PARTITIONED = ("attempts", "audit_events", "inbox_bodies", "messages")
 AHEAD = 3
-"""Months prepared beyond the current one."""
+"""Months after the current one whose partitions are created in advance."""
 LOCK_TIMEOUT = "500ms"
-"""How long a change of the partitions may make everybody wait who uses the table."""
+"""How long changing the partitions may block everyone who uses the table."""
 
 
 def months(start: datetime, count: int) -> Iterator[tuple[datetime, datetime]]:
-    """First and following first of `count` months from the one of `start`."""
+    """Yield the start and the end (exclusive) of `count` months, beginning with the month of `start`."""
     year, month = start.year, start.month
     for _ in range(count):
         following = (year + month // 12, month % 12 + 1)
@@ -25,7 +25,7 @@ def months(start: datetime, count: int) -> Iterator[tuple[datetime, datetime]]:
 
 
 def partition_statements(table: str, start: datetime) -> list[str]:
-    """DDL that makes the partitions of a table from the month of `start` on, and the one for all the rest."""
+    """Return the DDL for a table's monthly partitions from the month of `start` on, and for its default partition."""
     statements = [
         f"CREATE TABLE IF NOT EXISTS {table}_p{first:%Y%m} PARTITION OF {table} "
         f"FOR VALUES FROM ('{first_id_at(first)}') TO ('{first_id_at(after)}')"
@@ -35,9 +35,9 @@ def partition_statements(table: str, start: datetime) -> list[str]:
 
 
 async def ensure_partitions(tx: Transaction) -> None:
-    """Make the partitions of the coming months; nothing happens to those that exist.
+    """Create the partitions of the coming months that do not exist yet.
 
-    Raises asyncpg.LockNotAvailableError where a long reader stands in the way: there are months of time to try again.
+    Raises asyncpg.LockNotAvailableError while a long transaction uses a table; there are months of time to try again.
     """
     await tx.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
     for table in PARTITIONED:
@@ -47,7 +47,7 @@ async def ensure_partitions(tx: Transaction) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Partition:
-    """One month of a table, by the name of its own table; it holds the ids from `low` to below `high`."""
+    """One monthly partition; `name` is its own table. It holds the ids from `low` up to, but not including, `high`."""
 
     name: str
     first: datetime
@@ -55,12 +55,12 @@ class Partition:
 
     @property
     def low(self) -> UUID:
-        """The smallest id it can hold."""
+        """The smallest id of the month."""
         return first_id_at(self.first)
 
     @property
     def high(self) -> UUID:
-        """The smallest id beyond it."""
+        """The smallest id after the month."""
         return first_id_at(self.after)
 
 
@@ -73,7 +73,7 @@ ORDER BY p.relname
 
 
 async def partitions(reader: Reader, table: str) -> list[Partition]:
-    """The months of a table, oldest first, without the partition for the rest."""
+    """Return the monthly partitions of a table, oldest first, without the default partition."""
     return [Partition(row["name"], *next(months(row["first"], 1))) for row in await reader.rows(_PARTITIONS, table)]
 
 
@@ -89,5 +89,5 @@ GROUP BY t.relname
 
 
 async def months_ahead(reader: Reader) -> Mapping[str, int]:
-    """For every partitioned table how many months after the current one have a partition."""
+    """Return for every partitioned table how many months after the current one have a partition."""
     return {row["name"]: row["months"] for row in await reader.rows(_MONTHS_AHEAD, list(PARTITIONED))}

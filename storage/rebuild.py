@@ -1,4 +1,4 @@
-"""Making derived tables anew from facts: how a rebuild tells of itself, and the rebuild of the counters."""
+"""Rebuilding derived tables from facts: the progress that every rebuild reports, and the rebuild of the counters."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -12,21 +12,21 @@ from storage.database import LONG, Database, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a rebuild is: derived rows looked at so far, and how many of them were wrong, missing or too many."""
+    """Progress of a rebuild: derived rows examined so far, and how many were wrong, missing or superfluous."""
 
     seen: int
     mended: int
 
 
 Rebuild = Callable[[Database, Tenant], AsyncIterator[Progress]]
-"""Makes one kind of derived row anew for one organisation; yields after every step that is committed."""
+"""Rebuilds one kind of derived row for one organisation; yields after every committed step."""
 
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """One kind of counter. `facts` selects `parent_id` and the bigint `n` of organisation $1, parents of none left out.
+    """One kind of counter. `facts` selects `parent_id` and the bigint `n` of organisation $1, without parents of zero.
 
-    What it counts must be written in the same transaction as the delta that counts it.
+    Each counted row must be written in the same transaction as its delta.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Count:
 
     @classmethod
     def of_all(cls, kind: str, table: str, condition: str = "true") -> "Count":
-        """Over the whole organisation. All three are names and SQL of our own."""
+        """Count rows of the whole organisation. The arguments are trusted names and SQL, never input."""
         return cls(
             kind,
             f"SELECT '{NO_PARENT}'::uuid AS parent_id, count(*) AS n FROM {table} "
@@ -43,7 +43,7 @@ class Count:
 
     @classmethod
     def by(cls, parent: str, kind: str, table: str) -> "Count":
-        """By a column that names the parent."""
+        """Count rows for each value of the column `parent`."""
         return cls(
             kind,
             f"SELECT {parent} AS parent_id, count(*) AS n FROM {table} WHERE org_id = $1 GROUP BY {parent}",
@@ -60,7 +60,7 @@ _HOLD = (
     "SELECT count(*) FROM (SELECT FROM counter_deltas WHERE org_id = $1 AND kind = $2 FOR UPDATE) AS held",
     "SELECT count(*) FROM (SELECT FROM counters WHERE org_id = $1 AND kind = $2 ORDER BY parent_id FOR UPDATE) AS held",
 )
-"""In the order in which a fold takes them, or both would wait for each other."""
+"""Locks in the order in which a fold takes them, to avoid a deadlock with it."""
 
 _RECOUNT = """
 WITH fresh AS MATERIALIZED ({facts}), totals AS (
@@ -81,11 +81,11 @@ SELECT (SELECT count(*) FROM fresh) AS seen,
 
 
 async def rebuild_counters(database: Database, tenant: Tenant, counts: tuple[Count, ...]) -> AsyncIterator[Progress]:
-    """Count anew, exactly, while others write and fold: nobody has to wait but the fold.
+    """Recount exactly while others write; only a concurrent fold has to wait.
 
-    A fact and its delta are committed together, so one snapshot shows both or neither: what it shows is counted and
-    its deltas go, what it does not show keeps its delta. The new totals are written as deltas too, for the sweep to
-    fold: a counter's row could have been made meanwhile.
+    A fact and its delta are committed together, so one snapshot shows both or neither: facts in the snapshot are
+    counted and their deltas deleted, later facts keep their delta. The new totals are written as deltas for the sweep
+    to fold, because a fold may have inserted the counter's row after the snapshot.
     """
     seen = mended = 0
     for count in counts:
@@ -95,7 +95,7 @@ async def rebuild_counters(database: Database, tenant: Tenant, counts: tuple[Cou
 
 
 async def _recounted(database: Database, tenant: Tenant, count: Count) -> Progress:
-    """A fold that came between snapshot and lock costs an attempt."""
+    """Recount one kind; try again when a fold changed its rows between the snapshot and the lock."""
     for _ in range(_ATTEMPTS - 1):
         try:
             async with database.transaction() as tx:

@@ -1,4 +1,4 @@
-"""Checking that what an id names is there, for commands of the core, which knows no area."""
+"""Checking that a referenced record exists, for commands of the core, which must not import the surfaces."""
 
 from uuid import UUID
 
@@ -7,10 +7,10 @@ from domain.tenant import Tenant
 from storage.database import Reader
 
 _ACTIVE = {"flow": "SELECT true FROM flows WHERE org_id = $1 AND id = $2 AND archived_at IS NULL"}
-"""What may be referred to, by its noun."""
+"""The query that finds an active record, by noun."""
 
 
 async def check_reference(reader: Reader, tenant: Tenant, noun: str, one_id: UUID | None) -> None:
-    """Raises NotFound for an id of nothing that the tenant has; None refers to nothing."""
+    """Raise NotFound unless the tenant has an active record of that id; None is always valid."""
     if one_id is not None and not await reader.value(_ACTIVE[noun], tenant.org_id, one_id):
         raise NotFound(f"There is no {noun} {one_id}.")

@@ -1,6 +1,6 @@
-"""The composition of storage: all tables, and how each kind of declared record is read back for verification.
+"""The registry of storage: all tables, and how each kind of sealed record is read back for verification.
 
-The one module of storage that knows every surface; core modules take from it what they are given.
+This is the only core module that imports the surfaces; other core modules get its content as arguments.
 """
 
 from storage.audit import tables as audit_tables
@@ -35,11 +35,11 @@ TABLES = (
     search_tables,
     secret_tables,
 )
-"""Importing these fills the metadata."""
+"""Importing these modules registers their tables in the metadata."""
 
 METADATA = metadata
 
 RECORDS: dict[str, RecordSource] = {
     source.form.kind: source for source in (*IDENTITY_RECORDS, *NOTIFICATION_RECORDS, *FACTS_RECORDS)
 }
-"""By kind of record."""
+"""Record sources by kind of record."""

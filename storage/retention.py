@@ -1,7 +1,7 @@
-"""Retention of work that is done: bodies, messages, attempts and in-app notifications go when they are old.
+"""Retention: remove old delivery bodies, messages, attempts and in-app notifications.
 
-Months go whole where they have a partition; what lies outside of all months goes row by row. Nothing goes that is
-still to be delivered, and facts and audit events are no business of this.
+Whole months are dropped as partitions; rows of the default partition are deleted one batch at a time. Rows that a
+pending delivery still needs stay. Facts and audit events are not affected.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ BATCH = 1000
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A partitioned table whose rows are kept for some time. `needed` is SQL of the ids that must stay longer."""
+    """A partitioned table with a retention time. `needed` is SQL that selects the ids to keep for longer."""
 
     table: str
     needed: str
@@ -37,7 +37,7 @@ ATTEMPTS = Kept(
 
 
 async def remove_older(database: Database, kept: Kept, age: timedelta) -> None:
-    """Remove what is older than `age`. A month that is in use, or needed still, stays until the next time."""
+    """Remove rows older than `age`. A month that is locked, or has rows still needed, stays until the next run."""
     before = database.clock.now() - age
     async with database.read() as reader:
         old = [month for month in await partitions(reader, kept.table) if month.after <= before]
@@ -54,7 +54,7 @@ async def _drop(database: Database, kept: Kept, month: Partition) -> None:
     try:
         async with database.transaction() as tx:
             await tx.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-            # The table's lock first, as everybody takes it; behind it nothing can become needed any more.
+            # Lock the parent table first, in the order of all others; then no further row can become needed.
             await tx.execute(f"LOCK TABLE ONLY {kept.table} IN ACCESS EXCLUSIVE MODE")
             if not await _is_needed(tx, kept, month):
                 await tx.execute(f"DROP TABLE IF EXISTS {month.name}")
@@ -87,7 +87,7 @@ WHERE n.created_at < $1 ORDER BY s.org_id
 
 
 async def remove_notifications(database: Database, age: timedelta) -> None:
-    """Remove in-app notifications that are older than `age`, and what was marked as read of them."""
+    """Remove in-app notifications older than `age`, with their read marks."""
     before = database.clock.now() - age
     async with database.read() as reader:
         organisations = [row["org_id"] for row in await reader.rows(_STREAMS, before)]
@@ -110,7 +110,7 @@ _REMOVE_MARKS = "DELETE FROM notification_reads WHERE org_id = $1 AND n < $2"
 
 
 async def _advance(tx: Transaction, org_id: UUID, before: datetime) -> int:
-    """Move the beginning of a stream to the first notification that is kept; the answer is by how many."""
+    """Move the start of a stream to the first notification to keep; return how many were removed."""
     stream = await tx.row(_HOLD_STREAM, org_id, BATCH)
     if stream is None:
         return 0

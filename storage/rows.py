@@ -1,4 +1,4 @@
-"""Rows and the frozen dataclasses they become, column by column: never by position."""
+"""Conversion of rows to frozen dataclasses, by column name and never by position."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
@@ -11,16 +11,17 @@ T = TypeVar("T")
 
 
 def columns(cls: type[Any], *, prefix: str = "", but: Collection[str] = ()) -> str:
-    """The fields of a dataclass as the columns of a SELECT, but for some; `prefix` is the table's alias and a dot."""
+    """Return a dataclass's fields, except those in `but`, as a SELECT list; `prefix` is the table's alias and a dot."""
     return ", ".join(prefix + field.name for field in fields(cls) if field.name not in but)
 
 
 def from_row(cls: type[T], **converters: Callable[[Any], Any]) -> Callable[[Row], T]:
-    """What makes a dataclass of a row that has a column for each of its fields; further columns are passed over.
+    """Return a function that converts a row to a dataclass: each field from the column of its name.
 
-    A field with a converter is what that makes of the column: `from_row(Key, algorithm=KeyAlgorithm)`.
+    Extra columns are ignored. A converter converts the value of its field: `from_row(Key, algorithm=KeyAlgorithm)`.
+    Raises TypeError for a converter without a field.
     """
-    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # every caller hands over a dataclass
+    names = [field.name for field in fields(cls)]  # type: ignore[arg-type]  # every caller passes a dataclass
     if unknown := converters.keys() - set(names):
         raise TypeError(f"{cls.__name__} has no field {min(unknown)}")
     values = itemgetter(*names) if len(names) > 1 else lambda row: (row[names[0]],)
@@ -36,9 +37,9 @@ def from_row(cls: type[T], **converters: Callable[[Any], Any]) -> Callable[[Row]
 
 
 async def insert(tx: Transaction, table: str, row: Mapping[str, Any]) -> None:
-    """Insert one row, for definitions and the like; facts in number go through `batches`.
+    """Insert one row, for example of a definition; many rows are written with `storage.batches`.
 
-    Table and column names are our own, never input.
+    Table and column names are trusted text, never input.
     """
     places = ", ".join(f"${n}" for n in range(1, len(row) + 1))
     await tx.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", *row.values())

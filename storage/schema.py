@@ -1,4 +1,4 @@
-"""The words in which tables are declared: the metadata, column types, and kinds of table (ARCHITECTURE.md 4.1)."""
+"""Vocabulary for declaring tables: the metadata, column types, and the kinds of table."""
 
 from typing import Any
 
@@ -16,44 +16,44 @@ metadata = MetaData(
 )
 
 Identifier = Text(collation="C")
-"""Text that is compared and ordered: names, slugs, digests, kinds and states sort by code point everywhere."""
+"""Text that is compared and sorted (names, slugs, digests, kinds, states): by code point, whatever the locale."""
 
 Time = DateTime(timezone=True)
 
 
 def key() -> Column[Any]:
-    """The row's own id."""
+    """Declare the column of the row's own id."""
     return Column("id", Uuid, primary_key=True)
 
 
 def org() -> Column[Any]:
-    """The tenant; first column of every index that serves a tenant's query."""
+    """Declare the column of the tenant, which comes first in every index for a tenant's query."""
     return Column("org_id", Uuid, nullable=False)
 
 
 def required(name: str, kind: Any, *constraints: Any, **options: Any) -> Column[Any]:
-    """A column that is never null."""
+    """Declare a NOT NULL column."""
     return Column(name, kind, *constraints, nullable=False, **options)
 
 
 def optional(name: str, kind: Any, **options: Any) -> Column[Any]:
-    """A column that may be null."""
+    """Declare a nullable column."""
     return Column(name, kind, nullable=True, **options)
 
 
 def document(name: str, *, nullable: bool = False) -> Column[Any]:
-    """A JSON document."""
+    """Declare a JSON column."""
     return Column(name, JSONB, nullable=nullable)
 
 
 FACT = {"kind": "FACT"}
-"""Append-only: a trigger refuses UPDATE and DELETE, corrections are new rows."""
+"""Append-only: a trigger rejects UPDATE and DELETE; a correction is a new row."""
 DEFINITION = {"kind": "DEFINITION"}
-"""A head row over immutable versions."""
+"""A head row with the current version; old versions, where they are kept, are immutable rows of another table."""
 DERIVED = {"kind": "DERIVED"}
-"""Rebuildable from facts by `trailgate rebuild`; never sealed."""
+"""Can be rebuilt from facts by `trailgate rebuild`; never sealed."""
 WORK = {"kind": "WORK"}
-"""Small rows that come and go."""
+"""Temporary rows, such as queue entries and leases."""
 
 
 QUEUE = {
@@ -62,9 +62,9 @@ QUEUE = {
     "autovacuum_vacuum_threshold": "500",
     "autovacuum_vacuum_cost_delay": "0",
 }
-"""Storage of a table whose rows are claimed, put off and deleted all the time: room for updates, swept at once."""
+"""Storage parameters of a queue table, whose rows change all the time: free space for updates, eager autovacuum."""
 
 
 def tables_of(kind: dict[str, str]) -> list[Table]:
-    """Every declared table of that kind, by name."""
+    """Return every declared table of a kind, sorted by name."""
     return sorted((t for t in metadata.tables.values() if t.info == kind), key=lambda table: table.name)

@@ -1,4 +1,4 @@
-"""Everything a process works with, opened once and handed on: no globals (ARCHITECTURE.md 4)."""
+"""The connections and keys of a process, opened once and passed as an argument: there are no globals."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -35,14 +35,14 @@ class Services:
 
 
 class NotConfigured(Exception):  # noqa: N818 - ends the start-up with its message
-    """A setting without which this process cannot run."""
+    """A setting that this process needs is missing."""
 
 
 @asynccontextmanager
 async def open_services(settings: Settings, name: str, clock: Clock | None = None) -> AsyncIterator[Services]:
-    """Open everything, and close it in reverse order. `name` tells processes apart in Postgres.
+    """Open everything, and close it in reverse order. `name` is the application_name in Postgres.
 
-    Raises NotConfigured without addresses: embedded servers are started by `trailgate up`, not here.
+    Raises NotConfigured without the URLs of Postgres and Redis: only `trailgate up` starts embedded servers.
     """
     if settings.database_url is None or settings.redis_url is None:
         raise NotConfigured("Set TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or run `trailgate up`.")

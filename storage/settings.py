@@ -1,6 +1,6 @@
-"""Every setting there is: `TRAILGATE_<NAME>` in the environment, read once at start-up.
+"""All settings: `TRAILGATE_<NAME>` in the environment, read once at start-up.
 
-`trailgate settings` prints this page's table; docs/settings.md is that output.
+`trailgate settings` prints them as a table, and `make settings` writes that table to docs/settings.md.
 """
 
 import os
@@ -21,14 +21,14 @@ _MAILBOX = rf"\A({_ADDRESS}|[^\x00-\x1f<>@]*<{_ADDRESS}>)\z"
 
 
 def _default_data_dir() -> Path:
-    """Root's servers run as another user, who could not enter root's home."""
+    """Choose a directory outside root's home for root, whose embedded servers run as another user."""
     if os.geteuid() == 0:
         return Path("/var/lib/trailgate")
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "trailgate"
 
 
 class Settings(BaseSettings):
-    """Typed settings with default, unit and meaning."""
+    """Typed settings, each with its default and a description that names the unit."""
 
     model_config = SettingsConfigDict(env_prefix="TRAILGATE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -46,78 +46,80 @@ class Settings(BaseSettings):
         ge=0,
         le=65535,
         description="Port of a worker's metrics on TRAILGATE_HOST, or the next free one of 16 from there on; "
-        "0 = none, but under `trailgate up` on a loopback address the API's port plus 1000",
+        "0 = none, except under `trailgate up` on a loopback address: the API's port plus 1000",
     )
     public_url: str | None = Field(None, description="Address at which clients reach the API; unset = http://host:port")
     auth: Literal["required", "off"] = Field(
-        "required", description="off = everybody is admin of `default`; then only loopback addresses may be bound"
+        "required", description="off = every caller is admin of `default`; then only loopback addresses may be bound"
     )
     admin_key: SecretStr | None = Field(
-        None, description="Fixes the first admin key (any text); unset = one is made and shown at the first start"
+        None, description="Sets the first admin key (any text); unset = a random one is shown at the first start"
     )
     master_key: SecretStr | None = Field(
-        None, description="32 bytes, base64: wraps the secrets at rest; unset = keys/master.key in the data directory"
+        None, description="32 bytes, base64: encrypts secrets at rest; unset = keys/master.key in the data directory"
     )
     signing_key: SecretStr | None = Field(
         None, description="Ed25519 seed, base64: signs checkpoints; unset = keys/signing.key in the data directory"
     )
     checkpoint_dir: Path | None = Field(
-        None, description="Where checkpoints are published; unset = <data directory>-checkpoints"
+        None, description="Directory where checkpoints are published; unset = <data directory>-checkpoints"
     )
-    region: str = Field("us-east-1", description="Region written into audit events and answers")
+    region: str = Field("us-east-1", description="Region written into audit events and responses")
     api_processes: int = Field(
-        1, ge=1, le=64, description="API processes that share the address: one for each core that requests may use"
+        1, ge=1, le=64, description="API processes that share the address: one for each core to use for requests"
     )
     database_pool: int = Field(
-        16, ge=2, le=200, description="Connections per process; each API process has one more, which listens"
+        16, ge=2, le=200, description="Database connections per process; each API process has one more, for LISTEN"
     )
     webhook_max_body: int = Field(25 * 2**20, ge=1024, description="Largest webhook body, bytes (GitHub sends 25 MiB)")
-    evidence_max_size: int = Field(2 * 2**30, ge=1, description="Largest evidence file, bytes")
-    evidence_max_files: int = Field(100, ge=1, description="Evidence files of one attestation")
-    inbox_capacity: int = Field(2048, ge=1, description="Deliveries waiting for their commit, per API process")
+    evidence_max_size: int = Field(2 * 2**30, ge=1, description="Largest evidence file in bytes")
+    evidence_max_files: int = Field(100, ge=1, description="Evidence files that one attestation may have")
+    inbox_capacity: int = Field(2048, ge=1, description="Deliveries that may wait for their commit, per API process")
     inbox_capacity_bytes: int = Field(
-        128 * 2**20, ge=2**20, description="Bytes of deliveries waiting for their commit, per API process"
+        128 * 2**20, ge=2**20, description="Bytes of the deliveries that may wait for their commit, per API process"
     )
-    drain_batch: int = Field(400, ge=1, le=2000, description="Deliveries claimed at once")
-    drain_lease: int = Field(60, ge=5, description="Seconds after which a claimed delivery is free again")
-    sweep_interval: int = Field(5, ge=1, le=60, description="Seconds between the sweeps that wake workers for due work")
+    drain_batch: int = Field(400, ge=1, le=2000, description="Maximum number of deliveries in one claim")
+    drain_lease: int = Field(60, ge=5, description="Seconds after which a claimed delivery may be claimed again")
+    sweep_interval: int = Field(5, ge=1, le=60, description="Seconds between sweeps, which wake workers for due work")
     checkpoint_interval: float = Field(
-        1.0, ge=0, description="Seconds at least between two checkpoints of a busy ledger"
+        1.0, ge=0, description="Minimum seconds between two checkpoints of a busy ledger"
     )
     reconcile_interval: int = Field(
-        300, ge=30, description="Seconds between two comparisons with a sender's own list of deliveries"
+        300, ge=30, description="Seconds between two comparisons with a sender's own list of its deliveries"
     )
-    inbox_retention_days: int = Field(90, ge=1, description="Days for which the bodies of deliveries are kept")
+    inbox_retention_days: int = Field(90, ge=1, description="Days to keep the bodies of deliveries")
     attempts_retention_days: int = Field(
-        90, ge=1, description="Days for which outgoing messages and the attempts to send them are kept"
+        90, ge=1, description="Days to keep outgoing messages and the attempts to send them"
     )
-    notifications_retention_days: int = Field(180, ge=1, description="Days for which in-app notifications are kept")
-    shutdown_grace: float = Field(8.0, gt=0, le=60, description="Seconds that requests and jobs have to finish")
+    notifications_retention_days: int = Field(180, ge=1, description="Days to keep in-app notifications")
+    shutdown_grace: float = Field(
+        8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
+    )
     outbound_allow: str | None = Field(
         None,
-        description="Networks that outgoing requests may reach although they are private, comma-separated; "
-        "there http and any port are allowed too",
+        description="Private networks that outgoing requests may reach, comma-separated; "
+        "http and any port are allowed there too",
     )
-    outbound_timeout: float = Field(15.0, gt=0, le=60, description="Seconds that an outgoing request may take")
+    outbound_timeout: float = Field(15.0, gt=0, le=60, description="Timeout of an outgoing request in seconds")
     smtp_url: SecretStr | None = Field(
         None,
         description="Mail server: smtps://user:password@host (TLS), smtp+starttls://user:password@host (STARTTLS "
-        "required) or smtp://host (in clear); ports 465, 587 and 25 unless given; unset = no e-mail is sent",
+        "required) or smtp://host (unencrypted); default ports 465, 587 and 25; unset = no e-mail is sent",
     )
     smtp_from: str = Field(
         "Trailgate <trailgate@localhost>",
         pattern=_MAILBOX,
         description="Sender of e-mail: an address, or Name <address>",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe line logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
 
     run_as: str | None = Field(
         None,
-        description="User the embedded servers run as when started by root; unset = who owns their data, "
+        description="User the embedded servers run as when started by root; unset = the owner of their data, "
         "else postgres, else nobody",
     )
     postgres_bin: Path | None = Field(
-        None, description="Folder of PostgreSQL programs to use instead of those of the wheel"
+        None, description="Directory of the PostgreSQL programs to use instead of those in the Python package"
     )
 
     @field_validator("outbound_allow")
@@ -142,28 +144,28 @@ class Settings(BaseSettings):
 
     @property
     def keys_dir(self) -> Path:
-        """Where the key files lie."""
+        """The directory of the key files."""
         return self.data_dir / "keys"
 
     @property
     def blobs(self) -> Path:
-        """Where the content of evidence lies, and is staged."""
+        """The directory where the content of evidence is stored and staged."""
         return self.data_dir / "blobs"
 
     @property
     def checkpoints(self) -> Path:
-        """Where checkpoints are published: beside the data directory, so that losing one does not lose both."""
+        """The directory of published checkpoints: beside the data directory, so that losing one does not lose both."""
         return self.checkpoint_dir or self.data_dir.with_name(self.data_dir.name + "-checkpoints")
 
     @property
     def address(self) -> str:
-        """The base URL that answers and messages name."""
+        """The base URL for links in responses and messages."""
         return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
 def environment() -> Mapping[str, str]:
-    """The environment of this process, for what is no setting of ours, such as the variables of a CI run.
+    """Return the environment, for variables that are not Trailgate settings, such as those of a CI run.
 
-    Nobody else reads it.
+    All other code reads the environment through this function.
     """
     return os.environ

@@ -1,62 +1,78 @@
-"""A real PostgreSQL and a real Valkey for the session, a database of its own for every worker (prototypes.md B5)."""
+"""A real PostgreSQL and a real Valkey for the session, and databases for every worker."""
 
-import asyncio
+import base64
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import hypothesis
 import pytest
+from redis import Redis
 
-from cli.embedded.testing import ThrowawayServers, clone_database, drop_database, seal_template, start_for_tests
-from storage.migrations import migrate
 from storage.services import Services, open_services
 from storage.settings import Settings
+from tests.databases import Databases
+from tests.servers import Addresses, Run
 
 ADMIN_KEY = "test-admin-key"
-TEMPLATE = "template_trailgate"
-_ENV = {"admin": "TRAILGATE_TEST_ADMIN_URL", "redis": "TRAILGATE_TEST_REDIS_URL"}
+FOLDER = "trailgate_folder"
+RUN = pytest.StashKey[Run]()
 
 hypothesis.settings.register_profile("trailgate", deadline=None, max_examples=60)
 hypothesis.settings.load_profile("trailgate")
 
-_servers: ThrowawayServers | None = None
-
 
 def pytest_configure(config: pytest.Config) -> None:
-    """In the controller only: start the pair and make the migrated template."""
-    global _servers  # noqa: PLW0603 - pytest hooks have no other place
-    for name in [name for name in os.environ if name.startswith("TRAILGATE_") and name not in _ENV.values()]:
-        del os.environ[name]  # a developer's own installation must never be what a test talks to
-    if hasattr(config, "workerinput") or config.option.collectonly:
-        return
-    _servers = start_for_tests({"max_connections": "200"})
-    asyncio.run(_make_template(_servers.admin_url))
-    os.environ[_ENV["admin"]] = _servers.admin_url
-    os.environ[_ENV["redis"]] = _servers.redis_url
+    """A developer's own installation must never be what a test talks to."""
+    config.addinivalue_line("markers", "walk(most): sends at most so many requests; see tests/api/walks.py")
+    for name in [name for name in os.environ if name.startswith("TRAILGATE_")]:
+        del os.environ[name]
+    shared = getattr(config, "workerinput", {}).get(FOLDER)
+    config.stash[RUN] = Run(Path(shared or tempfile.mkdtemp(prefix="trailgate-run-")))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """In the controller of xdist: tell a worker where the run's files are."""
+    node.workerinput[FOLDER] = str(node.config.stash[RUN].folder)
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist tells its controller that the collection is over
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Where tests run: ask for servers when one of them takes the fixture, through whichever others."""
+    config = session.config
+    if not config.option.collectonly and any(
+        "server_addresses" in getattr(one, "fixturenames", ()) for one in session.items
+    ):
+        config.stash[RUN].ask()
+        if not hasattr(config, "workerinput"):
+            config.stash[RUN].start_if_asked(workers=1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    """In the controller of xdist, before it hands out the first test."""
+    node.config.stash[RUN].start_if_asked(workers=len(node.config.option.tx))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop what was started."""
-    if _servers is not None:
-        _servers.stop()
-
-
-async def _make_template(admin_url: str) -> None:
-    url = await clone_database(admin_url, "template0", TEMPLATE)
-    await migrate(url)
-    await seal_template(admin_url, TEMPLATE)
+    if not hasattr(config, "workerinput") and RUN in config.stash:
+        config.stash[RUN].end()
 
 
 @dataclass(frozen=True)
 class Installation:
-    """Where a test's own database, Redis and data directory are."""
+    """Where a database and a Redis are. `signing_key` is for those that several data directories are used with."""
 
     database_url: str
     redis_url: str
     admin_url: str
+    signing_key: str | None = None
 
     def settings(self, data_dir: Path, **overrides: Any) -> Settings:
         """Settings over this installation."""
@@ -68,6 +84,7 @@ class Installation:
             "checkpoint_interval": 0.0,
             "database_pool": 8,
             "log_level": "warning",
+            "signing_key": self.signing_key,
         }
         return Settings(**{**values, **overrides})
 
@@ -82,29 +99,59 @@ class Installation:
         return {**os.environ, **settings, **overrides}
 
 
-def _number(worker_id: str) -> int:
-    return int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+REDIS_USES = ("shared", "own", "journeys", "fuzz")
+"""What an xdist worker has a Redis database for at the same time."""
 
 
-def _clone(name: str, redis_database: int) -> Iterator[Installation]:
-    admin_url = os.environ[_ENV["admin"]]
-    url = asyncio.run(clone_database(admin_url, TEMPLATE, name))
-    redis_url = os.environ[_ENV["redis"]].partition("?")[0] + f"?db={redis_database}"
-    yield Installation(url, redis_url, admin_url)
-    asyncio.run(drop_database(admin_url, name))
+@dataclass(frozen=True)
+class Worker:
+    """The databases of one xdist worker."""
+
+    addresses: Addresses
+    number: int
+    databases: Databases
+
+    def installation(self, database_url: str, use: str) -> Installation:
+        """Over this database and the emptied Redis database of that use."""
+        number = self.number * len(REDIS_USES) + REDIS_USES.index(use)
+        redis_url = self.addresses.redis_database(number)
+        with Redis.from_url(redis_url) as redis:
+            redis.flushdb()
+        return Installation(database_url, redis_url, self.addresses.admin_url)
+
+    @contextmanager
+    def new_installation(self, use: str) -> Iterator[Installation]:
+        """Over a database that nobody else sees meanwhile."""
+        url = self.databases.take()
+        yield self.installation(url, use)
+        self.databases.give_back(url)
 
 
 @pytest.fixture(scope="session")
-def installation(worker_id: str) -> Iterator[Installation]:
+def server_addresses(pytestconfig: pytest.Config) -> Addresses:
+    """Who takes this, through whichever fixtures, makes the servers start."""
+    return pytestconfig.stash[RUN].addresses
+
+
+@pytest.fixture(scope="session")
+def worker(server_addresses: Addresses, worker_id: str) -> Worker:
+    """What this xdist worker has."""
+    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
+    return Worker(server_addresses, number, Databases(server_addresses.admin_url, f"t_{worker_id}"))
+
+
+@pytest.fixture(scope="session")
+def installation(worker: Worker) -> Installation:
     """Shared by the tests of one xdist worker: they tell their rows apart by organisation and flow, never by count."""
-    yield from _clone(f"w_{worker_id}", _number(worker_id))
+    key = base64.b64encode(os.urandom(32)).decode()
+    return replace(worker.installation(worker.databases.take(), "shared"), signing_key=key)
 
 
 @pytest.fixture
-def own_installation(worker_id: str, request: pytest.FixtureRequest) -> Iterator[Installation]:
+def own_installation(worker: Worker) -> Iterator[Installation]:
     """For a test that counts, tampers or runs workers: a database nobody else sees."""
-    name = f"t_{worker_id}_{abs(hash(request.node.nodeid)) % 10**10}"
-    yield from _clone(name, 8 + _number(worker_id) % 8)
+    with worker.new_installation("own") as own:
+        yield own
 
 
 @pytest.fixture
@@ -118,5 +165,4 @@ async def services(installation: Installation, tmp_path: Path) -> AsyncIterator[
 async def own_services(own_installation: Installation, tmp_path: Path) -> AsyncIterator[Services]:
     """Open services over an installation of the test's own."""
     async with open_services(own_installation.settings(tmp_path), "test") as opened:
-        await opened.redis.flushdb()
         yield opened

@@ -20,12 +20,12 @@ from workers.sweeps import sweep
 
 
 def jobs(relay: Relay) -> Mapping[Job, Work]:
-    """What each wake-up runs."""
+    """Return the function that each job runs."""
     return {Job.DRAIN: drain, Job.RELAY: relay, Job.SEAL: seal_and_sign}
 
 
 async def main() -> None:
-    """Work until SIGTERM or SIGINT."""
+    """Run a worker until SIGTERM or SIGINT."""
     settings = Settings()
     configure_logs(settings.log_level)
     async with (

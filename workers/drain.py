@@ -1,4 +1,4 @@
-"""The drain: from accepted deliveries to facts, a batch at a time."""
+"""The drain: turns accepted deliveries into facts, one batch at a time."""
 
 import asyncio
 import random
@@ -27,16 +27,17 @@ from workers.facts.deliveries import ParsedDelivery, record_deliveries
 log = structlog.get_logger()
 
 CONCURRENT_BATCHES = 2
-"""Batches in work at once: while Postgres writes one, the next is parsed."""
+"""Batches processed concurrently: while Postgres writes one, the next is parsed."""
 
 MAX_ERROR = 8000
 
 MAX_TRUSTED_CLAIMS, MAX_CLAIMS = 3, 20
-"""A delivery that kills its worker is claimed again and again: alone after the first, not at all after the second."""
+"""A delivery that kills its worker is claimed again and again: processed alone after the first number of claims, and
+dead-lettered after the second."""
 
 
 async def drain(services: Services) -> None:
-    """Work until the inbox has nothing due. May be lost, repeated and run beside itself without harm."""
+    """Process deliveries until none is due. A run may be lost, repeated or run concurrently without harm."""
     await asyncio.gather(*(_drain_all(services) for _ in range(CONCURRENT_BATCHES)))
 
 
@@ -46,7 +47,7 @@ async def _drain_all(services: Services) -> None:
 
 
 async def drain_batch(services: Services) -> int:
-    """Claim one batch and settle every delivery in it; the answer is how many were claimed."""
+    """Claim one batch, settle every delivery in it, and return how many were claimed."""
     settings, database = services.settings, services.database
     claim_id = services.ids.new()
     async with database.transaction() as tx:
@@ -58,8 +59,8 @@ async def drain_batch(services: Services) -> int:
         configs = await targets(reader, list({d.config_id for d in deliveries}))
     bodiless = {c.id for c in claimed} - {d.id for d in deliveries}
     worn_out = {c.id for c in claimed if c.attempts > MAX_CLAIMS} - bodiless
-    await _dead_letter(services, claim_id, bodiless, "Its body is not kept any more.")
-    await _dead_letter(services, claim_id, worn_out, f"It was begun {MAX_CLAIMS} times and never finished.")
+    await _dead_letter(services, claim_id, bodiless, "The body of the delivery is no longer stored.")
+    await _dead_letter(services, claim_id, worn_out, f"Processing began {MAX_CLAIMS} times and never finished.")
     batch = _Batch(services, claim_id, configs, {c.id: c for c in claimed})
     try:
         with metrics.DRAIN_SECONDS.time():
@@ -67,13 +68,13 @@ async def drain_batch(services: Services) -> int:
                 await batch.settle(group)
     except asyncio.CancelledError:
         async with database.transaction() as tx:
-            await give_back(tx, claim_id)  # the worker stops: another one need not wait for the lease to run out
+            await give_back(tx, claim_id)  # this worker stops; another one need not wait for the lease to expire
         raise
     return len(claimed)
 
 
 async def _dead_letter(services: Services, claim_id: UUID, ids: set[UUID], why: str) -> None:
-    """What can never be settled becomes a dead letter instead of being claimed for ever."""
+    """Dead-letter deliveries that can never be processed, so that they are not claimed for ever."""
     if not ids:
         return
     try:
@@ -91,7 +92,7 @@ def _lost(deliveries: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """The deliveries under one claim."""
+    """The deliveries of one claim."""
 
     services: Services
     claim_id: UUID
@@ -99,7 +100,7 @@ class _Batch:
     claims: dict[UUID, Claimed]
 
     def groups(self, deliveries: Iterable[StoredDelivery]) -> Iterator[list[StoredDelivery]]:
-        """By organisation, oldest first; what was begun often and not finished is a suspect, and worked on alone."""
+        """Group by organisation, oldest first; a delivery claimed often without success gets a group of its own."""
         ordered = sorted(deliveries, key=lambda d: d.org_id)
         for _, group in groupby(ordered, key=lambda d: d.org_id):
             members = list(group)
@@ -109,19 +110,19 @@ class _Batch:
             yield from ([d] for d in members if self.claims[d.id].attempts > MAX_TRUSTED_CLAIMS)
 
     async def settle(self, deliveries: Sequence[StoredDelivery]) -> None:
-        """One organisation's, in one transaction; if that fails, each alone: a poisonous one fails by itself."""
+        """Settle one organisation's deliveries in one transaction; if it fails, each alone, so only bad ones fail."""
         try:
-            await self._work(deliveries)
+            await self._record(deliveries)
         except LostLease:
             _lost(len(deliveries))
-        except Exception as error:  # noqa: BLE001 - a parser or rule may break in any way; only its own delivery suffers
+        except Exception as error:  # noqa: BLE001 - a parser may fail in any way; only its delivery suffers
             if len(deliveries) > 1:
                 for delivery in deliveries:
                     await self.settle([delivery])
             else:
                 await self._give_up_or_retry(deliveries[0], error)
 
-    async def _work(self, deliveries: Sequence[StoredDelivery]) -> None:
+    async def _record(self, deliveries: Sequence[StoredDelivery]) -> None:
         parsed, done = self._parse(deliveries)
         target = self.configs[deliveries[0].config_id]
         tenant = Tenant(target.org_id, target.org_slug)
@@ -134,7 +135,7 @@ class _Batch:
         log.info("drain.settled", org=tenant.org_slug, processed=len(done) - failed, failed=failed)
 
     def _parse(self, deliveries: Sequence[StoredDelivery]) -> tuple[list[ParsedDelivery], list[Done]]:
-        """The deliveries that can be read, and the outcome of the others."""
+        """Parse deliveries; return those that could be parsed, and the outcomes of the others."""
         parsed: list[ParsedDelivery] = []
         refused: list[Done] = []
         region = self.services.settings.region
@@ -148,9 +149,9 @@ class _Batch:
         return parsed, refused
 
     async def _give_up_or_retry(self, delivery: StoredDelivery, error: Exception) -> None:
-        """A dead letter, unless the failure is the database's and may pass.
+        """Retry with back-off after a transient failure of the database; otherwise dead-letter the delivery.
 
-        Fails closed: when even this cannot be written, the lease runs out and the delivery is due again.
+        Fails closed: if this cannot be written either, the lease expires and the delivery is due again.
         """
         attempt = self.claims[delivery.id].attempts
         kind = ErrorClass.TRANSIENT if isinstance(error, TRANSIENT) else ErrorClass.POISON
@@ -165,8 +166,8 @@ class _Batch:
 
 
 def _dead(delivery: StoredDelivery, error: Exception) -> Done:
-    told = (
+    message = (
         error.message if isinstance(error, TrailgateError) else "It could not be processed; an operator can replay it."
     )
     trace = "".join(traceback.format_exception(error))[-MAX_ERROR:].replace("\x00", "")
-    return Done(delivery.id, None, told, failed=True, error=trace)
+    return Done(delivery.id, None, message, failed=True, error=trace)

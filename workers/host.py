@@ -1,4 +1,4 @@
-"""arq as process host: jobs on our own pool, and a worker that outlives the loss of Redis."""
+"""Running jobs with arq, in a process that survives the loss of Redis."""
 
 import asyncio
 import json
@@ -24,11 +24,11 @@ Work = Callable[[Services], Awaitable[None]]
 MIN_PAUSE, MAX_PAUSE = 0.1, 5.0
 JOB_TIMEOUT = 600
 AGAIN = 1.0
-"""Seconds between two cancellations of a worker that should have ended."""
+"""Seconds between two cancellations of an arq worker that should have ended."""
 
 
 class Host:
-    """Runs jobs when they are woken, and sweeps by the clock, until it is told to stop."""
+    """Runs jobs when they are woken, and the sweeps at fixed times, until it is stopped."""
 
     def __init__(self, services: Services, jobs: Mapping[Job, Work], sweep: Work) -> None:
         self._services = services
@@ -38,27 +38,27 @@ class Host:
         self._kept: set[asyncio.Task[Any]] = set()
 
     def stop(self) -> None:
-        """Pick up nothing more, let running jobs finish within the grace."""
+        """Start no more jobs, and let running ones finish within the grace period."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Until stopped. A lost Redis costs the arq worker, not its running jobs: a new worker takes its place."""
+        """Run until stopped. When Redis is lost, running jobs continue and a new arq worker replaces the old one."""
         pause = MIN_PAUSE
         while not self._stop.is_set():
             worker = self._worker()
             started = asyncio.get_running_loop().time()
             try:
-                await self._attend(worker)
+                await self._run_worker(worker)
             except (RedisError, OSError) as error:
                 log.warning("worker.redis_lost", error=type(error).__name__, pause=pause)
                 self._kept.update(task for task in worker.tasks.values() if not task.done())
                 if asyncio.get_running_loop().time() - started > MAX_PAUSE:
                     pause = MIN_PAUSE
-                await self._rest(pause)
+                await self._sleep(pause)
                 pause = min(pause * 2, MAX_PAUSE)
         await self._finish_kept()
 
-    async def _attend(self, worker: Worker) -> None:
+    async def _run_worker(self, worker: Worker) -> None:
         running = asyncio.create_task(worker.async_run())
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -75,14 +75,14 @@ class Host:
     async def _end(self, running: asyncio.Task[None]) -> None:
         """Wait for a worker that was told to stop.
 
-        redis-py may swallow the one cancellation with which arq ends it, so it is said again until it is heard.
+        redis-py may swallow arq's one cancellation, so the worker is cancelled again until it ends.
         """
         patience = self._services.settings.shutdown_grace + AGAIN
         while not (await asyncio.wait({running}, timeout=patience))[0]:
             running.cancel()
             patience = AGAIN
 
-    async def _rest(self, seconds: float) -> None:
+    async def _sleep(self, seconds: float) -> None:
         try:
             await asyncio.wait_for(self._stop.wait(), seconds)
         except TimeoutError:
@@ -120,10 +120,10 @@ class Host:
 
 
 class _OneAtATime:
-    """A job that is woken while it works runs once more, instead of beside itself.
+    """A job that is woken while it runs is run once more afterwards, never concurrently in this process.
 
-    The promise of a wake-up is kept: the next run begins after it. Between the last look of the work and the question
-    whether it was woken again nothing else can run.
+    No wake-up is lost, because a run starts after each: no other task can run between the end of the work and the check
+    whether the job was woken again.
     """
 
     def __init__(self, work: Work) -> None:

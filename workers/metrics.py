@@ -1,4 +1,4 @@
-"""What a worker counts, and where Prometheus fetches it: queue depths and lags are read by the API instead."""
+"""Metrics of a worker, and the server for Prometheus. Queue depths and lags are metrics of the API instead."""
 
 import errno
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_
 from storage.settings import Settings
 
 PORTS = 16
-"""How many ports are tried: the workers of one machine share a setting and take the next free one each."""
+"""Number of ports to try: the workers of one machine share the setting, and each takes the next free port."""
 HIGHEST_PORT = 65_535
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -31,10 +31,9 @@ log = structlog.get_logger()
 
 @asynccontextmanager
 async def metrics_served(settings: Settings) -> AsyncIterator[int | None]:
-    """Serve this process's numbers at /metrics, on the first free port from the setting's on; the port is yielded.
+    """Serve the metrics of this process at /metrics, on the first free port from the configured one on; yield the port.
 
-    None when the setting is 0, or when no port is free: a worker without numbers is better than none, and the log
-    says so.
+    Yields None if the setting is 0 or no port is free: the worker then runs without metrics, and logs an error.
     """
     if not settings.worker_metrics_port:
         yield None

@@ -1,7 +1,7 @@
 """The relay: sends messages from the outbox to their destinations.
 
-What one claim brings for one destination is a batch. Batches are delivered beside each other, so that a slow
-destination delays nobody else; inside a batch, the messages of one subject go one after the other.
+The messages that one claim returns for one destination are a batch. Batches are delivered concurrently, so that a slow
+destination does not delay the others; within a batch, the messages of one subject are sent one after the other.
 """
 
 import asyncio
@@ -36,18 +36,18 @@ from workers.notifications.templates import Templates
 log = structlog.get_logger()
 
 LEASE, RESERVE = timedelta(seconds=120), timedelta(seconds=30)
-"""Nothing is begun in the last part of a lease: it must be settled before somebody else may claim it."""
+"""No message is sent in the last RESERVE of a lease: it must be settled before another worker may claim it."""
 POLL = 0.1
-"""Seconds between two looks at the outbox while batches are under way."""
+"""Seconds between two claims while batches are being delivered."""
 WATCH = 60.0
-"""Seconds that one job keeps looking; then it wakes its successor. Batches outlive it."""
+"""Seconds that one job runs before it wakes its successor. Batches continue after it."""
 PAUSE = 0.2
-"""Seconds between two tries to keep an outcome while Postgres is away."""
+"""Seconds between two attempts to record an outcome while Postgres is unavailable."""
 SETTLING = Limits(items=4096, weight=0, batch=128, writers=2)
 
 
 class Relay:
-    """Empties the outbox. Called as a job; its batches live as long as the worker."""
+    """Delivers the messages of the outbox. The job calls it; its batches live as long as the worker."""
 
     def __init__(self, services: Services, templates: Templates) -> None:
         self._services = services
@@ -58,7 +58,7 @@ class Relay:
         self._stopping = False
 
     async def __call__(self, _services: Services) -> None:
-        """Work until the outbox has nothing due and nothing is under way. May be lost, repeated and run in parallel."""
+        """Deliver until no message is due or being sent. A run may be lost, repeated or concurrent without harm."""
         ends = asyncio.get_running_loop().time() + WATCH
         while not self._stopping:
             if asyncio.get_running_loop().time() > ends:
@@ -74,7 +74,7 @@ class Relay:
     @classmethod
     @asynccontextmanager
     async def opened(cls, services: Services) -> "AsyncIterator[Relay]":
-        """A relay, with the process in which users' templates are rendered."""
+        """Open a relay, with the process that renders users' templates."""
         templates = Templates()
         relay = cls(services, templates)
         try:
@@ -88,7 +88,7 @@ class Relay:
         self._stopping = True
 
     async def _close(self) -> None:
-        """Let what is under way arrive within the grace, give back the rest, keep every outcome."""
+        """Let running batches finish within the grace period, release the leases of the rest, record every outcome."""
         self.stop()
         if self._batches:
             _, late = await asyncio.wait(self._batches, timeout=self._services.settings.shutdown_grace)
@@ -98,11 +98,11 @@ class Relay:
         await self._settling.close()
 
     async def _claim(self) -> int:
-        """Lease what there is room for and send it on its way; the answer is how many messages."""
-        room = self._flow.room
-        if not room:
+        """Lease as many messages as flow control allows, start their batches, and return how many were leased."""
+        capacity = self._flow.capacity
+        if not capacity:
             return 0
-        wanted = ClaimRequest(self._services.ids.new(), room, MAX_PER_DESTINATION // 2, LEASE, self._flow.busy)
+        wanted = ClaimRequest(self._services.ids.new(), capacity, MAX_PER_DESTINATION // 2, LEASE, self._flow.busy)
         async with self._services.database.transaction() as tx:
             claimed = await claim(tx, wanted)
             rules = await self._rules(tx, sorted({m.rule_id for m in claimed if m.rule_id}))
@@ -113,7 +113,7 @@ class Relay:
         return len(claimed)
 
     async def _rules(self, reader: Reader, rule_ids: Sequence[UUID]) -> dict[UUID, RuleTarget]:
-        """Without those whose secrets do not open: one of them must not hold up everybody's messages."""
+        """Return the rules whose secrets can be decrypted: one that cannot must not block all messages."""
         try:
             return await channel_targets(reader, self._services.envelope, rule_ids)
         except Undecipherable:
@@ -132,20 +132,20 @@ class Relay:
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._flow.end(self._batches.pop(task))
         if not task.cancelled() and (error := task.exception()):
-            log.error("relay.batch_lost", exc_info=error)  # its leases run out, then it is due again
+            log.error("relay.batch_lost", exc_info=error)  # its messages are due again when the leases expire
 
     async def _deliver(self, batch: DestinationBatch) -> None:
         place = self._flow.place(batch)
         try:
             await asyncio.gather(*(self._in_order(batch, chain, place) for chain in batch.chains()))
         finally:
-            batch.stopped = True  # a chain that goes on after another one broke must not begin what is given back
+            batch.stopped = True  # after an error in one chain, the others must not send messages being released
             await asyncio.shield(self._give_back(batch))
 
     async def _in_order(
         self, batch: DestinationBatch, chain: Iterable[ClaimedMessage], place: asyncio.Semaphore
     ) -> None:
-        """One subject's messages; once one must wait, those behind it wait with it."""
+        """Deliver the messages of one subject; once one must be retried, postpone those behind it to the same time."""
         waits_for: datetime | None = None
         for message in chain:
             if waits_for is not None:
@@ -161,7 +161,7 @@ class Relay:
             waits_for = result.outcome.due_at
 
     async def _keep(self, batch: DestinationBatch, result: DeliveryResult) -> None:
-        """Settle an outcome; while Postgres is away it is kept here, for as long as the lease holds."""
+        """Settle an outcome; while Postgres is unavailable, try again until the lease expires."""
         while True:
             try:
                 await self._settling.submit(result)
@@ -180,7 +180,7 @@ class Relay:
             await give_back(tx, batch.claim_id, due)
 
     async def _settle(self, results: Sequence[DeliveryResult]) -> Sequence[None]:
-        """One transaction for many outcomes, with what they write inside the product."""
+        """Record many outcomes in one transaction, with their in-app notifications."""
         notifications: dict[Tenant, list[NewNotification]] = defaultdict(list)
         tenants = {result.message.org_id: result.message.tenant for result in results}
         async with self._services.database.transaction() as tx:

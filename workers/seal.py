@@ -1,4 +1,4 @@
-"""The sealer: audit events into the ledger, checkpoints over it, and their publication outside the database."""
+"""The sealer: seals audit events into the ledger, signs checkpoints, and publishes them outside the database."""
 
 import asyncio
 from datetime import timedelta
@@ -9,7 +9,7 @@ import structlog
 from storage.fairness import organisations_waiting
 from storage.ledger.commands import seal, sign_checkpoint
 from storage.ledger.published import checkpoint_file, publish, published_size
-from storage.ledger.queries import checkpoints_after, unsigned_ledgers
+from storage.ledger.queries import checkpoint_sizes, checkpoints_after, unsigned_ledgers
 from storage.services import Services
 from workers import metrics
 
@@ -18,11 +18,11 @@ log = structlog.get_logger()
 BATCH = 4000
 PUBLISH_BATCH = 1000
 PAUSE = 0.1
-"""Seconds between two looks while a checkpoint's time has not come."""
+"""Seconds between two rounds while a checkpoint must wait for its interval."""
 
 
 async def seal_and_sign(services: Services) -> None:
-    """Work until every event is sealed and covered by a checkpoint that is published."""
+    """Run until every event is sealed and covered by a published checkpoint."""
     while True:
         sealed = await seal_round(services)
         unsigned = await sign_round(services)
@@ -33,7 +33,7 @@ async def seal_and_sign(services: Services) -> None:
 
 
 async def seal_round(services: Services) -> int:
-    """One batch for every organisation that has events waiting; the answer is how many were sealed."""
+    """Seal one batch for every organisation with waiting events; return how many were sealed."""
     async with services.database.read() as reader:
         organisations = await organisations_waiting(reader, "unsealed")
     sealed = 0
@@ -46,7 +46,7 @@ async def seal_round(services: Services) -> int:
 
 
 async def sign_round(services: Services) -> int:
-    """Sign and publish every ledger whose last checkpoint is old enough; the answer is how many must still wait."""
+    """Sign and publish every ledger whose last checkpoint is old enough; return how many must still wait."""
     interval = timedelta(seconds=services.settings.checkpoint_interval)
     async with services.database.read() as reader:
         ledgers = await unsigned_ledgers(reader)
@@ -61,9 +61,9 @@ async def sign_round(services: Services) -> int:
 
 
 async def publish_checkpoints(services: Services, org_id: UUID) -> int:
-    """Append to the organisation's file what it lacks; the answer is how many checkpoints.
+    """Append missing checkpoints to the organisation's file; return how many.
 
-    Fails open: a full or missing disk is logged and tried again with the next checkpoint and by the sweep; the
+    Fails open: a failure, such as a full disk, is logged, and the next checkpoint or the sweep tries again; the
     checkpoints themselves are safe in Postgres.
     """
     path = checkpoint_file(services.settings.checkpoints, org_id)
@@ -76,3 +76,14 @@ async def publish_checkpoints(services: Services, org_id: UUID) -> int:
         metrics.UNPUBLISHED.inc()
         log.error("checkpoints.unpublished", path=str(path), error=str(error))  # noqa: TRY400 - the text says all
         return 0
+
+
+async def publish_missing(services: Services) -> None:
+    """Publish every checkpoint that its file lacks: after a full disk, or a worker that died between the two."""
+    async with services.database.read() as reader:
+        sizes = await checkpoint_sizes(reader)
+    for org_id, size in sizes.items():
+        path = checkpoint_file(services.settings.checkpoints, org_id)
+        if await asyncio.to_thread(published_size, path) < size:
+            while await publish_checkpoints(services, org_id) == PUBLISH_BATCH:
+                pass

@@ -1,4 +1,4 @@
-"""Sweeps: what must happen even when every wake-up was lost. Each is a no-op when repeated."""
+"""Sweeps: periodic work, also for wake-ups that were lost. Repeating a sweep is harmless."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -21,6 +21,7 @@ from storage.services import Services
 from workers.facts.reconciliation import reconcile
 from workers.host import JOB_TIMEOUT, Work
 from workers.metrics import SWEEP_FAILURES
+from workers.seal import publish_missing
 
 log = structlog.get_logger()
 
@@ -30,7 +31,7 @@ REQUESTS_KEPT = timedelta(days=7)
 
 
 async def wake_again(services: Services) -> None:
-    """Wake workers for work that is due: after a lost wake-up, a wiped Redis, a lease that ran out."""
+    """Wake workers for due work: after a lost wake-up, a wiped Redis or an expired lease."""
     async with services.database.read() as reader:
         inbox = await organisations_waiting(reader, "inbox", "due_at <= now()")
         outbox = await anything_due(reader, services.clock.now())
@@ -45,13 +46,13 @@ async def wake_again(services: Services) -> None:
 
 
 async def _wake_anew(services: Services, job: Job) -> None:
-    """A worker that died with a wake-up in its hands must not silence it: a new generation is opened first."""
+    """Start a new generation, then wake the job: the job of the current one may have died with its worker."""
     await begin(services.redis, job)
     services.wakeups.wake(job)
 
 
 async def fold_counters(services: Services) -> None:
-    """Fold the totals' deltas until few are left."""
+    """Fold counter deltas until less than a batch is left."""
     while True:
         async with services.database.transaction() as tx:
             if await fold(tx, FOLD_BATCH) < FOLD_BATCH:
@@ -59,13 +60,13 @@ async def fold_counters(services: Services) -> None:
 
 
 async def prepare_partitions(services: Services) -> None:
-    """The months to come."""
+    """Create the partitions of the coming months."""
     async with services.database.transaction() as tx:
         await ensure_partitions(tx)
 
 
 async def collect_blobs(services: Services) -> None:
-    """Stale staging files, and one shard of the objects that nobody keeps."""
+    """Remove stale staging files, and the objects without a row in one shard."""
     shards = [shard_of(services.clock.now())]
     swept = [swept async for swept in sweep_blobs(services.database, services.blobs, shards)][-1]
     if swept.removed or swept.staged:
@@ -73,7 +74,7 @@ async def collect_blobs(services: Services) -> None:
 
 
 async def remove_old(services: Services) -> None:
-    """What is older than its retention, and requests that nobody will ask about again."""
+    """Remove rows older than their retention time, and redelivery requests that are no longer needed."""
     settings, database = services.settings, services.database
     attempts_age = timedelta(days=settings.attempts_retention_days)
     await retention.remove_older(database, retention.BODIES, timedelta(days=settings.inbox_retention_days))
@@ -93,13 +94,14 @@ SWEEPS: Mapping[Sweep, Work] = {
     Sweep.BLOBS: collect_blobs,
     Sweep.ANSWERS: forget_answers,
     Sweep.RETENTION: remove_old,
+    Sweep.PUBLICATION: publish_missing,
     Sweep.RECONCILIATION: reconcile,
 }
-"""In this order: what waits for other systems comes last."""
+"""The sweeps in the order in which they run: those that call other systems come last."""
 
 
 async def sweep(services: Services) -> None:
-    """Run every sweep whose turn it is; one that fails leaves the others alone and is tried again."""
+    """Run every sweep that is due; one that fails does not affect the others and is tried again."""
     for name in SWEEPS:
         try:
             await run_sweep(services, name)
@@ -109,9 +111,9 @@ async def sweep(services: Services) -> None:
 
 
 async def run_sweep(services: Services, name: Sweep) -> None:
-    """Run one if it is its turn, and record its success.
+    """Run a sweep if it is due, and record its success.
 
-    A turn belongs to one worker, for as long as a job may take: one that died is succeeded by another.
+    One worker has the sweep for as long as a job may take; if that worker dies, another one runs it afterwards.
     """
     interval = INTERVALS[name]
     if interval != EVERY_ROUND:

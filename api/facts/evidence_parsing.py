@@ -1,6 +1,6 @@
-"""Parsing uploaded evidence beside the event loop: small files in a thread, large ones in a process of their own.
+"""Parse uploaded evidence off the event loop: small files in a thread, large ones in a separate process.
 
-A parser in C holds the interpreter for as long as it takes; half a second of that is half a second without answers.
+A parser written in C holds the interpreter lock: half a second of parsing would be half a second without responses.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from integrations.formats.parsed import ParsedEvidence
 from integrations.formats.parser_process import from_text
 
 MAX_IN_THREAD = 512 * 1024
-"""Bytes up to which a thread will do: some milliseconds of parsing."""
+"""Bytes up to which a file is parsed in a thread, which takes some milliseconds."""
 TIMEOUT_PROCESS = 40
-"""For one process: ten more than the parser gives itself."""
+"""Seconds for one process: ten more than the parser's own limit."""
 MAX_PROCESSES = 2
-"""More processes than cores only wait for each other."""
+"""Parsers that run at once; more than there are cores would not be faster."""
 
 _ROOT = Path(__file__).parents[2]
 
@@ -32,15 +32,15 @@ class EvidenceParsers:
     """Parses the uploads of one application."""
 
     def __init__(self) -> None:
-        self._places = asyncio.Semaphore(MAX_PROCESSES)
+        self._slots = asyncio.Semaphore(MAX_PROCESSES)
 
     async def parse(self, kind: str, file: Upload) -> ParsedEvidence | None:
-        """What a file says of an attestation of that type; None where such evidence is not parsed."""
+        """Return the parsed evidence of a file, or None when evidence of this attestation type is not parsed."""
         if kind.lower() not in FORMATS:
             return None
         if file.size <= MAX_IN_THREAD:
             return await asyncio.to_thread(parse_evidence, kind, file.path)
-        async with self._places:
+        async with self._slots:
             return await _parse_in_process(kind, file.path)
 
 
@@ -60,16 +60,16 @@ async def _parse_in_process(kind: str, path: Path) -> ParsedEvidence | None:
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        said, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_PROCESS)
+        output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT_PROCESS)
     except TimeoutError:
-        said = b""
+        output = b""
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
     if process.returncode == 0:
-        return from_text(said.decode())
-    # Fails closed: whatever ended it, memory, time or a crash, the evidence was not parsed.
+        return from_text(output.decode())
+    # Fail closed: whatever ended the process (memory, time or a crash), the evidence was not parsed.
     log.warning("evidence_parser_ended", kind=kind, status=process.returncode)
     return failed(UNREADABLE)

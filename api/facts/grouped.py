@@ -1,4 +1,4 @@
-"""What pipelines do most, run for many requests in one commit: recording attestations, and asking for verdicts."""
+"""Group commits for the most frequent requests of pipelines: recording attestations and asserting compliance."""
 
 from collections.abc import AsyncIterator
 
@@ -14,7 +14,7 @@ ASSERTIONS: web.AppKey[GroupedCommand[NewAssertion, Decision]] = web.AppKey("ass
 
 
 async def grouped_commands(app: web.Application) -> AsyncIterator[None]:
-    """Both, while the application serves."""
+    """Provide `ATTESTATIONS` and `ASSERTIONS` while the application serves."""
     async with (
         GroupedCommand.opened(app, "attestations", record_attestations) as attestations,
         GroupedCommand.opened(app, "assertions", decide) as assertions,

@@ -1,4 +1,4 @@
-"""Templates out of a body, compiled off the event loop: one of 64 KiB may hold a second's worth of conditions."""
+"""Compile the template of a request body off the event loop: the conditions of 64 KiB may take a second."""
 
 import asyncio
 
@@ -7,5 +7,5 @@ from domain.facts.templates import parse_template
 
 
 async def compiled_template(text: str | None) -> Template | None:
-    """The template of a `templateYaml`; a blank one is none. Raises Invalid."""
+    """Return the compiled template of a `templateYaml`, or None if it is absent or blank. Raises Invalid."""
     return await asyncio.to_thread(parse_template, text) if text and text.strip() else None

@@ -1,4 +1,4 @@
-"""Which of several forms of an answer the client prefers (RFC 9110, section 12.5.1)."""
+"""Content negotiation: which media type the client prefers (RFC 9110, section 12.5.1)."""
 
 import re
 
@@ -8,7 +8,7 @@ _WEIGHT = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 
 
 def prefers(request: web.Request, media: str, to: str) -> bool:
-    """Whether the client names the first media type with more weight than the second; neither named is no."""
+    """Return whether `Accept` gives `media` more weight than `to`; False when it names neither."""
     accept = ",".join(request.headers.getall("Accept", ()))
     return _weight(accept, media) > _weight(accept, to)
 

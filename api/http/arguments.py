@@ -1,7 +1,7 @@
-"""A handler's signature, read once at start-up: what to take from the request and what the answer looks like.
+"""Read a handler's signature once at start-up: what it takes from the request and what it returns.
 
-First argument `call`; a name found in the path is a path parameter; `body`, `query`, `form` are one model each;
-`raw: bytes` is the body as it came; `Annotated[X, Header("X-…")]` is a header. Anything else is refused here.
+The first argument is `call`; a name in the path is a path parameter; `body`, `query` and `form` are one model each;
+`raw: bytes` is the unparsed body; `Annotated[X, Header("X-…")]` is a header. Anything else is an error.
 """
 
 import inspect
@@ -27,7 +27,7 @@ REQUIRED: Any = inspect.Parameter.empty
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One path parameter or header of a handler. `default` is `REQUIRED` where it must be given."""
+    """One path parameter or header of a handler. `default` is `REQUIRED` when the client must send it."""
 
     argument: str
     place: Literal["path", "header"]
@@ -38,13 +38,13 @@ class Parameter:
 
     @property
     def wire_name(self) -> str:
-        """How the client knows it."""
+        """The name that the client uses."""
         return self.header.name if self.header else self.argument
 
 
 @dataclass(frozen=True, slots=True)
 class FieldShape:
-    """What a form or query model takes under one wire name."""
+    """The kind of value that a form or query model takes under one wire name."""
 
     many: bool = False
     upload: bool = False
@@ -52,7 +52,7 @@ class FieldShape:
 
 
 class Fields:
-    """The wire names of a model whose values arrive as text: query strings and forms."""
+    """The fields by wire name of a model whose values arrive as text: query strings and forms."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
@@ -63,13 +63,13 @@ class Fields:
         self._unknown = FieldShape() if model.model_config.get("extra") in ("allow", "forbid") else None
 
     def shape(self, key: str) -> FieldShape | None:
-        """The shape behind a wire name, or None for a name to be ignored; `Invalid` for an unknown name with poison."""
+        """Return the shape of a wire name, or None for one to ignore. Raises Invalid for NUL or bad Unicode in it."""
         if key not in self.shapes and self._unknown:
             clean_text("a parameter's name", key)
         return self.shapes.get(key, self._unknown)
 
     def gather(self, pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
-        """The values as pydantic wants them; `Invalid` for NUL, bad Unicode and a single value given twice."""
+        """Return the values as pydantic takes them. Raises Invalid for NUL, bad Unicode and a value given twice."""
         data: dict[str, Any] = {}
         for key, value in pairs:
             shape = self.shape(key)
@@ -80,7 +80,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The `body` argument: one JSON value. `default` is `REQUIRED` where the client must send it."""
+    """The `body` argument: one JSON value. `default` is `REQUIRED` when the client must send it."""
 
     adapter: TypeAdapter[Any]
     default: Any
@@ -88,7 +88,7 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class FormBody:
-    """The `form` argument: one model. `default` is `REQUIRED` where the client must send it."""
+    """The `form` argument: one model. `default` is `REQUIRED` when the client must send it."""
 
     fields: Fields
     default: Any
@@ -96,7 +96,7 @@ class FormBody:
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """Everything the layer knows about one handler."""
+    """The arguments and the answer of one handler."""
 
     parameters: tuple[Parameter, ...]
     query: Fields | None
@@ -110,8 +110,8 @@ class Arguments:
 class Answer:
     """What a handler may return.
 
-    `body` renders any of it; `own` is what comes with the route's status and `preview` what a dry run answers.
-    `streams`: it may be a response of the handler's own making.
+    `body` serialises every kind of it, `own` the answer with the route's status, `preview` the answer to a dry run.
+    `streams` means that the handler may return a finished response.
     """
 
     body: TypeAdapter[Any] | None
@@ -121,7 +121,7 @@ class Answer:
 
 
 def put(data: dict[str, Any], key: str, value: Any, *, many: bool) -> None:
-    """Add one value under its wire name; `Invalid` when a single value comes twice."""
+    """Add one value under its wire name. Raises Invalid when a single value comes twice."""
     if many:
         data.setdefault(key, []).append(value)
     elif key in data:
@@ -131,7 +131,7 @@ def put(data: dict[str, Any], key: str, value: Any, *, many: bool) -> None:
 
 
 def adapter_of(hint: Any) -> TypeAdapter[Any]:
-    """The validator and serializer of a type; one per class, because building them is most of the start-up."""
+    """Return the validator and serialiser of a type, cached per class as building them is most of the start-up."""
     return _adapter_of_class(hint) if isinstance(hint, type) else TypeAdapter(hint)
 
 
@@ -141,7 +141,7 @@ def _adapter_of_class(kind: type) -> TypeAdapter[Any]:
 
 
 def read_arguments(route: Route) -> Arguments:
-    """The signature of a route's handler; `TypeError` names the handler and what is wrong with it."""
+    """Return the signature of a route's handler. Raises TypeError, naming the handler and what is wrong with it."""
     try:
         return _Reader(route).signature()
     except (PydanticSchemaGenerationError, NameError) as error:
@@ -187,12 +187,12 @@ class _Reader:
                 raise TypeError(f"{self.name}: argument {argument.name} cannot be given by name")
         missing = set(self.path_names) - {argument.name for argument in rest}
         if missing:
-            raise TypeError(f"{self.name}: path parameter {min(missing)} is no argument")
+            raise TypeError(f"{self.name}: path parameter {min(missing)} is not an argument")
         return rest
 
     def _check(self, found: dict[str, Any]) -> None:
         if "raw" in found and ("body" in found or "form" in found):
-            raise TypeError(f"{self.name}: takes raw beside body or form")
+            raise TypeError(f"{self.name}: takes both raw and body or form")
         if "body" in found and "form" in found and REQUIRED in (found["body"].default, found["form"].default):
             raise TypeError(f"{self.name}: takes body and form, so both need a default of None")
 

@@ -1,6 +1,6 @@
-"""Routes bound to handlers at start-up: signature → readers → handler → answer.
+"""Bind routes to handlers at start-up: signature → readers → handler → answer.
 
-Order inside every request: authenticate → permission → parameters → body. What can be resolved early is.
+The order inside every request: authenticate → permission → parameters → body. All that can be resolved at start-up is.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ FORMS = frozenset({MULTIPART, URL_ENCODED})
 
 
 class Endpoint:
-    """One route with everything about it resolved; `answer` is what the router calls."""
+    """One route with its signature and media types resolved; the router calls `answer`."""
 
     def __init__(self, surface: Surface, route: Route) -> None:
         self.surface = surface
@@ -41,7 +41,7 @@ class Endpoint:
         self.empty_status = HTTPStatus.NO_CONTENT if route.status == HTTPStatus.OK else route.status
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """Serve one request; every refusal is raised, for the middleware to render."""
+        """Serve one request. Errors are raised, and rendered by the middleware."""
         request[SURFACE] = self.surface
         request[OPERATION] = self.route.name
         call = Call(request.app[SERVICES], None, request, request[REQUEST_ID])
@@ -53,14 +53,14 @@ class Endpoint:
         content = b""
         if self.signature.raw:
             content = arguments["raw"] = await self._raw(request)
-        elif (form := self._form_wanted(request)) is not None:
+        elif (form := self._expected_form(request)) is not None:
             return await self._answer_form(form, call, arguments)
         elif self.signature.body is not None:
             content = await self._read_json(self.signature.body, request, arguments)
         return await self._perform(call, arguments, content)
 
     async def _perform(self, call: Call, arguments: dict[str, Any], content: bytes | BaseModel) -> web.StreamResponse:
-        """Call the handler, once for all requests of one Idempotency-Key."""
+        """Call the handler, only once for all requests with the same Idempotency-Key."""
 
         async def perform(call: Call) -> web.StreamResponse:
             return self._reply(await self.route.handler(call, **arguments))
@@ -70,12 +70,12 @@ class Endpoint:
         return await (once(call, request, perform) if request else perform(call))
 
     async def _admitted(self, call: Call, permission: Permission) -> Call:
-        """The call with its caller. Raises Unauthenticated without one, Forbidden for one who lacks the permission."""
+        """Return the call with its principal. Raises Unauthenticated, or Forbidden when the permission is missing."""
         call = replace(call, principal=await self.surface.authenticate(call.request))
         if not call.caller.may(permission):
             if self.surface.denied is not None:
                 await self.surface.denied(call, permission)
-            raise Forbidden(f"This needs the permission {permission.value}")
+            raise Forbidden(f"This request needs the permission {permission.value}")
         return call
 
     def _parameters(self, request: web.Request) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Endpoint:
             require_media_type(request, self.accepts)
         return await read_body(request, self.route.max_body)
 
-    def _form_wanted(self, request: web.Request) -> FormBody | None:
+    def _expected_form(self, request: web.Request) -> FormBody | None:
         form, body = self.signature.form, self.signature.body
         return form if body is None or media_type(request) in FORMS else None
 
@@ -140,7 +140,7 @@ class Endpoint:
 
 
 def accepted_types(surface: Surface, route: Route, signature: Arguments) -> tuple[str, ...]:
-    """The media types a route reads: its own, else derived from what its handler takes. Empty for any."""
+    """Return the media types a route reads: its own, or those of its handler's arguments. Empty means any."""
     if route.accepts or signature.raw:
         return route.accepts
     body = surface.accepts if signature.body else ()
@@ -148,11 +148,11 @@ def accepted_types(surface: Surface, route: Route, signature: Arguments) -> tupl
 
 
 def register(app: web.Application, surface: Surface) -> tuple[Endpoint, ...]:
-    """Bind all routes of a surface to flat paths of the root application, in the order of the table.
+    """Add all routes of a surface to the application, in their order. GET routes serve HEAD as well.
 
-    Refuses (`ValueError`, `TypeError`) signatures it cannot serve, two handlers of one name, a route without a
-    permission that is not on the surface's exempt list, and routes that another one, of whichever surface, duplicates
-    or shadows. GET serves HEAD as well.
+    Raises TypeError for a signature that cannot be served, and ValueError for two handlers with the same name, a route
+    without a permission that the surface does not list as exempt, and a route that another route of any surface
+    duplicates or shadows.
     """
     endpoints = tuple(Endpoint(surface, route) for route in surface.routes)
     _check_names(surface)
@@ -194,7 +194,7 @@ def _check_exempt(surface: Surface) -> None:
 
 
 def _header(parameter: Parameter, request: web.Request, refused: list[FieldError]) -> str | None:
-    """The text of a header parameter, None where it is absent and has a default."""
+    """Return the text of a header parameter, or None when it is absent; note errors in `refused`."""
     mark = parameter.header
     if mark is None:
         return None

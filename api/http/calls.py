@@ -1,4 +1,4 @@
-"""The words of the HTTP layer: what a handler receives and returns, what a route and a surface are."""
+"""The types of the HTTP layer: what a handler receives and returns, routes, and surfaces."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -28,10 +28,10 @@ MAX_REGION_LENGTH = 64
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 STAGING: web.AppKey[Path] = web.AppKey("staging", Path)
-"""The directory into which file parts are streamed; on the file system of the blob store, so that a rename promotes."""
+"""The directory of uploaded files; on the blob store's file system, so that a rename moves a file into the store."""
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
 RECEIPT_ID: web.RequestKey[str] = web.RequestKey("receipt_id", str)
-"""The receipt that a request was answered with: what its log line and those of the drain have in common."""
+"""The receipt returned for a request; connects its log line with those of the worker that processes the receipt."""
 
 Handler = Callable[..., Awaitable[Any]]
 Authenticate = Callable[[web.Request], Awaitable[Principal | None]]
@@ -49,29 +49,29 @@ class Call:
 
     @property
     def caller(self) -> Principal:
-        """Who calls; raises `Unauthenticated` where nobody showed a credential."""
+        """The authenticated principal. Raises Unauthenticated when there is none."""
         if self.principal is None:
-            raise Unauthenticated("This needs a credential")
+            raise Unauthenticated("This request needs a credential")
         return self.principal
 
     @property
     def tenant(self) -> Tenant:
-        """Whose rows this request may see and change."""
+        """The organisation whose rows this request may read and change."""
         return Tenant(self.caller.org_id, self.caller.org_slug)
 
     @property
     def actor(self) -> Actor:
-        """Who the audit names: the principal, never what the body claims. The region is the caller's, else ours."""
+        """The actor in audit events: always the principal. The region is the one the caller sends, or this server's."""
         named = clean_text(REGION_HEADER, self.request.headers.get(REGION_HEADER, ""))
         region = named.strip()[:MAX_REGION_LENGTH] or self.services.settings.region
         return Actor(self.caller.id, self.caller.credential_id, self.request_id, region)
 
     def read(self) -> AbstractAsyncContextManager[Reader]:
-        """A connection that reads."""
+        """Open a connection for reading."""
         return self.services.database.read()
 
     def transaction(self, *, dry_run: bool = False) -> AbstractAsyncContextManager[Transaction]:
-        """All or nothing; a dry run does everything and keeps nothing."""
+        """Open a transaction; a dry run is rolled back at the end."""
         return self.services.database.transaction(dry_run=dry_run)
 
 
@@ -82,7 +82,7 @@ Denied = Callable[[Call, Permission], Awaitable[None]]
 class Header:
     """Marks an argument as read from a header: `Annotated[bool, Header("X-Dry-Run")]`.
 
-    `aliases` are older spellings, `query` the name of a query parameter that says the same; the first one given counts.
+    `aliases` are alternative header names, `query` is an alternative query parameter; the first one given counts.
     """
 
     name: str
@@ -95,7 +95,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Reply(Generic[T]):
-    """An answer that differs from the route's usual status or carries headers. `status` None means the route's."""
+    """An answer with headers or its own status. `status` None means the route's status."""
 
     body: T
     status: int | None = None
@@ -104,16 +104,16 @@ class Reply(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Preview(Reply[T]):
-    """What a dry run answers: always with 200, and documented beside the route's own answer."""
+    """The answer to a dry run: always with 200, and documented beside the route's own answer."""
 
     status: int | None = HTTPStatus.OK
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file part that was streamed to a staging file while being hashed.
+    """An uploaded file, hashed and written to a staging file.
 
-    The handler promotes it by renaming `path` into the blob store; what is left after the call is deleted.
+    The handler keeps it by moving `path` into the blob store; otherwise it is deleted after the call.
     `sha256` is lower-case hex, `size` in bytes, `file_name` a base name without directories.
     """
 
@@ -134,12 +134,12 @@ class Upload:
 
 @dataclass(frozen=True)
 class Route:
-    """One line of a surface's table: the only place that knows a path and the right it needs.
+    """One route of a surface: the only place that states its path and the permission it needs.
 
-    `permission` None makes the route exempt from credentials; the surface must list its handler in `exempt`.
+    A route with `permission` None needs no credential; the surface must list its handler in `exempt`.
     `errors` are the statuses beyond the derived ones (400, 401, 403, 404 with path parameters, 413, 415, 500).
     `max_body` in bytes counts the whole body, files included. `accepts` and `produces` default to the surface's.
-    `examples` gives path parameters an example value; needed where a regex fits no usual one (`binding.register`).
+    `examples` gives path parameters an example value; required where no sample of `routing` matches the regex.
     """
 
     method: str
@@ -156,7 +156,7 @@ class Route:
 
     @property
     def name(self) -> str:
-        """The handler's name, which is the operationId too."""
+        """The handler's name, which is also the operationId."""
         return self.handler.__name__
 
     @property
@@ -166,22 +166,22 @@ class Route:
 
 
 PATH_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::((?:[^{}]|\{[^{}]*\})+))?\}")
-"""aiohttp's `{name}` or `{name:regex}`; a regex may hold one level of braces."""
+"""aiohttp's `{name}` or `{name:regex}`; a regex may contain one level of braces."""
 
 
 def tagged(tag: str, *routes: Route) -> tuple[Route, ...]:
-    """The routes under one heading of the document."""
+    """Return the routes with an OpenAPI tag."""
     return tuple(replace(route, tag=tag) for route in routes)
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A dialect: its base path, how it reads credentials, renders errors and names media types, and all its routes.
+    """An API below one base path: its routes, authentication, error model and media types.
 
-    `mount` is empty for the root, else begins with a slash and does not end with one.
-    `denied` is told of a caller who lacks the permission, before the refusal. `security` holds the OpenAPI security
-    schemes by name; any one of them suffices. `challenge` is the value of `WWW-Authenticate` (RFC 9110, section
-    11.6.1). `exempt` names the handlers that need no credential.
+    `mount` is empty for the root, otherwise it begins with a slash and does not end with one.
+    `denied` is called before a caller without the permission gets 403. `security` holds the OpenAPI security schemes
+    by name; any one of them suffices. `challenge` is the value of `WWW-Authenticate` (RFC 9110, section 11.6.1).
+    `exempt` names the handlers that need no credential.
     """
 
     name: str
@@ -206,9 +206,9 @@ class Surface:
             raise ValueError(f"surface {self.name}: mount {self.mount!r} must be empty or like '/changes'")
 
     def serves(self, path: str) -> bool:
-        """Whether a request path lies under this mount."""
+        """Return whether a request path is under this mount."""
         return path == self.mount or path.startswith(self.mount + "/")
 
 
 SURFACE: web.RequestKey[Surface] = web.RequestKey("surface", Surface)
-"""The surface whose route matched; absent where the router itself refused."""
+"""The surface whose route matched; absent when no route did."""

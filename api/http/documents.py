@@ -1,4 +1,4 @@
-"""A surface's OpenAPI document and its Swagger UI page, from installed files: nothing is loaded from elsewhere."""
+"""Serve a surface's OpenAPI document and Swagger UI from installed files, without loading anything from elsewhere."""
 
 import asyncio
 import json
@@ -43,7 +43,7 @@ _PAGE = """<!DOCTYPE html>
 </html>
 """
 
-# validatorUrl null: the page would else show the document to a validator on the internet.
+# validatorUrl null: otherwise the page would send the document to a public validator.
 _INITIALIZER = """window.ui = SwaggerUIBundle({{
   url: {url},
   dom_id: "#swagger-ui",
@@ -62,10 +62,10 @@ def add_documents(
     paths: tuple[str, ...],
     page: str = "/swagger-ui.html",
 ) -> None:
-    """Serve the document at every one of `paths` and Swagger UI at `page`, all below the surface's mount.
+    """Serve the document at each of `paths` and Swagger UI at `page`, all below the surface's mount.
 
-    The document is built on its first request, in a thread (a second for 600 operations), and kept.
-    These routes need no credential (ARCHITECTURE.md 4.2, exempt routes).
+    The document is built in a thread on its first request (one second for 600 operations) and cached.
+    These routes need no credential: client generators and browsers read the document before they have one.
     """
     served = _Document(surface, tuple(endpoints))
     for path in paths:
@@ -83,7 +83,7 @@ def add_documents(
 
 
 def swagger_folder() -> Path:
-    """Where the installed distribution swagger-ui-py keeps its static files. The package itself is never imported."""
+    """Return the folder of the static files of swagger-ui-py, without importing the package."""
     spec = find_spec("swagger_ui")
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError("the distribution swagger-ui-py is not installed")

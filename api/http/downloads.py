@@ -1,6 +1,6 @@
-"""Handing out stored content: names, ranges, conditions, and a hash that is checked while it goes (facts.md 20.2, W65).
+"""Download stored content: file names, ranges, conditional requests, and a hash check while the content is sent.
 
-aiohttp's FileResponse serves ranges by itself, but gives the file to the kernel: nobody would see a changed byte.
+aiohttp's FileResponse also serves ranges, but hands the file to the kernel, so that altered bytes would go unnoticed.
 """
 
 import re
@@ -19,17 +19,17 @@ from storage.blobs.store import Blob, BlobStore
 log = structlog.get_logger()
 
 SAFE_TYPES = frozenset({"application/json", "application/zip", "image/jpeg", "image/png", "text/csv", "text/plain"})
-"""Media types that are told as they were given; all others are bytes. None of them runs anything in a browser."""
+"""Media types sent as recorded, as no browser executes them; all others become `application/octet-stream`."""
 
 _RANGE = re.compile(r"bytes=(?:([0-9]{1,30})-([0-9]{1,30})?|-([0-9]{1,30}))", re.IGNORECASE | re.ASCII)
 
 Given = Callable[[str | None], Awaitable[None]]
-"""Told before the first byte goes out; of a part its Content-Range."""
+"""Called before the first byte is sent, with the Content-Range of a partial download or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class Download:
-    """Content as its record has it: `digest` is `sha256:` and 64 hexadecimal digits, `size` in bytes."""
+    """The recorded properties of the content: `digest` is `sha256:` and 64 hexadecimal digits, `size` is in bytes."""
 
     digest: str
     size: int
@@ -38,13 +38,13 @@ class Download:
 
     @property
     def etag(self) -> str:
-        """The strong validator: what has this digest never changes (RFC 9110, section 8.8.3)."""
+        """The strong validator: content with this digest never changes (RFC 9110, section 8.8.3)."""
         return f'"{self.digest}"'
 
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """The bytes from `start` up to `stop` of `size`."""
+    """The bytes from `start` up to, not including, `stop` of `size`."""
 
     start: int
     stop: int
@@ -52,27 +52,27 @@ class _Span:
 
     @property
     def content_range(self) -> str | None:
-        """The header of a part; None for the whole."""
+        """The Content-Range header of a part; None for the whole content."""
         if (self.start, self.stop) == (0, self.size):
             return None
         return f"bytes {self.start}-{self.stop - 1}/{self.size}"
 
 
 async def send(request: web.Request, blobs: BlobStore, download: Download, given: Given) -> web.StreamResponse:
-    """Answer GET or HEAD with the content, all of it or the one range that is asked for (RFC 9110, section 14).
+    """Answer GET or HEAD with the content, whole or the one requested range (RFC 9110, section 14).
 
-    A whole file is hashed while it goes: its last chunk is held back until the hash is right, and otherwise the
-    connection is cut, so that nobody takes altered content for the evidence. What fits into one chunk is checked
-    before the answer begins. A part cannot be checked; `verify` can. Raises Conflict for content that is missing,
-    altered or of another size than recorded.
+    A whole file is hashed while it is sent. The last chunk is held back until the hash matches; if it does not, the
+    connection is closed, so that nobody mistakes altered content for the evidence. Content of one chunk is checked
+    before the response starts. A range cannot be checked; `verify` checks the whole content. Raises Conflict for
+    content that is missing, altered or of another size than recorded.
     """
-    if _known(request, download):
+    if _not_modified(request, download):
         return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=_validators(download))
-    span = _wanted(request, download)
+    span = _requested_span(request, download)
     if span is None:
-        told = {hdrs.CONTENT_RANGE: f"bytes */{download.size}"}
-        message = f"The content has {download.size} bytes; this range has none of them"
-        raise web.HTTPRequestRangeNotSatisfiable(headers=told, text=message)
+        headers = {hdrs.CONTENT_RANGE: f"bytes */{download.size}"}
+        message = f"The range is outside the content, which has {download.size} bytes"
+        raise web.HTTPRequestRangeNotSatisfiable(headers=headers, text=message)
     try:
         async with blobs.opened(download.digest) as blob:
             return await _stream(request, blob, download, span, given)
@@ -104,7 +104,7 @@ async def _stream(
 async def _send_chunks(
     request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes], given: Given
 ) -> web.StreamResponse:
-    """The first chunk is read before the answer begins: what is wrong with it can still be said."""
+    """Send the chunks. The first is read before the response starts, so that its errors still get a status."""
     chunk = await anext(chunks)
     await given(response.headers.get(hdrs.CONTENT_RANGE))
     await response.prepare(request)
@@ -116,7 +116,7 @@ async def _send_chunks(
 
 
 def content_disposition(name: str) -> str:
-    """`attachment` with a file name that stays inside its quotes, in ASCII and in full (RFC 6266, RFC 8187)."""
+    """Return `attachment` with the file name, as safe ASCII and in full (RFC 6266, RFC 8187)."""
     plain = "".join(one if one.isascii() and one.isprintable() and one not in '"\\%' else "_" for one in name)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"
 
@@ -137,13 +137,16 @@ def _validators(download: Download) -> dict[str, str]:
     return {hdrs.ETAG: download.etag, hdrs.CACHE_CONTROL: "private, no-cache"}
 
 
-def _known(request: web.Request, download: Download) -> bool:
-    """Whether the client has this content (RFC 9110, section 13.1.2)."""
+def _not_modified(request: web.Request, download: Download) -> bool:
+    """Return whether `If-None-Match` shows that the client has this content (RFC 9110, section 13.1.2)."""
     return any(tag.value in ("*", download.digest) for tag in request.if_none_match or ())
 
 
-def _wanted(request: web.Request, download: Download) -> _Span | None:
-    """The range asked for; all of it where none is, or several, or one of other content; None behind the end."""
+def _requested_span(request: web.Request, download: Download) -> _Span | None:
+    """Return the requested range, or None when it begins after the end of the content.
+
+    Without a usable range (none, several, or `If-Range` naming other content) that is the whole content.
+    """
     size = download.size
     found = _RANGE.fullmatch(request.headers.get(hdrs.RANGE, "").replace(" ", ""))
     if found is None or request.headers.get(hdrs.IF_RANGE, download.etag) != download.etag:

@@ -1,4 +1,4 @@
-"""What a change answers: its outcome with the version as ETag, or, of a dry run, a preview of it."""
+"""Answers to changes: the outcome with its version as ETag or, for a dry run, a preview of the outcome."""
 
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
@@ -11,28 +11,28 @@ from api.http.wire import WireModel
 T = TypeVar("T", bound=BaseModel)
 
 DryRun = Annotated[bool, Header("X-Dry-Run", aliases=("X-Factstore-Dry-Run",), query="dryRun")]
-"""The switch: our header, OpenFactstore's, or the query parameter."""
+"""The dry-run switch: Trailgate's header, OpenFactstore's header, or the query parameter."""
 
 
-class _Rehearsed(WireModel):
+class _DryRunOut(WireModel):
     dry_run: bool = True
     dry_run_message: str = "Everything was checked and nothing was stored."
 
 
-class WouldCreate(_Rehearsed, Generic[T]):
-    """What a creation would have answered; nothing of it was kept."""
+class WouldCreate(_DryRunOut, Generic[T]):
+    """The result of a dry run that creates: the resource that would be created. Nothing was stored."""
 
     would_create: T
 
 
-class WouldUpdate(_Rehearsed, Generic[T]):
-    """What a change would have answered; nothing of it was kept."""
+class WouldUpdate(_DryRunOut, Generic[T]):
+    """The result of a dry run that updates: the resource as it would be. Nothing was stored."""
 
     would_update: T
 
 
-class WouldDelete(_Rehearsed, Generic[T]):
-    """What would have been deleted; it is still there."""
+class WouldDelete(_DryRunOut, Generic[T]):
+    """The result of a dry run that deletes: the resource that would be deleted. Nothing was stored."""
 
     would_delete: T
 
@@ -41,39 +41,39 @@ if TYPE_CHECKING:
     Created = Reply[T] | Preview[WouldCreate[T]]
     Updated = Reply[T] | Preview[WouldUpdate[T]]
     Deleted = Preview[WouldDelete[T]] | None
-else:  # a generic model of pydantic hides its type variable, so that typing cannot put a model in its place
+else:  # pydantic's generic models hide their type variable, so that `typing` cannot substitute a model for it
 
     class Created:
-        """What a creation answers: `Created[FlowOut]`."""
+        """The answer to a creation: `Created[FlowOut]`."""
 
         def __class_getitem__(cls, model: type[BaseModel]) -> Any:
             return Reply[model] | Preview[WouldCreate[model]]
 
     class Updated:
-        """What a change answers."""
+        """The answer to an update."""
 
         def __class_getitem__(cls, model: type[BaseModel]) -> Any:
             return Reply[model] | Preview[WouldUpdate[model]]
 
     class Deleted:
-        """What a deletion answers."""
+        """The answer to a deletion."""
 
         def __class_getitem__(cls, model: type[BaseModel]) -> Any:
             return Preview[WouldDelete[model]] | None
 
 
 def created(body: T, *, dry_run: bool) -> Created[T]:
-    """What was made, or would be."""
+    """Return the created resource or, for a dry run, its preview."""
     return Preview(_model(WouldCreate, body)(would_create=body)) if dry_run else versioned(body)
 
 
 def updated(body: T, *, dry_run: bool) -> Updated[T]:
-    """What it is after the change, or would be."""
+    """Return the updated resource or, for a dry run, its preview."""
     return Preview(_model(WouldUpdate, body)(would_update=body)) if dry_run else versioned(body)
 
 
 def deleted(body: T, *, dry_run: bool) -> Deleted[T]:
-    """204 without a body, or what would be deleted."""
+    """Return None (204 without a body) or, for a dry run, the resource that would be deleted."""
     return Preview(_model(WouldDelete, body)(would_delete=body)) if dry_run else None
 
 
@@ -82,6 +82,6 @@ def _model(preview: Any, body: BaseModel) -> Any:
 
 
 def versioned(body: T) -> Reply[T]:
-    """What it is, with its version as ETag where it has one."""
+    """Return the resource, with its version as ETag if it has one."""
     version = getattr(body, "version", None)
     return Reply(body, headers={} if version is None else etag(version))

@@ -1,4 +1,4 @@
-"""How this surface says what went wrong (facts.md 2.2)."""
+"""The error object of the facts API."""
 
 from typing import Annotated
 
@@ -9,14 +9,14 @@ from api.http.wire import Instant, WireModel
 
 
 class FieldErrorOut(WireModel):
-    """One field that was refused."""
+    """A rejected field and the reason."""
 
     field: str
     message: str
 
 
 class ErrorOut(WireModel):
-    """The error object of every refusal. `error` is the reason phrase; clients read `message` first."""
+    """The body of every error response. `error` is the reason phrase of the status; `message` says what is wrong."""
 
     status: Annotated[int, Field(examples=[400])]
     error: Annotated[str, Field(examples=["Bad Request"])]
@@ -28,7 +28,7 @@ class ErrorOut(WireModel):
 
 
 def render_error(problem: Problem) -> ErrorOut:
-    """Any problem in this surface's form."""
+    """Return a problem as the error object."""
     return ErrorOut(
         status=problem.status,
         error=problem.reason,

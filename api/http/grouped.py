@@ -1,4 +1,4 @@
-"""Commands that take lists, run for many requests in one commit."""
+"""Group commit: run a command that takes a list for many requests in one transaction."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from storage.services import Services
 LIMITS = Limits(items=512, weight=64 * 2**20, batch=64, writers=2)
 
 GROUP_COMMITS: web.AppKey[dict[str, GroupCommit[Any, Any]]] = web.AppKey("group_commits", dict)
-"""Every open group commit of the process by name: what `/metrics` shows the queues of."""
+"""The open group commits of the process by name; `/metrics` shows their queues."""
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -28,7 +28,7 @@ Command = Callable[[Transaction, Tenant, Sequence[Item]], Awaitable[Sequence[Out
 async def group_commit(
     app: web.Application, name: str, write: Write[Item, Outcome], limits: Limits
 ) -> AsyncIterator[GroupCommit[Item, Outcome]]:
-    """A group commit that is shown as `name`; at the end what waits is written."""
+    """Open a group commit, called `name` in the metrics; write what is still queued at the end."""
     commits = app[GROUP_COMMITS][name] = GroupCommit(write, limits)
     try:
         yield commits
@@ -38,7 +38,7 @@ async def group_commit(
 
 @dataclass(frozen=True, slots=True)
 class OfTenant(Generic[Item]):
-    """What one request of one organisation hands over."""
+    """The item of one request, and its organisation."""
 
     tenant: Tenant
     item: Item
@@ -46,7 +46,7 @@ class OfTenant(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class GroupedCommand(Generic[Item, Outcome]):
-    """A command, and the group commit that runs it for whoever asks at the same time."""
+    """A command, and the group commit that runs it for concurrent requests."""
 
     command: Command[Item, Outcome]
     commits: GroupCommit[OfTenant[Item], Outcome]
@@ -56,14 +56,15 @@ class GroupedCommand(Generic[Item, Outcome]):
     async def opened(
         cls, app: web.Application, name: str, command: Command[Item, Outcome]
     ) -> "AsyncIterator[GroupedCommand[Item, Outcome]]":
-        """Ready to run; at the end what waits is written."""
+        """Open the group commit of a command; write what is still queued at the end."""
         async with group_commit(app, name, _writer(app[SERVICES], command), LIMITS) as commits:
             yield cls(command, commits)
 
     async def run(self, call: Call, item: Item, *, dry_run: bool) -> Outcome:
-        """The outcome of one request, once it is committed.
+        """Return the outcome of one request once it is committed.
 
-        A dry run, and a request whose effect must be kept together with its answer, have a transaction of their own.
+        A dry run runs in a transaction of its own, and a request with an Idempotency-Key in the one that stores its
+        answer.
         """
         database = call.services.database
         if not dry_run and not isinstance(database, JoinedDatabase):

@@ -1,9 +1,8 @@
-"""`Idempotency-Key`: a request that is sent again gets the answer of the first one, and changes nothing.
+"""`Idempotency-Key`: a repeated request gets the answer of the first one and changes nothing.
 
-As draft-ietf-httpapi-idempotency-key-header has it, with one thing made certain: the answer is kept in the transaction
-of its effect, so that no crash can come between the two. To that end a handler that is called for a key is given
-services whose database is that one open transaction. Refusals are raised, roll it back and are not kept. A dry run
-changes nothing and needs no key; one that is given is ignored.
+This follows draft-ietf-httpapi-idempotency-key-header. The answer is stored in the same transaction as the effect, so
+that no crash can separate the two: the handler gets services whose database is that open transaction. Errors are
+raised, roll it back and are not stored. A dry run changes nothing, so its key is ignored.
 """
 
 import asyncio
@@ -28,33 +27,34 @@ MAX_KEY = 255
 VISIBLE = re.compile(rf"[!-~]{{1,{MAX_KEY}}}")
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 TIMEOUT_WAIT = 5.0
-"""Seconds that a request waits for the first one of its key."""
-FIRST_LOOK, LAST_LOOK = 0.02, 0.25
-"""Seconds between two looks, growing from one to the other; no connection is held meanwhile."""
+"""Seconds that a repeated request waits for the first one to finish."""
+FIRST_PAUSE, LAST_PAUSE = 0.02, 0.25
+"""The shortest and longest pause between two attempts, in seconds; no connection is held meanwhile."""
 MAX_PATH = 1024
-"""Longer paths are kept as their hash: an index row has its limits."""
+"""Characters of a path stored as it is; a longer one is stored as its hash, as index rows are limited in size."""
 
 Perform = Callable[[Call], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
 class Keyed:
-    """A request that named a key, and the hash of all that makes it that request."""
+    """A request with a key, and the fingerprint that tells it from other requests."""
 
     slot: Slot
     fingerprint: bytes
 
 
 def takes_key(route: Route, signature: Arguments) -> bool:
-    """Whether a route changes something for a known caller: whatever can be rehearsed can be repeated."""
-    rehearsable = any(parameter.argument == "dry_run" for parameter in signature.parameters)
-    return route.permission is not None and route.method in UNSAFE and rehearsable
+    """Return whether a route accepts a key: it makes changes for a known caller and supports dry runs."""
+    has_dry_run = any(parameter.argument == "dry_run" for parameter in signature.parameters)
+    return route.permission is not None and route.method in UNSAFE and has_dry_run
 
 
 def keyed(call: Call, signature: Arguments, content: bytes | BaseModel) -> Keyed | None:
-    """The request under its key, None without one. Raises Invalid unless the key is 1 to 255 visible ASCII characters.
+    """Return the request with its key, or None without a key.
 
-    `content` is the body as it came, or the form: of files their hashes count, because no boundary comes twice.
+    `content` is the raw body, or the parsed form: a repeated multipart body has another boundary, so the fingerprint
+    covers its fields and the hashes of its files. Raises Invalid unless the key is 1 to 255 visible ASCII characters.
     """
     given = call.request.headers.getall(HEADER, ())
     if not given:
@@ -70,59 +70,62 @@ def keyed(call: Call, signature: Arguments, content: bytes | BaseModel) -> Keyed
 
 
 def _fingerprint(call: Call, signature: Arguments, content: bytes | BaseModel) -> bytes:
-    """Organisation, address, the headers that the handler reads, and the content."""
+    """Return the hash of the organisation, the target, the headers that the handler reads, and the content."""
     marks = [parameter.header for parameter in signature.parameters if parameter.header]
     names = [name for mark in marks for name in (mark.name, *mark.aliases)]
-    told = {
+    identity = {
         "organisation": str(call.caller.org_id),
         "target": call.request.rel_url.raw_path_qs,
         "headers": {name: call.request.headers.getall(name, []) for name in names},
         "content": sha256(content).hexdigest() if isinstance(content, bytes) else content,
     }
-    return sha256(json.dumps(told, default=_told, sort_keys=True).encode()).digest()
+    return sha256(json.dumps(identity, default=_jsonable, sort_keys=True).encode()).digest()
 
 
-def _told(value: Any) -> Any:
+def _jsonable(value: Any) -> Any:
     if isinstance(value, Upload):
         return [value.file_name, value.content_type, value.sha256]
     return dict(value) if isinstance(value, BaseModel) else str(value)
 
 
 async def once(call: Call, request: Keyed, perform: Perform) -> web.StreamResponse:
-    """Perform, or answer as the first request of this key was answered; one at work is waited for.
+    """Perform the request, or return the stored answer of the first request with this key, waiting for it to finish.
 
-    Raises Rejected where the key belongs to another request, and Conflict where the first one is at work for too long
-    or had an answer too long to be kept.
+    Raises Rejected when the key belongs to another request, and Conflict when the first one takes too long or its
+    answer was too long to be stored.
     """
     now = asyncio.get_running_loop().time
-    deadline, pause = now() + TIMEOUT_WAIT, FIRST_LOOK
+    deadline, pause = now() + TIMEOUT_WAIT, FIRST_PAUSE
     while (answer := await _attempt(call, request, perform)) is None:
         if now() >= deadline:
-            raise Conflict(f"Another request with this {HEADER} is still at work; send this one again shortly", "race")
+            raise Conflict(f"A request with this {HEADER} is still in progress; send this one again shortly", "race")
         await asyncio.sleep(pause)
-        pause = min(pause * 1.5, LAST_LOOK)
+        pause = min(pause * 1.5, LAST_PAUSE)
     return answer
 
 
 async def _attempt(call: Call, request: Keyed, perform: Perform) -> web.StreamResponse | None:
-    """The answer, or None while another request of this key is at work."""
+    """Return the answer, or None while another request with this key is in progress."""
     database, envelope = call.services.database, call.services.envelope
     async with database.transaction() as tx:
         if not await occupy(tx, request.slot):
             return None
         if kept := await kept_answer(tx, envelope, request.slot):
-            return _again(kept, request.fingerprint)
+            return _replayed(kept, request.fingerprint)
         response = await perform(replace(call, services=replace(call.services, database=database.within(tx))))
         answer = KeptAnswer.of(request.fingerprint, response.status, _headers(response), _body(response))
         await keep_answer(tx, envelope, call.caller.org_id, request.slot, answer)
     return response
 
 
-def _again(kept: KeptAnswer, fingerprint: bytes) -> web.Response:
+def _replayed(kept: KeptAnswer, fingerprint: bytes) -> web.Response:
     if kept.request_sha256 != fingerprint:
-        raise Rejected(f"{HEADER}: this key was used for another request within the last 24 hours; take a new one")
+        raise Rejected(f"{HEADER}: this key was used for another request within the last 24 hours; use a new key")
     if not kept.whole:
-        raise Conflict("This was done before, and its answer was too long to be kept: read what it made", "state")
+        raise Conflict(
+            "This request was already performed, but its answer was too long to be stored; read the resource instead",
+            "state",
+        )
     headers = {name: value for name, value in kept.headers.items() if name != "Content-Length"}
     return web.Response(status=kept.status, body=kept.body or None, headers={**headers, REPLAYED: "true"})
 
@@ -133,5 +136,5 @@ def _headers(response: web.StreamResponse) -> Mapping[str, str]:
 
 def _body(response: web.StreamResponse) -> bytes:
     if not isinstance(response, web.Response) or not isinstance(response.body, bytes | None):
-        raise TypeError("an answer that is streamed cannot be kept under an Idempotency-Key")
+        raise TypeError("a streamed answer cannot be stored under an Idempotency-Key")
     return response.body or b""

@@ -1,4 +1,4 @@
-"""What the HTTP layer counts."""
+"""Metrics of the HTTP layer."""
 
 from prometheus_client import Counter, Histogram
 

@@ -1,4 +1,4 @@
-"""The outermost layer: a request id, the choice of the surface, and every exception in that surface's dialect."""
+"""The outermost layer: assign a request id, find the surface, and render every exception as its error model."""
 
 import re
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ _log = structlog.get_logger(__name__)
 
 
 def install(app: web.Application, surfaces: Sequence[Surface]) -> list[tuple[Endpoint, ...]]:
-    """Make an application serve these surfaces: middleware, request ids and all routes in order.
+    """Add the middleware and all routes of these surfaces to an application.
 
-    The answer has the endpoints of each surface, for its document.
+    Returns the endpoints of each surface, from which its OpenAPI document is made.
     """
     app.middlewares.append(surface_middleware(surfaces))
     app.on_response_prepare.append(_stamp)
@@ -34,17 +34,17 @@ def install(app: web.Application, surfaces: Sequence[Surface]) -> list[tuple[End
 
 
 def surface_middleware(surfaces: Sequence[Surface]) -> Middleware:
-    """The outermost middleware. A path under no mount speaks the dialect of the shortest one."""
+    """Return the outermost middleware. Errors of a path under no mount are rendered by the shortest mount."""
     longest_first = sorted(surfaces, key=lambda surface: len(surface.mount), reverse=True)
     adapters = {surface: TypeAdapter(surface.error_model) for surface in surfaces}
 
-    def speaker(request: web.Request) -> Surface:
+    def surface_of(request: web.Request) -> Surface:
         if SURFACE in request:
             return request[SURFACE]
         return next((one for one in longest_first if one.serves(request.path)), longest_first[-1])
 
     @web.middleware
-    async def speak(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = _request_id(request)
         try:
             return await handler(request)
@@ -52,22 +52,22 @@ def surface_middleware(surfaces: Sequence[Surface]) -> Middleware:
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise
             return _refusal(request, error)
-        except Exception as error:  # noqa: BLE001 - the last line: whatever was not planned becomes an opaque 500
+        except Exception as error:  # noqa: BLE001 - an unexpected exception becomes an opaque 500
             return _refusal(request, error)
 
     def _refusal(request: web.Request, error: Exception) -> web.StreamResponse:
         if _STARTED in request:
-            return _broken_off(request, request[_STARTED], error)
+            return _aborted(request, request[_STARTED], error)
         path = _printable(request.path)
         problem = problem_of(error, path, request[REQUEST_ID])
         if problem is None:
             _report(request, error)
             problem = opaque_problem(path, request[REQUEST_ID])
-        surface = speaker(request)
+        surface = surface_of(request)
         response = _response(surface, adapters[surface], replace(problem, message=_printable(problem.message)))
-        return _last_if_unreadable(request, response)
+        return _closing_if_unreadable(request, response)
 
-    return speak
+    return render_errors
 
 
 def _request_id(request: web.Request) -> str:
@@ -76,7 +76,7 @@ def _request_id(request: web.Request) -> str:
 
 
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:
-    """Runs when the head of any response is about to be written, streamed ones included."""
+    """Set the request id just before the head of any response is written, streamed ones included."""
     request[_STARTED] = response
     if REQUEST_ID in request:
         response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
@@ -92,19 +92,19 @@ def _response(surface: Surface, adapter: TypeAdapter[Any], problem: Problem) -> 
     if problem.status == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = surface.challenge
     if problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        response.force_close()  # the rest of the body is not worth reading
+        response.force_close()  # do not read the rest of the body
     return response
 
 
-def _last_if_unreadable(request: web.Request, response: web.Response) -> web.Response:
-    """A body that did not unpack leaves the connection in the middle of nowhere: say so instead of dropping it."""
+def _closing_if_unreadable(request: web.Request, response: web.Response) -> web.Response:
+    """Announce the end of a connection whose next request cannot be found, as the body could not be decoded."""
     if request.content.exception() is not None:
         response.force_close()
     return response
 
 
-def _broken_off(request: web.Request, started: web.StreamResponse, error: Exception) -> web.StreamResponse:
-    """The head is out, so nothing more can be said: cut the connection and let the client see that."""
+def _aborted(request: web.Request, started: web.StreamResponse, error: Exception) -> web.StreamResponse:
+    """Close the connection: the head is sent, so an incomplete response is the only way to report a failure."""
     _report(request, error)
     if request.transport is not None:
         request.transport.close()
@@ -112,7 +112,7 @@ def _broken_off(request: web.Request, started: web.StreamResponse, error: Except
 
 
 def _report(request: web.Request, error: Exception) -> None:
-    """Log what nobody planned; a client that went away is no failure of ours."""
+    """Log an unexpected exception; a client that disconnected is not an error."""
     facts = {"request_id": request[REQUEST_ID], "method": request.method, "path": _printable(request.path)}
     if request.transport is None or request.transport.is_closing():
         _log.info("client went away", **facts)
@@ -121,5 +121,5 @@ def _report(request: web.Request, error: Exception) -> None:
 
 
 def _printable(text: str) -> str:
-    """Text that may hold surrogates (undecodable bytes of the request line) as text that JSON can carry."""
+    """Escape surrogates (undecodable bytes of the request line), which JSON cannot carry."""
     return text.encode(errors="backslashreplace").decode()

@@ -1,8 +1,8 @@
-"""A multipart/form-data body, part by part as it arrives (RFC 2046, section 5.1.1; RFC 7578).
+"""Parse a multipart/form-data body part by part as it arrives (RFC 2046, section 5.1.1; RFC 7578).
 
-Content is passed on as the socket gave it; only what may begin a delimiter waits for more. aiohttp's own reader takes
-twice the processor time for a gigabyte, has no caps on what surrounds a file, cuts quoted names at their semicolons,
-and takes a body for whole that ends before its promised length.
+Content is passed on as it arrives; only bytes that may begin a delimiter are held back. aiohttp's own reader takes
+twice the processor time for a gigabyte, does not limit what surrounds a file, cuts quoted names at semicolons, and
+accepts a body that ends before its declared length.
 """
 
 from collections.abc import AsyncIterator
@@ -23,12 +23,12 @@ MAX_HEAD = 16 * 1024
 
 
 MAX_PARTS = 1000
-"""Parts that a body may have: each costs, however small it is."""
+"""Parts that a body may have, as even an empty part takes time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The head of one part; empty texts for what it does not say."""
+    """The head of one part; an empty string stands for a missing value."""
 
     name: str
     file_name: str
@@ -36,10 +36,10 @@ class Part:
 
 
 class Multipart:
-    """One body being read: `next_part`, the `content` of that part, and so on; what nobody reads is skipped.
+    """One body being read: alternate `next_part` and the `content` of that part; unread content is skipped.
 
-    Raises `Invalid` for a body that does not follow its boundary, and `TooLarge` for too many parts and once more than
-    `max_body` bytes have come over the wire: preamble, heads and skipped parts count as well.
+    Raises Invalid for a body that does not follow its boundary, and TooLarge for too many parts or more than
+    `max_body` bytes, including preamble, heads and skipped parts.
     """
 
     def __init__(self, stream: StreamReader, content_type: str, max_body: int) -> None:
@@ -49,15 +49,15 @@ class Multipart:
         self._allowed = 0
         self._read = 0
         self._parts = 0
-        self._arrived = b"\r\n"  # what the first delimiter lacks when there is no preamble
+        self._arrived = b"\r\n"  # the line break that the first delimiter lacks when there is no preamble
         self._inside = True
 
     def allow(self, size: int) -> None:
-        """Let the body be so many bytes longer: for content that has a cap of its own."""
+        """Allow the body `size` more bytes, for content that has its own limit."""
         self._allowed += size
 
     async def next_part(self) -> Part | None:
-        """The head of the next part; None behind the last one."""
+        """Return the head of the next part, or None after the last one."""
         async for _ in self.content():
             pass
         self._arrived = self._arrived[len(self._delimiter) :]
@@ -74,7 +74,7 @@ class Multipart:
         return _part(head)
 
     async def content(self) -> AsyncIterator[bytes]:
-        """What is left of the current part, as it arrives."""
+        """Yield the rest of the current part as it arrives."""
         while self._inside:
             at = self._arrived.find(self._delimiter)
             self._inside = at < 0
@@ -87,13 +87,13 @@ class Multipart:
                 await self._more()
 
     def _undecided(self) -> int:
-        """Where, near the end of what has arrived, a delimiter may begin."""
+        """Return the position near the end of the buffer where an incomplete delimiter may begin."""
         start = max(0, len(self._arrived) - len(self._delimiter) + 1)
         at = self._arrived.find(b"\r", start)
         return len(self._arrived) if at < 0 else at
 
     async def _head(self) -> list[bytes]:
-        """The header lines. Before them stands the rest of the delimiter's own line: blanks at most."""
+        """Return the header lines. Only blanks may follow the delimiter on its own line."""
         while (at := self._arrived.find(b"\r\n\r\n")) < 0:
             if len(self._arrived) > MAX_HEAD:
                 raise _malformed()
@@ -105,7 +105,7 @@ class Multipart:
         return lines
 
     async def _end(self) -> None:
-        """Read the epilogue, for the end of the body: one that is shorter than it promised was broken off."""
+        """Read the epilogue up to the end of the body, to notice a body that is shorter than declared."""
         while await self._next_chunk():
             pass
 
@@ -116,7 +116,7 @@ class Multipart:
         self._arrived += chunk
 
     async def _next_chunk(self) -> bytes:
-        """What arrives next; nothing at the end of the body."""
+        """Return the next bytes; none at the end of the body."""
         if self._read > self._max_body + self._allowed:
             raise too_large(self._max_body)
         try:
@@ -147,7 +147,7 @@ def _part(lines: list[bytes]) -> Part:
 
 
 def _named(disposition: str) -> tuple[str, str]:
-    """The names of the part and of its file (RFC 7578, section 4.2); the extended form counts first (RFC 6266, 4.3)."""
+    """Return the names of the part and its file (RFC 7578, section 4.2), preferring `name*` (RFC 6266, section 4.3)."""
     message = Message()
     message["Content-Disposition"] = disposition
     named: dict[str, str] = {}

@@ -1,7 +1,7 @@
-"""A surface's routes as an OpenAPI 3.1 document, made from signatures, docstrings and the route table alone.
+"""Generate the OpenAPI 3.1 document of a surface from its routes and their handlers' signatures and docstrings.
 
-pydantic names the schemas of all operations in one pass, so that two models of one name get longer names instead of
-overwriting each other.
+pydantic generates the schemas of all operations in one pass, so that two models with the same name get longer names
+instead of overwriting each other.
 """
 
 import inspect
@@ -23,34 +23,37 @@ Schema = dict[str, Any]
 _REF = "#/components/schemas/"
 _BINARY: Schema = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
 _STREAMED: Mapping[str, Schema] = {"application/octet-stream": _BINARY}
-"""Schemas of media types that handlers write themselves; of others nothing is promised but the type."""
+"""Schemas of responses that handlers build themselves, by media type; other media types have no schema."""
 _TEXT: Schema = {"type": "string"}
 _EXAMPLE_MOMENT = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 _EXAMPLE_REQUEST_ID = "0d5f2c1e9b7a4c3f8e6d5c4b3a291807"
 
 _HEADERS: Mapping[str, Schema] = {
-    "X-Request-Id": {"schema": _TEXT, "description": "Names this request in the server's log"},
+    "X-Request-Id": {"schema": _TEXT, "description": "The id of this request in the server's log"},
     "WWW-Authenticate": {"schema": _TEXT, "description": "How to authenticate (RFC 9110, section 11.6.1)"},
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait before the next attempt"},
-    REPLAYED: {"schema": {"const": "true"}, "description": f"The answer that this `{HEADER}` had before"},
+    REPLAYED: {
+        "schema": {"const": "true"},
+        "description": f"Present when this is the stored response to an earlier request with this `{HEADER}`",
+    },
 }
 _ERROR_HEADERS = {401: "WWW-Authenticate", 409: "Retry-After", 429: "Retry-After", 503: "Retry-After"}
 
 MESSAGES: Mapping[int, str] = {
-    400: "A parameter or the body is not acceptable; the details name each field",
-    401: "No credential was shown, or it does not hold",
+    400: "A parameter or the body is invalid; `details` names each field",
+    401: "The credential is missing or not valid",
     403: "The caller lacks the permission",
-    404: "It does not exist, or the caller may not know that it does",
-    409: "The state of the record stands against it",
-    410: "It existed and was removed for good",
+    404: "The resource does not exist or is not visible to the caller",
+    409: "The request conflicts with the current state of the resource",
+    410: "The resource was permanently removed",
     412: "`If-Match` names another version than the current one",
-    413: "The body is larger than this route takes",
-    415: "The media type of the body is not one this route reads",
-    422: "A rule of the business forbids it",
+    413: "The body is larger than this route accepts",
+    415: "This route does not accept the media type of the body",
+    422: "The request is well-formed, but a business rule forbids it",
     429: "Too many requests; see `Retry-After`",
-    500: "The server failed; the request id finds the cause in its log",
-    502: "A system that had to be asked failed",
-    503: "It cannot be taken now; see `Retry-After`",
+    500: "The server failed; its log has the cause under the request id",
+    502: "An upstream system failed",
+    503: "The service is temporarily unavailable; see `Retry-After`",
 }
 
 
@@ -58,14 +61,15 @@ _KEY: Schema = {
     "name": HEADER,
     "in": "header",
     "required": False,
-    "description": "Names this request for 24 hours: sent again it gets the same answer and changes nothing. Another "
-    "request under the same key is refused with 422; 409 with `Retry-After` means that the first is still at work",
+    "description": "Identifies this request for 24 hours: a repeated request with the same key gets the same response "
+    "and changes nothing. A different request with the same key is rejected with 422; 409 with `Retry-After` means "
+    "that the first request is still in progress",
     "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": "^[!-~]+$"},
 }
 
 
 def document(surface: Surface, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of a surface from its bound routes (`binding.register` returns them)."""
+    """Return the OpenAPI 3.1 document of a surface, given the endpoints that `binding.register` returned."""
     bound = tuple(endpoints)
     schemas = _Schemas(surface, bound)
     paths: dict[str, dict[str, Any]] = {}
@@ -90,7 +94,7 @@ def document(surface: Surface, endpoints: Iterable[Endpoint]) -> dict[str, Any]:
 
 
 class _Schemas:
-    """Every JSON schema the document needs, made in one pass over all models."""
+    """All JSON schemas of the document, generated in one pass over all models."""
 
     def __init__(self, surface: Surface, endpoints: tuple[Endpoint, ...]) -> None:
         self._adapters: dict[tuple[int, JsonSchemaMode], TypeAdapter[Any]] = {}
@@ -104,9 +108,9 @@ class _Schemas:
             inputs += [signature.body.adapter] if signature.body else []
             for adapter in inputs:
                 self._want(adapter, "validation")
-            for given in (signature.answer.own, signature.answer.preview):
-                if given is not None:
-                    self._want(given, "serialization")
+            for output in (signature.answer.own, signature.answer.preview):
+                if output is not None:
+                    self._want(output, "serialization")
         wanted = [(key, key[1], adapter) for key, adapter in self._adapters.items()]
         self._by_adapter, shared = TypeAdapter.json_schemas(wanted, ref_template=_REF + "{model}")
         self._definitions: dict[str, Schema] = shared.get("$defs", {})
@@ -114,20 +118,20 @@ class _Schemas:
     def _want(self, adapter: TypeAdapter[Any], mode: JsonSchemaMode) -> None:
         self._adapters[id(adapter), mode] = adapter
 
-    def taken(self, adapter: TypeAdapter[Any]) -> Schema:
-        """The schema of an input."""
+    def of_input(self, adapter: TypeAdapter[Any]) -> Schema:
+        """Return the schema of an input."""
         return self._by_adapter[(id(adapter), "validation"), "validation"]
 
-    def given(self, adapter: TypeAdapter[Any]) -> Schema:
-        """The schema of an answer."""
+    def of_output(self, adapter: TypeAdapter[Any]) -> Schema:
+        """Return the schema of an answer."""
         return self._by_adapter[(id(adapter), "serialization"), "serialization"]
 
     def resolved(self, schema: Schema) -> Schema:
-        """The schema itself behind a reference."""
+        """Return the schema that a reference points to."""
         return self._definitions[schema["$ref"].removeprefix(_REF)] if "$ref" in schema else schema
 
     def used_by(self, described: Mapping[str, Any]) -> dict[str, Schema]:
-        """The definitions that the document refers to, directly or through each other."""
+        """Return the definitions that the document refers to, directly or through each other."""
         used: dict[str, Schema] = {}
         pending = list(_references(described))
         while pending:
@@ -167,7 +171,7 @@ class _Operation:
     def _parameters(self) -> Iterator[Schema]:
         regexes = {found[1]: found[2] for found in PATH_PARAMETER.finditer(self._route.path)}
         for parameter in self._signature.parameters:
-            schema = _without_null(self._schemas.taken(parameter.adapter)) | _default(parameter)
+            schema = _without_null(self._schemas.of_input(parameter.adapter)) | _default(parameter)
             if regexes.get(parameter.argument) and schema.get("type") == "string":
                 schema = {"pattern": f"^(?:{regexes[parameter.argument]})$", **schema}
             described = _parameter(parameter.wire_name, parameter.place, schema, parameter.default is REQUIRED)
@@ -180,7 +184,7 @@ class _Operation:
     def _query(self) -> Iterator[Schema]:
         if self._signature.query is None:
             return
-        model = self._schemas.resolved(self._schemas.taken(self._signature.query.adapter))
+        model = self._schemas.resolved(self._schemas.of_input(self._signature.query.adapter))
         for name, schema in model.get("properties", {}).items():
             yield _parameter(name, "query", _without_null(schema), name in model.get("required", ()))
 
@@ -192,9 +196,9 @@ class _Operation:
         content: dict[str, Schema] = {}
         for kind in self._endpoint.accepts:
             if form and kind in FORMS:
-                content[kind] = {"schema": self._schemas.taken(form.fields.adapter)}
+                content[kind] = {"schema": self._schemas.of_input(form.fields.adapter)}
             elif body:
-                content[kind] = {"schema": _without_null(self._schemas.taken(body.adapter))}
+                content[kind] = {"schema": _without_null(self._schemas.of_input(body.adapter))}
         required = any(one and one.default is REQUIRED for one in (body, form))
         return {"required": required, "content": content} if content else None
 
@@ -203,20 +207,20 @@ class _Operation:
         return self._answer() | (self._preview(preview) if preview is not None else {})
 
     def _preview(self, adapter: TypeAdapter[Any]) -> dict[str, Schema]:
-        """A dry run's answer; where the route itself answers 200 it is one of two."""
-        schema = self._schemas.given(adapter)
+        """Return the answer to a dry run; if the route itself answers with 200, both share one response."""
+        schema = self._schemas.of_output(adapter)
         own = self._signature.answer.own
         if self._route.status == HTTPStatus.OK and own is not None:
-            schema = {"anyOf": [self._schemas.given(own), schema]}
+            schema = {"anyOf": [self._schemas.of_output(own), schema]}
         content = {self._endpoint.produces: {"schema": schema}}
         replayed = REPLAYED if self._route.status == HTTPStatus.OK and self._endpoint.takes_key else None
-        return {str(int(HTTPStatus.OK)): _response("OK: with X-Dry-Run, what would have been done", content, replayed)}
+        return {str(int(HTTPStatus.OK)): _response("OK: with `X-Dry-Run`, a preview of the change", content, replayed)}
 
     def _answer(self) -> dict[str, Schema]:
         adapter, produces, status = self._signature.answer.own, self._endpoint.produces, self._route.status
         replayed = REPLAYED if self._endpoint.takes_key else None
         if adapter is not None:
-            schema = self._schemas.given(adapter)
+            schema = self._schemas.of_output(adapter)
         elif self._signature.answer.streams:
             schema = _TEXT if produces.startswith("text/") else _STREAMED.get(produces, {})
         else:
@@ -248,7 +252,7 @@ class _Operation:
         path = self._surface.mount + self._route.plain_path
         problem = Problem(status, message, path, _EXAMPLE_REQUEST_ID, at=_EXAMPLE_MOMENT)
         media = {
-            "schema": self._schemas.given(self._schemas.error),
+            "schema": self._schemas.of_output(self._schemas.error),
             "example": self._surface.render(problem).model_dump(mode="json", by_alias=True),
         }
         return _response(message, {self._surface.error_media_type: media}, _ERROR_HEADERS.get(status))
@@ -272,7 +276,7 @@ def _default(parameter: Parameter) -> Schema:
 
 
 def _without_null(schema: Schema) -> Schema:
-    """The schema of a thing that is absent rather than null: parameters and optional bodies."""
+    """Return the schema without null: an absent parameter or optional body is left out, not null."""
     if "anyOf" not in schema:
         return schema
     branches = [branch for branch in schema["anyOf"] if branch != {"type": "null"}]
@@ -281,7 +285,7 @@ def _without_null(schema: Schema) -> Schema:
 
 
 def _references(node: Any) -> Iterator[str]:
-    """The names of all component schemas a piece of the document refers to."""
+    """Yield the names of the component schemas that a part of the document refers to."""
     if isinstance(node, Mapping):
         target = node.get("$ref")
         if isinstance(target, str) and target.startswith(_REF):

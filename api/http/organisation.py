@@ -1,10 +1,10 @@
-"""The organisation a body may repeat, and must not contradict (ARCHITECTURE.md 4.2)."""
+"""Check an organisation named in a request body against the caller's, which alone decides whose data is used."""
 
 from api.http.calls import Call
 from domain.errors import NotFound
 
 
 def check_org_slug(call: Call, org_slug: str | None) -> None:
-    """Raises NotFound when the body names another organisation than the caller's."""
+    """Raise NotFound when the body names another organisation than the caller's."""
     if org_slug is not None and org_slug != call.caller.org_slug:
         raise NotFound(f"There is no organisation '{org_slug}'.")

@@ -1,4 +1,4 @@
-"""Pages on the wire: parameters in, page objects, `X-Total-Count` and `Link` out."""
+"""Pagination: query parameters, page objects, and the headers `X-Total-Count` and `Link`."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Generic, TypeVar
@@ -20,32 +20,30 @@ Out = TypeVar("Out", bound=WireModel)
 
 
 class PageQuery(WireIn):
-    """`page` counts from 0. `after` continues behind the last row of the page before, however deep (see `Link`)."""
+    """`page` counts from 0. `after` continues after the last row of the previous page, at any depth (see `Link`)."""
 
     page: Annotated[int, Field(ge=0, description="Page number, from 0")] = 0
-    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Rows on a page")] = DEFAULT_SIZE
-    after: Annotated[str | None, Field(max_length=200, description="Cursor out of a Link header, instead of page")] = (
-        None
-    )
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Rows per page")] = DEFAULT_SIZE
+    after: Annotated[str | None, Field(max_length=200, description="Cursor from a Link header; replaces page")] = None
 
     def window(self, *, descending: bool = False) -> Window:
-        """The part of the list that is asked for. Raises Invalid for a cursor that is not ours."""
+        """Return the requested part of the list. Raises Invalid for a malformed cursor."""
         after = Cursor.parse(self.after) if self.after else None
         return Window(self.size, self.page, after, descending)
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the list is narrowed to: the keyword arguments of its query."""
+        """Return the filters of the list, as keyword arguments of its query."""
         return {}
 
 
 class ListQuery(PageQuery):
-    """For lists that are arrays on the wire: without parameters as many rows as one answer may hold."""
+    """The parameters of lists that are returned as arrays: by default as many rows as one answer may have."""
 
-    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Rows in the answer")] = MAX_SIZE
+    size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Rows in the response")] = MAX_SIZE
 
 
 class PageOut(WireModel, Generic[T]):
-    """The page object."""
+    """One page of a list, with the total number of items and pages."""
 
     items: list[T]
     page: int
@@ -55,12 +53,12 @@ class PageOut(WireModel, Generic[T]):
 
 
 def list_reply(call: Call, page: Page[Any], answer: type[Out]) -> Reply[list[Out]]:
-    """A page of records as an array, with its headers."""
+    """Return a page of records as an array, with its headers."""
     return Reply([answer.of(record, call) for record in page.items], headers=list_headers(call.request, page))
 
 
 def page_reply(call: Call, page: Page[Any], answer: type[Out]) -> Reply[PageOut[Out]]:
-    """A page of records as the page object, with its headers."""
+    """Return a page of records as a page object, with its headers."""
     body = PageOut[answer](  # type: ignore[valid-type]  # a model known when the program starts
         items=[answer.of(record, call) for record in page.items],
         page=page.window.page,
@@ -72,7 +70,7 @@ def page_reply(call: Call, page: Page[Any], answer: type[Out]) -> Reply[PageOut[
 
 
 def list_headers(request: web.Request, page: Page[Any]) -> dict[str, str]:
-    """`X-Total-Count`, and a `Link` to the next page where there is one (RFC 8288)."""
+    """Return `X-Total-Count`, and a `Link` to the next page if there is one (RFC 8288)."""
     headers = {"X-Total-Count": f"{page.total}+" if page.capped else str(page.total)}
     if page.next:
         kept = [(name, value) for name, value in request.query.items() if name not in {"page", "after"}]

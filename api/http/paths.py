@@ -1,3 +1,3 @@
-"""Where the surface begins."""
+"""The prefix of all API paths."""
 
 V1 = "/api/v1"

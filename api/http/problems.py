@@ -1,4 +1,4 @@
-"""What went wrong, said once for every dialect: any exception becomes a `Problem`, a surface renders the `Problem`."""
+"""Errors independent of a surface's wire form: an exception becomes a `Problem`, which the surface renders."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ MAX_SEGMENTS = 10
 MAX_SEGMENT_LENGTH = 80
 MAX_MESSAGE_LENGTH = 300
 
-OPAQUE_MESSAGE = "The server failed on this request. Name the request id when you report it."
+OPAQUE_MESSAGE = "The server failed to process this request. Quote the request id when you report it."
 
 STATUS: Mapping[type[TrailgateError], int] = {
     Invalid: 400,
@@ -49,14 +49,14 @@ STATUS: Mapping[type[TrailgateError], int] = {
     Upstream: 502,
     Unavailable: 503,
 }
-"""Every outcome of domain/errors.py and its status code."""
+"""The status code of every error class in domain/errors.py."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A refusal or failure in no dialect yet: what `Surface.render` turns into the mount's error model.
+    """An error that `Surface.render` turns into the surface's error model.
 
-    `error` is the domain error behind it, if any, for dialects that tell kinds apart (`Conflict.kind`).
+    `error` is the domain error behind it, if any, for surfaces that distinguish kinds (`Conflict.kind`).
     """
 
     status: int
@@ -75,7 +75,7 @@ class Problem:
 
 
 def problem_of(error: Exception, path: str, request_id: str) -> Problem | None:
-    """The problem an expected exception stands for, or None for one that nobody planned."""
+    """Return the problem for an expected exception, or None for an unexpected one."""
     if isinstance(error, TrailgateError) and type(error) in STATUS:
         details = error.details if isinstance(error, Invalid | Rejected) else ()
         return Problem(STATUS[type(error)], error.message, path, request_id, details, _retry_header(error), error)
@@ -85,14 +85,14 @@ def problem_of(error: Exception, path: str, request_id: str) -> Problem | None:
 
 
 def opaque_problem(path: str, request_id: str) -> Problem:
-    """The answer to an exception that nobody planned: no word of it leaves the process."""
+    """Return the problem for an unexpected exception, which reveals nothing about its cause."""
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, OPAQUE_MESSAGE, path, request_id)
 
 
 def invalid_input(error: ValidationError, where: str = "") -> Invalid:
-    """A pydantic refusal of the caller's input as `Invalid`, without the input itself: it may hold secrets.
+    """Return a pydantic validation error as Invalid, without the input itself, which may hold secrets.
 
-    `where` is put before every field path; at most 20 errors are named.
+    `where` is put before every field path; at most 20 errors are listed.
     """
     found = error.errors(include_input=False, include_url=False, include_context=False)
     details = tuple(_field_error(one, where) for one in found[:MAX_DETAILS])
@@ -103,26 +103,26 @@ def invalid_input(error: ValidationError, where: str = "") -> Invalid:
 
 
 def invalid_under(where: str, error: Invalid) -> Invalid:
-    """The same refusal with its field paths moved below `where`, for JSON inside a form field."""
+    """Return the same error with its field paths below `where`, for JSON inside a form field."""
     if not error.details:
         return Invalid.of(where, error.message)
     return invalid_fields(FieldError(dotted((where, one.field)), one.message) for one in error.details)
 
 
 def invalid_fields(details: Iterable[FieldError]) -> Invalid:
-    """Several refused fields as one `Invalid`."""
+    """Return several field errors as one Invalid."""
     named = tuple(details)[:MAX_DETAILS]
     return Invalid("; ".join(f"{one.field}: {one.message}" for one in named), named)
 
 
 def dotted(path: Iterable[int | str]) -> str:
-    """A field path as text, such as `tags.0.name`, cut to 10 segments of 80 characters."""
+    """Return a field path as text, such as `tags.0.name`, cut to 10 segments of 80 characters."""
     segments = [str(segment)[:MAX_SEGMENT_LENGTH] for segment in path]
     return ".".join(segments[:MAX_SEGMENTS])
 
 
 _BLANK = r"String should match pattern '\S'"
-"""What pydantic says of a text without a single visible character (api/facts/schemas/texts.Name)."""
+"""pydantic's message for a text without a visible character (`api.http.texts.Name`)."""
 
 
 def _field_error(one: ErrorDetails, where: str) -> FieldError:
@@ -132,19 +132,19 @@ def _field_error(one: ErrorDetails, where: str) -> FieldError:
 
 
 def _retry_header(error: TrailgateError) -> dict[str, str]:
-    """`Retry-After` in seconds (RFC 9110, section 10.2.3) where the error says when to come back."""
+    """Return `Retry-After` in seconds (RFC 9110, section 10.2.3) for errors that are worth a retry."""
     if isinstance(error, Conflict) and error.kind == "race":
         return {"Retry-After": "1"}
     return {"Retry-After": str(error.retry_after)} if isinstance(error, Throttled | Unavailable) else {}
 
 
 def _router_problem(error: web.HTTPException, path: str, request_id: str) -> Problem:
-    """Refusals as aiohttp has them, with their headers; its default texts ("404: Not Found") say too little."""
+    """Return aiohttp's own error with its headers; its default texts ("404: Not Found") are replaced."""
     headers = {name: value for name, value in error.headers.items() if name != hdrs.CONTENT_TYPE}
     message = error.text if error.text and not error.text.startswith(f"{error.status}: ") else error.reason
     if isinstance(error, web.HTTPNotFound):
         message = "Nothing is served at this path"
     if isinstance(error, web.HTTPMethodNotAllowed):
         headers["Allow"] = ", ".join(sorted(error.allowed_methods))
-        message = f"{error.method} is not allowed here; allowed: {headers['Allow']}"
+        message = f"{error.method} is not allowed at this path; allowed: {headers['Allow']}"
     return Problem(error.status, message, path, request_id, headers=headers)

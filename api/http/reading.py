@@ -1,9 +1,9 @@
-"""Reading what a stranger sent: bounded bytes, media types, and JSON without the values that hurt further in.
+"""Read untrusted bodies: limit their size, check media types, and reject JSON values that fail in later layers.
 
-Poison is what JSON parsers let through and databases, other parsers or clocks choke on: NUL, lone surrogates, NaN,
-infinities, integers beyond signed 64 bits, nesting beyond 64 levels. A body is screened as bytes in a few passes of
-C speed; only a body that looks suspicious is parsed a second time to find and name the field.
-A byte order mark is tolerated (RFC 8259, section 8.1 lets a parser ignore it). Of duplicate keys the last one wins.
+Such unsafe values pass JSON parsers but not databases and other parsers: NUL, lone surrogates, NaN, infinities,
+integers beyond signed 64 bits, nesting beyond 64 levels. A body is screened as bytes in a few fast passes; only a
+suspicious body is parsed a second time, to find and name the field.
+A byte order mark is ignored (RFC 8259, section 8.1). Of duplicate keys the last one wins.
 """
 
 import json
@@ -29,7 +29,7 @@ _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
 
 async def read_body(request: web.Request, max_body: int) -> bytes:
-    """The whole body, at most `max_body` bytes after decompression; raises `TooLarge` without reading on."""
+    """Return the whole decompressed body. Raises TooLarge over `max_body` bytes, without reading the rest."""
     length = request.content_length
     if length is not None and length > max_body:
         raise too_large(max_body)
@@ -42,37 +42,37 @@ async def read_body(request: web.Request, max_body: int) -> bytes:
             if size > max_body:
                 raise too_large(max_body)
     except web.RequestPayloadError as error:
-        raise Invalid("The body does not arrive as its transfer or content encoding promises") from error
+        raise Invalid("The body does not match its Transfer-Encoding or Content-Encoding") from error
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 def too_large(max_body: int) -> TooLarge:
-    """The refusal of a body over the route's cap, in bytes."""
-    return TooLarge(f"The body is larger than the {max_body} bytes this route takes")
+    """Return the error for a body of more than `max_body` bytes."""
+    return TooLarge(f"The body is larger than the {max_body} bytes this route accepts")
 
 
 async def permit_body(request: web.Request) -> None:
-    """Answer `Expect: 100-continue`, now that the caller is known and the body wanted (RFC 9110, section 10.1.1)."""
+    """Answer `Expect: 100-continue`, once the caller is authenticated (RFC 9110, section 10.1.1)."""
     if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version == HttpVersion11:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # aiohttp takes written bytes for a begun response
+        request.writer.output_size = 0  # otherwise aiohttp believes that the response has started
 
 
 async def expect_later(request: web.Request) -> None:
     """An expect handler for aiohttp's router that leaves the answer to `permit_body`."""
     if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-        raise web.HTTPExpectationFailed(text="Only 'Expect: 100-continue' is understood")
+        raise web.HTTPExpectationFailed(text="Only 'Expect: 100-continue' is supported")
 
 
 def media_type(request: web.Request) -> str:
-    """The declared media type in lower case without parameters; empty when there is none."""
+    """Return the declared media type in lower case without parameters; empty when there is none."""
     return request.headers.get(hdrs.CONTENT_TYPE, "").partition(";")[0].strip().lower()
 
 
 def require_media_type(request: web.Request, accepted: Collection[str]) -> str:
-    """The media type, if the route takes it (`application/*+json` counts as JSON); else `UnsupportedMedia`.
+    """Return the media type. Raises UnsupportedMedia when it is not accepted (`application/*+json` counts as JSON).
 
-    A `charset` other than UTF-8 on a JSON body is `Invalid` (RFC 8259, section 8.1).
+    Raises Invalid for a `charset` other than UTF-8 (RFC 8259, section 8.1).
     """
     declared = request.headers.get(hdrs.CONTENT_TYPE, "")
     if declared in accepted:
@@ -91,23 +91,23 @@ def require_media_type(request: web.Request, accepted: Collection[str]) -> str:
 
 
 def clean_text(name: str, value: str) -> str:
-    """The value of a path, query, header or form field; `Invalid` names the field when it holds NUL or surrogates."""
-    reason = _text_poison(value)
+    """Return the value of a path, query, header or form field. Raises Invalid for NUL or surrogates in it."""
+    reason = _unsafe_text(value)
     if reason:
         raise Invalid.of(name, reason)
     return value
 
 
 def parse_json(raw: bytes) -> Any:
-    """A body as Python values; `Invalid` for malformed JSON and for poison, naming the field where there is one."""
+    """Return a body as Python values. Raises Invalid for malformed JSON and unsafe values, naming the field."""
     return _parsed(guard(raw))
 
 
 def check_json(raw: bytes) -> None:
-    """Refuse what `parse_json` refuses, for a body that nobody reads yet, at less than half of its price.
+    """Raise what `parse_json` raises, in less than half its time, for a body that is stored unread.
 
-    orjson refuses NaN, infinities, lone surrogates and invalid UTF-8 by itself. A body that it or the screen finds odd
-    is parsed again, which names the field, or finds nothing wrong: the screen is as quick as it is coarse.
+    orjson itself rejects NaN, infinities, lone surrogates and invalid UTF-8. A body that orjson rejects or that looks
+    suspicious goes to `parse_json`, which names the field or finds that nothing is wrong.
     """
     try:
         orjson.loads(raw)
@@ -120,7 +120,10 @@ def check_json(raw: bytes) -> None:
 
 
 def _has_long_integer(screened: bytes) -> bool:
-    """Whether digits enough stand anywhere but at the beginning of a string: commits that do not exist are 40 zeros."""
+    """Return whether a run of too many digits begins anywhere but at the start of a string.
+
+    A string may well begin with digits: providers send 40 zeros for a commit that does not exist.
+    """
     place = screened.find(_LONG_INTEGER)
     while place > 0 and screened[place - 1] == _QUOTE:
         digits = _DIGITS.match(screened, place)
@@ -136,7 +139,7 @@ def _parsed(text: bytes) -> Any:
         raise Invalid(message, (FieldError("", message),)) from error
 
 
-# Screening: what stands outside of strings, every byte replaced by its role there.
+# Screening: every byte outside strings is replaced by its role in JSON.
 _ROLES = bytearray(b" " * 256)
 for _characters, _role in (
     (b"0123456789", b"0"),
@@ -149,7 +152,7 @@ for _characters, _role in (
     for _character in _characters:
         _ROLES[_character : _character + 1] = _role
 _COARSE = bytes(byte if byte == ord('"') else role if role in b"0[" else ord(" ") for byte, role in enumerate(_ROLES))
-"""Of the roles those that count where strings are not told from the rest."""
+"""The roles used where strings are not separated from the rest: digits, opening brackets and quotes."""
 _QUOTE = ord('"')
 _DIGITS = re.compile(rb"0+")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]")
@@ -158,29 +161,29 @@ _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def guard(raw: bytes) -> bytes:
-    """The body without its byte order mark, once it is known to hold no poison; else `Invalid`, naming the field.
+    """Return the body without its byte order mark. Raises Invalid, naming the field, for unsafe values.
 
-    It may still be malformed JSON. What looks odd is looked at again, slowly, to name the field.
+    It may still be malformed JSON. Only a suspicious body is parsed here, to name the field.
     """
     text = raw.removeprefix(_BOM)
     structure = _structure(text)
     odd_number = b"n" in structure or b"e000" in structure or _LONG_INTEGER in structure
     if odd_number or b"\0" in text or (b"\\" in text and _ESCAPES.search(text)):
-        _refuse_poison(text)
+        _refuse_unsafe(text)
     if structure.count(b"[") > MAX_DEPTH and _is_deep(structure):
         raise Invalid.of(_deepest(_parsed(text)), f"nested more than {MAX_DEPTH} levels deep")
     return text
 
 
 def _structure(text: bytes) -> bytes:
-    """The roles of all bytes outside of strings; of malformed JSON it may say anything."""
+    """Return the roles of all bytes outside strings; for malformed JSON the result is meaningless."""
     if b"\\" in text and b'\\"' in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
     return b"".join(text.split(b'"')[::2]).translate(_ROLES, b"+")
 
 
 def _is_deep(structure: bytes) -> bool:
-    """Each pass takes away the innermost brackets, so what is left after 64 was nested deeper."""
+    """Return whether brackets are nested too deep: each pass removes the innermost ones, so 64 passes remove all."""
     brackets = structure.translate(None, _NO_BRACKETS)
     for _ in range(MAX_DEPTH):
         brackets = brackets.replace(b"[]", b"")
@@ -190,7 +193,7 @@ def _is_deep(structure: bytes) -> bool:
 
 
 def _deepest(value: Any) -> str:
-    """The path of the first container beyond the permitted depth."""
+    """Return the path of the first container beyond the permitted depth."""
     too_deep = (path for path, inner in _walk(value) if len(path) == MAX_DEPTH and isinstance(inner, dict | list))
     return dotted(next(too_deep, ()))
 
@@ -199,14 +202,14 @@ class _TooLong:
     """Stands for an integer with more digits than 64 bits can hold."""
 
 
-def _refuse_poison(text: bytes) -> None:
-    """Parse leniently and name the first poisoned field. Finds nothing in malformed JSON: that is the parser's."""
+def _refuse_unsafe(text: bytes) -> None:
+    """Raise Invalid for the first unsafe value. Malformed JSON is left to the parser."""
     try:
         value = json.loads(text.decode(), parse_int=_integer, strict=False)
     except (ValueError, RecursionError):
         return
     for path, leaf in _walk(value):
-        reason = _poison(leaf)
+        reason = _unsafe(leaf)
         if reason:
             raise Invalid.of(_shown(path), reason)
 
@@ -216,7 +219,7 @@ def _integer(digits: str) -> int | _TooLong:
 
 
 def _walk(root: Any) -> Iterator[tuple[tuple[int | str, ...], Any]]:
-    """Every key and every value with its path, in document order, as deep as is permitted."""
+    """Yield every key and every value with its path, in document order, down to the permitted depth."""
     pending: list[tuple[tuple[int | str, ...], Any]] = [((), root)]
     while pending:
         path, value = pending.pop()
@@ -231,9 +234,9 @@ def _walk(root: Any) -> Iterator[tuple[tuple[int | str, ...], Any]]:
         yield path, value
 
 
-def _poison(value: Any) -> str | None:
+def _unsafe(value: Any) -> str | None:
     if isinstance(value, str):
-        return _text_poison(value)
+        return _unsafe_text(value)
     if isinstance(value, float) and not math.isfinite(value):
         return "is not a finite number"
     if isinstance(value, _TooLong) or (isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER):
@@ -241,16 +244,16 @@ def _poison(value: Any) -> str | None:
     return None
 
 
-def _text_poison(value: str) -> str | None:
+def _unsafe_text(value: str) -> str | None:
     if "\0" in value:
-        return "holds a NUL character"
+        return "contains a NUL character"
     if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        return "holds text that is not valid Unicode"
+        return "contains text that is not valid Unicode"
     return None
 
 
 def _shown(path: tuple[int | str, ...]) -> str:
-    """A path whose keys may be poisoned themselves, made printable."""
+    """Return a path as text, with unsafe keys escaped."""
     return dotted(
-        key.encode("unicode_escape").decode() if isinstance(key, str) and _text_poison(key) else key for key in path
+        key.encode("unicode_escape").decode() if isinstance(key, str) and _unsafe_text(key) else key for key in path
     )

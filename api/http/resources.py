@@ -1,6 +1,6 @@
-"""Kinds of things that people create, list, read, change and delete: their operations, made from commands and queries.
+"""Create, list, get, update and delete routes for a kind of resource, generated from its commands and queries.
 
-An operation that does more than call its command or its query is written by hand, as a handler.
+An operation that does more than call its command or query is a handler of its own.
 """
 
 import inspect
@@ -18,19 +18,19 @@ from api.http.wire import WireIn, WireModel
 from domain.identity.permissions import Permission
 
 Storage = Callable[..., Awaitable[Any]]
-"""A command or a query."""
+"""A command or a query of the storage layer."""
 
 
 class CommandBody(Protocol):
-    """A body that says what its command takes."""
+    """A request body that converts itself to the input of its command."""
 
     def to_command(self) -> Any:
-        """What the command takes. Raises Invalid."""
+        """Return the input of the command. Raises Invalid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a handler, as binding reads it; without a default it must be given."""
+    """An argument of a generated handler; required unless it has a default."""
 
     name: str
     hint: Any
@@ -43,12 +43,12 @@ _IF_MATCH = Argument("if_match", IfMatch, default=None)
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of thing.
+    """A kind of resource.
 
-    `noun` and `plural` name it in its operations: "provenance key" has `create_provenance_key`. `path` leads to all of
-    them, `path/{provenance_key_id}` to one, unless the `identifier` is called otherwise. `answer` is the model of what
-    is shown. `read` and `manage` are the permissions of looking and of changing. Every operation takes its `summary`,
-    whose first line is its title in the API's document and whose rest describes it.
+    `noun` and `plural` make the names of its operations: "provenance key" gives `create_provenance_key`. `path` is the
+    path of the collection; one member is at `path/{provenance_key_id}`, or `path/{identifier}` where that is set.
+    `answer` is the response model. `read` and `manage` are the permissions for reading and for changing. The first
+    line of an operation's `summary` is its title in the OpenAPI document, the rest its description.
     """
 
     noun: str
@@ -111,7 +111,7 @@ class Resource:
         return Route("PUT", self._one, bound, self.manage, errors=errors)
 
     def delete(self, command: Storage, summary: str, *, errors: tuple[int, ...] = (412,)) -> Route:
-        """DELETE: `command(tx, tenant, id, actor, expected=versions)`, which archives."""
+        """DELETE: `command(tx, tenant, id, actor, expected=versions)`, which archives the resource."""
 
         async def handler(call: Call, dry_run: bool, if_match: str | None, **path: UUID) -> Any:
             expected = expected_versions(if_match)
@@ -124,7 +124,7 @@ class Resource:
         return Route("DELETE", self._one, bound, self.manage, errors=errors)
 
     def _of(self, generic: Any, model: Any = None) -> Any:
-        """A generic answer of this kind of thing: `Created[FlowOut]`."""
+        """Apply a generic answer to this resource's model: `Created[FlowOut]`."""
         return generic[model or self.answer]
 
     @property
@@ -136,7 +136,7 @@ class Resource:
         return f"{self.path}/{{{self._id.name}}}"
 
     def _bound(self, handler: Handler, verb: str, summary: str, answer: Any, *arguments: Argument) -> Handler:
-        """The handler with the name, text and signature that binding reads, as if it were written by hand."""
+        """Return the handler with the name, docstring and signature that a handwritten one would have."""
         defaults = {one.name: one.default for one in arguments if one.default is not inspect.Parameter.empty}
 
         async def bound(call: Call, **given: Any) -> Any:

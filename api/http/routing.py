@@ -1,6 +1,6 @@
-"""Which route wins a path: the router's rule, replayed at start-up so that a route nobody can reach is refused.
+"""Check at start-up that no route shadows another, by applying the router's rule to a sample path of each route.
 
-aiohttp looks candidates up by their literal prefix, longest first, and among those in order of registration.
+aiohttp looks candidates up by their literal prefix, longest first, then in order of registration.
 """
 
 import re
@@ -16,12 +16,12 @@ from api.http.calls import PATH_PARAMETER, Route, Surface
 
 _UUID = "0198c0de-0000-7000-8000-000000000000"
 _SAMPLES = ("sample", "Sample-1", "1", _UUID, "a" * 40, "a" * 64, "sha256:" + "a" * 64, "2026-01-01", "a/b")
-"""Tried in turn against a parameter's regex; a route may name a better one in `Route.examples`."""
+"""Tried in turn against a parameter's regex; `Route.examples` can give a better one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One route as the router sees it, and a path that it must serve."""
+    """One route as the router sees it, and a sample path that it must serve."""
 
     title: str
     method: str
@@ -31,7 +31,7 @@ class Line:
 
 
 class Table:
-    """All routes of an application, over all surfaces."""
+    """All routes of an application, across all surfaces."""
 
     def __init__(self) -> None:
         self._lines: list[Line] = []
@@ -40,13 +40,13 @@ class Table:
         self._checked = 0
 
     def resource(self, app: web.Application, path: str) -> web.Resource:
-        """The router's resource for a path, one for all its methods: fewer candidates to try."""
+        """Return the router's resource for a path, shared by all methods so that the router tries fewer candidates."""
         if path not in self._resources:
             self._resources[path] = app.router.add_resource(path)
         return self._resources[path]
 
     def add(self, surface: Surface, route: Route, signature: Arguments) -> None:
-        """Note a route; `ValueError` if no sample fits one of its regexes."""
+        """Add a route. Raises ValueError when no sample matches the regex of one of its parameters."""
         path = surface.mount + route.path
         literal = PATH_PARAMETER.split(path)[0]
         prefix = literal.rpartition("/")[0] if literal != path else literal
@@ -57,15 +57,15 @@ class Table:
         self._by_prefix.setdefault(line.prefix, []).append(line)
 
     def check(self) -> None:
-        """Refuse (`ValueError`) every route whose sample path another route serves; the message names both."""
+        """Raise ValueError for a route whose sample path another route serves; the message names both."""
         for line in self._lines:
             winner = self._winner(line.method, line.sample)
             if winner is not line:
-                taken = f"by {winner.title}" if winner else "by nobody"
+                taken = f"by {winner.title}" if winner else "by no route"
                 raise ValueError(f"{line.title} is never reached: {line.sample} is served {taken}")
 
     def _winner(self, method: str, path: str) -> Line | None:
-        """The line that aiohttp would choose, whose resources hold all methods of one path."""
+        """Return the route that aiohttp would choose, or None."""
         part = path
         while part:
             for line in self._by_prefix.get(part, ()):

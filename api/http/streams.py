@@ -1,7 +1,7 @@
-"""Live answers: server-sent events that begin behind the last one a client had and go on as notifications come.
+"""Server-sent events (HTML standard, section 9.2): a stream resumes after the last event the client received.
 
-Postgres is the truth: a stream reads whatever stands behind its place, whyever it was woken. Redis wakes it at once,
-and a look into Postgres every few seconds finds what Redis lost (HTML standard, section 9.2: server-sent events).
+PostgreSQL is the source of truth: whatever wakes a stream, it reads the events after its position from there. A Redis
+message wakes it at once; polling PostgreSQL every few seconds finds the events whose message was lost.
 """
 
 import asyncio
@@ -22,17 +22,17 @@ from storage.services import Services
 
 EVENT_STREAM = "text/event-stream"
 MAX_STREAMS = 1000
-"""Open at once in one process."""
+"""Streams open at once in one process."""
 POLL = 5.0
-"""Seconds between two looks into Postgres, and between two at a silent client."""
+"""Seconds between two polls of PostgreSQL, and between two checks that an idle client is still connected."""
 HEARTBEAT = 15.0
-"""Seconds between two signs of life; before each one the credential is checked anew."""
+"""Seconds between two heartbeat comments; the credential is checked again before each one."""
 RETRY = 3000
-"""Milliseconds after which a client comes back."""
+"""Milliseconds after which a client reconnects."""
 TIMEOUT_WRITE = 30.0
-"""Seconds that a client may take to make room for one event."""
+"""Seconds that a slow client may block the write of one event."""
 TIMEOUT_STOP = 1.0
-"""Seconds that streams have to end by themselves when the process stops."""
+"""Seconds that open streams have to end when the process stops."""
 
 _HEADERS = {"Content-Type": EVENT_STREAM, "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event; `data` is a line. A client that comes back names the `id` of the last one it had."""
+    """One event; `data` is a single line. A client that reconnects sends the `id` of the last event it received."""
 
     id: int
     name: str
@@ -49,16 +49,16 @@ class StreamEvent:
 
     @property
     def frame(self) -> bytes:
-        """As it is sent."""
+        """The event in the wire format of server-sent events."""
         return f"id: {self.id}\nevent: {self.name}\ndata: {self.data}\n\n".encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Where the events of a kind come from.
+    """The source of one kind of event.
 
-    `channel` begins the name of the Redis channel that announces them; the organisation's id follows. `newest` tells
-    the last number of each of these organisations that has any.
+    `channel` is the prefix of the Redis channel that announces them; the organisation's id follows it. `newest` returns
+    the id of the latest event of each given organisation that has any.
     """
 
     channel: str
@@ -66,14 +66,14 @@ class Feed:
 
 
 Follow = Callable[[int], Awaitable[Sequence[StreamEvent]]]
-"""The next events behind an id, in order, and not too many at once."""
+"""Returns the next events after an id, in order, a limited number at a time."""
 
 
 @dataclass(eq=False)
 class _Stream:
     call: Call
     response: web.StreamResponse
-    place: int
+    position: int
     follow: Follow
     limit: asyncio.Timeout = field(default_factory=lambda: asyncio.timeout(None))
     over: bool = False
@@ -83,7 +83,7 @@ class _Stream:
         self.news.set()
 
     async def run(self) -> None:
-        """Until the client is gone, its credential no longer holds, or the process stops."""
+        """Send events until the client disconnects, its credential is no longer valid, or the process stops."""
         now = asyncio.get_running_loop().time
         await self._write(b"retry: %d\n\n" % RETRY)
         beat = now() + HEARTBEAT
@@ -96,30 +96,30 @@ class _Stream:
                 self.news.clear()
                 await self._send_news()
             else:
-                await self._rest(min(POLL, beat - now()))
+                await self._wait(min(POLL, beat - now()))
 
     async def _send_news(self) -> None:
         events = await self._news()
         for event in events:
             await self._write(event.frame)
-            self.place = event.id
+            self.position = event.id
         if events:
             self.news.set()  # there may be more
 
     async def _news(self) -> Sequence[StreamEvent]:
-        """Nothing while the database cannot be reached: the next look wakes the stream again."""
+        """Return the next events; none while the database cannot be reached, as the next poll wakes the stream."""
         try:
-            return await self.follow(self.place)
+            return await self.follow(self.position)
         except TRANSIENT as error:
             log.warning("streams.unread", error=type(error).__name__)
             return ()
 
     async def _write(self, text: bytes) -> None:
-        """Wait until the client has room for more. Raises TimeoutError for one that takes nothing."""
+        """Write to the client, waiting while its buffer is full. Raises TimeoutError when it stops reading."""
         async with asyncio.timeout(TIMEOUT_WRITE):
             await self.response.write(text)
 
-    async def _rest(self, seconds: float) -> None:
+    async def _wait(self, seconds: float) -> None:
         with suppress(TimeoutError):
             await asyncio.wait_for(self.news.wait(), seconds)
 
@@ -128,7 +128,7 @@ class _Stream:
         return transport is None or transport.is_closing()
 
     async def _allowed(self) -> bool:
-        """Whether the caller is who it was, with the same rights; nobody knows while the database is out of reach."""
+        """Return whether the credential still gives the same rights; True while the database cannot be reached."""
         try:
             request = self.call.request
             return await request[SURFACE].authenticate(request) == self.call.caller
@@ -149,16 +149,19 @@ class Streams:
 
     @property
     def open(self) -> int:
-        """How many there are."""
+        """The number of open streams."""
         return sum(map(len, self._open.values()))
 
-    async def serve(self, call: Call, place: int, follow: Follow) -> web.StreamResponse:
-        """Send the caller's organisation's events behind `place` as they come. Raises Unavailable for one too many."""
+    async def serve(self, call: Call, position: int, follow: Follow) -> web.StreamResponse:
+        """Stream the events of the caller's organisation that come after the id `position`.
+
+        Raises Unavailable when too many streams are open.
+        """
         response = web.StreamResponse(headers=_HEADERS)
         if call.request.method == HTTPMethod.HEAD:
             await response.prepare(call.request)
             return response
-        stream = _Stream(call, response, place, follow)
+        stream = _Stream(call, response, position, follow)
         with self._listed(call.caller.org_id, stream):
             try:
                 async with stream.limit:
@@ -183,17 +186,17 @@ class Streams:
                 self._open.pop(org_id, None)
 
     def end(self) -> None:
-        """The process stops: no stream begins any more, and those that are open end, slow clients or not."""
+        """Refuse new streams and end the open ones, after `TIMEOUT_STOP` even those of slow clients."""
         if self._closing:
             return
         self._closing = True
         latest = asyncio.get_running_loop().time() + TIMEOUT_STOP
-        for stream in self._every():
+        for stream in self._all():
             stream.over = True
             stream.news.set()
             stream.limit.reschedule(latest)
 
-    def _every(self) -> list[_Stream]:
+    def _all(self) -> list[_Stream]:
         return [stream for streams in self._open.values() for stream in streams]
 
     def _wake(self, streams: Iterable[_Stream]) -> None:
@@ -201,7 +204,7 @@ class Streams:
             stream.news.set()
 
     async def _listen(self) -> None:
-        """Hear what is announced. What was announced before that is found by the look."""
+        """Wake streams by Redis messages. Polling finds the events that were announced before the subscription."""
         while not self._closing:
             try:
                 async with self._services.redis.pubsub() as channel:
@@ -209,17 +212,17 @@ class Streams:
                     while not self._closing:
                         message = await channel.get_message(ignore_subscribe_messages=True, timeout=POLL)
                         if message is not None:
-                            self._hear(message["channel"])
+                            self._wake_channel(message["channel"])
             except (RedisError, OSError) as error:
                 log.warning("streams.unheard", error=type(error).__name__)
                 await asyncio.sleep(POLL)
 
-    def _hear(self, channel: bytes) -> None:
+    def _wake_channel(self, channel: bytes) -> None:
         with suppress(ValueError):
             self._wake(self._open.get(UUID(channel.decode().removeprefix(self._feed.channel)), ()))
 
-    async def _look(self) -> None:
-        """Find what nobody announced: one question for all organisations that are listened to."""
+    async def _poll(self) -> None:
+        """Wake streams that have unsent events, with one query for all organisations that have streams."""
         while not self._closing:
             await asyncio.sleep(POLL)
             if not self._open:
@@ -227,23 +230,23 @@ class Streams:
             try:
                 async with self._services.database.read() as reader:
                     newest = await self._feed.newest(reader, list(self._open))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the next look may succeed
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next poll may succeed
                 log.warning("streams.blind", error=type(error).__name__)
                 continue
             for org_id, n in newest.items():
-                self._wake(stream for stream in self._open.get(org_id, ()) if stream.place < n)
+                self._wake(stream for stream in self._open.get(org_id, ()) if stream.position < n)
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, app: web.Application, feed: Feed) -> "AsyncIterator[Streams]":
-        """With its tasks; they end with the application at the latest."""
+        """Run the tasks that wake the streams, until the application ends at the latest."""
         streams = cls(app[SERVICES], feed)
         app[STREAMS].append(streams)
-        tasks = [asyncio.create_task(streams._listen()), asyncio.create_task(streams._look())]
+        tasks = [asyncio.create_task(streams._listen()), asyncio.create_task(streams._poll())]
         try:
             yield streams
         finally:
-            # redis-py may swallow a cancellation that meets a command in flight; `end` ends the loop all the same.
+            # redis-py may swallow a cancellation during a command; the flag that `end` sets stops the loop anyway.
             streams.end()
             for task in tasks:
                 task.cancel()
@@ -251,4 +254,4 @@ class Streams:
 
 
 STREAMS: web.AppKey[list[Streams]] = web.AppKey("streams", list)
-"""Every one that was opened, so that all end when the process stops."""
+"""All `Streams` of the application, so that a shutdown can end them."""

@@ -1,4 +1,4 @@
-"""Fields that two vocabularies name differently (facts.md 26): either name will do, and both must agree."""
+"""Fields with alternative names, as OpenFactstore's clients use two vocabularies: a request may use either name."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from domain.errors import Invalid
 
 
 def agreed(model: BaseModel, *names: str) -> Any:
-    """The value that these fields of a model, names of one thing, agree on; None where none of them is given.
+    """Return the value of these synonymous fields of a model, or None when none of them is given.
 
-    Raises Invalid, naming the field that differs.
+    Raises Invalid, naming the second field, when two of them differ.
     """
     given = [(name, value) for name in names if (value := getattr(model, name)) is not None]
     for name, value in given[1:]:
@@ -21,7 +21,7 @@ def agreed(model: BaseModel, *names: str) -> Any:
 
 
 def required(model: BaseModel, *names: str) -> Any:
-    """The same where one of them must be given. Raises Invalid, naming the first."""
+    """Return the value of these synonymous fields. Raises Invalid also when none of them is given."""
     value = agreed(model, *names)
     if value is None:
         raise Invalid.of(_wire_name(model, names[0]), "Field required")

@@ -1,4 +1,4 @@
-"""Texts of bounded length, shared by this surface's models (columns are 255 in the original)."""
+"""String types of limited length for request models. 255 characters is OpenFactstore's column width."""
 
 from typing import Annotated
 
@@ -11,4 +11,4 @@ Long = Annotated[str, StringConstraints(max_length=2048)]
 Text = Annotated[str, StringConstraints(max_length=65_536)]
 Url = Annotated[str, StringConstraints(max_length=2048)]
 Flag = Annotated[bool, Strict()]
-"""In a body: true or false, and nothing that looks like it."""
+"""A JSON `true` or `false`; strings and numbers are rejected."""

@@ -1,8 +1,8 @@
-"""Forms: multipart and URL-encoded bodies as one validated model, files streamed to staging while being hashed.
+"""Read multipart (RFC 7578) and URL-encoded forms into one validated model; hash files while staging them on disk.
 
-The declared field decides whether a part is a file, not the part: clients put file names on fields and leave them off
-files. Parts come in any order; unknown parts are skipped. RFC 7578. Where a route accepts other media types as well,
-such a body is, as it stands, the form's one file.
+The declared field, not the part, decides whether a part is a file: clients put file names on plain fields and omit
+them from files. Parts come in any order; unknown parts are skipped. Where a route accepts other media types as well,
+a body of such a type is the form's only file.
 """
 
 import asyncio
@@ -31,19 +31,19 @@ URL_ENCODED = "application/x-www-form-urlencoded"
 BINARY = "application/octet-stream"
 
 MAX_FILE: web.AppKey[int] = web.AppKey("max_file", int)
-"""Bytes that one file may have; then `Route.max_body` caps all the rest of its form. Absent: it caps both together."""
+"""Bytes that one file may have; `Route.max_body` then limits the rest of the form, otherwise the whole form."""
 MAX_FIELD = MEBIBYTE
-"""Bytes of one field that is no file: it is held in memory."""
+"""Bytes of one field that is not a file, as it is held in memory."""
 MAX_FIELDS = 1000
 MAX_FILE_NAME = 255
 _PIECE = MEBIBYTE
-"""Bytes that a thread is given at once."""
+"""Bytes handed to the writing thread at once."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_COME_BACK = 60
+_RETRY_AFTER = 60
 
 
 class Form:
-    """One form being read. Whatever it staged and nobody renamed is gone after `discard`."""
+    """One form being read. `discard` deletes the staged files that were not moved."""
 
     def __init__(self, fields: Fields, max_body: int) -> None:
         self._fields = fields
@@ -51,7 +51,7 @@ class Form:
         self._staged: list[Path] = []
 
     async def read(self, request: web.Request, media: str) -> Any:
-        """The validated model. Raises `Invalid`, or `TooLarge` when the body or a file exceeds its cap in bytes."""
+        """Return the validated model. Raises Invalid, or TooLarge when the body or a file exceeds its limit."""
         if media == MULTIPART:
             data = await self._multipart(request)
         elif media == URL_ENCODED:
@@ -91,7 +91,7 @@ class Form:
         name = clean_text("a part's name", part.name)
         shape = self._fields.shape(name)
         if shape is None:
-            return  # the body skips it on its way to the next part
+            return  # `next_part` skips its content
         if shape.upload:
             upload = await self._file(request, _allowed(request, body), part, name)
             put(data, name, upload, many=shape.many)
@@ -122,9 +122,9 @@ class Form:
 
 
 class _Staged:
-    """A file that a thread hashes and writes, one piece behind what arrives.
+    """A staging file that a thread hashes and writes while the next piece arrives.
 
-    It is synced to the disk here, so that the transaction which promotes it need not wait for that.
+    It is synced to disk here, so that the transaction that moves it into the blob store need not wait for that.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -137,7 +137,7 @@ class _Staged:
         self._writing: asyncio.Task[None] | None = None
 
     async def append(self, piece: bytes) -> None:
-        """Take note of what arrived; waits when the disk is slower than the wire."""
+        """Add a piece; wait when the disk is slower than the network."""
         self._pieces.append(piece)
         self._held += len(piece)
         self.size += len(piece)
@@ -145,7 +145,7 @@ class _Staged:
             await self._hand_over()
 
     async def finish(self) -> str:
-        """The digest in hexadecimal, once everything is on the disk."""
+        """Return the SHA-256 digest in hexadecimal, once everything is on disk."""
         await self._hand_over()
         await self.settle()
         self._writing = asyncio.create_task(asyncio.to_thread(self._sync))
@@ -153,7 +153,7 @@ class _Staged:
         return self._digest.hexdigest()
 
     async def settle(self) -> None:
-        """Wait for the thread. Raises Unavailable where the disk is full."""
+        """Wait for the thread. Raises Unavailable when the disk is full."""
         writing, self._writing = self._writing, None
         if writing is None:
             return
@@ -162,7 +162,7 @@ class _Staged:
         except OSError as error:
             if error.errno not in _FULL:
                 raise
-            raise Unavailable("There is no room for this file right now; try again later.", _COME_BACK) from error
+            raise Unavailable("The storage for uploads is full; try again later.", _RETRY_AFTER) from error
 
     async def _hand_over(self) -> None:
         await self.settle()
@@ -190,7 +190,7 @@ async def _staging(directory: Path) -> AsyncIterator[_Staged]:
 
 
 async def _allowed(request: web.Request, body: Multipart) -> AsyncIterator[bytes]:
-    """The content of a file part, which has a cap of its own where the application sets one."""
+    """Yield the content of a file part; it does not count against `max_body` where the application sets MAX_FILE."""
     apart = MAX_FILE in request.app
     async for chunk in body.content():
         if apart:
@@ -199,16 +199,16 @@ async def _allowed(request: web.Request, body: Multipart) -> AsyncIterator[bytes
 
 
 async def _raw(request: web.Request) -> AsyncIterator[bytes]:
-    """The body as it arrives, after decompression."""
+    """Yield the body as it arrives, after decompression."""
     try:
         while chunk := await request.content.readany():
             yield chunk
     except web.RequestPayloadError as error:
-        raise Invalid("The body does not arrive as its transfer or content encoding promises") from error
+        raise Invalid("The body does not match its Transfer-Encoding or Content-Encoding") from error
 
 
 async def _text(body: Multipart, name: str, *, json: bool) -> str:
-    """A field that is no file, held in memory up to its own cap."""
+    """Return the text of a field that is not a file. Raises TooLarge over MAX_FIELD bytes."""
     raw = bytearray()
     async for chunk in body.content():
         raw += chunk
@@ -224,7 +224,7 @@ async def _text(body: Multipart, name: str, *, json: bool) -> str:
 
 
 def base_name(file_name: str) -> str:
-    """The name without directories of either kind of slash, for display only; browsers and scripts send whole paths."""
+    """Return a file name for display, without directories: browsers and scripts send paths with either slash."""
     printable = "".join(character for character in file_name if character.isprintable())
     name = PurePosixPath(printable.replace("\\", "/")).name[:MAX_FILE_NAME]
     return "" if name == ".." else name

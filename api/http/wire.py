@@ -1,4 +1,4 @@
-"""Models as the plain-JSON surfaces spell them: camelCase, UTC instants, forgiving inputs."""
+"""Base models of plain JSON: camelCase names, instants in UTC, lenient inputs."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from api.http.calls import Call
 
 
 def format_instant(moment: datetime) -> str:
-    """The one text form of an instant: UTC, `Z`, always six digits of a second (ISO 8601)."""
+    """Return an instant in ISO 8601: UTC with `Z`, always with six digits of a second."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").zfill(26) + "Z"
 
 
@@ -32,10 +32,10 @@ def _utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("lies outside the years 1 to 9999 in UTC") from error
+        raise ValueError("is outside the years 1 to 9999 in UTC") from error
 
 
-def _written(moment: Any) -> Any:
+def _checked(moment: Any) -> Any:
     if not isinstance(moment, datetime) and not (isinstance(moment, str) and "T" in moment.upper()):
         raise ValueError("must be an ISO 8601 time such as 2026-01-31T12:00:00Z")
     return moment
@@ -43,15 +43,15 @@ def _written(moment: Any) -> Any:
 
 Instant = Annotated[
     AwareDatetime,
-    BeforeValidator(_written),
+    BeforeValidator(_checked),
     AfterValidator(_utc),
     PlainSerializer(format_instant, return_type=str, when_used="json"),
 ]
-"""A point in time. Input needs an offset; digits beyond microseconds are cut."""
+"""A point in time. Input needs a UTC offset; digits beyond microseconds are cut."""
 
 
 class WireModel(BaseModel):
-    """An answer: camelCase names, nulls present. A plain `datetime` field is refused: `Instant` has the one format."""
+    """A response: camelCase names, nulls included. Fields must be `Instant`, not `datetime`, to have one format."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, validate_by_name=True, validate_by_alias=True, from_attributes=True
@@ -59,15 +59,15 @@ class WireModel(BaseModel):
 
     @classmethod
     def of(cls, record: Any, _call: Call) -> Self:
-        """The answer about a record, field by field; a field of another name says so in its `validation_alias`.
+        """Return the model of a record, filled from its attributes; `shows` names an attribute with another name.
 
-        A model that shows what no field of the record is overrides this, and calls `filled`.
+        A model with fields that are not attributes of the record overrides this and calls `filled`.
         """
         return cls.model_validate(record)
 
     @classmethod
     def filled(cls, record: Any, **further: Any) -> Self:
-        """The same, where `further` fields are given."""
+        """Return the model of a record, with the `further` fields given here."""
         given = {name: getattr(record, source) for name, source in _sources(cls) if name not in further}
         return cls.model_validate({**given, **further}, by_alias=False, by_name=True)
 
@@ -80,23 +80,23 @@ class WireModel(BaseModel):
 
 
 def shows(attribute: str) -> Any:
-    """Tell that a field shows an attribute of another name: `image_tag` the record's `tag`."""
+    """Fill a field from an attribute with another name: `image_tag` from the record's `tag`."""
     return Field(validation_alias=attribute)
 
 
 @cache
 def _sources(model: type[BaseModel]) -> tuple[tuple[str, str], ...]:
-    """For each field the attribute of a record that it shows."""
+    """Return each field with the attribute of the record that fills it."""
     aliases = {name: field.validation_alias for name, field in model.model_fields.items()}
     own = {name for name, field in model.model_fields.items() if field.alias == field.validation_alias}
     return tuple((name, name if name in own else str(alias)) for name, alias in aliases.items())
 
 
 class WireIn(WireModel):
-    """An input.
+    """A request.
 
-    Unknown names are ignored, null means absent where null is not allowed but a default exists, and enum values are
-    taken in any case with `-` for `_`.
+    Unknown names are ignored. Null means absent in a field that has a default and does not allow null. Enum values
+    are accepted in any case, and with `-` for `_`.
     """
 
     @model_validator(mode="before")
@@ -112,7 +112,7 @@ class WireIn(WireModel):
 
 
 def field_keys(model: type[BaseModel], name: str) -> list[str]:
-    """The names under which pydantic looks for a field in an input."""
+    """Return the names under which pydantic looks for a field in the input."""
     alias = model.model_fields[name].validation_alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
     keys = [choice for choice in choices if isinstance(choice, str)]
@@ -122,7 +122,7 @@ def field_keys(model: type[BaseModel], name: str) -> list[str]:
 
 @cache
 def _leniency(model: type[BaseModel]) -> tuple[frozenset[str], dict[str, dict[str, Any]]]:
-    """By wire name: the fields in which null means absent, and the folded spellings of enum fields."""
+    """Return by wire name the fields in which null means absent, and the normalised spellings of enum fields."""
     nulls: set[str] = set()
     enums: dict[str, dict[str, Any]] = {}
     for name, field in model.model_fields.items():
@@ -160,7 +160,7 @@ def _folded(text: Any) -> str:
 
 
 def _arguments(hint: Any, *, into_annotated: bool = True) -> set[Any]:
-    """The types a hint is made of. Inner annotated types are left whole unless asked to look into them."""
+    """Return the types a hint is made of; without `into_annotated`, leave out those inside `Annotated`."""
     if not into_annotated and hasattr(hint, "__metadata__"):
         return set()
     inner = get_args(hint)

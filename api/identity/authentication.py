@@ -1,4 +1,4 @@
-"""Who calls: one reader per credential, one `Principal` for all (ARCHITECTURE.md 4.2)."""
+"""Authenticate requests by API key, and resolve the organisation they act in."""
 
 from dataclasses import replace
 
@@ -18,13 +18,13 @@ ORGANISATION_HEADER = "X-Trailgate-Organisation"
 MAX_KEY_LENGTH = 512
 
 EVERYBODY: web.AppKey[Principal] = web.AppKey("everybody", Principal)
-"""Set where authentication is off: the caller of every request."""
+"""The principal of every request; set only when authentication is off."""
 
-INVALID = "This credential does not hold: it is unknown, expired or revoked."
+INVALID = "The credential is not valid: it is unknown, expired or revoked."
 
 
 async def authenticate(request: web.Request) -> Principal | None:
-    """The caller, or None when no credential was shown. Raises Unauthenticated for one that does not hold."""
+    """Return the caller, or None without a credential. Raises Unauthenticated for an invalid credential."""
     if EVERYBODY in request.app:
         return await _in_organisation(request, request.app[EVERYBODY])
     text = presented_key(request)
@@ -40,7 +40,10 @@ async def authenticate(request: web.Request) -> Principal | None:
 
 
 def presented_key(request: web.Request) -> str | None:
-    """`X-Api-Key`, else `Authorization: Bearer` or `ApiKey`. Raises Unauthenticated for other schemes."""
+    """Return the key in `X-Api-Key`, or in `Authorization: Bearer` or `ApiKey`; None without these headers.
+
+    Raises Unauthenticated for other schemes, and for an empty or too long key.
+    """
     text = request.headers.get("X-Api-Key")
     if text is None:
         authorization = request.headers.get("Authorization")
@@ -56,7 +59,10 @@ def presented_key(request: web.Request) -> str | None:
 
 
 async def _in_organisation(request: web.Request, principal: Principal) -> Principal:
-    """The organisation is the key's; a platform administrator may name another one."""
+    """Return the principal in the organisation that the header names.
+
+    Raises NotFound unless that is its own organisation or, for a platform administrator, an existing one.
+    """
     named = request.headers.get(ORGANISATION_HEADER)
     if named is None or clean_text(ORGANISATION_HEADER, named) in {principal.org_slug, str(principal.org_id)}:
         return principal

@@ -1,7 +1,7 @@
-"""Looking up credentials: for all requests that arrive at the same time in one statement, and known for a second.
+"""Look up credentials: concurrent requests share one statement, and results are cached for less than a second.
 
-What a look-up found is forgotten as soon as PostgreSQL announces a change of the key, its owner, the membership or the
-organisation (migration 0005). An announcement may be lost with its connection; then MAX_AGE is what ends it.
+A cached result is dropped as soon as PostgreSQL notifies of a change to the key, its owner, the membership or the
+organisation (migration 0005). A notification may be lost with its connection; then the result expires after MAX_AGE.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from storage.identity.queries.api_keys import CREDENTIAL_CHANGES, principals_of_
 LIMITS = Limits(items=4096, weight=0, batch=256, writers=2)
 
 MAX_AGE = 0.9
-"""Seconds for which a look-up holds. A revoked key must be refused within one second, whatever is lost."""
+"""Seconds that a result is cached. A revoked key must be rejected within a second, even if its notification is lost."""
 
 MAX_KNOWN = 10_000
-"""Keys that are known at a time."""
+"""Keys in the cache."""
 
 
 class Credentials:
-    """Whose a key is, by the key's hash. Only keys that hold are remembered: a new one is good at once."""
+    """The owners of keys, by the key's hash. Only valid keys are cached, so that a new key works at once."""
 
     def __init__(self, look_ups: GroupCommit[bytes, Principal | None]) -> None:
         self._look_ups = look_ups
@@ -36,7 +36,7 @@ class Credentials:
         self._changes = 0
 
     async def principal_of(self, sha256: bytes) -> Principal | None:
-        """The owner of a key, or None for one that does not hold."""
+        """Return the owner of a key, or None for an invalid key."""
         known = self._known.get(sha256)
         asked = monotonic()
         if known is not None and asked - known[1] < MAX_AGE:
@@ -45,7 +45,7 @@ class Credentials:
         principal = await self._look_ups.submit(sha256)
         if principal is None:
             self._known.pop(sha256, None)
-        elif changes == self._changes:  # else it may be older than the change
+        elif changes == self._changes:  # otherwise the result may be older than the change
             self._remember(sha256, principal, asked)
         return principal
 
@@ -55,7 +55,7 @@ class Credentials:
         self._known[sha256] = principal, asked
 
     def changed(self, changed: str) -> None:
-        """Forget what depends on an organisation or a principal, given by its id."""
+        """Drop the results that depend on an organisation or a principal, given by its id."""
         self._changes += 1
         identifier = UUID(changed)
         affected = [sha256 for sha256, (who, _) in self._known.items() if identifier in (who.org_id, who.id)]
@@ -63,7 +63,7 @@ class Credentials:
             del self._known[sha256]
 
     def forget(self) -> None:
-        """Forget everything: changes may have been missed."""
+        """Drop all results, because changes may have been missed."""
         self._changes += 1
         self._known.clear()
 
@@ -72,7 +72,7 @@ CREDENTIALS: web.AppKey[Credentials] = web.AppKey("credentials", Credentials)
 
 
 async def credentials(app: web.Application) -> AsyncIterator[None]:
-    """The look-ups, while the application serves."""
+    """Provide `CREDENTIALS` while the application serves."""
     services = app[SERVICES]
 
     async def look_up(hashes: Sequence[bytes]) -> Sequence[Principal | None]:

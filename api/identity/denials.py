@@ -1,4 +1,4 @@
-"""A write that was refused leaves a trace in the audit."""
+"""Audit denied writes."""
 
 from api.http.calls import Call
 from domain.audit.events import AuditName, Event
@@ -10,7 +10,7 @@ READS = frozenset({"GET", "HEAD"})
 
 
 async def audit_denial(call: Call, permission: Permission) -> None:
-    """Audit who was refused what. Reads are only counted."""
+    """Append an audit event for a write without the permission. Denied reads are only counted."""
     if call.request.method in READS:
         return
     payload = {"permission": permission.value, "method": call.request.method}

@@ -1,4 +1,4 @@
-"""When keys were last used: noted in memory, written once a minute for all, so that no request writes for it."""
+"""Record when keys were last used: in memory first, written to the database for all keys once a minute."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,32 +19,32 @@ INTERVAL = 60.0
 
 
 class KeyUses:
-    """The newest use of each key since the last write. What a killed process noted is lost: it is a convenience."""
+    """The latest use of each key since the last write. A killed process loses it, which is acceptable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._uses: dict[UUID, datetime] = {}
 
     def note(self, key_id: UUID, at: datetime) -> None:
-        """A key was used."""
+        """Note that a key was used."""
         self._uses[key_id] = at
 
     async def flush(self) -> None:
-        """Write what was noted. Fails open: uses that cannot be written now are kept for the next time."""
+        """Write the noted uses; if that fails, keep them for the next time."""
         uses, self._uses = self._uses, {}
         if not uses:
             return
         try:
             async with self._database.transaction() as tx:
                 await note_key_uses(tx, uses)
-        except Exception as error:  # noqa: BLE001 - whatever it is, requests go on
+        except Exception as error:  # noqa: BLE001 - whatever it is, requests must not fail
             self._uses = {**uses, **self._uses}
             log.warning("key_uses.unwritten", error=type(error).__name__)
 
     @classmethod
     @asynccontextmanager
     async def opened(cls, database: Database) -> "AsyncIterator[KeyUses]":
-        """With a task that writes every minute, and once more at the end."""
+        """Run a task that writes every minute, and write once more at the end."""
         uses = cls(database)
         task = asyncio.create_task(uses._run())
         try:
@@ -65,7 +65,7 @@ KEY_USES: web.AppKey[KeyUses] = web.AppKey("key_uses", KeyUses)
 
 
 async def key_uses(app: web.Application) -> AsyncIterator[None]:
-    """Noted while the application serves."""
+    """Provide `KEY_USES` while the application serves."""
     async with KeyUses.opened(app[SERVICES].database) as uses:
         app[KEY_USES] = uses
         yield

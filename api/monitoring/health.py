@@ -1,4 +1,4 @@
-"""Whether this process lives, whether it can serve, and its numbers."""
+"""Liveness, readiness and metrics of this process."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -24,14 +24,14 @@ from storage.schedule.queries import sweep_lags
 log = structlog.get_logger()
 
 ABSENT = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, TimeoutError)
-"""What a question to Postgres raises when it cannot be answered."""
+"""The errors of a query while PostgreSQL is not available."""
 
 TIMEOUT_METRICS = 5
-"""Seconds that Postgres may take for the metrics: Prometheus itself waits ten."""
+"""Seconds that PostgreSQL may take for the metrics; Prometheus itself waits ten."""
 
 
 class Stopping:
-    """Turns readiness off before the listener closes."""
+    """A flag that turns readiness off before the listener closes."""
 
     def __init__(self) -> None:
         self.begun = False
@@ -41,7 +41,7 @@ STOPPING: web.AppKey[Stopping] = web.AppKey("stopping", Stopping)
 
 
 class HealthOut(WireModel):
-    """UP or DOWN, and of what. Redis DOWN alone does not make the process unready: work waits for the sweep."""
+    """UP or DOWN, in total and per component. The process stays ready without Redis: sweeps then start the work."""
 
     status: Annotated[str, Field(examples=["UP"])]
     components: dict[str, str]
@@ -49,12 +49,15 @@ class HealthOut(WireModel):
 
 
 async def live(_call: Call) -> HealthOut:
-    """Check that the process runs."""
+    """Check that the process is running."""
     return HealthOut(status="UP", components={}, timestamp=datetime.now(UTC))
 
 
 async def ready(call: Call) -> HealthOut | Reply[HealthOut]:
-    """Check that requests can be served: the database answers and the process is not stopping."""
+    """Check that the process can serve requests.
+
+    The status is UP while the database answers and the process is not shutting down.
+    """
     components = {"database": await _database(call), "redis": await _redis(call)}
     serving = components["database"] == "UP" and not call.request.app[STOPPING].begun
     body = HealthOut(status="UP" if serving else "DOWN", components=components, timestamp=datetime.now(UTC))
@@ -62,19 +65,19 @@ async def ready(call: Call) -> HealthOut | Reply[HealthOut]:
 
 
 async def kosli_ready(call: Call) -> HealthOut | Reply[HealthOut]:
-    """Check that requests can be served, at Kosli's path."""
+    """Check that the process can serve requests (Kosli's path)."""
     return await ready(call)
 
 
 async def actuator_health(call: Call) -> HealthOut | Reply[HealthOut]:
-    """Check that requests can be served, at Spring's path."""
+    """Check that the process can serve requests (Spring Boot's path)."""
     return await ready(call)
 
 
 async def prometheus(call: Call) -> web.Response:
     """Get the metrics in Prometheus text format.
 
-    Queue depths and lags are read from Postgres with each request; without Postgres they are NaN or missing.
+    Queue depths and lags are read from PostgreSQL with each request; without PostgreSQL they are NaN or missing.
     """
     try:
         condition = await _condition(call)

@@ -1,4 +1,4 @@
-"""What /metrics answers: what the processes counted, and what PostgreSQL knows when it is asked."""
+"""The response of /metrics: the counters of the processes, and gauges read from PostgreSQL."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ from storage.gauges import Gauges
 from storage.settings import environment
 
 COUNTED_TOGETHER = "PROMETHEUS_MULTIPROC_DIR"
-"""Set for processes that share an address: whoever is asked answers for all of them (prometheus_client's mode)."""
+"""Set for processes that share an address: each then reports the sum of all (prometheus_client's multiprocess mode)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What PostgreSQL knows of the whole installation at one moment; every API process answers it alike."""
+    """The state of the whole installation in PostgreSQL at one moment, the same for every API process."""
 
     gauges: Gauges
     sweep_lags: Mapping[str, timedelta]
@@ -27,13 +27,14 @@ class Condition:
 
 
 def text(condition: Condition | None, waiting: Mapping[str, int]) -> bytes:
-    """The answer in Prometheus text format; without PostgreSQL (None) what it knows is NaN or missing.
+    """Return all metrics in Prometheus text format.
 
-    `waiting` counts what waits for each group commit of this process.
+    Without PostgreSQL `condition` is None, and its gauges are NaN or missing. `waiting` has the queue length of each
+    group commit of this process.
     """
-    shown = CollectorRegistry()
-    shown.register(_Shown(condition, waiting))
-    return _counted() + generate_latest(shown)
+    gauges = CollectorRegistry()
+    gauges.register(_Shown(condition, waiting))
+    return _counted() + generate_latest(gauges)
 
 
 def _counted() -> bytes:
@@ -45,7 +46,7 @@ def _counted() -> bytes:
 
 
 class _Shown(Collector):
-    """Numbers that are read, not counted."""
+    """Gauges whose values are read with each request."""
 
     def __init__(self, condition: Condition | None, waiting: Mapping[str, int]) -> None:
         self._condition = condition
@@ -57,7 +58,7 @@ class _Shown(Collector):
         )
         yield GaugeMetricFamily(
             "trailgate_database_up",
-            "Whether Postgres answered this question; if not, what it knows is NaN",
+            "1 if PostgreSQL answered; otherwise the gauges read from it are NaN",
             value=int(self._condition is not None),
         )
         yield from _queues(self._condition.gauges if self._condition else None)
@@ -66,17 +67,17 @@ class _Shown(Collector):
 
 
 _QUEUES: dict[str, tuple[str, Callable[[Gauges], float]]] = {
-    "inbox_waiting": ("Deliveries accepted and not settled (counted up to 10,000)", lambda known: known.inbox),
+    "inbox_waiting": ("Deliveries accepted and not yet processed (counted up to 10,000)", lambda known: known.inbox),
     "inbox_oldest_seconds": (
         "How long the oldest due delivery has been due",
         lambda known: known.inbox_lag.total_seconds(),
     ),
-    "dead_letters": ("Deliveries that failed for good (counted up to 10,000)", lambda known: known.dead),
+    "dead_letters": ("Deliveries that failed permanently (counted up to 10,000)", lambda known: known.dead),
     "unsealed_events": ("Audit events waiting for the ledger (counted up to 10,000)", lambda known: known.unsealed),
     "seal_lag_seconds": ("Age of the oldest unsealed audit event", lambda known: known.seal_lag.total_seconds()),
     "outbox_waiting": ("Messages to be sent (counted up to 10,000)", lambda known: known.outbox),
     "outbox_oldest_seconds": (
-        "How long the oldest message to a sound destination has been due",
+        "How long the oldest message to a healthy destination has been due",
         lambda known: known.outbox_lag.total_seconds(),
     ),
     "dead_messages": ("Messages that could not be sent (counted up to 10,000)", lambda known: known.dead_messages),
@@ -91,7 +92,7 @@ def _queues(known: Gauges | None) -> Iterator[GaugeMetricFamily]:
 def _details(condition: Condition) -> Iterator[GaugeMetricFamily]:
     yield _labelled(
         "trailgate_destinations",
-        "Destinations of rules that are failing, paused, disabled",
+        "Destinations of rules that are failing, paused or disabled",
         "state",
         condition.gauges.destinations,
     )

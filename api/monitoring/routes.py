@@ -1,4 +1,4 @@
-"""Paths of whoever operates the installation."""
+"""Routes for operators: health checks and metrics."""
 
 from api.http.calls import Route, tagged
 from api.monitoring import health

@@ -1,4 +1,4 @@
-"""The live stream of in-app notifications."""
+"""The event stream of in-app notifications."""
 
 from collections.abc import AsyncIterator
 
@@ -12,7 +12,7 @@ NOTIFICATIONS: web.AppKey[Streams] = web.AppKey("notifications", Streams)
 
 
 async def notification_streams(app: web.Application) -> AsyncIterator[None]:
-    """Ready to be served, while the application serves."""
+    """Provide `NOTIFICATIONS` while the application serves."""
     async with Streams.opened(app, Feed(CHANNEL, newest_numbers)) as streams:
         app[NOTIFICATIONS] = streams
         yield

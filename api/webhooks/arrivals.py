@@ -1,4 +1,4 @@
-"""Keeping deliveries: all that arrive at the same time in one commit, before any of them is answered."""
+"""Store webhook deliveries: concurrent requests share one commit, which comes before their responses."""
 
 from collections.abc import AsyncIterator, Sequence
 
@@ -12,11 +12,11 @@ from storage.inbox.commands import Arrival, Receipt, accept
 BATCH, WRITERS = 128, 3
 
 ARRIVALS: web.AppKey[GroupCommit[Arrival, Receipt | None]] = web.AppKey("arrivals", GroupCommit)
-"""Answers None for a config that was deleted a moment ago."""
+"""Returns None for a delivery that its config no longer accepts: it was deleted, or now requires a signature."""
 
 
 async def arrivals(app: web.Application) -> AsyncIterator[None]:
-    """The group commit, while the application serves."""
+    """Provide `ARRIVALS` while the application serves."""
     services = app[SERVICES]
     settings = services.settings
 

@@ -1,4 +1,4 @@
-"""Which config a delivery belongs to, from a short cache: the receiver asks Postgres about a config once a second."""
+"""Find the webhook configs of a delivery; a short cache limits the queries to one per config and second."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from storage.facts.queries.webhook_configs import ReceiverConfig, receiver_confi
 from storage.secrets.envelope import SecretCipher
 
 FRESH = 1.0
-"""Seconds a lookup holds. A deletion counts at once all the same: the write asks again (storage/inbox)."""
+"""Seconds that a lookup is cached. A deletion takes effect at once, as the insert checks again (storage/inbox)."""
 MAX_ENTRIES = 10_000
 
 _Key = tuple[str, UUID | None]
@@ -34,9 +34,9 @@ class ReceiverConfigs:
         self._asking: dict[_Key, asyncio.Lock] = {}
 
     async def find(self, source: str, config_id: UUID | None, since: float | None = None) -> tuple[ReceiverConfig, ...]:
-        """The configs a delivery of this source may belong to; unknown ids are remembered as briefly as known ones.
+        """Return the configs that a delivery of this source may belong to; none for an unknown id, which is cached too.
 
-        `since` (of `time.monotonic`) is when the answer must have been asked for at the earliest; None = FRESH ago.
+        A cached answer must not be older than `since` (of `time.monotonic`); None means FRESH seconds ago.
         """
         key = (source, config_id)
         since = time.monotonic() - FRESH if since is None else since

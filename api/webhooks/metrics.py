@@ -1,4 +1,4 @@
-"""What the receiver counts."""
+"""Metrics of the webhook receiver."""
 
 from prometheus_client import Counter
 

@@ -1,4 +1,4 @@
-"""The receiver of webhooks: bounded read, signature over the raw bytes, syntax, one commit, 202."""
+"""The webhook receiver: read a limited body, verify its signature, check its syntax, commit it, answer 202."""
 
 import asyncio
 import time
@@ -23,17 +23,17 @@ from storage.inbox.commands import Arrival
 log = structlog.get_logger()
 
 MAX_ON_LOOP = 256 * 1024
-"""Bytes from which a body is checked off the event loop."""
+"""Bytes of the largest body that is checked on the event loop; larger ones are checked in a thread."""
 
-REFUSED = "This delivery does not prove itself."
-"""The one answer to every failed proof: it tells a stranger nothing about what exists."""
+REFUSED = "This delivery could not be authenticated."
+"""The same message for every failed verification, so that it does not reveal which configs exist."""
 
 
 async def receive_webhook(call: Call, source: str, raw: bytes) -> AcceptedOut:
     """Receive a webhook for the organisation `default`.
 
-    The signature selects the webhook config. The answer 202 means that the delivery is committed; a repeated delivery
-    gets the same receipt.
+    The signature selects the webhook config. Status 202 means that the delivery is stored; a repeated delivery gets the
+    same receipt.
     """
     return await _receive(call, source, None, raw)
 
@@ -41,7 +41,7 @@ async def receive_webhook(call: Call, source: str, raw: bytes) -> AcceptedOut:
 async def receive_config_webhook(call: Call, source: str, config_id: str, raw: bytes) -> AcceptedOut:
     """Receive a webhook for one webhook config.
 
-    The answer 202 means that the delivery is committed; a repeated delivery gets the same receipt.
+    Status 202 means that the delivery is stored; a repeated delivery gets the same receipt.
     """
     return await _receive(call, source, _uuid_or_refuse(config_id), raw)
 
@@ -52,7 +52,7 @@ async def _receive(call: Call, source: str, config_id: UUID | None, raw: bytes) 
         raise Invalid.of("source", f"must be one of {', '.join(SENDERS)}")
     headers = _headers(call.request.headers)
     try:
-        config, verified = await _proven(sender, config_id, headers, raw, call)
+        config, verified = await _verified(sender, config_id, headers, raw, call)
         arrival = await _checked(sender, config, verified, headers, raw)
     except BadSignature as error:
         raise _refusal(sender.source, error.reason, call) from error
@@ -65,50 +65,50 @@ async def _receive(call: Call, source: str, config_id: UUID | None, raw: bytes) 
     metrics.ACCEPTED.labels(sender.source, "fresh" if receipt.fresh else "duplicate").inc()
     call.request[RECEIPT_ID] = str(receipt.id)
     event = verified.event or "event"
-    message = f"{event} accepted" if receipt.fresh else f"duplicate of a {event} that was accepted before"
+    message = f"{event} accepted" if receipt.fresh else f"duplicate of an accepted {event}"
     return AcceptedOut(delivery_id=verified.delivery_id, message=message, receipt_id=receipt.id)
 
 
-async def _proven(
+async def _verified(
     sender: Sender, config_id: UUID | None, headers: dict[str, str], raw: bytes, call: Call
 ) -> tuple[ReceiverConfig, Verified]:
-    """Against the configs known, and where none fits against those there are now: a secret may be seconds old."""
+    """Verify against the cached configs, then against the current ones, as a secret may have just changed."""
     configs, arrived = call.request.app[CONFIGS], time.monotonic()
     try:
-        return _prove(sender, await configs.find(sender.source, config_id), headers, raw, call)
+        return _verify(sender, await configs.find(sender.source, config_id), headers, raw, call)
     except BadSignature as error:
         if error.reason not in {"signature_mismatch", "token_mismatch", "no_config"}:
             raise
-        return _prove(sender, await configs.find(sender.source, config_id, since=arrived), headers, raw, call)
+        return _verify(sender, await configs.find(sender.source, config_id, since=arrived), headers, raw, call)
 
 
-def _prove(
+def _verify(
     sender: Sender, found: tuple[ReceiverConfig, ...], headers: dict[str, str], raw: bytes, call: Call
 ) -> tuple[ReceiverConfig, Verified]:
-    """The first config whose secrets fit. Every one is tried, so that time tells nothing about which."""
+    """Return the first config whose secrets match. All are tried, so that the time taken does not reveal which one."""
     if not found:
         raise BadSignature("no_config")
-    fitting: tuple[ReceiverConfig, Verified] | None = None
+    matching: tuple[ReceiverConfig, Verified] | None = None
     reason = ""
     now = call.services.clock.now()
     for config in found:
         try:
             verified = sender.verify(headers, raw, config.secrets, now)
             if config.signed and verified.proof is SenderProof.TOKEN:
-                raise BadSignature("token_after_signature")  # noqa: TRY301 - a reason like the others
+                raise BadSignature("token_after_signature")  # noqa: TRY301 - handled like the other reasons
         except BadSignature as error:
             reason = error.reason
         else:
-            fitting = fitting or (config, verified)
-    if fitting is None:
+            matching = matching or (config, verified)
+    if matching is None:
         raise BadSignature(reason)
-    return fitting
+    return matching
 
 
 async def _checked(
     sender: Sender, config: ReceiverConfig, verified: Verified, headers: dict[str, str], raw: bytes
 ) -> Arrival:
-    """Off the event loop where the body is large."""
+    """Check the delivery, in a thread if the body is large."""
     if len(raw) > MAX_ON_LOOP:
         return await asyncio.to_thread(_arrival, sender, config, verified, headers, raw)
     return _arrival(sender, config, verified, headers, raw)
@@ -117,7 +117,7 @@ async def _checked(
 def _arrival(
     sender: Sender, config: ReceiverConfig, verified: Verified, headers: dict[str, str], raw: bytes
 ) -> Arrival:
-    """Check what is checked before the promise: the syntax of everybody's body, the whole of our own schema."""
+    """Check the JSON syntax of the body and, for senders that ask for it, its schema. Raises BadDelivery or Invalid."""
     kept = {name: clean_text(name, headers[name]) for name in sender.kept_headers if name in headers}
     delivery = Delivery(verified.event, kept, raw)
     check_json(sender.json_of(delivery))
@@ -143,7 +143,7 @@ def _refusal(source: str, reason: str, call: Call) -> Unauthenticated:
 
 
 def _headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
-    """Lower-case names; of a header that came twice the first counts."""
+    """Return the headers by lower-case name; of repeated headers the first one counts."""
     return {name.lower(): value for name, value in reversed(list(headers.items()))}
 
 

@@ -1,4 +1,4 @@
-"""Paths at which senders deliver."""
+"""Routes of the webhook receiver."""
 
 from api.http.calls import Route, tagged
 from api.http.paths import V1
@@ -6,7 +6,7 @@ from api.webhooks import receiver
 
 
 def routes(webhook_max_body: int) -> tuple[Route, ...]:
-    """`webhook_max_body` in bytes."""
+    """Return the routes. `webhook_max_body` is in bytes."""
     return tagged(
         "Inbound webhooks",
         *(

@@ -1,4 +1,4 @@
-"""What senders are answered."""
+"""Response models of the webhook receiver."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from api.http.wire import WireModel
 
 
 class AcceptedOut(WireModel):
-    """The promise that a delivery is kept. `receiptId` leads to its outcome: GET /api/v1/receipts/{receiptId}."""
+    """A stored delivery. Its outcome is at GET /api/v1/receipts/{receiptId}."""
 
     accepted: bool = True
     delivery_id: str

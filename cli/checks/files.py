@@ -1,4 +1,4 @@
-"""The files of an installation: its keys, and the folders it writes to. Nothing is made and nothing is changed."""
+"""Check the files of an installation: its keys, and the folders it writes to. Nothing is created or changed."""
 
 import shutil
 import stat
@@ -13,12 +13,12 @@ from storage.keys import UnusableKey, load_master_key, load_signer
 from storage.settings import Settings
 
 _FULL = 100 * 2**20
-"""Bytes below which PostgreSQL and uploads are about to fail."""
+"""Free bytes below which writes of PostgreSQL and uploads are about to fail."""
 _MEBIBYTE = 2**20
 
 
 def examine_files(settings: Settings) -> Iterator[DoctorFinding]:
-    """Keys, evidence, published checkpoints."""
+    """Yield findings about the keys and the folders of evidence and published checkpoints."""
     yield _key("master key", settings.master_key, settings.keys_dir / "master.key", lambda: load_master_key(settings))
     yield _key("signing key", settings.signing_key, settings.keys_dir / "signing.key", lambda: load_signer(settings))
     yield _folder("evidence", settings.blobs, settings.evidence_max_size)
@@ -28,21 +28,21 @@ def examine_files(settings: Settings) -> Iterator[DoctorFinding]:
 def _key(check: str, setting: SecretStr | None, path: Path, load: Callable[[], object]) -> DoctorFinding:
     name = f"TRAILGATE_{check.replace(' ', '_').upper()}"
     if setting is None and not path.exists():
-        return warn(check, f"{path} is not there", f"restore it, or set {name}; the first start would make a new one")
+        return warn(check, f"{path} does not exist", f"restore it, or set {name}; the first start creates a new one")
     mode = 0 if setting else stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        return fail(check, f"{path} has mode {mode:04o}: others may read it", f"chmod 600 {path}")
+        return fail(check, f"{path} has mode {mode:04o}: others can read it", f"chmod 600 {path}")
     try:
         load()
     except UnusableKey as error:
         return fail(check, str(error).rstrip("."), f"restore the key from your copy, or correct {name}")
     except OSError as error:
         return fail(check, f"{path} cannot be read: {error.strerror}", "run this as the user who runs the API")
-    return ok(check, f"set by {name}" if setting else f"{path}, for its owner alone")
+    return ok(check, f"set by {name}" if setting else f"{path}, only accessible to its owner")
 
 
 def _folder(check: str, folder: Path, wanted: int) -> DoctorFinding:
-    """`wanted` is how many bytes should be free."""
+    """Check that a folder can be written to and that `wanted` bytes are free."""
     place = next(one for one in (folder, *folder.parents) if one.exists())
     try:
         with tempfile.TemporaryFile(dir=place) as file:
@@ -50,18 +50,18 @@ def _folder(check: str, folder: Path, wanted: int) -> DoctorFinding:
             file.flush()
         free = shutil.disk_usage(place).free
     except OSError as error:
-        advice = "give it to the user who runs API and worker, or make room"
+        advice = "make it writable for the user who runs the API and the worker, or free disk space"
         return fail(check, f"{place} cannot be written to: {error.strerror}", advice)
-    told = f"{folder} can be written to, {free // _MEBIBYTE:,} MiB are free"
+    found = f"{folder} can be written to, {free // _MEBIBYTE:,} MiB are free"
     if free < _FULL:
-        return fail(check, told, "make room: the next writes will fail")
+        return fail(check, found, "free disk space: the next writes will fail")
     if free < wanted:
-        return warn(check, told, f"make room: the largest file that is taken has {wanted // _MEBIBYTE:,} MiB")
-    return ok(check, told)
+        return warn(check, found, f"free disk space: the largest accepted file has {wanted // _MEBIBYTE:,} MiB")
+    return ok(check, found)
 
 
 def found_master_key(settings: Settings) -> bytes | None:
-    """The master key, if it is there and can be used; it is never made."""
+    """Return the master key if it exists and is usable, otherwise None; never create one."""
     if settings.master_key is None and not (settings.keys_dir / "master.key").exists():
         return None
     try:

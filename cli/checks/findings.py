@@ -1,21 +1,21 @@
-"""What an examination says: one line per thing looked at, and what to do next where something is wrong."""
+"""The findings of `trailgate doctor`: one line per check, with advice when something is wrong."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How it stands."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
-    """It works, and somebody should look."""
+    """It works, but needs attention."""
     FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True)
 class DoctorFinding:
-    """One thing looked at. `found` is a whole sentence without its full stop; `advice` is empty when all is well."""
+    """The result of one check. `found` is a sentence without its full stop; `advice` is empty when all is well."""
 
     check: str
     level: Level
@@ -24,15 +24,15 @@ class DoctorFinding:
 
 
 def ok(check: str, found: str) -> DoctorFinding:
-    """All is well."""
+    """Return a finding that all is well."""
     return DoctorFinding(check, Level.OK, found)
 
 
 def warn(check: str, found: str, advice: str) -> DoctorFinding:
-    """It works, and somebody should look."""
+    """Return a finding that something works, but needs attention."""
     return DoctorFinding(check, Level.WARN, found, advice)
 
 
 def fail(check: str, found: str, advice: str) -> DoctorFinding:
-    """Something is broken, or will be soon."""
+    """Return a finding that something is broken, or will be soon."""
     return DoctorFinding(check, Level.FAIL, found, advice)

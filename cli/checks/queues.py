@@ -1,4 +1,4 @@
-"""What waits, what is dead, what does not open, and which destinations are in trouble."""
+"""Check the queues, dead letters, stored secrets and destinations."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,12 +11,12 @@ from storage.secrets.envelope import SecretCipher
 from storage.secrets.queries import SealedUnder
 
 LATE = timedelta(seconds=60)
-"""From here on it is not a moment's load, but something that stands still."""
+"""A longer lag is not a short peak of load: nobody processes the queue."""
 
 
 def examine_queues(gauges: Gauges) -> list[DoctorFinding]:
-    """Inbox, ledger and outbox, and the dead letters of both."""
-    worker = "start a worker, or see its log"
+    """Return findings about the inbox, the ledger, the outbox, and their dead letters."""
+    worker = "start a worker, or read its log"
     return [
         _queue("inbox", gauges.inbox, gauges.inbox_lag, worker),
         _dead("dead letters", gauges.dead, "trailgate inbox dead --verbose, then replay"),
@@ -28,13 +28,13 @@ def examine_queues(gauges: Gauges) -> list[DoctorFinding]:
 
 def _queue(check: str, waiting: int, lag: timedelta, advice: str) -> DoctorFinding:
     if not waiting:
-        return ok(check, "nothing waits")
+        return ok(check, "nothing is waiting")
     found = f"{_number(waiting)} waiting, the oldest due for {lag.total_seconds():,.0f} s"
     return fail(check, found, advice) if lag > LATE else ok(check, found)
 
 
 def _dead(check: str, number: int, advice: str) -> DoctorFinding:
-    return warn(check, f"{_number(number)} failed for good", advice) if number else ok(check, "none")
+    return warn(check, f"{_number(number)} failed permanently", advice) if number else ok(check, "none")
 
 
 def _number(counted: int) -> str:
@@ -42,39 +42,39 @@ def _number(counted: int) -> str:
 
 
 def examine_secrets(used: Sequence[SealedUnder], envelope: SecretCipher) -> DoctorFinding:
-    """Whether the master key is the one that the stored secrets are sealed with; `used` has the last used first."""
+    """Check that the stored secrets are encrypted with this master key; `used` begins with the most recent key."""
     foreign = [one for one in used if one.key_id != envelope.key_id]
     if not foreign:
-        return ok("secrets", f"every one opens with this master key ({envelope.key_id})")
-    told = ", ".join(f"{one.number:,} under {one.key_id}" for one in foreign)
+        return ok("secrets", f"all are encrypted with this master key ({envelope.key_id})")
+    keys = ", ".join(f"{one.number:,} with {one.key_id}" for one in foreign)
     if used[0] in foreign:
-        advice = "give this machine the key of the others; if it is lost, rotate every webhook and rule"
-        return fail("secrets", f"the last was sealed under another master key ({told})", advice)
-    return warn("secrets", f"old ones are sealed under another master key ({told})", "rotate what still needs them")
+        advice = "install the master key of the other machines here; if it is lost, rotate every webhook and rule"
+        return fail("secrets", f"the latest is encrypted with another master key ({keys})", advice)
+    return warn("secrets", f"old ones are encrypted with another master key ({keys})", "rotate those still in use")
 
 
 def examine_destinations(destinations: Sequence[DestinationHealth], now: datetime) -> list[DoctorFinding]:
-    """A line for each in trouble, and one for all that are well."""
-    troubles = [trouble for one in destinations if (trouble := _trouble(one, now))]
-    well = len(destinations) - len(troubles)
-    return [*troubles, ok("destinations", f"{well:,} well")]
+    """Return a finding for each failing, paused or disabled destination, and one for all healthy ones."""
+    problems = [problem for one in destinations if (problem := _problem(one, now))]
+    healthy = len(destinations) - len(problems)
+    return [*problems, ok("destinations", f"{healthy:,} healthy")]
 
 
-def _trouble(one: DestinationHealth, now: datetime) -> DoctorFinding | None:
+def _problem(one: DestinationHealth, now: datetime) -> DoctorFinding | None:
     name = named(one)
     if one.disabled_at:
         why = printable(one.disabled_reason).rstrip(".")
-        found = f"{name} is disabled since {printable(one.disabled_at)}: {why}"
-        advice = f"mend it, then POST /api/v1/destinations/{one.id}/enable; or switch off rule {one.rule_id}"
+        found = f"{name} has been disabled since {printable(one.disabled_at)}: {why}"
+        advice = f"fix it, then POST /api/v1/destinations/{one.id}/enable; or deactivate rule {one.rule_id}"
         return fail("destinations", found, advice)
     if one.failing_since:
-        found = f"{name} fails since {printable(one.failing_since)}, {one.failures} times"
-        return warn("destinations", found, f"see why: GET /api/v1/notification-rules/{one.rule_id}/deliveries")
+        found = f"{name} has been failing since {printable(one.failing_since)}, {one.failures} times"
+        return warn("destinations", found, f"for the reason GET /api/v1/notification-rules/{one.rule_id}/deliveries")
     if one.paused_until and one.paused_until > now:
-        return warn("destinations", f"{name} asked to be left alone until {printable(one.paused_until)}", "wait")
+        return warn("destinations", f"{name} asked for a pause until {printable(one.paused_until)}", "wait")
     return None
 
 
 def named(one: DestinationHealth) -> str:
-    """A destination as people know it."""
+    """Return the name of a destination for people: its channel, label and organisation."""
     return printable(f"{one.channel} {one.label} of {one.org_slug}")

@@ -1,4 +1,4 @@
-"""Whether destinations can be reached: a name is looked up, a connection is made and closed. Nothing is sent."""
+"""Check that destinations can be reached: resolve the name, open a connection and close it. Nothing is sent."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from domain.addresses import Network, refusal
 
 MAX_CONCURRENT = 16
 TIMEOUT_CONNECT = 5.0
-"""Seconds for one destination."""
+"""Seconds to connect to one destination."""
 
 _MAIL_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _GREETING = b"220"  # RFC 5321 4.2.3
@@ -22,22 +22,22 @@ _GREETING = b"220"  # RFC 5321 4.2.3
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A destination: what people call it, and its URL, which may be a secret."""
+    """A destination: its name for people, and its URL, which may be a secret."""
 
     name: str
     url: str
 
 
-class Unreached(Exception):  # noqa: N818 - its message is what was found
-    """No connection came about."""
+class Unreached(Exception):  # noqa: N818 - its message becomes the finding
+    """A connection could not be made."""
 
 
 async def examine_reach(endpoints: Sequence[Address], allowed: Sequence[Network]) -> list[DoctorFinding]:
-    """A line for each; `allowed` are the private networks that may be reached."""
-    turns = asyncio.Semaphore(MAX_CONCURRENT)
+    """Return a finding for each destination; `allowed` are the private networks that may be reached."""
+    slots = asyncio.Semaphore(MAX_CONCURRENT)
 
     async def probe(endpoint: Address) -> DoctorFinding:
-        async with turns:
+        async with slots:
             return await _probe(endpoint, allowed)
 
     return await asyncio.gather(*map(probe, endpoints))
@@ -50,14 +50,14 @@ async def _probe(endpoint: Address, allowed: Sequence[Network]) -> DoctorFinding
         port = parts.port or (443 if tls else 80)
         async with asyncio.timeout(TIMEOUT_CONNECT):
             await _dial(host, await _permitted(host, port, allowed, tls=tls), port, tls=tls)
-    except (Unreached, OSError, ValueError) as error:  # ValueError: no such host or port can be
-        advice = "correct the rule's webhookUrl, or open the way there"
+    except (Unreached, OSError, ValueError) as error:  # ValueError: an impossible host or port
+        advice = "correct the rule's webhookUrl, or allow the connection in your network"
         return fail("reach", f"{endpoint.name}: {_reason(error)}", advice)
-    return ok("reach", f"{endpoint.name} takes connections")
+    return ok("reach", f"{endpoint.name} accepts connections")
 
 
 async def _permitted(host: str, port: int, allowed: Sequence[Network], *, tls: bool) -> list[str]:
-    """Those addresses of the name that may be dialled; they are dialled as they stand, not looked up again."""
+    """Return the permitted addresses of a name, to connect to without resolving the name again. Raises Unreached."""
     found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = dict.fromkeys(str(info[4][0]) for info in found)
     reasons = {address: refusal(address, port, tls=tls, allowed=allowed) for address in addresses}
@@ -68,7 +68,7 @@ async def _permitted(host: str, port: int, allowed: Sequence[Network], *, tls: b
 
 
 async def _dial(host: str, addresses: Sequence[str], port: int, *, tls: bool) -> None:
-    """Reach one of the addresses. Raises what the last one failed with."""
+    """Connect to one of the addresses. Raises the error of the last one when all fail."""
     for address in addresses:
         try:
             async with _connection(host, address, port, tls=tls):
@@ -79,18 +79,18 @@ async def _dial(host: str, addresses: Sequence[str], port: int, *, tls: bool) ->
 
 
 async def examine_mail(smtp_url: str) -> DoctorFinding:
-    """Whether the mail server greets us. It is the operator's own choice, so no address is refused."""
+    """Check that the mail server sends a greeting. The operator chose it, so every address is permitted."""
     parts = urlsplit(smtp_url)
     host, port, tls = parts.hostname or "", parts.port or _MAIL_PORTS[parts.scheme], parts.scheme == "smtps"
-    advice = "correct TRAILGATE_SMTP_URL, or see to the server"
+    advice = "correct TRAILGATE_SMTP_URL, or repair the server"
     try:
         async with asyncio.timeout(TIMEOUT_CONNECT), _connection(host, host, port, tls=tls) as greeted:
             greeting = await greeted.readline()
     except (OSError, ValueError) as error:
         return fail("mail", f"{host} port {port}: {_reason(error)}", advice)
     if not greeting.startswith(_GREETING):
-        return fail("mail", f"{host} port {port} does not greet as a mail server does", advice)
-    return ok("mail", f"{host} port {port} takes connections")
+        return fail("mail", f"{host} port {port} does not answer like a mail server", advice)
+    return ok("mail", f"{host} port {port} accepts connections")
 
 
 @asynccontextmanager
@@ -100,7 +100,7 @@ async def _connection(host: str, address: str, port: int, *, tls: bool) -> Async
     try:
         yield reader
     finally:
-        writer.transport.abort()  # nothing was said, so nothing needs an orderly end
+        writer.transport.abort()  # nothing was sent, so no orderly shutdown is needed
 
 
 def _reason(error: Exception) -> str:
@@ -108,10 +108,10 @@ def _reason(error: Exception) -> str:
         case socket.gaierror():
             return "its name is unknown"
         case ssl.SSLCertVerificationError():
-            return f"its certificate does not hold: {error.verify_message}"
+            return f"its certificate is not valid: {error.verify_message}"
         case TimeoutError():
             return f"no connection within {TIMEOUT_CONNECT:.0f} s"
-        case OSError(errno=int(number)) if number > 0:  # asyncio's own words for it are vague
+        case OSError(errno=int(number)) if number > 0:  # asyncio's own message is vague
             return os.strerror(number).lower()
         case _:
             return str(error)

@@ -1,7 +1,7 @@
-"""Which operating-system user the servers run as, and whether that user can get at a path.
+"""The operating-system user that runs the embedded servers, and its access to paths.
 
-PostgreSQL refuses to run as root. When we are root the servers run as somebody else, who has to pass every directory
-above the data; opening those directories is the operator's decision, never ours.
+PostgreSQL refuses to run as root. Started by root, the servers run as another user, who needs access to every directory
+above the data. Only the operator may open those directories.
 """
 
 import os
@@ -33,7 +33,7 @@ class Account:
 
     @classmethod
     def owning(cls, path: Path) -> Self:
-        """The owner of a path, also when the owner has left the passwd file."""
+        """Return the owner of a path, even one that is no longer in the passwd file."""
         owner = path.stat()
         try:
             return cls.named(pwd.getpwuid(owner.st_uid).pw_name)
@@ -41,7 +41,7 @@ class Account:
             return cls(str(owner.st_uid), owner.st_uid, owner.st_gid, (owner.st_gid,))
 
     def may_enter(self, path: Path) -> bool:
-        """Whether the mode bits let this user search the directory or execute the file."""
+        """Return whether the mode bits let this user search the directory or execute the file."""
         info = path.stat()
         if info.st_uid == self.uid:
             return bool(info.st_mode & stat.S_IXUSR)
@@ -50,21 +50,21 @@ class Account:
         return bool(info.st_mode & stat.S_IXOTH)
 
     def barrier(self, path: Path) -> Path | None:
-        """The outermost directory or file on the way to `path` that stops this user, or None."""
+        """Return the outermost directory or file on the way to `path` that this user cannot enter, or None."""
         return next((step for step in (*reversed(path.parents), path) if not self.may_enter(step)), None)
 
 
 def serving_account(cluster: Path, run_as: str | None) -> Account | None:
-    """Choose the user for the servers: None (stay as we are) unless we are root.
+    """Return the user to run the servers as, or None for the current user unless that is root.
 
-    Root serves existing data as its owner, new data as `run_as`, else `postgres`, else `nobody`.
-    Raises Invalid when that leaves nobody or root itself.
+    For root it is the owner of existing data; for new data it is `run_as` or, if that is not set, `postgres` or
+    `nobody`. Raises Invalid when there is no such user, or it is root itself.
     """
     if os.geteuid() != 0:
         return None
     account = Account.owning(cluster) if (cluster / "PG_VERSION").exists() else _chosen(run_as)
     if account.uid == 0:
-        raise Invalid("PostgreSQL refuses to run as root: set TRAILGATE_RUN_AS to another user, who owns the data")
+        raise Invalid("PostgreSQL refuses to run as root: set TRAILGATE_RUN_AS to another user that owns the data")
     return account
 
 

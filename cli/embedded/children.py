@@ -1,6 +1,6 @@
-"""Foreground processes of ours: started in a session of their own, watched, ended when we end, stopped step by step.
+"""Child processes: each runs in its own session, is watched, ends when this process ends, and is stopped in steps.
 
-PostgreSQL, Valkey, the API and the workers are all children of this one kind.
+PostgreSQL, Valkey, the API and the workers all run this way.
 """
 
 import ctypes
@@ -21,23 +21,24 @@ _PR_SET_PDEATHSIG = 1
 _TAIL_BYTES = 4096
 
 
-class StartStep(NamedTuple):
-    """One rung of a ladder: the signal to send and the seconds to wait for the end before the next rung."""
+class StopStep(NamedTuple):
+    """One step of stopping a process: the signal to send, and the seconds to wait for its end before the next step."""
 
     signal: signal.Signals
     patience: float
 
 
-APPLICATION_STOP = (StartStep(signal.SIGTERM, 10), StartStep(signal.SIGKILL, 5))
+APPLICATION_STOP = (StopStep(signal.SIGTERM, 10), StopStep(signal.SIGKILL, 5))
 
 
 class Child:
-    """One foreground process.
+    """One child process, running in the foreground.
 
-    `env` is the whole environment (None: ours). Output goes to the file `log` (None: ours). When our process ends in
-    whatever way, Linux sends the child `death_signal`; other systems do not. The default leaves no draining API behind
-    that would hold the port against the next start. `before_start` runs before every start; `probe` says whether the
-    running process serves yet (None: running is enough) and must do so within `patience` seconds.
+    `env` is its whole environment (None: that of this process). Output goes to the file `log` (None: the output of this
+    process). When this process ends for any reason, Linux sends the child `death_signal`; other systems do not. The
+    default, SIGKILL, leaves no API behind that would still occupy the port at the next start. `before_start` runs
+    before every start. `probe` returns whether the running process is ready (None: it is ready once it runs), which
+    must be the case within `patience` seconds.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Child:
         log: Path | None = None,
         account: Account | None = None,
         death_signal: signal.Signals = signal.SIGKILL,
-        stopping: Sequence[StartStep] = APPLICATION_STOP,
+        stopping: Sequence[StopStep] = APPLICATION_STOP,
         before_start: Callable[[], None] | None = None,
         probe: Callable[[], bool] | None = None,
         patience: float = 60,
@@ -77,12 +78,12 @@ class Child:
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs."""
+        """Whether the process is running."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def ready(self) -> bool:
-        """Whether the process runs and serves. Once true it is asked no more until the next start."""
+        """Whether the process is running and ready. Once it is ready, it is not probed again until the next start."""
         if not self.alive:
             return False
         self._serves = self._serves or self._probe is None or self._probe()
@@ -90,13 +91,13 @@ class Child:
 
     @property
     def overdue(self) -> bool:
-        """Whether the process has had its patience and does not serve."""
+        """Whether the process is not ready although its `patience` is over."""
         return not self._serves and time.monotonic() - self._started_at > self._patience
 
     def start(self) -> None:
-        """Start the process. From the main thread only: Linux sends the death signal when the starting thread ends.
+        """Start the process. Raises Unavailable when the program cannot be executed.
 
-        Raises Unavailable when the program cannot be executed.
+        Call this from the main thread: Linux sends the death signal when the thread that started the process ends.
         """
         if threading.current_thread() is not threading.main_thread():
             raise RuntimeError("a child must be started from the main thread")
@@ -110,7 +111,7 @@ class Child:
         self._started_at = time.monotonic()
 
     def collect(self) -> int | None:
-        """Take the exit status (minus the signal's number when killed) of an ended process: each one is told once."""
+        """Return the exit status (the negative signal number if killed) of an ended process, once; otherwise None."""
         if self._process is None:
             return None
         status = self._process.poll()
@@ -130,11 +131,11 @@ class Child:
             self._process.send_signal(number)
 
     def stop(self) -> None:
-        """Stop the process by its ladder of signals; nothing happens when it does not run."""
+        """Stop the process by the steps of `stopping`; do nothing when it is not running."""
         stop_together([self])
 
     def tail(self, lines: int = 20) -> str:
-        """The last lines of the log file, or the empty string."""
+        """Return the last lines of the log file, or an empty string."""
         if self._log is None or not self._log.exists():
             return ""
         with self._log.open("rb") as log:
@@ -152,11 +153,11 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                start_new_session=True,  # Ctrl-C in the terminal reaches us, and we stop them in order
+                start_new_session=True,  # Ctrl-C reaches only this process, which stops the children in order
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=account.groups if account else None,
-                # After the change of user: a change of credentials clears the death signal.
+                # Runs after the change of user, which would clear the death signal.
                 preexec_fn=_arm_death_signal(self._death_signal),  # noqa: PLW1509 - calls the kernel only
             )
         finally:
@@ -165,7 +166,7 @@ class Child:
 
 
 def stop_together(children: Sequence[Child]) -> None:
-    """Stop children that share a ladder at the same time, so that their patience is spent once."""
+    """Stop children with the same `stopping` steps at the same time, so that their waiting times do not add up."""
     for step in children[0].stopping if children else ():
         for child in children:
             child.send(step.signal)
@@ -174,7 +175,7 @@ def stop_together(children: Sequence[Child]) -> None:
 
 
 def wait_until(condition: Callable[[], bool], patience: float, pause: float = 0.01) -> bool:
-    """Ask every `pause` seconds until the condition holds (True) or `patience` seconds are over (False)."""
+    """Check every `pause` seconds until the condition is true (return True) or `patience` seconds are over (False)."""
     deadline = time.monotonic() + patience
     while not condition():
         if time.monotonic() > deadline:
@@ -185,14 +186,14 @@ def wait_until(condition: Callable[[], bool], patience: float, pause: float = 0.
 
 def _open_log(path: Path) -> int:
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    if os.geteuid() == 0:  # the folder's owner may be the one who starts us next time
+    if os.geteuid() == 0:  # the owner of the folder may start the next process, and must be able to write
         owner = path.parent.stat()
         os.fchown(log, owner.st_uid, owner.st_gid)
     return log
 
 
 def _arm_death_signal(number: signal.Signals) -> Callable[[], None] | None:
-    """What a new child runs before its program. Everything is resolved here: after the fork only the kernel is safe."""
+    """Return what a new child runs before its program: prepared here, as only system calls are safe after the fork."""
     if sys.platform != "linux":
         return None
     prctl = ctypes.CDLL(None).prctl
@@ -201,7 +202,7 @@ def _arm_death_signal(number: signal.Signals) -> Callable[[], None] | None:
 
     def arm() -> None:
         prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-        if os.getppid() != parent:  # it died between the fork and the line above: no signal will come
+        if os.getppid() != parent:  # the parent died between the fork and the call above: no signal will come
             os._exit(1)
 
     return arm

@@ -1,4 +1,4 @@
-"""The folders of the embedded servers: who owns them, who may enter, and where the sockets are."""
+"""The folders of the embedded servers: paths, owners, modes, and the place of the sockets."""
 
 import fcntl
 import os
@@ -16,25 +16,25 @@ from domain.errors import Conflict, Invalid
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux; the longest name in the folder is PostgreSQL's lock file.
 _SOCKET_BUDGET = 100
 _LONGEST_SOCKET = ".s.PGSQL.5432.lock"
-# Characters that PostgreSQL's list of directories or a client's list of hosts reads as something else.
+# Characters with a special meaning in PostgreSQL's list of directories or a client's list of hosts.
 _SEPARATORS = frozenset(',:"\\')
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The folders under one data directory. `account` owns the servers' ones; None means we do."""
+    """The folders in one data directory. `account` owns the folders of the servers; None means the current user."""
 
     root: Path
     account: Account | None
 
     @property
     def cluster(self) -> Path:
-        """PostgreSQL's data."""
+        """PostgreSQL's data directory."""
         return self.root / "postgres"
 
     @property
     def cache(self) -> Path:
-        """Valkey's working directory; nothing in it is worth keeping."""
+        """Valkey's working directory; its contents may be deleted."""
         return self.root / "valkey"
 
     @property
@@ -44,30 +44,31 @@ class Layout:
 
     @property
     def binaries(self) -> Path:
-        """Copies of server programs that `account` cannot reach where they are installed."""
+        """Copies of server programs that `account` cannot execute where they are installed."""
         return self.root / "binaries"
 
     @property
     def sockets(self) -> Path:
-        """`run` under the data directory, or a folder of ours in the system's temporary one if that path is no good.
+        """The folder `run` in the data directory, or a private folder in the system's temporary folder.
 
-        Too long for a socket's address is no good, and so are characters that separate hosts in a connection URL.
+        The latter is used when the path of the former is too long for a socket's address, or has characters that
+        separate hosts in a connection URL. Raises Invalid when neither path is usable.
         """
         inside = self.root / "run"
         if _fits(inside):
             return inside
         owner = self.account.uid if self.account else os.geteuid()
         digest = sha256(os.fsencode(self.root)).hexdigest()[:12]
-        for shared in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - `private_folder` checks what is there
+        for shared in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - `private_folder` checks an existing folder
             candidate = Path(shared).resolve() / f"trailgate-{owner}-{digest}"
             if _fits(candidate) and not (self.account and self.account.barrier(candidate.parent)):
                 return candidate
         raise Invalid(f"no folder with a path short enough for sockets: {self.root} and the temporary folder are not")
 
     def create(self) -> None:
-        """Make the folders that are missing. No mode of an existing folder is changed.
+        """Create missing folders; never change the mode of an existing one.
 
-        Raises Invalid when the account cannot pass one of the parents, or a folder belongs to somebody else.
+        Raises Invalid when the account cannot enter a parent folder, or a folder belongs to somebody else.
         """
         if self.account and (barrier := self.account.barrier(self.root)):
             raise Invalid(
@@ -80,7 +81,7 @@ class Layout:
 
 
 def create_root(root: Path, *, passable: bool) -> None:
-    """Make the data directory and its missing parents: entered by us alone, or `passable` by everybody (not listed).
+    """Create the data directory and its missing parents with mode 0700, or 0711 if `passable` by other users.
 
     Raises Invalid when the file system refuses.
     """
@@ -97,9 +98,9 @@ def create_root(root: Path, *, passable: bool) -> None:
 
 
 def private_folder(folder: Path, account: Account | None) -> None:
-    """Make a folder that only its owner enters, or check that an existing one is such a folder.
+    """Create a folder that only its owner can enter, or check an existing one.
 
-    Raises Invalid for a symbolic link, another owner or a wider mode: in a shared folder somebody may have been first.
+    Raises Invalid for a symbolic link, another owner or a wider mode: in a shared folder, others may have created it.
     """
     owner = account.uid if account else None
     try:
@@ -123,9 +124,9 @@ def _refuse_foreign(folder: Path, owner: int | None) -> None:
 
 @contextmanager
 def locked(root: Path) -> Iterator[None]:
-    """Hold the data directory for ourselves; the kernel lets go of it when we end, however we end.
+    """Lock the data directory; the kernel releases the lock when this process ends for any reason.
 
-    Raises Conflict when another process holds it.
+    Raises Conflict when another process holds the lock.
     """
     handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -139,6 +140,6 @@ def locked(root: Path) -> Iterator[None]:
 
 
 def _fits(folder: Path) -> bool:
-    # Bytes that are not UTF-8 are not printable either: no URL could carry them to asyncpg.
+    # This rejects bytes that are not UTF-8 too, which a URL for asyncpg cannot contain.
     path = str(folder / _LONGEST_SOCKET)
     return len(os.fsencode(path)) <= _SOCKET_BUDGET and path.isprintable() and not _SEPARATORS & set(path)

@@ -1,6 +1,6 @@
-"""A private PostgreSQL and a private Valkey under one data directory, reached through Unix sockets only.
+"""A private PostgreSQL and Valkey in one data directory, reachable only through Unix sockets.
 
-The sockets lie in a folder of mode 0700: who can enter it may do everything, nobody else can ask. No ports are opened.
+The sockets are in a folder of mode 0700: its owner has full access to both servers, nobody else has any.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import asyncpg
 
 from cli.embedded.account import serving_account
 from cli.embedded.binaries import Binaries, locate_for
-from cli.embedded.children import Child, StartStep
+from cli.embedded.children import Child, StopStep
 from cli.embedded.layout import Layout, create_root, locked, private_folder
 from cli.embedded.leftovers import evict, remove_stale_locks
 from cli.embedded.probes import postgres_answers, valkey_answers
@@ -32,13 +32,13 @@ DATABASE = "trailgate"
 
 _RECOVERY_PATIENCE = 300  # seconds; crash recovery replays at most max_wal_size
 _ENVIRONMENT = {"LC_ALL": "C", "TZ": "UTC", "PATH": os.defpath}
-_POSTGRES_STOP = (StartStep(signal.SIGINT, 60), StartStep(signal.SIGQUIT, 5), StartStep(signal.SIGKILL, 5))
-_VALKEY_STOP = (StartStep(signal.SIGTERM, 10), StartStep(signal.SIGKILL, 5))
-_LEFT_BEHIND = (StartStep(signal.SIGINT, 60),)  # a live postmaster gets time to finish, and is never killed unasked
+_POSTGRES_STOP = (StopStep(signal.SIGINT, 60), StopStep(signal.SIGQUIT, 5), StopStep(signal.SIGKILL, 5))
+_VALKEY_STOP = (StopStep(signal.SIGTERM, 10), StopStep(signal.SIGKILL, 5))
+_LEFT_BEHIND = (StopStep(signal.SIGINT, 60),)  # a running postmaster gets time to finish, and is never killed
 _ORPHANED = (
-    StartStep(signal.SIGQUIT, 5),
-    StartStep(signal.SIGKILL, 5),
-)  # backends whose postmaster died: nothing to save
+    StopStep(signal.SIGQUIT, 5),
+    StopStep(signal.SIGKILL, 5),
+)  # backends whose postmaster died have nothing to save
 _TESTING = {"fsync": "off", "full_page_writes": "off", "deadlock_timeout": "200ms"}
 _SETTINGS = {
     "listen_addresses": "",
@@ -51,11 +51,11 @@ _SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How the servers run.
+    """Options of the servers.
 
-    `durable=False` is for tests: a power failure may then lose data, a killed process still may not.
-    `postgres_settings` are further settings by name. `run_as` is the user the servers run as when we are root.
-    `postgres_bin` is a folder of PostgreSQL programs to use instead of the wheel's.
+    `durable=False` is for tests: a power failure may then lose data, but a killed process does not.
+    `postgres_settings` are further PostgreSQL settings by name. `run_as` is the user to run the servers as when this
+    process runs as root. `postgres_bin` is a folder of PostgreSQL programs to use instead of the wheel's.
     """
 
     durable: bool = True
@@ -67,7 +67,7 @@ class ServerOptions:
 class EmbeddedServers:
     """Both servers on one data directory, as a context manager. Start from the main thread, outside any event loop.
 
-    `children` are PostgreSQL and Valkey, to be watched together with other children by a Supervisor.
+    `children` are PostgreSQL and Valkey, for a Supervisor that watches them together with other children.
     """
 
     def __init__(self, data_dir: Path, options: ServerOptions | None = None) -> None:
@@ -81,24 +81,24 @@ class EmbeddedServers:
 
     @property
     def database_url(self) -> str:
-        """Where the database is, for asyncpg. The port only names the socket, and overrules a PGPORT around us."""
+        """The URL of the database, for asyncpg. The port only names the socket, and overrides PGPORT."""
         return f"postgresql://postgres@/{DATABASE}?{self._location}"
 
     @property
     def admin_url(self) -> str:
-        """The database `postgres` of the same server, from which others are created and dropped."""
+        """The URL of the database `postgres` on the same server, for creating and dropping others."""
         return f"postgresql://postgres@/postgres?{self._location}"
 
     @property
     def redis_url(self) -> str:
-        """Where Valkey is, for redis-py."""
+        """The URL of Valkey, for redis-py."""
         return f"unix://{quote(str(self._valkey_socket))}?db=0"
 
     def start(self) -> None:
-        """Take the data directory, clear leftovers, make what is missing, start both and wait until they serve.
+        """Lock the data directory, stop leftover servers, create missing files, start both servers and wait for them.
 
-        Raises Invalid for a directory or binaries that will not do, Conflict when another supervisor holds the
-        directory, Unavailable when the file system refuses or a server does not come up (with the end of its log).
+        Raises Invalid for an unusable directory or missing programs, Conflict when another supervisor holds the
+        directory, Unavailable when the file system refuses or a server does not start (with the end of its log).
         """
         root = self._layout.root
         create_root(root, passable=self._layout.account is not None)
@@ -111,11 +111,11 @@ class EmbeddedServers:
             raise Unavailable(f"cannot work in {root}: {error.strerror or error}") from error
 
     def tick(self) -> None:
-        """Replace a server that died. For callers without a Supervisor of their own; raises Unavailable as `start`."""
+        """Restart a server that died, for callers without their own Supervisor. Raises Unavailable as `start` does."""
         self._supervisor.tick()
 
     def stop(self) -> None:
-        """Stop Valkey, then PostgreSQL, and let go of the directory. Does nothing when stopped."""
+        """Stop Valkey, then PostgreSQL, and unlock the directory. Do nothing when already stopped."""
         self._opened.close()
 
     def __enter__(self) -> Self:
@@ -150,7 +150,7 @@ class EmbeddedServers:
         asyncio.run(_create_database(self.admin_url))
 
     def _make_cluster(self, binaries: Binaries) -> None:
-        """Let initdb work in a draft folder: a cluster is there whole or not at all, whenever we are killed."""
+        """Run initdb in a draft folder, so that a cluster is complete or absent, even if this process is killed."""
         layout = self._layout
         draft = layout.root / "draft-postgres"
         evict("postgres", draft, _ORPHANED)
@@ -181,7 +181,7 @@ class EmbeddedServers:
     def _postgres(self, binaries: Binaries) -> Child:
         settings = _SETTINGS | ({} if self._options.durable else _TESTING)
         settings |= {name: str(value) for name, value in self._options.postgres_settings.items()}
-        settings["synchronous_commit"] = "on"  # never traded for speed: 202 means committed
+        settings["synchronous_commit"] = "on"  # always on: status 202 promises a durable commit
         words = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
         return self._server(
             "postgres",

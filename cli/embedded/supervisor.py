@@ -1,6 +1,6 @@
-"""Keeps a row of children running: starts them in order, replaces the dead, stops them in reverse order.
+"""Keep child processes running: start them in order, restart those that died, stop them in reverse order.
 
-Plain synchronous code for the main thread, because a child's death signal hangs on the thread that started it.
+This is synchronous code for the main thread, as a child gets its death signal when the thread that started it ends.
 """
 
 import contextlib
@@ -16,19 +16,19 @@ import structlog
 from cli.embedded.children import Child, stop_together
 from domain.errors import Unavailable
 
-TICK = 0.25  # seconds between two looks at running children
-_STARTING_TICK = 0.01  # seconds between two looks while some are not ready
+TICK = 0.25  # seconds between two checks of running children
+_STARTING_TICK = 0.01  # seconds between two checks while a child is not ready
 _MAX_DEATHS = 5
-_WINDOW = 60.0  # seconds in which that many deaths end the attempt
+_WINDOW = 60.0  # seconds in which _MAX_DEATHS deaths of one child are an error
 
 log = structlog.get_logger(__name__)
 
 
 class Supervisor:
-    """Watches children in the order of their dependence: each starts when all before it are ready.
+    """Watches children in the order of their dependencies: each starts when all before it are ready.
 
-    Neighbours of one name (several workers) are stopped at the same time. Children that already run are taken as
-    they are. Nothing is shared between two supervisors of the same child, but only one may tick at a time.
+    Consecutive children with the same name (several workers) are stopped at the same time. Children that are already
+    running are left running. Two supervisors may watch the same child, but only one may tick at a time.
     """
 
     def __init__(self, children: Sequence[Child]) -> None:
@@ -37,24 +37,24 @@ class Supervisor:
         self._stopping = False
 
     def start(self) -> None:
-        """Start what does not run and return when all are ready.
+        """Start the children that are not running, and return when all are ready.
 
-        Raises Unavailable when one dies five times in a minute or is not ready within its patience.
+        Raises Unavailable when one dies five times in a minute or is not ready within its `patience`.
         """
         while not self.tick():
             time.sleep(_STARTING_TICK)
 
     def tick(self) -> bool:
-        """Look at every child once: replace the dead, ask the new ones for readiness. True when all are ready.
+        """Check every child once: restart those that died, probe the new ones. Return whether all are ready.
 
         Raises Unavailable as `start` does.
         """
         return all(self._attend(child) for child in self._children)
 
     def run(self, on_ready: Callable[[], None] | None = None) -> None:
-        """Start everything, call `on_ready` once, and keep watch until SIGTERM, SIGINT or SIGHUP; then stop in order.
+        """Start all children, call `on_ready` once, watch until SIGTERM, SIGINT or SIGHUP, then stop them in order.
 
-        Raises Unavailable as `start` does, after everything was stopped.
+        Raises Unavailable as `start` does, after all children were stopped.
         """
         with self._signals_caught():
             try:
@@ -63,7 +63,7 @@ class Supervisor:
                 self.stop()
 
     def stop(self) -> None:
-        """Stop the children in reverse order, each by its own ladder."""
+        """Stop the children in reverse order, each by its `stopping` steps."""
         for _, neighbours in groupby(reversed(self._children), key=lambda child: child.name):
             stop_together(list(neighbours))
 
@@ -102,7 +102,7 @@ class Supervisor:
             raise Unavailable(_with_tail(f"{child.name} died {len(deaths)} times in a minute, last: {how}", child))
 
     def _may_start_at(self, child: Child) -> float:
-        # The first death is repaired at once; repeated ones get time, so that a passing cause does not end us.
+        # Restart at once after the first death, then with back-off, so that a temporary cause does not end everything.
         deaths = self._deaths[child]
         return deaths[-1] + TICK * 2 ** (len(deaths) - 1) if len(deaths) > 1 else 0.0
 
@@ -112,7 +112,7 @@ class Supervisor:
             self._stopping = True
 
         caught = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored: started by nohup, meant to stay
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # ignored when started by nohup
             caught.append(signal.SIGHUP)
         before = {number: signal.signal(number, request_stop) for number in caught}
         try:

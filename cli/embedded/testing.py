@@ -1,4 +1,4 @@
-"""Servers for the tests: real ones, in a directory that goes away with them (prototypes.md B5)."""
+"""Real servers for the tests, in a temporary directory that is removed with them."""
 
 import shutil
 import tempfile
@@ -25,9 +25,9 @@ class ThrowawayServers(EmbeddedServers):
 
 
 def start_for_tests(postgres_settings: Mapping[str, str | int] | None = None) -> ThrowawayServers:
-    """Start both servers in a fresh temporary directory, fast and not safe against power failure."""
+    """Start both servers in a new temporary directory, without durability, which is faster."""
     home = Path(tempfile.mkdtemp(prefix="trailgate-"))
-    home.chmod(0o711)  # just made by us; when we are root another user runs the servers below it
+    home.chmod(0o711)  # started by root, the servers run as another user, who must be able to enter
     servers = ThrowawayServers(home, ServerOptions(durable=False, postgres_settings=postgres_settings or {}))
     try:
         servers.start()
@@ -38,18 +38,18 @@ def start_for_tests(postgres_settings: Mapping[str, str | int] | None = None) ->
 
 
 async def seal_template(admin_url: str, name: str) -> None:
-    """Close a migrated database for ever, to be cloned from. Its connections must be closed before."""
+    """Make a migrated database a template that accepts no connections. Its own connections must be closed."""
     await _execute(admin_url, f"ALTER DATABASE {_quoted(name)} WITH IS_TEMPLATE true ALLOW_CONNECTIONS false")
 
 
 async def clone_database(admin_url: str, template: str, name: str) -> str:
-    """Create database `name` as a copy of `template` and return its URL. Fails when `name` exists."""
+    """Create the database `name` as a copy of `template` and return its URL. Raises asyncpg's error when it exists."""
     await _execute(admin_url, f"CREATE DATABASE {_quoted(name)} TEMPLATE {_quoted(template)} STRATEGY file_copy")
     return urlsplit(admin_url)._replace(path=f"/{quote(name, safe='')}").geturl()
 
 
 async def drop_database(admin_url: str, name: str) -> None:
-    """Drop a database, if there is one, and throw out who is connected."""
+    """Drop a database if it exists, terminating its connections."""
     await _execute(admin_url, f"DROP DATABASE IF EXISTS {_quoted(name)} WITH (FORCE)")
 
 

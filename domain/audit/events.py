@@ -1,4 +1,4 @@
-"""What is audited: the names of events, who did them, and what each one seals (ARCHITECTURE.md 4.1)."""
+"""Audit events: their names, their actors, and the record that each one seals."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from domain.audit.records import RecordForm
 
 
 class AuditName(StrEnum):
-    """One closed list; dialects map these names to theirs and back."""
+    """Every name of an audit event. API dialects map these names to their own and back."""
 
     ORGANISATION_CREATED = "organisation.created"
     PRINCIPAL_CREATED = "principal.created"
@@ -46,17 +46,17 @@ class AuditName(StrEnum):
 
     @property
     def v1(self) -> str:
-        """The OpenFactstore spelling: `ATTESTATION_RECORDED` (facts.md 17.1, 21)."""
+        """The OpenFactstore spelling, such as `ATTESTATION_RECORDED`."""
         return self.value.replace(".", "_").upper()
 
 
 V1_NAMES: Mapping[str, AuditName] = {name.v1: name for name in AuditName}
-"""The way back from `AuditName.v1`."""
+"""Audit names by their OpenFactstore spelling."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who does it, through which credential, in which request and region. Ids only: leaves carry no names."""
+    """Who acts, with which credential, in which request and region. Ids only: ledger leaves contain no names."""
 
     principal_id: UUID
     credential_id: UUID | None = None
@@ -66,9 +66,9 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened to one record.
+    """One change of one record.
 
-    `record` is the row after the change, as `form` declares it; `payload` is what the audit page shows of it.
+    `record` is the row after the change, as `form` declares it; `payload` is what the audit page shows.
     """
 
     name: AuditName

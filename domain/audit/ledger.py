@@ -1,4 +1,4 @@
-"""The ledger's chain and its signed checkpoints: pure rules (ARCHITECTURE.md 2.6, 4.1)."""
+"""The ledger's hash chain and its signed checkpoints, as pure functions."""
 
 import base64
 import hashlib
@@ -11,10 +11,10 @@ from uuid import UUID
 from domain.errors import Invalid
 
 GENESIS = bytes(32)
-"""What stands before the first entry: on the v1 wire, 64 zeros."""
+"""The previous hash of the first entry; the v1 API shows it as 64 zeros."""
 
 KEY_NAME = "trailgate"
-"""How signed notes name the signing key; part of the key's id."""
+"""The name of the signing key in signed notes; part of the key's id."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -32,20 +32,20 @@ class Entry:
 
 
 def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970, exactly."""
+    """Return the exact number of microseconds since 1970."""
     delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def entry_hash(previous_hash: bytes, seq: int, event_id: UUID, leaf: bytes, sealed_at: datetime) -> bytes:
-    """SHA-256(previous ‖ seq as u64 ‖ event id ‖ leaf ‖ sealed_at as i64 µs), big-endian, 104 bytes in all."""
+    """Compute SHA-256(previous ‖ seq as u64 ‖ event id ‖ leaf ‖ sealed_at as i64 µs), big-endian, over 96 bytes."""
     return hashlib.sha256(
         previous_hash + struct.pack(">Q", seq) + event_id.bytes + leaf + struct.pack(">q", microseconds(sealed_at))
     ).digest()
 
 
 def extend(size: int, last_hash: bytes, events: Sequence[tuple[UUID, bytes]], sealed_at: datetime) -> list[Entry]:
-    """Chain (event id, leaf) pairs behind a ledger of that size and last entry hash."""
+    """Append (event id, leaf) pairs to the chain of a ledger with this size and last entry hash."""
     entries = []
     for seq, (event_id, leaf) in enumerate(events, start=size + 1):
         digest = entry_hash(last_hash, seq, event_id, leaf, sealed_at)
@@ -56,7 +56,7 @@ def extend(size: int, last_hash: bytes, events: Sequence[tuple[UUID, bytes]], se
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """The state of one organisation's ledger at a size: Merkle root over all leaves and the chain's last hash."""
+    """The state of one organisation's ledger at one size: the Merkle root of all leaves and the chain's last hash."""
 
     org_id: UUID
     size: int
@@ -69,20 +69,20 @@ class Checkpoint:
         return f"trailgate/{self.org_id}"
 
     def body(self) -> bytes:
-        """What is signed: a C2SP tlog-checkpoint with one extension line that pins the chain."""
+        """The bytes to sign: a C2SP tlog-checkpoint with one extension line, the chain's last hash."""
         root = base64.b64encode(self.root).decode()
         return f"{self.origin}\n{self.size}\n{root}\nchain {self.chain_hash.hex()}\n".encode()
 
 
 def signed_note(checkpoint: Checkpoint, key_id: str, signature: bytes) -> str:
-    """The checkpoint as a C2SP signed note. `key_id` is the 8 hex digits of the key's hash in that format."""
+    """Write the checkpoint as a C2SP signed note. `key_id` is the key hash of that format in 8 hex digits."""
     blob = base64.b64encode(bytes.fromhex(key_id) + signature).decode()
     return f"{checkpoint.body().decode()}\n\u2014 {KEY_NAME} {blob}\n"
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCheckpoint:
-    """A checkpoint as it was published."""
+    """A published checkpoint with its signature."""
 
     checkpoint: Checkpoint
     key_id: str
@@ -90,7 +90,7 @@ class SignedCheckpoint:
 
 
 def parse_note(note: str) -> SignedCheckpoint:
-    """Read what `signed_note` wrote. Raises Invalid when it is not such a note; the signature is not checked here."""
+    """Parse a note that `signed_note` wrote, without checking the signature. Raises Invalid for any other text."""
     try:
         body, _, signature_line = note.strip("\n").partition("\n\n")
         origin, size, root, chain = body.split("\n")

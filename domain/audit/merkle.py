@@ -1,14 +1,14 @@
-"""The Merkle tree of RFC 6962 and RFC 9162, kept as tiles.
+"""The Merkle tree of RFC 6962 and RFC 9162, stored as tiles.
 
-Callers hand in finished leaf hashes (`SHA-256(0x00 ‖ entry)`); here a node is `SHA-256(0x01 ‖ left ‖ right)` and the
-root of the empty tree is `SHA-256("")`. All hashes are 32 bytes.
+Callers pass leaf hashes (`SHA-256(0x00 ‖ entry)`); a node is `SHA-256(0x01 ‖ left ‖ right)` and the root of the empty
+tree is `SHA-256("")`. All hashes are 32 bytes.
 
 A tile `(level, n)` is the concatenation of at most 256 hashes, numbers `256 n …` of their level. A hash of level L is
 the root of a complete subtree of 256^L leaves, so level 0 holds the leaves themselves. This is the layout of C2SP
 tlog-tiles at height 8; any node in between is recomputed from at most 256 hashes of one tile. Hashes never change once
-written: a tile only grows at its end, so one that has grown since serves every smaller size too.
+written: a tile only grows at its end, so the newest version of a tile also serves every smaller tree size.
 
-A caller asks which tiles an answer needs, fetches them in one statement, and hands them over as a mapping.
+A caller asks which tiles an operation needs, fetches them in one statement, and passes them as a mapping.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,11 +26,11 @@ TileId = tuple[int, int]
 """(level, n)"""
 
 _Range = tuple[int, int]
-"""Leaves `start` (a multiple of its size's highest power of two) up to, but without, `end`."""
+"""Leaves from `start` (a multiple of the highest power of two in its size) up to, but excluding, `end`."""
 
 
 def rightmost_tiles(size: int) -> list[TileId]:
-    """The partly filled tiles of a tree of `size` leaves, at most one a level: all that `append` and `root` read."""
+    """The partly filled tiles of a tree of `size` leaves, at most one per level: all that `append` and `root` read."""
     tiles = []
     level = 0
     while hashes := size >> (_HEIGHT * level):
@@ -41,13 +41,13 @@ def rightmost_tiles(size: int) -> list[TileId]:
 
 
 def append(tiles: Mapping[TileId, bytes], size: int, leaves: Sequence[bytes]) -> tuple[dict[TileId, bytes], int]:
-    """Grow a tree of `size` leaves; answers every tile that changed or came to be, whole, and the new size.
+    """Append leaves to a tree of `size` leaves; return every new or changed tile, complete, and the new size.
 
     `tiles` holds `rightmost_tiles(size)`. Raises ValueError if one of them is not filled exactly as `size` says (to
     append there would fork the tree) or if a leaf is not 32 bytes long.
     """
     if any(len(leaf) != HASH_BYTES for leaf in leaves):
-        raise ValueError(f"a leaf hash has {HASH_BYTES} bytes")
+        raise ValueError(f"a leaf hash must have {HASH_BYTES} bytes")
     changed: dict[TileId, bytes] = {}
     level, added = 0, b"".join(leaves)
     while added:
@@ -61,7 +61,7 @@ def append(tiles: Mapping[TileId, bytes], size: int, leaves: Sequence[bytes]) ->
 
 
 def root(size: int, tiles: Mapping[TileId, bytes]) -> bytes:
-    """The root hash at `size`, from `rightmost_tiles(size)`. Raises ValueError if a tile is missing or too short."""
+    """Compute the root at `size` from `rightmost_tiles(size)`. Raises ValueError if a tile is missing or too short."""
     return _hash((0, size), tiles) if size else EMPTY_ROOT
 
 
@@ -111,7 +111,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
 def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, proof: Sequence[bytes]) -> bool:
     """Whether the tree behind `new_root` only appended to the one behind `old_root` (RFC 9162 2.1.4.2).
 
-    Never raises on bad proofs. The empty tree is a beginning of every tree; its proof is empty.
+    Never raises on bad proofs. Every tree extends the empty tree; that proof is empty.
     """
     if not 0 <= old <= new or not _are_hashes(old_root, new_root, *proof):
         return False
@@ -124,7 +124,7 @@ def verify_consistency(old: int, new: int, old_root: bytes, new_root: bytes, pro
 
 
 def _walk_consistency(old: int, new: int, path: Sequence[bytes]) -> tuple[bytes, bytes] | None:
-    """Both roots that the path amounts to; None when it is too long or too short."""
+    """Compute the old and the new root from the path; None if the path is too long or too short."""
     node, last = old - 1, new - 1
     while node & 1:
         node, last = node >> 1, last >> 1
@@ -157,7 +157,7 @@ def _node(left: bytes, right: bytes) -> bytes:
 
 
 def _fold(hashes: bytes) -> bytes:
-    """The root over a power of two of concatenated hashes."""
+    """Compute the root of concatenated hashes whose number is a power of two."""
     pair = 2 * HASH_BYTES
     while len(hashes) > HASH_BYTES:
         hashes = b"".join([sha256(_NODE + hashes[at : at + pair]).digest() for at in range(0, len(hashes), pair)])
@@ -169,7 +169,7 @@ def _rightmost(tiles: Mapping[TileId, bytes], tile: TileId, filled: int) -> byte
         return b""
     hashes = tiles.get(tile, b"")
     if len(hashes) != filled * HASH_BYTES:
-        raise ValueError(f"tile {tile} holds {len(hashes)} bytes where the tree size says {filled} hashes")
+        raise ValueError(f"tile {tile} holds {len(hashes)} bytes, but the tree size requires {filled} hashes")
     return hashes
 
 
@@ -179,7 +179,7 @@ def _split(size: int) -> int:
 
 
 def _inclusion_path(index: int, size: int) -> list[_Range]:
-    """The siblings from the leaf up."""
+    """The ranges of the siblings, from the leaf upward."""
     if not 0 <= index < size:
         raise ValueError(f"leaf {index} is not in a tree of {size} leaves")
     path = []
@@ -198,7 +198,7 @@ def _inclusion_path(index: int, size: int) -> list[_Range]:
 def _consistency_path(old: int, new: int) -> list[_Range]:
     """SUBPROOF of RFC 9162 2.1.4.1, from the bottom up."""
     if not 0 <= old <= new:
-        raise ValueError(f"a tree of {new} leaves does not grow from one of {old}")
+        raise ValueError(f"a tree of {new} leaves cannot extend a tree of {old}")
     if old in (0, new):
         return []
     path = []
@@ -211,13 +211,13 @@ def _consistency_path(old: int, new: int) -> list[_Range]:
         else:
             path.append((start, middle))
             start = middle
-    if start:  # else what is left is the old tree itself, whose root the verifier knows
+    if start:  # otherwise the rest is the old tree itself, whose root the verifier knows
         path.append((start, end))
     return path[::-1]
 
 
 def _subtrees(leaves: _Range) -> Iterator[tuple[int, int]]:
-    """(start, height) of the complete subtrees that make up a range, from left to right."""
+    """Yield (start, height) of the complete subtrees that make up a range, from left to right."""
     start, end = leaves
     while start < end:
         height = (end - start).bit_length() - 1
@@ -235,7 +235,7 @@ def _tiles_of(path: Sequence[_Range]) -> set[TileId]:
 
 
 def _hash(leaves: _Range, tiles: Mapping[TileId, bytes]) -> bytes:
-    """MTH of a range: its complete subtrees, joined from the right."""
+    """Compute the Merkle tree hash of a range: the hashes of its complete subtrees, combined from the right."""
     *lefts, computed = (_subtree_hash(start, height, tiles) for start, height in _subtrees(leaves))
     for left in reversed(lefts):
         computed = _node(left, computed)

@@ -1,4 +1,4 @@
-"""How a record is declared to the ledger: which columns a leaf covers, under a format that never changes meaning."""
+"""Which columns of a record a ledger leaf covers, declared under a format number whose meaning never changes."""
 
 import hashlib
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ VERSION = "version"
 class RecordForm:
     """The declared columns of one kind of record.
 
-    A changed set of columns is a new form with the next `format`; the old one stays, so that old leaves still verify.
-    `id_column` and `version_column` name the record in the audit; a record without versions has version 1.
+    To change the columns, add a form with the next `format` and keep the old one, so that old leaves still verify.
+    `id_column` and `version_column` identify the record in the audit; a record without versions has version 1.
     """
 
     kind: str
@@ -26,11 +26,11 @@ class RecordForm:
     version_column: str | None = None
 
     def extended(self, *columns: str) -> "RecordForm":
-        """The next format of the same record, with more columns."""
+        """Make the next format of the same record, with more columns."""
         return replace(self, format=self.format + 1, columns=(*self.columns, *columns))
 
     def declare(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The declared part of a row: of the values just written, or of the row as it stands now."""
+        """Pick the declared columns out of a row."""
         return {column: row[column] for column in self.columns}
 
 
@@ -55,15 +55,15 @@ EVENT_COLUMNS = (
 
 
 def envelope(form: RecordForm, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:
-    """The canonical JSON that a leaf covers: the event's declared columns and the record's."""
+    """Return the canonical JSON that a leaf covers: the declared columns of the event and of the record."""
     return canonical_json_of_stored(
         {"event": {name: event[name] for name in EVENT_COLUMNS}, "record": form.declare(record)}
     )
 
 
 def leaf(form: RecordForm, nonce: bytes, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:
-    """The RFC 6962 leaf hash of an event: SHA-256(0x00 ‖ format ‖ nonce ‖ envelope).
+    """Compute the RFC 6962 leaf hash of an event: SHA-256(0x00 ‖ format ‖ nonce ‖ envelope).
 
-    The nonce keeps an erased record from being guessed out of its leaf.
+    The nonce prevents guessing the content of an erased record from its leaf.
     """
     return hashlib.sha256(b"\x00" + bytes([form.format]) + nonce + envelope(form, event, record)).digest()

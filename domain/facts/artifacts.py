@@ -1,4 +1,4 @@
-"""What an artifact and a report of it are (facts.md 6)."""
+"""Artifacts, as builds report them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from domain.audit.events import Actor
 
 
 class ArtifactType(StrEnum):
-    """What was fingerprinted."""
+    """The kind of artifact whose fingerprint was taken."""
 
     FILE = "FILE"
     DIR = "DIR"
@@ -20,7 +20,7 @@ class ArtifactType(StrEnum):
 
 
 class ProvenanceStatus(StrEnum):
-    """Whether it is known, and proven, where an artifact comes from (facts.md 6.4)."""
+    """Whether an artifact has provenance, and whether a signature verifies it."""
 
     NO_PROVENANCE = "NO_PROVENANCE"
     PROVENANCE_UNVERIFIED = "PROVENANCE_UNVERIFIED"
@@ -28,7 +28,7 @@ class ProvenanceStatus(StrEnum):
 
 
 class ReportKey(NamedTuple):
-    """What makes two reports the same one."""
+    """The fields that identify a report; a second report with the same key is a duplicate."""
 
     trail_id: UUID
     digest: str
@@ -38,10 +38,10 @@ class ReportKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class NewArtifact:
-    """An artifact as a build reports it on its trail.
+    """An artifact to record on a trail.
 
-    `digest` is spelled as `normalise_digest` spells it. `claimed_by` is who the body says reported it: shown, never
-    trusted. `observed_at` None = now.
+    `digest` is in the form of `normalise_digest`. `claimed_by` is the reporter that the request body names: shown,
+    never trusted. `observed_at` None = now.
     """
 
     trail_id: UUID
@@ -60,13 +60,13 @@ class NewArtifact:
 
     @property
     def key(self) -> ReportKey:
-        """A second report of the same key is the first one again."""
+        """The key that identifies duplicates of this report."""
         return ReportKey(self.trail_id, self.digest, self.name, self.tag)
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactReport:
-    """A reported artifact. `reporter` is whom the report claims, else the name of the principal that sent it."""
+    """A recorded artifact. `reporter` is the claimed reporter, or else the name of the principal that sent it."""
 
     id: UUID
     org_id: UUID

@@ -1,4 +1,4 @@
-"""May this artifact go on? One question, answered from what its newest trail shows (facts.md 8)."""
+"""Compliance assertions: whether an artifact fulfils the requirements of its flow, judged by its newest trail."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from domain.facts.evaluation import (
 
 
 class AssertionOutcome(StrEnum):
-    """The answer."""
+    """The outcome of an assertion."""
 
     COMPLIANT = "COMPLIANT"
     NON_COMPLIANT = "NON_COMPLIANT"
@@ -26,7 +26,7 @@ class AssertionOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Considered:
-    """An attestation that was looked at, and whether it was asked for."""
+    """An attestation that was considered, and whether a requirement asks for it."""
 
     newest: LatestResult
     required: bool
@@ -34,7 +34,7 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The answer with its reasons. Types and names as facts.md 8.1 lists them: a failed one is missing as well."""
+    """The outcome with its reasons. As in OpenFactstore's API, failed types and names are listed as missing as well."""
 
     outcome: AssertionOutcome
     missing_types: tuple[str, ...]
@@ -48,7 +48,7 @@ class Assessment:
 def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -> Assessment:
     """Judge an artifact by the requirements of its flow.
 
-    What nobody asked for counts only where nothing at all is asked for: then a newest FAILED blocks.
+    Attestations that are not required count only if no requirement applies: then any newest result FAILED blocks.
     """
     findings = artifact_findings(asked, latest, candidate)
     unmet = any(one.state is not State.SATISFIED for one in findings)
@@ -68,7 +68,7 @@ def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -
 
 
 def unknown_artifact(asked: Asked) -> Assessment:
-    """The answer where no trail of the flow has the artifact: everything is missing."""
+    """Assess an artifact that no trail of the flow has reported: everything is missing."""
     requirements = asked.requirements.trail
     return Assessment(
         AssertionOutcome.NON_COMPLIANT,
@@ -95,5 +95,5 @@ def _details(asked: Asked, findings: Sequence[RequirementResult], unasked: Seque
         asked.requirements.problem,
         *(one.problem for one in findings if one.problem),
     ]
-    told = "; ".join(part for part in parts if part)
-    return told or ("all required attestations passed" if findings else "nothing is required")
+    reasons = "; ".join(part for part in parts if part)
+    return reasons or ("all required attestations passed" if findings else "nothing is required")

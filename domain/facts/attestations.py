@@ -1,4 +1,4 @@
-"""What an attestation is (facts.md 7)."""
+"""Attestations: reported results, such as those of a test run or a scan."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ NEWEST_OBSERVATION = timedelta(minutes=5)
 
 
 class ResultStatus(StrEnum):
-    """The outcome that an attestation states."""
+    """The result that an attestation states."""
 
     PASSED = "PASSED"
     FAILED = "FAILED"
@@ -22,12 +22,12 @@ class ResultStatus(StrEnum):
 
     @classmethod
     def of(cls, *, passed: bool | None) -> "ResultStatus":
-        """Of a verdict that is yes, no, or open."""
+        """Return the status for True, False, or None (not known yet)."""
         return cls.PENDING if passed is None else cls.PASSED if passed else cls.FAILED
 
 
 class Origin(StrEnum):
-    """Through which door a fact came in."""
+    """How a fact was received."""
 
     API = "api"
     WEBHOOK = "webhook"
@@ -35,12 +35,12 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewAttestation:
-    """An attestation as it is reported.
+    """An attestation to record.
 
-    `slot` is the name of the artifact it is meant for, `digest` the very artifact; without either it speaks of the
-    trail. `payload` is what we made of it, `user_data` what the reporter wants kept. `observed_at` None = now; a
-    sender's time is `clamped` before. `source_id` is the receipt of the delivery it came with. `claimed_by` is who the
-    body says reported it: shown, never trusted.
+    `slot` is the name and `digest` the digest of the artifact it is about; without either it is about the trail.
+    `payload` holds Trailgate's parsed data, `user_data` the reporter's own. `observed_at` None = now; limit a sender's
+    time with `clamped` first. `source_id` is the id of the webhook delivery it came with. `claimed_by` is the reporter
+    that the request body names: shown, never trusted.
     """
 
     trail_id: UUID
@@ -63,13 +63,13 @@ class NewAttestation:
 
     @property
     def key(self) -> str:
-        """Under which the newest one counts: its name, else its type (ARCHITECTURE.md 4.1, slot_heads)."""
+        """Its name, else its type. Of a trail's attestations with the same key, the newest counts."""
         return self.name or f"type:{self.type}"
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSummary:
-    """The file uploaded last; `digest` is `sha256:` and 64 hexadecimal digits, `size` in bytes."""
+    """The most recently uploaded file. `digest` is `sha256:` and 64 hexadecimal digits, `size` is in bytes."""
 
     digest: str
     name: str
@@ -78,7 +78,7 @@ class EvidenceSummary:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A recorded attestation with its newest result; a processor's details stand in the place of the reporter's."""
+    """A recorded attestation with its newest result. The details of a parsed evidence file replace the reporter's."""
 
     id: UUID
     org_id: UUID
@@ -105,7 +105,7 @@ class Attestation:
 
 
 def clamped(observed: datetime | None, received: datetime) -> datetime:
-    """The sender's time where it can be true: at most 30 days before the receipt and 5 minutes after it."""
+    """Limit a sender's time to between 30 days before and 5 minutes after the time of receipt."""
     if observed is None:
         return received
     return min(max(observed, received - OLDEST_OBSERVATION), received + NEWEST_OBSERVATION)

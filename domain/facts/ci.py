@@ -1,4 +1,4 @@
-"""What a CI run tells of itself through its environment variables (facts.md 5.3)."""
+"""The git data of a CI run, read from its environment variables."""
 
 import re
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 MAX_VALUE = 255
 MAX_URL = 2048
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""What an environment may hold and a trail cannot: bytes that were no UTF-8 are surrogates (PEP 383)."""
+_UNSTORABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+"""Characters that a variable may contain but a trail may not. Bytes that are not UTF-8 are surrogates (PEP 383)."""
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 
 
 @dataclass(frozen=True, slots=True)
 class CiContext:
-    """The git data of a run; None where its variables do not tell, or tell what a trail cannot hold."""
+    """The git data of a run. A field is None if its variable is missing or its value cannot be stored."""
 
     git_commit_sha: str | None
     git_branch: str | None
@@ -24,7 +24,7 @@ class CiContext:
 
 @dataclass(frozen=True, slots=True)
 class _Provider:
-    """Where a CI system keeps what. Several names are tried in turn; `build_url` is composed of variables."""
+    """The variables of a CI system. Several names are tried in turn; `build_url` is a pattern of variables."""
 
     commit: str
     branch: str
@@ -77,32 +77,32 @@ _PROVIDERS: Mapping[str, _Provider] = {
 
 
 def ci_context(provider: str, variables: Mapping[str, str]) -> CiContext | None:
-    """What the variables of a run tell, or None for a CI system we do not know. A blank variable tells nothing."""
+    """Read the git data from a run's variables; None for an unknown CI system. Blank variables count as missing."""
     found = _PROVIDERS.get(provider.strip().lower())
     if found is None:
         return None
-    told = {name: value.strip() for name, value in variables.items() if value.strip()}
-    branch = told.get(found.branch, "").removeprefix("refs/heads/").removeprefix("origin/")
-    email = _first(told, found.email)
+    given = {name: value.strip() for name, value in variables.items() if value.strip()}
+    branch = given.get(found.branch, "").removeprefix("refs/heads/").removeprefix("origin/")
+    email = _first(given, found.email)
     return CiContext(
-        git_commit_sha=_fitting(told.get(found.commit)),
-        git_branch=_fitting(branch),
-        git_author=_fitting(_first(told, found.author)),
-        git_author_email=_fitting(email) if email and _EMAIL.fullmatch(email) else None,
-        build_url=_fitting(_composed(found.build_url, told), MAX_URL),
+        git_commit_sha=_storable(given.get(found.commit)),
+        git_branch=_storable(branch),
+        git_author=_storable(_first(given, found.author)),
+        git_author_email=_storable(email) if email and _EMAIL.fullmatch(email) else None,
+        build_url=_storable(_composed(found.build_url, given), MAX_URL),
     )
 
 
-def _first(told: Mapping[str, str], names: tuple[str, ...]) -> str | None:
-    return next((told[name] for name in names if name in told), None)
+def _first(given: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    return next((given[name] for name in names if name in given), None)
 
 
-def _composed(pattern: str, told: Mapping[str, str]) -> str | None:
+def _composed(pattern: str, given: Mapping[str, str]) -> str | None:
     try:
-        return pattern.format_map(told)
+        return pattern.format_map(given)
     except KeyError:
         return None
 
 
-def _fitting(value: str | None, limit: int = MAX_VALUE) -> str | None:
-    return value if value and len(value) <= limit and not _NO_TEXT.search(value) else None
+def _storable(value: str | None, limit: int = MAX_VALUE) -> str | None:
+    return value if value and len(value) <= limit and not _UNSTORABLE.search(value) else None

@@ -1,4 +1,4 @@
-"""What a trail still lacks of what is asked of it (facts.md 20.1)."""
+"""The completeness of a trail: which required attestations and artifacts are missing or failed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,10 @@ from domain.facts.evaluation import Asked, Candidate, LatestResult, State, label
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What is missing and what failed, by type where no name is asked for, else by name.
+    """What is missing and what failed: by name if the requirement has one, otherwise by type.
 
-    `absent_artifacts` are those of the template that nobody reported; with a `problem` the requirements cannot be read.
+    `absent_artifacts` are the template's artifacts that were not reported. `problem` says why the requirements cannot
+    be read, if so.
     """
 
     missing_types: tuple[str, ...] = ()
@@ -22,7 +23,7 @@ class Completeness:
 
     @property
     def complete(self) -> bool:
-        """Every requirement has PASSED (W64: that something was reported is not enough)."""
+        """Whether every requirement has PASSED; a reported but failed attestation is not enough."""
         return self == _COMPLETE
 
 
@@ -30,7 +31,7 @@ _COMPLETE = Completeness()
 
 
 def completeness(asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]) -> Completeness:
-    """The newest results held against the requirements; what is asked of an absent artifact is told by its absence."""
+    """Compare the latest results with the requirements. For an absent artifact, only its absence is listed."""
     reported = {artifact.name for artifact in artifacts}
     slots = asked.requirements.artifacts
     present = replace(asked.requirements, artifacts=tuple(slot for slot in slots if slot.name in reported))

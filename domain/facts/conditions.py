@@ -1,10 +1,10 @@
-"""The condition language of templates and policies (facts.md 8.5, kosli-v2.md 9): `if` says when a rule applies.
+"""The condition language of templates and policies, compatible with Kosli's: `if` says when a rule applies.
 
     ${{ flow.tags.tier in ["gold", "silver"] and not matches(artifact.name, "test-.*") }}
 
-`not` binds tighter than `and`, `and` tighter than `or`; comparisons do not chain. What is not there is null: it equals
-nothing but another null, orders with nothing, is in no list and matches nothing. Regular expressions are those of RE2,
-which take time in proportion to the text, and match the whole of it.
+`not` binds tighter than `and`, `and` tighter than `or`; comparisons do not chain. A missing value is null: it equals
+only null, is neither less nor greater than anything, is in no list and matches nothing. Regular expressions are those
+of RE2, which run in linear time, and must match the whole text.
 """
 
 import operator
@@ -57,12 +57,12 @@ NUMBER: /-?[0-9]{1,15}(?:\.[0-9]{1,15})?/
 
 
 class InvalidCondition(Exception):  # noqa: N818 - reads as an outcome
-    """A condition that cannot be read, or that does not say yes or no."""
+    """A condition that cannot be parsed, or that does not evaluate to true or false."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a condition may look at. Outside of any artifact the two artifact fields are null."""
+    """The values that a condition may use. Without an artifact, the two artifact fields are null."""
 
     flow_name: str
     flow_tags: Mapping[str, str] = field(default_factory=dict)
@@ -74,7 +74,7 @@ Expression = Callable[[Context], Any]
 
 
 def holds(text: str, context: Context) -> bool:
-    """Whether the condition is true. Raises InvalidCondition."""
+    """Evaluate the condition. Raises InvalidCondition."""
     answer = compiled(text)(context)
     if not isinstance(answer, bool):
         raise InvalidCondition("does not say true or false")
@@ -83,7 +83,7 @@ def holds(text: str, context: Context) -> bool:
 
 @lru_cache(maxsize=1024)
 def compiled(text: str) -> Expression:
-    """The condition ready to be asked. Raises InvalidCondition for what is no condition, and for a bad pattern."""
+    """Compile the condition. Raises InvalidCondition for a syntax error, an unknown field and a bad pattern."""
     inner = text.strip()
     if inner.startswith("${{") and inner.endswith("}}"):
         inner = inner[3:-2]
@@ -96,7 +96,7 @@ def compiled(text: str) -> Expression:
     except VisitError as error:
         raise InvalidCondition(str(error.orig_exc)) from error
     except LarkError as error:
-        raise InvalidCondition(_told(error, inner)) from error
+        raise InvalidCondition(_syntax_problem(error, inner)) from error
     return made
 
 
@@ -105,7 +105,7 @@ def _parser() -> Lark:
     return Lark(_GRAMMAR, parser="lalr", lexer="contextual")
 
 
-def _told(error: LarkError, text: str) -> str:
+def _syntax_problem(error: LarkError, text: str) -> str:
     place = getattr(error, "column", None)
     if not isinstance(place, int) or place < 1 or (isinstance(error, UnexpectedToken) and error.token.type == "$END"):
         return "ends too early"
@@ -126,7 +126,7 @@ _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 class _Compiler(Transformer[Token, Expression]):
-    """Each rule of the grammar as a function of the context."""
+    """Turns each rule of the grammar into a function of the context."""
 
     def either(self, parts: list[Expression]) -> Expression:
         return lambda context: any(_truth(part(context)) for part in parts)
@@ -176,7 +176,7 @@ class _Compiler(Transformer[Token, Expression]):
         if name.startswith(_TAGS):
             return _tag(name.removeprefix(_TAGS))
         if name not in _FIELDS:
-            raise InvalidCondition(f"asks for '{name}', which nothing has")
+            raise InvalidCondition(f"uses the unknown field '{name}'")
         return _FIELDS[name]
 
     def tag(self, parts: list[Token]) -> Expression:
@@ -219,7 +219,7 @@ def _pattern(text: str) -> Any:
     try:
         return re2.compile(text, options)
     except re2.error as error:
-        raise InvalidCondition(f"has a pattern that RE2 does not take: {text[:60]!r}") from error
+        raise InvalidCondition(f"has a pattern that RE2 does not accept: {text[:60]!r}") from error
 
 
 def _matches(pattern: Any, subject: Any) -> bool:
@@ -231,6 +231,6 @@ def _matches(pattern: Any, subject: Any) -> bool:
 
 
 def _unquoted(literal: str) -> str:
-    r"""A string without its quotes; a backslash stands before a quote or itself, and is kept before anything else."""
+    r"""Remove the quotes of a string. A backslash escapes the quote and itself; before other characters it is kept."""
     quote, inner = literal[0], literal[1:-1]
     return inner.replace("\\\\", "\0").replace("\\" + quote, quote).replace("\0", "\\")

@@ -1,18 +1,18 @@
-"""Test coverage, and whether it suffices (facts.md 20.1)."""
+"""Test coverage reports."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 COVERAGE_TYPE = "test-coverage"
-"""The type of the attestation that a report of coverage is."""
+"""The type of the attestation that records a coverage report."""
 COVERAGE = "coverage"
-"""Under which the metrics stand in that attestation's payload."""
+"""The key of the metrics in that attestation's payload."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What a tool measured, in percent of lines and branches, and the minimum that was asked for."""
+    """What a tool measured, in percent of lines and branches, and the required minimum, if any."""
 
     tool: str
     line: float | None = None
@@ -23,7 +23,7 @@ class Coverage:
 
     @property
     def passed(self) -> bool:
-        """Without a minimum always; with one every metric given must reach it, and one must be given."""
+        """True without a minimum. With one, at least one metric must be given, and every given metric must reach it."""
         if self.minimum is None:
             return True
         metrics = [metric for metric in (self.line, self.branch) if metric is not None]
@@ -31,17 +31,17 @@ class Coverage:
 
     @property
     def summary(self) -> str:
-        """In words, as the attestation's details show it."""
+        """One line of text for the attestation's details."""
         parts = {"line": self.line, "branch": self.branch, "minimum": self.minimum}
-        told = [f"{name} {value:.6g} %" for name, value in parts.items() if value is not None]
-        measured = ", ".join(told) or "no metrics"
+        metrics = [f"{name} {value:.6g} %" for name, value in parts.items() if value is not None]
+        measured = ", ".join(metrics) or "no metrics"
         return f"{self.tool}: {measured}: {'passed' if self.passed else 'failed'}"
 
     def to_payload(self) -> dict[str, Any]:
-        """As the attestation keeps it."""
+        """Make the payload of the attestation."""
         return {COVERAGE: asdict(self)}
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> "Coverage":
-        """What `to_payload` wrote."""
+        """Read a payload that `to_payload` made."""
         return cls(**payload[COVERAGE])

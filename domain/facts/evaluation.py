@@ -1,6 +1,6 @@
-"""The one evaluator: what is required, held against the newest results (facts.md 5.4, 8; ARCHITECTURE.md 4.3).
+"""The evaluator: compares requirements with the latest results, for trail status and assertions alike.
 
-Pure: status and assertion are computed from nothing but their arguments, so that both can be recomputed years later.
+It is pure: everything is computed from the arguments alone, so that a verdict can be recomputed years later.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,9 +17,9 @@ from domain.facts.trails import TrailStatus
 
 
 class LatestResult(NamedTuple):
-    """The newest attestation of one key of a trail, with its newest result.
+    """The newest attestation for one key of a trail, with its newest result.
 
-    `slot` names the artifact it is meant for and `digest` the very one; both are empty where it speaks of the trail.
+    `slot` is the name and `digest` the digest of the artifact it is about; both are empty if it is about the trail.
     """
 
     key: str
@@ -33,25 +33,25 @@ class LatestResult(NamedTuple):
 
     @property
     def name(self) -> str | None:
-        """None for an attestation that was reported without one."""
+        """The attestation's name; None if it was reported without one."""
         return None if self.key == f"type:{self.type}" else self.key
 
     @property
     def label(self) -> str:
-        """What a person calls it: its name, else its type."""
+        """Its name, else its type."""
         return self.name or self.type
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An artifact as it was reported: by image name and digest."""
+    """A reported artifact, by name and digest."""
 
     name: str
     digest: str
 
 
 class State(StrEnum):
-    """How a requirement stands."""
+    """Whether a requirement is satisfied."""
 
     SATISFIED = "SATISFIED"
     FAILED = "FAILED"
@@ -60,7 +60,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RequirementResult:
-    """How one requirement stands, by which attestations, and what was wrong with its condition."""
+    """The state of one requirement, the results that decided it, and what is wrong with its condition, if anything."""
 
     requirement: Requirement
     state: State
@@ -70,7 +70,7 @@ class RequirementResult:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Everything a judgement needs to know of the flow: its requirements, its approval rule, what conditions read."""
+    """What the evaluator needs from the flow: its requirements, its approval rule, and the values for conditions."""
 
     requirements: RequirementSet
     approval: bool
@@ -78,33 +78,33 @@ class Asked:
     flow_tags: tuple[tuple[str, str], ...] = ()
 
     def context(self, candidate: Candidate | None) -> Context:
-        """What conditions see."""
+        """Return the values for conditions about an artifact, or about the trail if None."""
         name, digest = (candidate.name, candidate.digest) if candidate else (None, None)
         return Context(self.flow_name, dict(self.flow_tags), name, digest)
 
 
 def trail_status(asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]) -> TrailStatus:
-    """The verdict on a trail.
+    """Compute the status of a trail.
 
-    Any newest FAILED makes it NON_COMPLIANT. It is COMPLIANT when all that applies is satisfied, every artifact of the
-    template was reported, something passed and no approval is outstanding; approvals do not exist yet, so a flow that
-    asks for one stays PENDING.
+    Any newest result FAILED makes it NON_COMPLIANT. It is COMPLIANT when every requirement that applies is satisfied,
+    every artifact of the template was reported, and no approval is required; without artifacts in the template, at
+    least one result must have PASSED as well. Approvals are not implemented yet: flows that require one stay PENDING.
     """
     if any(newest.status == ResultStatus.FAILED for newest in latest):
         return TrailStatus.NON_COMPLIANT
     findings = trail_findings(asked, latest, artifacts)
     complete = findings is not None and all(one.state is State.SATISFIED for one in findings)
     passed = any(newest.status == ResultStatus.PASSED for newest in latest)
-    settled = passed or bool(asked.requirements.artifacts)  # an empty trail of a flow that asks for nothing is PENDING
+    settled = passed or bool(asked.requirements.artifacts)  # an empty trail of a flow without requirements is PENDING
     return TrailStatus.COMPLIANT if complete and settled and not asked.approval else TrailStatus.PENDING
 
 
 def trail_findings(
     asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]
 ) -> list[RequirementResult] | None:
-    """Every requirement that applies to the trail and its artifacts.
+    """Evaluate every requirement that applies to the trail and its artifacts.
 
-    None when that cannot be told: an artifact was never reported, or the requirements cannot be read.
+    None if that is not possible: an artifact of the template was not reported, or the requirements cannot be read.
     """
     if asked.requirements.problem:
         return None
@@ -119,9 +119,9 @@ def trail_findings(
 
 
 def artifact_findings(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -> list[RequirementResult]:
-    """Every requirement that applies to one artifact of a trail: the trail's own, and those under the artifact's name.
+    """Evaluate every requirement that applies to one artifact: the trail's own and those under the artifact's name.
 
-    Evidence that bears another digest, or is meant for another artifact, does not count.
+    Results for another digest or another artifact name do not count.
     """
     relevant = about(candidate, latest)
     findings = [*_findings(asked, asked.requirements.trail, relevant, candidate)]
@@ -132,7 +132,7 @@ def artifact_findings(asked: Asked, latest: Sequence[LatestResult], candidate: C
 
 
 def about(candidate: Candidate, latest: Iterable[LatestResult]) -> list[LatestResult]:
-    """The latest results that speak of this artifact, or of its trail as a whole."""
+    """Return the latest results that are about this artifact or about its trail as a whole."""
     return [
         newest for newest in latest if newest.digest in ("", candidate.digest) and newest.slot in ("", candidate.name)
     ]
@@ -148,13 +148,13 @@ def _findings(
                 if not holds(requirement.condition, asked.context(candidate)):
                     continue
             except InvalidCondition as error:
-                problem = f"if of '{requirement.label}': {error}"  # it applies: a rule that cannot be read never waives
+                problem = f"if of '{requirement.label}': {error}"  # the requirement then applies: fail closed
         found = _matching(requirement, latest, candidate)
         yield RequirementResult(requirement, _state(found), tuple(found), problem)
 
 
 def labels(findings: Iterable[RequirementResult], *states: State, named: bool | None = None) -> tuple[str, ...]:
-    """What the findings in these states ask for, each once; by name or by type alone where that is said."""
+    """Return the labels of requirements in these states, each once; `named` selects those with or without a name."""
     chosen = (
         one.requirement.label
         for one in findings
@@ -166,9 +166,10 @@ def labels(findings: Iterable[RequirementResult], *states: State, named: bool | 
 def _matching(
     requirement: Requirement, latest: Sequence[LatestResult], candidate: Candidate | None
 ) -> list[LatestResult]:
-    """By name the newest one, if it is of the right type; by type the newest of every key.
+    """Return the results that decide a requirement.
 
-    What was reported for one artifact is no answer to a name that is asked of the trail as a whole.
+    For a named requirement, that is the newest result with the name, if its type fits; otherwise all results of the
+    type. A result for one artifact does not satisfy a name that is required of the trail as a whole.
     """
     if requirement.name is None:
         return [newest for newest in latest if newest.type == requirement.type]

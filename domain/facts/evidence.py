@@ -1,4 +1,4 @@
-"""Evidence: the files that stand behind an attestation, kept here or referred to (facts.md 7.3)."""
+"""Evidence: the files that support an attestation, stored here or referenced by URL."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,9 +9,9 @@ from domain.audit.events import Actor
 
 @dataclass(frozen=True, slots=True)
 class NewEvidence:
-    """A file as it is brought, or as it is said to lie elsewhere: then `external_url` says where.
+    """An evidence file to record; `external_url` is set if it is stored elsewhere.
 
-    `digest` is `sha256:` and 64 lower-case hexadecimal digits, `size` in bytes, `name` for display only.
+    `digest` is `sha256:` and 64 lower-case hexadecimal digits, `size` is in bytes, `name` is for display only.
     """
 
     trail_id: UUID

@@ -1,4 +1,4 @@
-"""What a flow is, and the rules of its fields (facts.md 4)."""
+"""Flows, and the validation of their tags."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ Visibility = Literal["PUBLIC", "PRIVATE"]
 
 @dataclass(frozen=True, slots=True)
 class NewFlow:
-    """A flow as it is asked for. `required_types` are the attestation types that every trail must carry."""
+    """A flow to create. `required_types` are the attestation types that every trail must have."""
 
     name: str
     description: str = ""
@@ -31,7 +31,7 @@ class NewFlow:
 
 
 class FlowChange(TypedDict, total=False):
-    """What to change of a flow: a key that is not there leaves the field as it is."""
+    """The fields of a flow to change; absent keys leave their fields unchanged."""
 
     name: str
     description: str
@@ -63,7 +63,7 @@ class Flow:
 
 
 def check_tags(tags: Mapping[str, str]) -> None:
-    """Raises Invalid, naming every tag that breaks a rule (facts.md 4.3)."""
+    """Raise Invalid, naming every tag that breaks a rule."""
     problems = [problem for key, value in tags.items() if (problem := _tag_problem(key, value))]
     if len(tags) > MAX_TAGS:
         problems.insert(0, FieldError("tags", f"at most {MAX_TAGS} tags"))

@@ -1,4 +1,4 @@
-"""What provenance is: who built an artifact, from what, and whether anybody signs for it (facts.md 6.3, 6.4)."""
+"""Provenance: who built an artifact, from which source, and whether a registered key signed that claim."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
@@ -11,11 +11,11 @@ from domain.canonical import canonical_json
 from domain.facts.artifacts import ProvenanceStatus
 
 MAX_KEYS = 100
-"""Public keys that an organisation may have at a time: a signature that names none is tried with each of them."""
+"""Public keys that an organisation may have; a signature without a key id is checked with each of them."""
 
 
 class BuilderType(StrEnum):
-    """The kind of system that built it."""
+    """The system that built the artifact."""
 
     GITHUB_ACTIONS = "GITHUB_ACTIONS"
     JENKINS = "JENKINS"
@@ -24,7 +24,7 @@ class BuilderType(StrEnum):
 
 
 class SlsaLevel(StrEnum):
-    """The SLSA build level; always the reporter's claim."""
+    """The SLSA build level that the reporter claims."""
 
     L0 = "L0"
     L1 = "L1"
@@ -33,21 +33,21 @@ class SlsaLevel(StrEnum):
 
 
 class CheckStatus(StrEnum):
-    """The outcome of one check."""
+    """The outcome of one verification."""
 
     VERIFIED = "VERIFIED"
     UNVERIFIED = "UNVERIFIED"
 
     @property
     def provenance_status(self) -> ProvenanceStatus:
-        """What provenance is worth whose newest check ended so."""
+        """The status of provenance whose newest check has this outcome."""
         verified = self is CheckStatus.VERIFIED
         return ProvenanceStatus.PROVENANCE_VERIFIED if verified else ProvenanceStatus.PROVENANCE_UNVERIFIED
 
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """How an artifact was built, as far as somebody says."""
+    """How an artifact was built, as claimed or stated; None for unknown values."""
 
     builder_id: str | None = None
     build_config_uri: str | None = None
@@ -57,25 +57,25 @@ class Build:
     build_finished_on: datetime | None = None
 
     def filled(self, stated: "Build") -> "Build":
-        """The same, with what it leaves open taken from a statement."""
+        """Return a copy whose missing values are taken from a statement."""
         own = self.values()
         return Build(**(stated.values() | {name: value for name, value in own.items() if value is not None}))
 
     def unstated(self, stated: "Build") -> list[str]:
-        """The names of what is claimed here but not said by a statement."""
-        said = stated.values()
+        """Return the names of the claimed fields that a statement does not confirm."""
+        confirmed = stated.values()
         claimed = [(name, value) for name, value in self.values().items() if value is not None]
-        return [name for name, value in claimed if _comparable(name, value) != _comparable(name, said[name])]
+        return [name for name, value in claimed if _comparable(name, value) != _comparable(name, confirmed[name])]
 
     def values(self) -> dict[str, Any]:
-        """Every field by its name."""
+        """Return every field by its name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def repository_address(uri: str) -> str:
-    """A repository without what tools add: `git+` in front, `@ref`, `.git` and a slash behind.
+    """Strip what tools add to a repository URI: the prefix `git+`, the suffixes `@ref` and `.git`, a trailing slash.
 
-    Both forms are SPDX download locations. The `@` of a user name stands before the path and stays.
+    Both forms are SPDX download locations. An `@` before the path belongs to a user name and stays.
     """
     address = uri.removeprefix("git+")
     scheme, separator, rest = address.rpartition("://")
@@ -95,9 +95,9 @@ def _comparable(name: str, value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceClaim:
-    """Provenance as it is claimed of one digest.
+    """A claim about the provenance of one digest.
 
-    `envelope` is the text of a DSSE envelope; `signature` is base64, over `statement`.
+    `envelope` is the text of a DSSE envelope; `signature` is a base64 signature of `statement`.
     """
 
     digest: str
@@ -108,14 +108,14 @@ class ProvenanceClaim:
     envelope: str | None = None
 
     def statement(self) -> bytes:
-        """The bytes that a detached signature (`provenanceSignature`) signs.
+        """Return the bytes that a detached signature (`provenanceSignature`) must sign.
 
-        They are the UTF-8 JSON of one object with exactly these nine members, sorted by name, without any blank and
+        They are the UTF-8 JSON of one object with exactly these nine members, sorted by name, without whitespace and
         without a line end: `artifactDigest` (`sha256:` and 64 lower-case digits), `buildConfigUri`, `buildFinishedOn`,
-        `buildStartedOn`, `builderId`, `builderType`, `slsaLevel`, `sourceCommitSha`, `sourceRepositoryUri`. What is not
-        given is `null`, but `slsaLevel` is `"L0"`; times are UTC with six digits, as in `2026-01-31T12:00:00.000000Z`;
-        characters beyond ASCII stand as they are (all of it: domain/canonical.py). For a build of which only the
-        builder is told:
+        `buildStartedOn`, `builderId`, `builderType`, `slsaLevel`, `sourceCommitSha`, `sourceRepositoryUri`. A missing
+        value is `null`, except that a missing `slsaLevel` is `"L0"`. Times are UTC with six fractional digits, as in
+        `2026-01-31T12:00:00.000000Z`. Characters beyond ASCII are not escaped (domain/canonical.py has all rules). If
+        only the builder is known:
 
             {"artifactDigest":"sha256:…","buildConfigUri":null,"buildFinishedOn":null,"buildStartedOn":null,
              "builderId":"ci.example.com","builderType":"GENERIC","slsaLevel":"L0","sourceCommitSha":null,
@@ -149,7 +149,7 @@ class KeyAlgorithm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewProvenanceKey:
-    """A key to be registered. `key_id` is what signatures call it, `public_key` its SPKI PEM."""
+    """A key to register. `key_id` is the id that signatures use for it, `public_key` its SPKI PEM."""
 
     name: str
     key_id: str
@@ -159,7 +159,7 @@ class NewProvenanceKey:
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceKey:
-    """A public key whose signatures count. `key_id` is what signatures call it, `public_key` its SPKI PEM."""
+    """A registered public key. `key_id` is the id that signatures use for it, `public_key` its SPKI PEM."""
 
     id: UUID
     org_id: UUID
@@ -173,7 +173,7 @@ class ProvenanceKey:
 
 @dataclass(frozen=True, slots=True)
 class ProvenanceFinding:
-    """What one look at a claim found, and why. `key` made the good signature; without one nothing is verified."""
+    """The outcome of verifying a claim, and why. `key` is the key of the valid signature; None if UNVERIFIED."""
 
     status: CheckStatus
     reason: str
@@ -183,7 +183,7 @@ class ProvenanceFinding:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A finding as it was recorded. `signer` is the `key_id` of the key."""
+    """A recorded finding. `signer` is the `key_id` of the key."""
 
     n: int
     status: CheckStatus
@@ -194,7 +194,7 @@ class Check:
     created_at: datetime
 
     def repeats(self, finding: ProvenanceFinding) -> bool:
-        """Whether the finding says nothing that this check does not."""
+        """Whether the finding equals this check, so that it need not be recorded again."""
         key_id = finding.key.id if finding.key else None
         found = (finding.status, finding.reason, key_id, finding.predicate_type)
         return found == (self.status, self.reason, self.key_id, self.predicate_type)
@@ -202,7 +202,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Recorded provenance of an artifact with its newest check. `report_id` is the artifact's id on the wire."""
+    """Recorded provenance of an artifact with its newest check. `report_id` is the artifact's id in the API."""
 
     id: UUID
     report_id: UUID

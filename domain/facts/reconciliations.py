@@ -1,6 +1,6 @@
-"""Reconciliation: what a sender's own list of deliveries has and ours has not is asked for again (engineering.md 2.1).
+"""Reconciliation: compare a sender's list of deliveries with ours and ask it to redeliver those that are missing.
 
-The limits are GitHub's: it delivers again what is at most three days old, and wants writes to be few and paced.
+The limits follow GitHub's: it redelivers only what is at most three days old, and wants requests to be few and paced.
 """
 
 import re
@@ -13,29 +13,29 @@ from domain.errors import Invalid
 
 TOKEN_PURPOSE = "sender api token"  # noqa: S105 - names a use, is no secret
 SOURCES = frozenset({"GITHUB"})
-"""Senders that can be asked what they sent."""
+"""Senders that have an API to list and redeliver deliveries."""
 
 REACH = timedelta(days=3)
-"""How far a comparison looks back at most."""
+"""The farthest that a comparison looks back."""
 OVERLAP = timedelta(hours=1)
-"""How far it looks back behind the last one: longer than all requests for one delivery take, and than clocks differ."""
+"""How far a comparison overlaps the previous one: longer than all attempts of one delivery, and than clock skew."""
 MAX_REQUESTS = 100
-"""Deliveries asked for in one run."""
+"""Redeliveries requested in one run, at most."""
 MAX_TIMES = 3
-"""How often one delivery is asked for."""
+"""How often the redelivery of one delivery is requested, at most."""
 TIMEOUT_REDELIVERY = timedelta(minutes=10)
-"""How long a delivery that was asked for may take to come."""
+"""How long a requested redelivery may take to arrive."""
 MAX_WAIT = timedelta(hours=1)
-"""Between two runs, however long they have been failing."""
+"""The longest wait between two runs, unless the configured interval is longer."""
 
 _HOOK = re.compile(r"(/[^/]+)+/hooks/[0-9]{1,19}")
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """Where a config's sender tells what it delivered, without the token that is shown to it.
+    """How to reconcile a webhook config with its sender, without the API token.
 
-    `last_run_at` is when the comparison last came to its end, `last_error` why the one after it did not, in words.
+    `last_run_at` is when a run last succeeded; `last_error` says why the run after it failed.
     """
 
     config_id: UUID
@@ -48,9 +48,9 @@ class Reconciliation:
 
 
 def check_hook_url(url: str, *, http_allowed: bool) -> str:
-    """The API address of one hook, such as `https://api.github.com/repos/o/r/hooks/42`, as it may be stored.
+    """Validate the API URL of one hook, such as `https://api.github.com/repos/o/r/hooks/42`, and return it.
 
-    `http_allowed` lets http:// through as well. Raises Invalid naming `hookUrl`.
+    `http_allowed` permits http:// as well. Raises Invalid naming `hookUrl`.
     """
     try:
         parts = urlsplit(url)
@@ -62,22 +62,22 @@ def check_hook_url(url: str, *, http_allowed: bool) -> str:
     if parts.scheme != "https" and not (http_allowed and parts.scheme == "http"):
         raise Invalid.of("hookUrl", "must begin with https://")
     if "@" in parts.netloc:
-        raise Invalid.of("hookUrl", "must hold no credentials: the token has a field of its own")
+        raise Invalid.of("hookUrl", "must not contain credentials: the token has its own field")
     if parts.query or parts.fragment or not _HOOK.fullmatch(parts.path):
-        raise Invalid.of("hookUrl", "must be a hook's API address, ending in /hooks/ and its number")
+        raise Invalid.of("hookUrl", "must be the API URL of a hook, ending in /hooks/ and the hook's number")
     return url
 
 
 def earliest(now: datetime, last_run_at: datetime | None) -> datetime:
-    """How far back a comparison has to look."""
+    """Return the time from which on deliveries have to be compared."""
     return max(now - REACH, last_run_at - OVERLAP) if last_run_at else now - REACH
 
 
 def next_run(now: datetime, well_at: datetime, interval: timedelta, retry_after: timedelta | None) -> datetime:
-    """When to try again after a failure.
+    """Return when to run again after a failure.
 
-    The wait is as long as it has not gone well (since `well_at`), and so doubles, between `interval` and LONGEST_WAIT.
-    `retry_after`, the sender's own wish, may lengthen it as far as that.
+    The wait is the time since the last success (`well_at`), so that it doubles with every failure; it is at least
+    `interval` and `retry_after`, the wait that the sender asked for, and at most MAX_WAIT (or `interval`, if longer).
     """
     wait = max(now - well_at, interval, retry_after or timedelta())
     return now + min(wait, max(MAX_WAIT, interval))

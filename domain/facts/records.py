@@ -1,4 +1,4 @@
-"""The declared forms of the facts surface."""
+"""The record forms of facts: flows, trails, attestations, artifacts and their kin."""
 
 from domain.audit.records import VERSION, RecordForm
 
@@ -95,7 +95,7 @@ ATTESTATION_RESULT = RecordForm(
         "created_at",
     ),
 )
-"""A result after the first: of a processor that read evidence, or of whoever overrides."""
+"""A result after the first one: from parsed evidence, or an override."""
 
 ARTIFACT_REPORT = RecordForm(
     kind="artifact_report",

@@ -1,4 +1,4 @@
-"""What a flow asks for, in the one compiled form of types lists and templates (facts.md 4, 8.3; kosli-v2.md 8)."""
+"""Requirements of flows and trails: the one compiled form of type lists and of both template dialects."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ ANY_TYPE = "*"
 
 @dataclass(frozen=True, slots=True)
 class Requirement:
-    """An attestation that must have PASSED. Without a name any of that type will do; `condition` says when it applies.
+    """An attestation that must have PASSED, of a type and optionally with a name; `condition` says when it applies.
 
-    `type` may be `*`: then the name alone decides.
+    `type` may be `*`, which means any type.
     """
 
     type: str
@@ -20,13 +20,13 @@ class Requirement:
 
     @property
     def label(self) -> str:
-        """What a person calls it: its name, else its type."""
+        """Its name, else its type."""
         return self.name if self.name is not None else self.type
 
 
 @dataclass(frozen=True, slots=True)
 class ArtifactSlot:
-    """An artifact that must be reported under this name, and what each such artifact must carry."""
+    """An artifact that must be reported under this name, and the attestations that each such artifact must have."""
 
     name: str
     requirements: tuple[Requirement, ...] = ()
@@ -34,9 +34,9 @@ class ArtifactSlot:
 
 @dataclass(frozen=True, slots=True)
 class RequirementSet:
-    """Everything that is asked for: of the trail as a whole, and of its artifacts by name.
+    """All requirements: those of the trail as a whole, and those of its artifacts by name.
 
-    With a `problem` it cannot be read, and nothing is compliant by it.
+    A set with a `problem` could not be read; with it nothing is compliant.
     """
 
     trail: tuple[Requirement, ...] = ()
@@ -45,11 +45,11 @@ class RequirementSet:
 
     @classmethod
     def of_types(cls, types: Sequence[str]) -> "RequirementSet":
-        """A flow's plain list of types."""
+        """Make the requirements of a flow's plain list of types."""
         return cls(tuple(Requirement(kind) for kind in dict.fromkeys(types)))
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored beside the text it was compiled from."""
+        """Return the form that is stored with the template text."""
         return {
             "trail": [_written(one) for one in self.trail],
             "artifacts": [
@@ -60,7 +60,7 @@ class RequirementSet:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "RequirementSet":
-        """What `to_json` wrote; anything else makes a set with a problem."""
+        """Read what `to_json` returned; for anything else, return a set with a `problem`."""
         try:
             slots = (
                 ArtifactSlot(slot["name"], tuple(map(_read, slot["attestations"]))) for slot in stored["artifacts"]
@@ -72,7 +72,7 @@ class RequirementSet:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A template as it was sent, and what it asks for."""
+    """A template: its original text and its requirements."""
 
     text: str
     requirements: RequirementSet

@@ -1,7 +1,7 @@
-"""Templates: what a flow or a trail asks for, written in YAML. Two dialects, one compiled form.
+"""Templates: the requirements of a flow or a trail in YAML, in two dialects with one compiled form.
 
-facts.md 8.3 is lenient: it ignores keys it does not know and takes any type. kosli-v2.md 8 is strict. Neither guesses:
-what cannot be read is refused, because a requirement that nobody sees is one that everybody meets.
+OpenFactstore's dialect is lenient: it ignores unknown keys and accepts any type. Kosli's is strict. Both refuse what
+they cannot read: a requirement that was silently dropped would count as satisfied.
 """
 
 import re
@@ -19,7 +19,7 @@ from domain.facts.safe_yaml import UnreadableYaml, read_yaml
 FIELD = "templateYaml"
 MAX_NAME = 255
 MAX_CONDITION = 1000
-"""Characters of an `if`: it is asked again at every fact of a trail."""
+"""Characters of an `if`, which is evaluated again with every fact of a trail."""
 
 _VERSION = 1
 _ROOT = frozenset({"version", "trail"})
@@ -35,15 +35,15 @@ _CUSTOM = re.compile(r"custom:\S+")
 
 
 def parse_template(text: str, *, strict: bool = False) -> Template:
-    """A template with what it asks for. `strict` reads Kosli's dialect (kosli-v2.md 8), else it is facts.md 8.3.
+    """Parse a template, in Kosli's dialect if `strict`, otherwise in OpenFactstore's.
 
     Raises Invalid, naming the field and the place in it: `templateYaml: trail.attestations[2].name must not be blank`.
     """
-    return Template(text, _Reading(strict=strict).requirements(template_document(text)))
+    return Template(text, _TemplateParser(strict=strict).requirements(template_document(text)))
 
 
 def template_document(text: str) -> Any:
-    """A template as plain maps and lists, with all keys it has. Raises Invalid where it is no YAML."""
+    """Parse a template into plain maps and lists, with all its keys. Raises Invalid if it is not YAML."""
     try:
         return read_yaml(text)
     except UnreadableYaml as error:
@@ -51,7 +51,7 @@ def template_document(text: str) -> Any:
 
 
 def written_template(flow: Flow) -> str:
-    """The template that says what a flow without one asks for (facts.md 4.4)."""
+    """Write the template equivalent to the type list of a flow that has no template."""
     document = {
         "name": flow.name,
         "description": flow.description,
@@ -61,8 +61,8 @@ def written_template(flow: Flow) -> str:
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
 
-class _Reading:
-    """One dialect; every method takes a piece of the document and the place where it stands."""
+class _TemplateParser:
+    """A parser for one dialect. Every method takes a part of the document and its place, for error messages."""
 
     def __init__(self, *, strict: bool) -> None:
         self._strict = strict
@@ -132,7 +132,7 @@ class _Reading:
 
 
 def _given(container: Mapping[str, Any], key: str, default: Any) -> Any:
-    """Null is as good as absent."""
+    """Return the value of a key; null counts as absent."""
     return default if container.get(key) is None else container[key]
 
 
@@ -144,7 +144,7 @@ def _list(value: Any, place: str) -> Sequence[Any]:
 
 def _text(value: Any, place: str) -> str:
     if value is not None and not isinstance(value, str):
-        raise _refused(place, "must be a text; put it in quotes")
+        raise _refused(place, "must be a string; put it in quotes")
     if value is None or not value.strip():
         raise _refused(place, "must not be blank")
     if len(value) > MAX_NAME:
@@ -156,7 +156,7 @@ def _condition(value: Any, place: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise _refused(place, "must be a text; put it in quotes")
+        raise _refused(place, "must be a string; put it in quotes")
     if len(value) > MAX_CONDITION:
         raise _refused(place, f"must have at most {MAX_CONDITION} characters")
     try:
@@ -169,7 +169,7 @@ def _condition(value: Any, place: str) -> str | None:
 def _check_unique(names: Sequence[str], place: str) -> None:
     for n, name in enumerate(names):
         if names.index(name) < n:
-            raise _refused(f"{place}[{n}].name", f"stands there twice: '{name[:60]}'")
+            raise _refused(f"{place}[{n}].name", f"appears twice: '{name[:60]}'")
 
 
 def _refused(place: str, problem: str) -> Invalid:

@@ -1,4 +1,4 @@
-"""What a trail is (facts.md 5)."""
+"""Trails: single executions of a flow."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from domain.audit.events import Actor
 from domain.facts.requirements import Template
 
 UNKNOWN = "unknown"
-"""What a webhook's trail carries where the sender told nothing (integrations.md 14.3)."""
+"""The value of a mandatory field of a trail that a webhook created without it."""
 
 
 class TrailStatus(StrEnum):
-    """The verdict on one execution of a flow."""
+    """The compliance status of a trail."""
 
     PENDING = "PENDING"
     COMPLIANT = "COMPLIANT"
@@ -24,10 +24,9 @@ class TrailStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewTrail:
-    """A trail as it is asked for.
+    """A trail to create.
 
-    `correlation_key` is set by webhooks alone: one trail per commit and flow. A template of its own stands in the place
-    of the flow's.
+    Only webhooks set `correlation_key`, which keeps one trail per commit and flow. `template` replaces the flow's.
     """
 
     flow_id: UUID

@@ -1,7 +1,7 @@
-"""A verdict as it is kept: the answer, what it was found from, and enough to find it again.
+"""Stored verdicts: the outcome, its inputs, and enough to recompute it.
 
-Inputs name what was looked at: the flow version, the trail, the artifact report, and every latest result by attestation
-and number. All of that is immutable, so the same evaluator must come to the same answer years later.
+The inputs name what was evaluated: the flow version, the trail, the artifact report, and every latest result by
+attestation id and result number. All of these are immutable, so the same evaluator finds the same outcome years later.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,13 +17,13 @@ from domain.facts.evaluation import Candidate, LatestResult
 
 
 class VerdictKind(StrEnum):
-    """Who asked, and how."""
+    """The kind of request that a verdict answers."""
 
     ASSERT = "assert"
 
 
 class Basis(StrEnum):
-    """Where the requirements came from."""
+    """The source of the requirements."""
 
     TRAIL_TEMPLATE = "trail template"
     FLOW_TEMPLATE = "flow template"
@@ -49,7 +49,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class AssertionInputs:
-    """What an assertion was decided from. Without a candidate no trail of the flow knew the artifact."""
+    """The inputs of an assertion. `candidate` is None if no trail of the flow had reported the artifact."""
 
     flow_id: UUID
     flow_version: int
@@ -61,7 +61,7 @@ class AssertionInputs:
     latest: Sequence[LatestResult] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored and sealed."""
+        """Return the form that is stored and sealed."""
         return {
             "flowId": str(self.flow_id),
             "flowVersion": self.flow_version,
@@ -75,7 +75,7 @@ class AssertionInputs:
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any], latest: Sequence[LatestResult]) -> Self:
-        """What `to_json` wrote, with the latest results as they are read anew."""
+        """Read what `to_json` returned, with latest results that the caller has read again."""
         name, trail, report = stored["artifactName"], stored["trailId"], stored["artifactId"]
         return cls(
             flow_id=UUID(stored["flowId"]),
@@ -90,18 +90,18 @@ class AssertionInputs:
 
 
 def in_order(latest: Iterable[LatestResult]) -> list[LatestResult]:
-    """Always the same order, whatever the database gave."""
+    """Sort latest results, so that their order does not depend on the database."""
     return sorted(latest, key=lambda newest: (newest.slot, newest.digest, newest.key))
 
 
 def results_among(inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The latest results among stored inputs; verdicts of Trailgate 0.1 call them heads."""
+    """Return the latest results in stored inputs; verdicts of Trailgate 0.1 use the key `heads`."""
     results: list[dict[str, Any]] = inputs["results"] if "results" in inputs else inputs["heads"]
     return results
 
 
 def latest_result_to_json(newest: LatestResult) -> dict[str, Any]:
-    """One latest result among the inputs of a verdict."""
+    """Return the form of one latest result in a verdict's inputs."""
     return {
         "attestationId": str(newest.attestation_id),
         "result": newest.result_n,
@@ -115,7 +115,7 @@ def latest_result_to_json(newest: LatestResult) -> dict[str, Any]:
 
 
 def result_to_json(assessment: Assessment) -> dict[str, Any]:
-    """The reasons of an assessment, as they are stored and sealed."""
+    """Return the reasons of an assessment in the form that is stored and sealed."""
     return {
         "missingTypes": list(assessment.missing_types),
         "failedTypes": list(assessment.failed_types),

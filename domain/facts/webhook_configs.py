@@ -1,4 +1,4 @@
-"""Inbound webhook configurations: which sender may report into which flow (integrations.md 13)."""
+"""Inbound webhook configurations: which sender may report into which flow."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,12 +6,12 @@ from uuid import UUID
 
 SECRET_PURPOSE = "webhook signing secret"  # noqa: S105 - names a use, is no secret
 MAX_DEFAULT_CONFIGS = 16
-"""Per source in the organisation `default`: `/webhooks/{source}` tries them all (ARCHITECTURE.md 3)."""
+"""Configs per source in the organisation `default`, because `/webhooks/{source}` tries each of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewWebhookConfig:
-    """A sender to be let in."""
+    """A webhook config to create."""
 
     source: str
     flow_id: UUID
@@ -20,7 +20,7 @@ class NewWebhookConfig:
 
 @dataclass(frozen=True, slots=True)
 class WebhookConfig:
-    """A sender's configuration, without its secret."""
+    """A stored webhook config, without its secret."""
 
     id: UUID
     org_id: UUID

@@ -1,4 +1,4 @@
-"""API keys: credentials that their holders present as text, and that are kept as hashes."""
+"""API keys: credentials that clients send as text and that are stored as hashes."""
 
 import hashlib
 import secrets
@@ -11,12 +11,12 @@ from domain.identity.permissions import Permission
 
 PREFIX = "tg_"
 SHOWN = 11
-"""How much of a key is kept in clear, to tell keys apart: `tg_` and 8 of its 64 digits."""
+"""Characters of a key that are stored in clear, so that people can tell keys apart: `tg_` and 8 of its 64 digits."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """A key to be made. `permissions` None = all of its owner's; `text` None = a random key."""
+    """A key to create. `permissions` None = all of its owner's; `text` None = a random key."""
 
     principal_id: UUID
     name: str
@@ -27,7 +27,7 @@ class NewApiKey:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key without its text."""
+    """A stored key, without its text."""
 
     id: UUID
     org_id: UUID
@@ -43,15 +43,15 @@ class ApiKey:
 
 
 def key_hash(text: str) -> bytes:
-    """How keys are stored and looked up: they are random, so one SHA-256 is enough."""
+    """Hash a key for storage and look-up. Keys are random, so a single SHA-256 is enough."""
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def random_key() -> str:
-    """The text of a new key."""
+    """Generate the text of a new key."""
     return PREFIX + secrets.token_hex(32)
 
 
 def shown_prefix(text: str) -> str:
-    """The part of a key that is kept in clear; nothing of a text that somebody chose."""
+    """Return the part of a key to store in clear; nothing if a person chose the text."""
     return text[:SHOWN] if text.startswith(PREFIX) else ""

@@ -1,4 +1,4 @@
-"""Organisations: the tenants."""
+"""Organisations, which are the tenants."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from domain.tenant import Tenant
 
 
 class OrganisationType(StrEnum):
-    """One person's, or many people's."""
+    """Whether an organisation belongs to one person or is shared."""
 
     PERSONAL = "PERSONAL"
     SHARED = "SHARED"
@@ -17,7 +17,7 @@ class OrganisationType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewOrganisation:
-    """What the founder of an organisation says of it."""
+    """An organisation to create."""
 
     slug: str
     name: str
@@ -27,7 +27,7 @@ class NewOrganisation:
 
 @dataclass(frozen=True, slots=True)
 class Organisation:
-    """An organisation as it is kept."""
+    """A stored organisation."""
 
     id: UUID
     slug: str
@@ -39,5 +39,5 @@ class Organisation:
 
     @property
     def tenant(self) -> Tenant:
-        """The organisation as the tenant of a query."""
+        """The organisation as the tenant of commands and queries."""
         return Tenant(self.id, self.slug)

@@ -1,4 +1,4 @@
-"""Who may do what: roles, permissions and the one decision function (ARCHITECTURE.md 4.2)."""
+"""Authorisation: roles, permissions, and the principal that holds them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 
 
 class Permission(StrEnum):
-    """Every right there is. A route names exactly one, or stands on the list of exempt routes."""
+    """Every permission. A route requires exactly one, or is on the list of exempt routes."""
 
     FACTS_READ = "facts:read"
     FACTS_REPORT = "facts:report"
@@ -70,13 +70,13 @@ ROLES: dict[str, frozenset[Permission]] = {
     "auditor": _VIEWER | {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ},
     "none": frozenset(),
 }
-"""Role → permissions. `platform:manage` is held by `admin` of the organisation `default` alone: `role_permissions`."""
+"""Permissions by role. `role_permissions` adds `platform:manage` for `admin` of the organisation `default`."""
 
 DEFAULT_ORGANISATION = "default"
 
 
 def role_permissions(role: str, organisation: str) -> frozenset[Permission]:
-    """What a role grants inside the organisation of that slug; an unknown role grants nothing."""
+    """Return what a role grants inside the organisation with that slug; an unknown role grants nothing."""
     granted = ROLES.get(role, frozenset())
     if role == "admin" and organisation == DEFAULT_ORGANISATION:
         return granted | {P.PLATFORM_MANAGE}
@@ -88,10 +88,10 @@ PrincipalKind = Literal["user", "service", "workload", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The caller of a request, whichever credential it showed.
+    """The authenticated caller of a request.
 
-    `permissions` are those of the role already narrowed by the credential: a key never exceeds its owner.
-    `scopes` is None for an unscoped credential, else a set of `kind:id` strings.
+    `permissions` are the role's, already narrowed by the credential: a key never exceeds its owner. `scopes` is None
+    for an unscoped credential, otherwise a set of `kind:id` strings.
     """
 
     id: UUID
@@ -104,16 +104,16 @@ class Principal:
     scopes: frozenset[str] | None = None
 
     def may(self, permission: Permission) -> bool:
-        """Whether this permission is held at all; the scope of the resource is asked by `within`."""
+        """Whether the principal holds this permission; `within` checks the scope of the resource."""
         return permission in self.permissions
 
     def within(self, *resources: str) -> bool:
-        """Whether a resource, named by any of its `kind:id` strings, lies within the credential's scopes."""
+        """Whether any of a resource's `kind:id` strings is in the credential's scopes."""
         return self.scopes is None or not self.scopes.isdisjoint(resources)
 
 
 def narrowed(granted: frozenset[Permission], key_permissions: Collection[str] | None) -> frozenset[Permission]:
-    """The role's permissions cut down to those of the key; a key without a list keeps its owner's."""
+    """Reduce a role's permissions to those of the key; a key without a list keeps its owner's."""
     if key_permissions is None:
         return granted
     return granted & frozenset(Permission(p) for p in key_permissions if p in _NAMES)

@@ -1,4 +1,4 @@
-"""Principals: whoever acts."""
+"""Principals: the users, services and systems that act."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -8,7 +8,7 @@ from domain.identity.permissions import PrincipalKind
 
 @dataclass(frozen=True, slots=True)
 class NewPrincipal:
-    """Somebody, or something, that acts. `id` is given by who must name it beforehand: the first administrator."""
+    """A principal to create. Set `id` only if it must be known beforehand, as for the first administrator."""
 
     kind: PrincipalKind
     username: str

@@ -1,4 +1,4 @@
-"""The declared forms of identity. No e-mail address and no name of a person: what may be erased is never in a leaf."""
+"""The record forms of identity. They contain no e-mail address and no person's name, because these may be erased."""
 
 from domain.audit.records import VERSION, RecordForm
 
@@ -24,7 +24,7 @@ MEMBERSHIP = RecordForm(
 )
 
 DENIAL = RecordForm(kind="denial", format=1, columns=())
-"""A write that was refused: its event is all there is of it."""
+"""A denied write. It has no row of its own, only its event."""
 
 API_KEY = RecordForm(
     kind="api_key",

@@ -1,4 +1,4 @@
-"""What an organisation may be called in a path (ARCHITECTURE.md 3)."""
+"""Slugs: the names of organisations in URL paths."""
 
 import re
 
@@ -10,17 +10,17 @@ oauth2 openapi provenance ready receipts reports robots scans slack sso static s
 v2 v3 webhooks www
 """
 RESERVED = frozenset(_FIRST_SEGMENTS.split())
-"""First path segments that are, or may become, ours."""
+"""First path segments that Trailgate uses or may use."""
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _UUID_SHAPED = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 
 def check_slug(slug: str) -> None:
-    """Raises Invalid: `/api/v2` tells an organisation from an id by its shape, so a slug must never look like one."""
+    """Raise Invalid for a bad slug. `/api/v2` takes whatever looks like a UUID for an id, so a slug must not."""
     if not _SLUG.fullmatch(slug):
-        raise Invalid.of("slug", "must be 1 to 63 of a-z, 0-9 and '-', and begin with a letter or digit")
+        raise Invalid.of("slug", "must have 1 to 63 characters of a-z, 0-9 and '-', and begin with a letter or a digit")
     if _UUID_SHAPED.fullmatch(slug):
         raise Invalid.of("slug", "must not look like a UUID")
     if slug in RESERVED:
-        raise Invalid.of("slug", f"{slug!r} is reserved")
+        raise Invalid.of("slug", f"{slug!r} is reserved; choose another name")

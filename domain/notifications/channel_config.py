@@ -1,7 +1,8 @@
-"""What a channel has to be told about where its messages go: checked, masked, and told apart (integrations.md 12).
+"""Channel configurations: how to validate them, mask their secrets, and identify their destinations.
 
-A configuration is a JSON object. `webhookUrl` says where WEBHOOK and SLACK post to, `to` who gets the EMAIL; `secret`
-is taken out of it and kept apart (domain/notifications/signing.py). Other keys are kept and never shown.
+A configuration is a JSON object. `webhookUrl` is the URL that WEBHOOK and SLACK post to, `to` the recipients of EMAIL.
+`secret` is removed from it and stored separately (domain/notifications/signing.py). Other keys are stored but always
+masked.
 """
 
 import re
@@ -30,7 +31,7 @@ _POSTING = (Channel.WEBHOOK, Channel.SLACK)
 
 
 def checked_config(channel: Channel, sent: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration to be kept, without its `secret`. Raises Invalid, naming the key, and never quoting a URL."""
+    """Validate a configuration and return it without its `secret`. Raises Invalid, naming the key but never the URL."""
     kept = {key: value for key, value in sent.items() if key != SECRET}
     if channel in _POSTING:
         if problem := _url_problem(kept.get(URL)):
@@ -41,24 +42,24 @@ def checked_config(channel: Channel, sent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with its secrets masked: of a URL the host is left, of recipients everything."""
+    """Mask the secrets of a configuration: a URL keeps only its host, recipients stay visible."""
     return {key: _shown(key, value) for key, value in config.items()}
 
 
 def unmasked(sent: Mapping[str, Any], shown: Mapping[str, Any], kept: Mapping[str, Any]) -> dict[str, Any]:
-    """What a client that read `shown` means by `sent`: a value that it left as it was stands for the kept one."""
+    """Put stored values back where a client sent the masked value that it had read, as in a read-modify-write."""
     return {key: kept[key] if key in kept and value == shown.get(key) else value for key, value in sent.items()}
 
 
 def address_of(channel: Channel, config: Mapping[str, Any]) -> str:
-    """What tells one destination of a channel from another."""
+    """Return the text that identifies a destination of the channel."""
     if channel in _POSTING:
         return str(config[URL])
     return ",".join(sorted(config[RECIPIENTS])) if channel is Channel.EMAIL else IN_APP_ADDRESS
 
 
 def label_of(channel: Channel, config: Mapping[str, Any]) -> str:
-    """What people see of a destination."""
+    """Return the text that shows a destination to people, with secrets masked."""
     if channel in _POSTING:
         return str(_shown(URL, config[URL]))
     return ", ".join(sorted(config[RECIPIENTS])) if channel is Channel.EMAIL else IN_APP_ADDRESS
@@ -79,7 +80,7 @@ def _url_problem(url: Any) -> str | None:
     if len(url) > MAX_URL:
         return f"has more than {MAX_URL} characters"
     if MASK in url:
-        return "is masked; send the whole URL, or leave channelConfig away to keep it"
+        return "is masked; send the whole URL, or omit channelConfig to keep the stored one"
     if _UNFIT.search(url):
         return "must not contain spaces, backslashes or control characters"
     try:
@@ -90,18 +91,18 @@ def _url_problem(url: Any) -> str | None:
 
 
 def _parts_problem(parts: SplitResult) -> str | None:
-    """Raises ValueError for a port or an IPv6 address that is none."""
+    """Raises ValueError for a port or an IPv6 address that is malformed."""
     if parts.scheme not in ("http", "https"):
         return "must begin with https:// or http://"
     if "@" in parts.netloc:
         return "must not contain a user name or password"
     if not _is_host(parts.hostname or "") or parts.port == 0:
-        return "has no host that could be reached"
+        return "has no host that can be reached; check the host name and the port"
     return None
 
 
 def _is_host(host: str) -> bool:
-    """A name, a literal IPv4 address, or an IPv6 address, which urlsplit has checked."""
+    """Whether it is a host name, an IPv4 address, or an IPv6 address, which urlsplit has already checked."""
     if ":" in host:
         return "%" not in host
     try:
@@ -115,7 +116,7 @@ def _recipients(given: Any) -> list[str]:
     field = f"{FIELD}.{RECIPIENTS}"
     texts: Sequence[Any] = given.split(",") if isinstance(given, str) else given if isinstance(given, list) else ()
     if not texts:
-        raise Invalid.of(field, "is required: e-mail addresses, as a list or separated by commas")
+        raise Invalid.of(field, "is required: give e-mail addresses, as a list or separated by commas")
     if len(texts) > MAX_RECIPIENTS:
         raise Invalid.of(field, f"has more than {MAX_RECIPIENTS} addresses")
     addresses = [text.strip() if isinstance(text, str) else "" for text in texts]
@@ -126,7 +127,7 @@ def _recipients(given: Any) -> list[str]:
 
 
 def _is_address(text: str) -> bool:
-    """A bare address: no display name, comment, quoted part or address literal (RFC 5322, section 3.4.1)."""
+    """Whether it is a bare address: no display name, comment, quoted part or address literal (RFC 5322, 3.4.1)."""
     if not text.isascii() or not text.isprintable() or len(text) > MAX_ADDRESS:
         return False
     try:

@@ -1,4 +1,4 @@
-"""The health of a destination as attempts succeed and fail: a pure fold."""
+"""The health of a destination, computed from the results of its delivery attempts (a circuit breaker)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,27 +8,27 @@ from enum import StrEnum
 from domain.retries import ErrorClass
 
 TELL_AFTER = 4
-"""Failures in a row after which the owner is told."""
+"""Consecutive failures after which the owner is notified."""
 OPEN_AFTER = 5
-"""Failures in a row after which the circuit opens: from then on one message at a time tries."""
+"""Consecutive failures after which the circuit opens: from then on, one message at a time is attempted."""
 MIN_PAUSE, MAX_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
 DISABLED_AFTER = timedelta(hours=120)
-"""A destination that only failed for so long is disabled."""
+"""A destination whose attempts all failed for this long is disabled."""
 
 
 class MessageStatus(StrEnum):
-    """Where a message stands."""
+    """The delivery status of a message."""
 
     PENDING = "PENDING"
     SENT = "SENT"
     FAILED = "FAILED"
-    """A dead letter: it can be replayed."""
+    """A dead letter, which can be replayed."""
     SKIPPED = "SKIPPED"
-    """Nothing was sent, and nothing will be: its rule is gone, or its destination was disabled before."""
+    """Never sent: its rule was deleted, or its destination was already disabled."""
 
 
 class HealthEvent(StrEnum):
-    """A change of health that the owner of a destination is told of."""
+    """A change of health of which the owner of a destination is notified."""
 
     FAILING = "FAILING"
     EXHAUSTED = "EXHAUSTED"
@@ -38,9 +38,10 @@ class HealthEvent(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A destination's condition. `failures` counts since the last success; `told` is FAILING, EXHAUSTED or None.
+    """The health of a destination.
 
-    `paused_at` is when a failure brought the last pause.
+    `failures` counts since the last success. `told` is the event of which the owner was last notified: FAILING,
+    EXHAUSTED, or None. `paused_at` is the time of the failure that caused the last pause.
     """
 
     failures: int = 0
@@ -54,9 +55,9 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """What one attempt says of its destination. `failure` None = taken; `delay` is the wait that a failure brought.
+    """The result of one attempt. `failure` None = delivered; `delay` is the wait before the retry.
 
-    `dead` says that the message was given up; `gone` that the destination wants no more (410).
+    `dead`: the message became a dead letter. `gone`: the destination wants no more messages (410).
     """
 
     at: datetime
@@ -69,26 +70,26 @@ class AttemptResult:
 
 
 def after(health: Health, tried: Sequence[AttemptResult], random: float) -> tuple[Health, list[HealthEvent]]:
-    """The condition after these attempts, oldest first, and what its owner must be told; `random` in [0, 1)."""
+    """Return the health after these attempts, oldest first, and the events to notify; `random` is in [0, 1)."""
     events: list[HealthEvent] = []
     for one in tried:
-        health, told = _succeeded(health, one) if one.failure is None else _failed(health, one, random)
-        events += told
+        health, caused = _succeeded(health, one) if one.failure is None else _failed(health, one, random)
+        events += caused
     return health, list(dict.fromkeys(events))
 
 
 def is_open(health: Health) -> bool:
-    """Whether one message at a time is all that may try."""
+    """Whether the circuit is open, so that only one message at a time may be attempted."""
     return health.failures >= OPEN_AFTER
 
 
 def _succeeded(health: Health, tried: AttemptResult) -> tuple[Health, list[HealthEvent]]:
-    """Well again. What was under way when the destination asked for a pause does not end the pause."""
+    """Reset the health. An attempt that began before the last pause does not end that pause."""
     recovered = [HealthEvent.RECOVERED] if health.told else []
     under_way = health.paused_at is not None and tried.at < health.paused_at
-    rest = (health.paused_at, health.paused_until) if under_way else (None, None)
+    pause = (health.paused_at, health.paused_until) if under_way else (None, None)
     return replace(
-        health, failures=0, failing_since=None, told=None, paused_at=rest[0], paused_until=rest[1]
+        health, failures=0, failing_since=None, told=None, paused_at=pause[0], paused_until=pause[1]
     ), recovered
 
 
@@ -109,9 +110,9 @@ def _failed(health: Health, tried: AttemptResult, random: float) -> tuple[Health
 
 
 def _pause(health: Health, tried: AttemptResult, since: datetime, random: float) -> timedelta | None:
-    """A throttled destination rests as long as it asked for; an open circuit rests the longer the longer it fails."""
-    asked = tried.delay if tried.failure is ErrorClass.THROTTLED else None
+    """Return how long to pause: the delay of a throttled attempt; with an open circuit, a time that grows."""
+    requested = tried.delay if tried.failure is ErrorClass.THROTTLED else None
     if not is_open(health):
-        return asked
-    rest = min(max((tried.ended - since) / 4, MIN_PAUSE), MAX_PAUSE) * (0.8 + 0.4 * random)
-    return max(rest, asked or rest)
+        return requested
+    pause = min(max((tried.ended - since) / 4, MIN_PAUSE), MAX_PAUSE) * (0.8 + 0.4 * random)
+    return max(pause, requested or pause)

@@ -1,4 +1,4 @@
-"""What people read inside the product (integrations.md 11)."""
+"""In-app notifications, which people read inside the product."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,12 +8,12 @@ from domain.notifications.triggers import Severity
 
 MAX_TITLE = 255
 MAX_ENTITY_TYPE = 100
-"""Characters; longer ones are cut, because a message that was due must not be lost for its length."""
+"""Characters; longer texts are cut, so that no notification is lost because of its length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One of an organisation's notifications as one person sees it. `n` is its place in the organisation's stream."""
+    """A notification of an organisation as one person sees it. `n` is its position in the organisation's stream."""
 
     id: UUID
     n: int

@@ -1,4 +1,4 @@
-"""The declared form of notification rules."""
+"""The record form of notification rules."""
 
 from domain.audit.records import VERSION, RecordForm
 

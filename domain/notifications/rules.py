@@ -1,4 +1,4 @@
-"""Whom to tell of what, and by which channel (integrations.md 12)."""
+"""Notification rules: which trigger sends a message through which channel."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,11 +14,11 @@ SIGNING_PURPOSE = "outgoing webhook signing secret"
 
 
 GRACE = timedelta(hours=24)
-"""How long a signing secret is still used beside the one that replaced it."""
+"""How long a replaced signing secret is still used together with the new one."""
 
 
 class Channel(StrEnum):
-    """How a message leaves."""
+    """The channel that a message is sent through."""
 
     WEBHOOK = "WEBHOOK"
     SLACK = "SLACK"
@@ -28,7 +28,7 @@ class Channel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NewRule:
-    """A rule as it is asked for. `config` is the channel's, its secrets in clear."""
+    """A rule to create. `config` is the channel configuration, with its secrets in clear."""
 
     name: str
     trigger: Trigger
@@ -41,7 +41,7 @@ class NewRule:
 
 
 class RuleChange(TypedDict, total=False):
-    """What to change of a rule: a key that is not there leaves the field as it is."""
+    """The fields of a rule to change; absent keys leave their fields unchanged."""
 
     name: str
     is_active: bool
@@ -56,7 +56,7 @@ class RuleChange(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class NotificationRule:
-    """A rule without its secrets: `config_shown` has them masked."""
+    """A stored rule. `config_shown` is its channel configuration with the secrets masked."""
 
     id: UUID
     org_id: UUID
@@ -79,7 +79,7 @@ class NotificationRule:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """As much of an active rule as the choice needs."""
+    """The fields of an active rule that decide whether it wants a notice."""
 
     rule_id: UUID
     trigger: str
@@ -89,7 +89,7 @@ class Listener:
     filter_environment_id: UUID | None
 
     def wants(self, notice: Notice) -> bool:
-        """Whether the rule asks for this. A filter that is not set takes everything."""
+        """Whether the rule matches the notice. A filter that is not set matches everything."""
         return (
             self.trigger == notice.trigger
             and self.filter_flow_id in (None, notice.flow_id)
@@ -98,7 +98,7 @@ class Listener:
 
 
 def trial_notice(rule: NotificationRule) -> Notice:
-    """What a rule sends to show that its channel works."""
+    """Make the notice that tests whether a rule's channel works."""
     return Notice(
         Trigger(rule.trigger),
         Severity.INFO,

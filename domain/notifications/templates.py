@@ -1,7 +1,7 @@
-"""Texts of a rule's own: jinja2 in its sandbox, with nothing to load and nowhere to go.
+"""Users' templates for titles and messages: Jinja2 in its sandbox, without a loader.
 
-Checking a template parses it and executes nothing. Rendering one executes what a user wrote, which is free to loop and
-to allocate: it belongs in a process that is limited from outside (workers/notifications/template_process.py).
+Checking a template parses it and executes nothing. Rendering executes what a user wrote, which may loop and allocate
+without limit: do it in a process with resource limits (workers/notifications/template_process.py).
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,17 +28,17 @@ VARIABLES = (
     "data",
     "occurredAt",
 )
-"""What a template may speak of."""
+"""The variables that a template may use."""
 MAX_REASON = 300
 
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 _INVISIBLE = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 _KEPT = 64
-"""Compiled templates that a process remembers."""
+"""Compiled templates that a process caches."""
 
 
 class TemplateFailed(Exception):  # noqa: N818 - reads as an outcome
-    """A template brought no text. The reason may be shown to the people of its organisation."""
+    """A template could not be rendered. The reason may be shown to members of its organisation."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -50,19 +50,19 @@ def _nothing_for_none(value: Any) -> Any:
 
 
 _environment = ImmutableSandboxedEnvironment(
-    autoescape=False,  # plain text: escaped by whoever puts it into markup
+    autoescape=False,  # plain text: each channel escapes it for its own markup
     undefined=StrictUndefined,
     finalize=_nothing_for_none,
 )
-for _name in ("cycler", "joiner", "lipsum"):  # functions of Python's own: no use here, and a way out once
+for _name in ("cycler", "joiner", "lipsum"):  # not needed, and their Python globals were used for sandbox escapes
     del _environment.globals[_name]
 
 FILTERS = tuple(sorted(_environment.filters))
-"""The filters that a template may use: jinja2's own."""
+"""The filters that a template may use: those of Jinja2."""
 
 
 def check_template(field: str, source: str) -> None:
-    """Raises Invalid, naming the field and the line, for what can never be rendered. Executes nothing."""
+    """Raise Invalid, naming the field and the line, for a template that can never be rendered. Executes nothing."""
     if not source.strip():
         raise Invalid.of(field, "must not be blank")
     if len(source.encode()) > MAX_SOURCE:
@@ -73,14 +73,14 @@ def check_template(field: str, source: str) -> None:
         problem = (error.lineno, error.message or "cannot be read")
     except RecursionError:
         raise Invalid.of(field, "is nested too deeply") from None
-    except ValueError as error:  # a number of more digits than Python reads
+    except ValueError as error:  # a number with more digits than Python parses
         raise Invalid.of(field, f"cannot be read: {error}") from error
     if problem:
         raise Invalid.of(field, f"line {problem[0]}: {problem[1]}")
 
 
 def _problems(tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    """What parses, but has nothing to refer to."""
+    """Yield (line, problem) for references to templates, filters and tests that do not exist."""
     for loading in tree.find_all(_LOADING):
         yield loading.lineno, "there are no other templates to include, import or extend"
     for used in tree.find_all(nodes.Filter):
@@ -97,9 +97,9 @@ def _compiled(source: str) -> Template:
 
 
 def rendered(source: str, variables: Mapping[str, Any]) -> str:
-    """The text of a template, without control characters. Raises TemplateFailed. Takes what time and memory it wants.
+    """Render a template, without control characters. Raises TemplateFailed. Time and memory are not limited here.
 
-    Compiling counts constants out and so executes too.
+    Compiling folds constant expressions, so it executes code as well and is not done before this.
     """
     try:
         return _text(source, variables).translate(_INVISIBLE)
@@ -113,21 +113,21 @@ def _text(source: str, variables: Mapping[str, Any]) -> str:
         parts.append(part)
         size += len(part) if len(part) > MAX_OUTPUT else len(part.encode())
         if size > MAX_OUTPUT:
-            raise TemplateFailed(f"It makes a text of more than {MAX_OUTPUT} bytes")
+            raise TemplateFailed(f"The text has more than {MAX_OUTPUT} bytes")
     return "".join(parts)
 
 
 def _reason(error: Exception) -> str:
-    """A user's expression may raise whatever Python has."""
+    """Describe a failure; a user's expression may raise any exception."""
     match error:
         case TemplateFailed():
             return error.reason
         case MemoryError():
-            return "It needs too much memory"
+            return "The template needs too much memory"
         case RecursionError():
-            return "It is nested too deeply, or calls itself without end"
+            return "The template is nested too deeply or recurses without end"
         case UnicodeEncodeError():
-            return "It makes characters that do not exist"
+            return "The text contains characters that cannot be encoded as UTF-8"
         case TemplateError():
             return _short(error.message or type(error).__name__)
         case _:

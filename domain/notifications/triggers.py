@@ -1,7 +1,7 @@
-"""What people are told of. The one place that says which fact raises which trigger (integrations.md 12.2).
+"""Triggers and the notices they raise. Only this module decides which fact raises which trigger.
 
-A command that makes such a fact calls the function of its trigger and hands the notices to
-`storage.notifications.commands.notices.raise_notices`, in its own transaction.
+A command that records such a fact calls the trigger's function and passes the notice to
+`storage.notifications.commands.notices.raise_notices` within its own transaction.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from uuid import UUID
 
 
 class Trigger(StrEnum):
-    """What a rule listens for."""
+    """The event that makes a rule send a message."""
 
     ATTESTATION_FAILED = "ATTESTATION_FAILED"
     GATE_BLOCKED = "GATE_BLOCKED"
@@ -23,7 +23,7 @@ class Trigger(StrEnum):
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """The severity of a notice."""
 
     INFO = "INFO"
     WARNING = "WARNING"
@@ -32,7 +32,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One thing to tell. Notices of one `subject` reach a destination in the order in which they were raised."""
+    """One event to notify. A destination receives the notices of one `subject` in the order they were raised."""
 
     trigger: Trigger
     severity: Severity
@@ -47,7 +47,7 @@ class Notice:
 
 
 def attestation_failed(attestation_id: UUID, trail_id: UUID, flow_id: UUID, label: str, details: str | None) -> Notice:
-    """An attestation was recorded, or judged by a processor, as FAILED. `label` is its name, else its type."""
+    """Make the notice of an attestation whose newest result is FAILED. `label` is its name, else its type."""
     return Notice(
         Trigger.ATTESTATION_FAILED,
         Severity.WARNING,
@@ -62,7 +62,7 @@ def attestation_failed(attestation_id: UUID, trail_id: UUID, flow_id: UUID, labe
 
 
 def trail_non_compliant(trail_id: UUID, flow_id: UUID, flow_name: str) -> Notice:
-    """A trail turned NON_COMPLIANT."""
+    """Make the notice of a trail whose status became NON_COMPLIANT."""
     return Notice(
         Trigger.TRAIL_NON_COMPLIANT,
         Severity.CRITICAL,

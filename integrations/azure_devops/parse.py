@@ -1,7 +1,7 @@
-"""What Azure DevOps' events mean to us (Microsoft's "Service hooks events" and the payloads really sent).
+"""Parse Azure DevOps' events, by Microsoft's "Service hooks events" and by payloads that were really sent.
 
-Microsoft's samples promise no commit in the events of pipelines and releases. Real ones have it; where it is missing
-the event keeps our name but there is nothing to record it on.
+Microsoft's samples contain no commit in the events of pipelines and releases, but real payloads do. An event without
+a commit is still named and stored, but records nothing, because it belongs to no trail.
 """
 
 import re
@@ -36,25 +36,25 @@ _SOURCE_GET_VERSION = re.compile(r"[^:]*:(refs/[^:]+):([0-9a-fA-F]{7,64})")
 _OUTCOMES: Mapping[str, tuple[str, str | None]] = {
     "succeeded": ("succeeded", "PASSED"),
     "failed": ("failed", "FAILED"),
-    # Something in it failed, and the pipeline was told to go on all the same: that is no pass.
+    # A step failed, and the pipeline is configured to continue: this is not a pass.
     "partiallySucceeded": ("failed", "FAILED"),
     "succeededWithIssues": ("failed", "FAILED"),
-    # A check or a person said no, or the agent was lost on the way.
+    # A check or a person rejected it, or the agent was lost.
     "rejected": ("failed", "FAILED"),
     "abandoned": ("failed", "FAILED"),
-    # Nobody looked at the code, so there is nothing to attest; an earlier result stands.
+    # The code was not checked, so there is nothing to attest; an earlier result remains valid.
     "canceled": ("cancelled", None),
     "stopped": ("cancelled", None),
     "skipped": ("skipped", None),
 }
-"""How our event ends and which status it attests. A result not listed here is refused, never taken for a pass."""
+"""The suffix of the event type and the attested status, by result. An unknown result is refused, never a pass."""
 
 
 def parse(delivery: Delivery, /) -> Parsed:
-    """Read one event; those we do not know become `azure_devops.<eventType>` with nothing to record.
+    """Parse one event; unknown ones become `azure_devops.<eventType>` and record nothing.
 
-    What the button "Test" sends is Microsoft's sample, not evidence of anything: a ping. Raises BadDelivery naming the
-    field.
+    The button "Test" sends one of Microsoft's samples, which is no evidence: it becomes a ping. Raises BadDelivery,
+    naming the field.
     """
     notification = read(Notification, delivery.body)
     if notification.subscription_id == _TEST_SUBSCRIPTION:
@@ -76,7 +76,7 @@ def _build(body: bytes) -> Parsed:
 
 
 def _push(body: bytes) -> Parsed:
-    """A trail for the tip of a branch: the first one, if the push moved several. Tags and deletions are kept only."""
+    """Name the trail of the first branch that the push updated. Tags and deletions record nothing."""
     event = read(CodePushed, body)
     push, actor = event.resource, _name(event.resource.pushed_by)
     tips = [update for update in push.ref_updates if update.name.startswith(BRANCH) and update.new_object_id.strip("0")]
@@ -89,7 +89,7 @@ def _push(body: bytes) -> Parsed:
 
 
 def _pull_request(body: bytes) -> Parsed:
-    """`git.pullrequest.merged` says that a merge was tried, mostly as a test: only a completed one is merged."""
+    """Parse a pull request event. `git.pullrequest.merged` also reports test merges: only `completed` means merged."""
     event = read(PullRequestChanged, body)
     request, author = event.resource, _name(event.resource.created_by)
     action = event.event_type.rpartition(".")[2]
@@ -132,7 +132,7 @@ def _job(body: bytes) -> Parsed:
 
 
 def _check(event: Notification, pipeline: RunOfPipeline, what: str, step: Step, name: str) -> Parsed:
-    """Named after its pipeline too: "Job" is what most of them are called, and one must not hide another's failure."""
+    """Attest a stage or a job. The name includes the pipeline's, because most jobs are just called "Job"."""
     actor = _name(pipeline.requested_for)
     if step.state != "completed":
         return _kept(event, actor)
@@ -168,7 +168,7 @@ def _kept(notification: Notification, actor: str | None = None) -> Parsed:
 
 def _outcome(field: str, result: str | None) -> tuple[str, str | None]:
     if result is None or result not in _OUTCOMES:
-        raise BadDelivery(f"{field}: one of {', '.join(_OUTCOMES)} expected", field)
+        raise BadDelivery(f"{field}: must be one of {', '.join(_OUTCOMES)}", field)
     return _OUTCOMES[result]
 
 
@@ -185,7 +185,7 @@ def _web(links: Links | None) -> str | None:
 
 
 def _branch(ref: str | None) -> str | None:
-    """Pull requests name their branch with or without `refs/heads/`; other refs are no branches."""
+    """Return the branch of a ref, which may lack `refs/heads/` in pull requests; None for other refs."""
     branch = (ref or "").removeprefix(BRANCH)
     return branch if branch and not branch.startswith("refs/") else None
 
@@ -256,7 +256,7 @@ def _trail_of_run(pipeline: RunOfPipeline, links: Links | None) -> TrailHint | N
 
 
 def _trail_of_release(deployment: Deployment) -> TrailHint | None:
-    """The trail of the commit that the release's primary artifact was made of, where that came from git."""
+    """Name the trail of the commit from which the release's primary artifact was built; None if it is not from git."""
     deployed = deployment.deployment.release if deployment.deployment else None
     artifacts = [
         artifact for release in (deployed, deployment.release) if release for artifact in release.artifacts or ()

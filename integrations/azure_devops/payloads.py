@@ -1,6 +1,6 @@
-"""The parts of Azure DevOps' service hook events that we read, named as Azure DevOps names them."""
+"""The parts of Azure DevOps' service hook events that Trailgate reads, under their original names."""
 
-# ruff: noqa: D101 - the names are Azure DevOps', and so is their description
+# ruff: noqa: D101 - Azure DevOps documents these names
 
 from typing import Annotated
 
@@ -18,7 +18,7 @@ class AzurePayload(Payload):
 
 
 class Notification(AzurePayload):
-    """What every event carries around its `resource`."""
+    """The fields that every event has beside its `resource`."""
 
     event_type: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
     subscription_id: Text | None = None
@@ -26,13 +26,13 @@ class Notification(AzurePayload):
 
 
 class IdentifiedNotification(Notification):
-    """With the id, which is the event's: the same in every attempt to deliver it."""
+    """A notification with its id, which is the same in every delivery attempt."""
 
     id: DeliveryId
 
 
 class Identity(AzurePayload):
-    """A person, a group or a service; `uniqueName` is the name they sign in with."""
+    """A person, a group or a service; `uniqueName` is the sign-in name."""
 
     display_name: Text | None = None
     unique_name: Text | None = None
@@ -62,7 +62,7 @@ class BuildRequest(AzurePayload):
 
 
 class TriggerInfo(AzurePayload):
-    """Of a build that a pull request started: `sourceVersion` is then a merge made up for the test."""
+    """The trigger of a build for a pull request, whose `sourceVersion` is only a temporary test merge."""
 
     pr_source_sha: Commit | None = Field(None, alias="pr.sourceSha")
     pr_source_branch: Text | None = Field(None, alias="pr.sourceBranch")
@@ -70,7 +70,7 @@ class TriggerInfo(AzurePayload):
 
 
 class Build(AzurePayload):
-    """Resource versions 1.0 (`status` is the result, `sourceGetVersion` the source) and 2.0."""
+    """A build in resource version 1.0 (`status` is the result, `sourceGetVersion` the source) or 2.0."""
 
     status: Word
     result: Word | None = None
@@ -121,7 +121,7 @@ class MergeSource(AzurePayload):
 
 
 class Reviewer(Identity):
-    """`vote` is 10 for an approval and 5 for one with suggestions; a group (`isContainer`) repeats its members'."""
+    """A reviewer. `vote` is 10 for approved, 5 for approved with suggestions; a group (`isContainer`) repeats votes."""
 
     vote: int = 0
     is_container: bool = False
@@ -142,7 +142,7 @@ class PullRequestChanged(Notification):
 
 
 class RunRepository(AzurePayload):
-    """A repository that a run has checked out: `fullName` is told of GitHub's only."""
+    """A repository that a run checked out. Only GitHub repositories have `fullName`."""
 
     full_name: Text | None = None
 
@@ -154,7 +154,7 @@ class RepositoryResource(AzurePayload):
 
 
 class RepositoryResources(AzurePayload):
-    """By alias. A pipeline may read many; its own is `self`."""
+    """Repositories by alias. A pipeline may use several; its own has the alias `self`."""
 
     own: RepositoryResource | None = Field(None, alias="self")
 
@@ -164,7 +164,7 @@ class RunResources(AzurePayload):
 
 
 class Step(AzurePayload):
-    """A run, or a stage or job of one."""
+    """A run, or one of its stages or jobs."""
 
     name: Text
     display_name: Text | None = None
@@ -243,7 +243,7 @@ class ReleaseDeployment(AzurePayload):
 
 
 class Deployment(AzurePayload):
-    """`deployment` is not in Microsoft's sample, but is where a real event names the release's artifacts."""
+    """A deployment event's resource. Real events name the artifacts in `deployment`, which Microsoft's sample lacks."""
 
     environment: Environment
     deployment: ReleaseDeployment | None = None

@@ -1,8 +1,8 @@
-"""Prove a delivery of Azure DevOps, whose service hooks sign nothing: only a secret in clear says who sends.
+"""Verify a delivery of Azure DevOps. Its service hooks sign nothing: only a shared secret in clear proves the sender.
 
-A tampered body or a replay with another id cannot be noticed; without TLS anybody on the way learns the secret. No
-reconciling: Azure DevOps repeats what failed for a passing reason (408, 502 to 504) up to eight times by itself, and
-its API lists old notifications but cannot be asked to send one again.
+A tampered body, or a replay with another id, cannot be detected; without TLS the secret can be read on the way. There
+is no reconciliation: Azure DevOps itself retries after transient errors (408, 502 to 504) up to eight times, and its
+API lists old notifications but cannot redeliver them.
 """
 
 import re
@@ -18,11 +18,11 @@ from integrations.signatures import MAX_HEADER_BYTES, check_token
 _BASIC = re.compile(r"(?i:basic) +([A-Za-z0-9+/]+={0,2})")
 
 
-def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime, /) -> Verified:  # noqa: ARG001 - nothing is dated
-    """Check `X-Trailgate-Token`, else the password of HTTP Basic (RFC 7617) whatever the user name; id from the body.
+def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime, /) -> Verified:  # noqa: ARG001 - no signed time
+    """Check `X-Trailgate-Token`, else the password of HTTP Basic (RFC 7617) with any user name; read the id.
 
-    Raises BadSignature with the codes of `check_token` and authorization_malformed; once the secret holds, BadDelivery
-    for a body that is no notification or whose id cannot be stored.
+    Raises BadSignature with the codes of `check_token` and authorization_malformed; if the secret is right, BadDelivery
+    for a body that is not a notification or whose id cannot be stored.
     """
     check_token(headers.get("x-trailgate-token") or _password(headers.get("authorization", "")), secrets)
     return Verified(read(IdentifiedNotification, body).id, None, SenderProof.TOKEN)

@@ -1,4 +1,4 @@
-"""What Bitbucket's events mean to us (Atlassian's "Event payloads" of Bitbucket Cloud and of Bitbucket Data Center)."""
+"""Parse Bitbucket's events, by Atlassian's "Event payloads" of Bitbucket Cloud and of Bitbucket Data Center."""
 
 from collections.abc import Callable, Mapping
 
@@ -24,16 +24,16 @@ _STATES: Mapping[State, tuple[str, str | None]] = {
     "INPROGRESS": ("started", None),
     "SUCCESSFUL": ("succeeded", "PASSED"),
     "FAILED": ("failed", "FAILED"),
-    # Somebody stopped it: nobody looked at the code, so an earlier result stands.
+    # A person stopped it: the code was not checked, so an earlier result remains valid.
     "STOPPED": ("cancelled", None),
 }
-"""How our event ends and which status it attests."""
+"""The suffix of the event type and the attested status, by state."""
 
 
 def parse(delivery: Delivery, /) -> Parsed:
-    """Read one event; those we do not know become `bitbucket.<event key>` with nothing to record.
+    """Parse one event; unknown ones become `bitbucket.<event key>` and record nothing.
 
-    Raises BadDelivery naming the field.
+    Raises BadDelivery, naming the field.
     """
     key = delivery.event or "event"
     reader = _READERS.get(key)
@@ -41,7 +41,7 @@ def parse(delivery: Delivery, /) -> Parsed:
 
 
 def _push(key: str, body: bytes) -> Parsed:
-    """A trail for the tip of a branch: the first one, if the push moved several. Tags and deletions are kept only."""
+    """Name the trail of the first branch that the push updated. Tags and deletions record nothing."""
     event = read(PushEvent, body)
     sender = _name(event.actor)
     tip = next((change.new for change in event.push.changes if change.new and change.new.type == "branch"), None)
@@ -62,7 +62,7 @@ def _approved(key: str, body: bytes) -> Parsed:
 
 
 def _commit_status(_key: str, body: bytes) -> Parsed:
-    """The result of a pipeline, of Bitbucket's own or of anybody who reports one."""
+    """Parse the status of a commit, reported by Bitbucket Pipelines or by another CI system."""
     event = read(CommitStatusEvent, body)
     status = event.commit_status
     sender = _name(event.actor)
@@ -70,8 +70,8 @@ def _commit_status(_key: str, body: bytes) -> Parsed:
     written = status.commit.author if status.commit else None
     trail = _trail(event, commit, status.refname, sender, written, build_url=status.url or None)
     ending, result = _STATES[status.state]
-    # Named by its key, of which a commit has one status at a time: the name counts the runs ("Pipeline #7 for main"),
-    # and under it a rerun's success would not replace the failure before.
+    # Named by the key, because a commit has one status per key. The status' own name contains the number of the run
+    # ("Pipeline #7 for main"), so a successful rerun would not replace the earlier failure.
     details = f"build {status.name or status.key}: {status.state}"
     attestations = attested("BUILD", result, status.key, details, status.url)
     return Parsed(f"build.{ending}", sender, trail, attestations, status.updated_on)

@@ -1,6 +1,6 @@
-"""The parts of Bitbucket's webhook payloads that we read, named as Cloud and as Data Center name them."""
+"""The parts of Bitbucket's webhook payloads that Trailgate reads, under their names in Cloud and in Data Center."""
 
-# ruff: noqa: D101 - the names are Bitbucket's, and so is their description
+# ruff: noqa: D101 - Atlassian documents these names
 
 from typing import Annotated, Literal
 
@@ -12,11 +12,11 @@ from integrations.deliveries import Commit, Payload, Text, Url, VendorTime
 State = Literal["INPROGRESS", "SUCCESSFUL", "FAILED", "STOPPED"]
 
 CommitUrl = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[^\x00-\x20]+/commit/[0-9a-fA-F]{7,64}$")]
-"""The address of a commit in Bitbucket's API. Of a status it is the documented place of the commit."""
+"""The URL of a commit in Bitbucket's API, which is how a status names its commit."""
 
 
 class Account(Payload):
-    """A person, an app or a workspace. Only people have a nickname; nobody has a user name any more."""
+    """A person, an app or a workspace. Only people have a nickname; Bitbucket has removed user names."""
 
     nickname: Text | None = None
     display_name: Text | None = None
@@ -32,7 +32,7 @@ class Event(Payload):
 
 
 class Author(Payload):
-    """Who wrote a commit: `raw` is what git says, `Ada <ada@northwind.example>`."""
+    """The author of a commit; `raw` is git's form, such as `Ada <ada@northwind.example>`."""
 
     raw: Text | None = None
 
@@ -51,7 +51,7 @@ class Ref(Payload):
 
 
 class Change(Payload):
-    """One ref that a push moved; `new` is null where the push deleted it."""
+    """One ref that a push changed; `new` is null if the push deleted the ref."""
 
     new: Ref | None = None
 
@@ -65,7 +65,7 @@ class PushEvent(Event):
 
 
 class PullRequestCommit(Payload):
-    """Bitbucket Cloud abbreviates it to twelve digits."""
+    """The source commit; Bitbucket Cloud abbreviates `hash` to twelve digits."""
 
     hash: Commit
 

@@ -1,8 +1,8 @@
-"""Prove a delivery of Bitbucket: HMAC-SHA256 of the body in the header where GitHub puts SHA-1 (engineering.md 2.16).
+"""Verify a delivery of Bitbucket: HMAC-SHA256 of the body, in the header that GitHub uses for SHA-1.
 
-Bitbucket signs neither a time nor its other headers, so that only the request's id, unchanged on redelivery, stands
-against a replay. No reconciling: Bitbucket Cloud tries a failed delivery twice more by itself, and neither Cloud nor
-Data Center has an API that would send one again; a person can resend Cloud's from its pages.
+Bitbucket signs neither a time nor other headers, so only the request id, unchanged on redelivery, protects against
+replays. There is no reconciliation: Bitbucket Cloud itself retries a failed delivery twice, and neither Cloud nor Data
+Center has an API to redeliver; in Cloud, people can resend a request from its pages.
 """
 
 import re
@@ -24,5 +24,5 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     check_body_hmac(headers.get("x-hub-signature"), body, secrets)
     event = headers.get("x-event-key", "")
     if not _EVENT_KEY.fullmatch(event):
-        raise BadDelivery("x-event-key: the key of an event expected", "x-event-key")
+        raise BadDelivery("x-event-key: must be the key of an event", "x-event-key")
     return Verified(delivery_id(headers, ("x-request-uuid", "x-request-id"), body, now), event)

@@ -1,4 +1,4 @@
-"""What CircleCI's events mean to us (integrations.md 14, CircleCI's "Outbound webhooks reference")."""
+"""Parse CircleCI's events, by CircleCI's "Outbound webhooks reference"."""
 
 from collections.abc import Callable, Mapping
 
@@ -18,21 +18,21 @@ from integrations.generic.parse import parse as parse_generic
 _OUTCOMES: Mapping[Status, tuple[str, str | None]] = {
     "success": ("succeeded", "PASSED"),
     "failed": ("failed", "FAILED"),
-    # The configuration or CircleCI itself broke: the code was not found good.
+    # The configuration or CircleCI itself failed: the code did not pass.
     "error": ("failed", "FAILED"),
-    # Somebody with the right to its secrets has yet to start it: no verdict, but nothing may pass meanwhile.
+    # A person with access to its secrets has yet to start it: not decided, but nothing may pass until then.
     "unauthorized": ("unauthorized", "PENDING"),
-    # Nobody looked at the code, so there is nothing to attest; an earlier result stands.
+    # The code was not checked, so there is nothing to attest; an earlier result remains valid.
     "canceled": ("cancelled", None),
 }
-"""How our event ends and which status it attests. A status not listed here is refused, never taken for a pass."""
+"""The suffix of the event type and the attested status, by status. An unknown status is refused, never a pass."""
 
 
 def parse(delivery: Delivery, /) -> Parsed:
-    """Read one event; those we do not know become `circleci.<type>` with nothing to record.
+    """Parse one event; unknown ones become `circleci.<type>` and record nothing.
 
-    A delivery whose proof named no event is in our own format (integrations.md 14.2). Raises BadDelivery naming the
-    field.
+    A delivery without an event is in Trailgate's generic format, which OpenFactstore's clients send to all sources but
+    GitHub. Raises BadDelivery, naming the field.
     """
     if delivery.event is None:
         return parse_generic(delivery)
@@ -49,12 +49,12 @@ def _workflow_completed(body: bytes) -> Parsed:
 def _job_completed(body: bytes) -> Parsed:
     event = read(JobCompleted, body)
     name, status = event.job.name, event.job.status
-    # Under its bare name the result of a job would hide that of a workflow of the same name.
+    # With the prefix, the result of a job cannot replace that of a workflow with the same name.
     return _completed(event, status, prefix="check", kind="CHECK", name=f"check/{name}", what=f"job {name}")
 
 
 def _completed(event: Event, status: Status, *, prefix: str, kind: str, name: str, what: str) -> Parsed:
-    """What ended. The evidence of a job is its workflow's address as well: the payload has none of the job."""
+    """Parse a completion. The evidence URL of a job is its workflow's, because the payload has no URL of the job."""
     ending, result = _OUTCOMES[status]
     url = event.workflow.url or None
     trail = _trail(event.pipeline, url)
@@ -64,7 +64,7 @@ def _completed(event: Event, status: Status, *, prefix: str, kind: str, name: st
 
 
 def _trail(pipeline: Pipeline, build_url: str | None) -> TrailHint | None:
-    """By the commit that was built; a pipeline that was started without any belongs to no trail."""
+    """Name the trail of the commit that was built; None for a pipeline without a commit."""
     if pipeline.vcs:
         commit, branch, address = pipeline.vcs.revision, pipeline.vcs.branch, pipeline.vcs.target_repository_url
     else:

@@ -1,9 +1,9 @@
-"""The parts of CircleCI's webhook payloads that we read, named as CircleCI names them ("Outbound webhooks reference").
+"""The parts of CircleCI's webhook payloads that Trailgate reads, named as in its "Outbound webhooks reference".
 
-CircleCI promises the commit of a pipeline to nobody, and writes "" for much that it does not know.
+CircleCI does not promise that a pipeline has a commit, and writes "" for many unknown values.
 """
 
-# ruff: noqa: D101 - the names are CircleCI's, and so is their description
+# ruff: noqa: D101 - CircleCI documents these names
 
 from typing import Annotated, Literal
 
@@ -14,13 +14,13 @@ from integrations.deliveries import Address, Author, Commit, DeliveryId, Payload
 Status = Literal["success", "failed", "error", "canceled", "unauthorized"]
 
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
-"""Such as `workflow-completed`; it becomes part of our event's name."""
+"""Such as `workflow-completed`; it becomes part of Trailgate's event type."""
 
 Revision = Annotated[Commit | None, BeforeValidator(lambda value: None if value == "" else value)]
 
 
 class Head(Payload):
-    """What names a delivery."""
+    """The fields that identify a delivery."""
 
     id: DeliveryId
     type: EventType
@@ -31,7 +31,7 @@ class VcsCommit(Payload):
 
 
 class Vcs(Payload):
-    """Of the GitHub OAuth app and of Bitbucket Cloud."""
+    """The source of a pipeline from the GitHub OAuth app or Bitbucket Cloud."""
 
     target_repository_url: Address | None = None
     revision: Revision = None
@@ -52,7 +52,7 @@ class Provider(Payload):
 
 
 class TriggerParameters(Payload):
-    """Of GitLab, the GitHub App and Bitbucket Data Center, instead of `vcs`."""
+    """The source of a pipeline from GitLab, the GitHub App or Bitbucket Data Center, which have no `vcs`."""
 
     git: Git = Field(default_factory=Git)
     gitlab: Provider | None = None

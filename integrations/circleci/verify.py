@@ -1,7 +1,7 @@
-"""Prove a delivery of CircleCI: HMAC-SHA256 of the body (CircleCI's "Outbound webhooks", engineering.md 2.16).
+"""Verify a delivery of CircleCI: HMAC-SHA256 of the body, by CircleCI's "Outbound webhooks".
 
-CircleCI signs no time; the id in the signed body, unchanged when CircleCI sends again, stands against a replay. It
-retries by itself, and its API knows webhooks but not their deliveries: there is nothing to ask for again.
+CircleCI signs no time; the id in the signed body, unchanged on retries, protects against replays. There is no
+reconciliation: CircleCI itself retries, and its API does not list deliveries.
 """
 
 import re
@@ -20,8 +20,8 @@ _V1 = re.compile(r"(?:^|,) *v1=([^,]*)")
 def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime, /) -> Verified:
     """Check `circleci-signature`; id and event come from the signed body, not from `circleci-event-type`.
 
-    A delivery without that header is in our own format and proven as such (integrations.md 14.2). Raises BadSignature,
-    and BadDelivery for a body without an id and a type that can be stored.
+    A delivery without that header is in Trailgate's generic format and verified as such. Raises BadSignature, and
+    BadDelivery for a body without an id and a type that can be stored.
     """
     if "circleci-signature" not in headers:
         return verify_generic(headers, body, secrets, now)
@@ -31,6 +31,6 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
 
 
 def _version_1(header: str) -> str:
-    """The only version known, out of the list of signatures; a header without it is judged, and refused, whole."""
+    """Return the signature of version v1 from the list; without one, the whole header, which is then refused."""
     listed = _V1.search(header)
     return listed[1] if listed else header

@@ -1,4 +1,4 @@
-"""Notifications by e-mail, over the one mail server of the installation (RFC 5321, RFC 5322)."""
+"""The e-mail channel: sends notifications through the installation's mail server (RFC 5321, RFC 5322)."""
 
 import asyncio
 import ssl
@@ -27,33 +27,34 @@ from integrations.channels import (
 )
 
 _TLS = {"smtp": (False, False), "smtp+starttls": (False, True), "smtps": (True, False)}
-"""By the scheme of the setting `smtp_url`: TLS from the first byte, and TLS by STARTTLS or not at all."""
+"""By scheme of the setting `smtp_url`: (implicit TLS, STARTTLS)."""
 
 _COMPLETED = 250
 _MAX_SUBJECT = 250
 _QUICK = 1.0
 _FAREWELL = 2.0
-"""Seconds; see integrations.channels.SendFailed for quick."""
+"""Seconds: for `quick` (see integrations.channels.SendFailed) and for QUIT."""
 
+_DISCONNECTED = "The mail server closed the connection."
 _FAILURES: tuple[tuple[type[Exception], ErrorClass, str], ...] = (
-    (aiosmtplib.SMTPNotSupported, ErrorClass.PERMANENT, "The mail server cannot do what the message needs."),
+    (aiosmtplib.SMTPNotSupported, ErrorClass.PERMANENT, "The mail server lacks an extension that the message needs."),
     (TimeoutError, ErrorClass.TRANSIENT, "The mail server did not answer in time."),
-    (ssl.SSLError, ErrorClass.TRANSIENT, "The mail server does not prove by TLS who it is."),
+    (ssl.SSLError, ErrorClass.TRANSIENT, "TLS with the mail server failed; check its certificate."),
     (aiosmtplib.SMTPConnectError, ErrorClass.TRANSIENT, "The mail server cannot be reached."),
-    (aiosmtplib.SMTPServerDisconnected, ErrorClass.TRANSIENT, "The mail server broke off."),
+    (aiosmtplib.SMTPServerDisconnected, ErrorClass.TRANSIENT, _DISCONNECTED),
     (
         aiosmtplib.SMTPException,
         ErrorClass.TRANSIENT,
-        "The mail server offers no such TLS or login as TRAILGATE_SMTP_URL asks for.",
+        "The mail server does not offer the TLS or login that TRAILGATE_SMTP_URL asks for.",
     ),
 )
-"""The first that fits an error or its cause says what it means."""
+"""The first entry that matches an error or its cause classifies the failure."""
 
 
 class EmailClient:
-    """Sends messages through the mail server of the setting `smtp_url`; None = there is none.
+    """Sends messages through the mail server of the setting `smtp_url`; None = e-mail is not configured.
 
-    `sender` is an address, or a name and an address in angle brackets; `seconds` what a whole attempt may take.
+    `sender` is an address, or a name and an address in angle brackets; `seconds` limits a whole attempt.
     """
 
     def __init__(self, smtp_url: str | None, sender: str, seconds: float) -> None:
@@ -62,17 +63,17 @@ class EmailClient:
         self._seconds = seconds
 
     async def __call__(self, message: Outgoing, target: ChannelTarget, now: datetime, /) -> SendResult:  # noqa: ARG002
-        """Deliver one message. Raises SendFailed unless one recipient at least was taken.
+        """Send one message. Raises SendFailed unless the server accepts at least one recipient.
 
-        Who was not, stands in the receipt: another attempt would reach the others twice.
+        Refused recipients are listed in the result and not retried, because the others would receive the mail twice.
         """
         if self._url is None:
-            raise SendFailed(ErrorClass.PERMANENT, "e-mail is not set up: set TRAILGATE_SMTP_URL")
+            raise SendFailed(ErrorClass.PERMANENT, "E-mail is not configured: set TRAILGATE_SMTP_URL.")
         to: Sequence[str] = config_of(Channel.EMAIL, target)["to"]
         mail = mail_of(message, self._sender, to)
         refused, reply = await self._deliver(self._url, mail, to)
-        left_out = [f"\n{address} was refused: {said.code} {said.message}" for address, said in refused.items()]
-        return SendResult(_COMPLETED, storable(reply + "".join(left_out)))
+        refusals = [f"\n{address} was refused: {answer.code} {answer.message}" for address, answer in refused.items()]
+        return SendResult(_COMPLETED, storable(reply + "".join(refusals)))
 
     async def _deliver(
         self, url: str, mail: EmailMessage, to: Sequence[str]
@@ -86,29 +87,29 @@ class EmailClient:
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _failure(error, quick=monotonic() - began < _QUICK) from error
         else:
-            await _take_leave(server)
+            await _quit(server)
             return outcome
         finally:
             server.close()
 
 
 def mail_of(message: Outgoing, sender: Address, to: Sequence[str]) -> EmailMessage:
-    """The mail: plain text, and the same Message-ID in every attempt, so that a mailbox can drop a second copy."""
+    """Write the mail as plain text. Its Message-ID is the same in every attempt, so that duplicates can be dropped."""
     mail = EmailMessage(policy=SMTP)
     mail["Subject"] = _line(message.title)[:_MAX_SUBJECT]
     mail["From"] = sender
     mail["To"] = [_mailbox(address) for address in to]
     mail["Date"] = message.created_at.astimezone(UTC)
     mail["Message-ID"] = f"<{message.id}@{sender.domain}>"
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no notice of absence comes back
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: prevents automatic replies
     about = [("Type", readable(message.event)), ("Severity", readable(message.severity)), *details(message)]
     lines = [message.message, "", *(f"{label}: {_line(value)}" for label, value in about)]
     mail.set_content(storable("\n".join(lines)), cte="quoted-printable")
     return mail
 
 
-async def _take_leave(server: aiosmtplib.SMTP) -> None:
-    """QUIT, whose failing changes nothing: the mail has been taken, and must not be sent again."""
+async def _quit(server: aiosmtplib.SMTP) -> None:
+    """Send QUIT and ignore a failure: the mail has been accepted and must not be sent again."""
     with suppress(aiosmtplib.SMTPException, OSError):
         await server.quit(timeout=_FAREWELL)
 
@@ -137,13 +138,13 @@ def _failure(error: Exception, *, quick: bool) -> SendFailed:
     for kind, error_class, reason in _FAILURES:
         if any(isinstance(cause, kind) for cause in causes):
             return SendFailed(error_class, reason, quick=quick and isinstance(error, aiosmtplib.SMTPConnectError))
-    return SendFailed(ErrorClass.TRANSIENT, "The mail server broke off.")
+    return SendFailed(ErrorClass.TRANSIENT, _DISCONNECTED)
 
 
 def _all_refused(refused: Sequence[aiosmtplib.SMTPRecipientRefused]) -> SendFailed:
-    hopeless = all(_class_of(one.code) is ErrorClass.PERMANENT for one in refused)
+    permanent = all(_class_of(one.code) is ErrorClass.PERMANENT for one in refused)
     return SendFailed(
-        ErrorClass.PERMANENT if hopeless else ErrorClass.TRANSIENT,
+        ErrorClass.PERMANENT if permanent else ErrorClass.TRANSIENT,
         f"The mail server refused every recipient: {', '.join(one.recipient for one in refused)}.",
         status_code=refused[0].code,
         response=storable("\n".join(f"{one.recipient}: {one.code} {one.message}" for one in refused)),
@@ -151,18 +152,18 @@ def _all_refused(refused: Sequence[aiosmtplib.SMTPRecipientRefused]) -> SendFail
 
 
 def _refused(error: aiosmtplib.SMTPResponseException) -> SendFailed:
-    """A refusal of the message is as final as its code says; one of ourselves passes when the operator mends it."""
+    """Classify a refusal: of the message by its code; of the session as transient, since the operator can fix it."""
     of_the_message = isinstance(error, aiosmtplib.SMTPSenderRefused | aiosmtplib.SMTPDataError)
     return SendFailed(
         _class_of(error.code) if of_the_message else ErrorClass.TRANSIENT,
-        f"The mail server refused {'the message' if of_the_message else 'to serve us'}: {error.code}.",
+        f"The mail server refused {'the message' if of_the_message else 'the session'}: {error.code}.",
         status_code=error.code,
         response=storable(error.message),
     )
 
 
 def _class_of(code: int) -> ErrorClass:
-    """By the first digit of the reply (RFC 5321, section 4.2.1)."""
+    """Classify a reply by its first digit (RFC 5321, section 4.2.1)."""
     return ErrorClass.PERMANENT if code // 100 == 5 else ErrorClass.TRANSIENT  # noqa: PLR2004
 
 

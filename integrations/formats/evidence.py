@@ -1,6 +1,6 @@
-"""The evidence files that are read for a verdict, by the type of their attestation.
+"""Parsers of evidence files, by the type of the attestation.
 
-Every parser is listed here, by hand: nothing registers itself.
+Every parser is listed here explicitly; there is no plug-in registry.
 """
 
 from collections.abc import Mapping
@@ -19,10 +19,10 @@ from integrations.formats.sonar.parse import parse as parse_sonar
 __all__ = ["FORMATS", "UNREADABLE", "Deadline", "ParsedEvidence", "Parser", "failed", "parse_evidence"]
 
 TIMEOUT_FILE = 30
-"""For one file."""
+"""Seconds for one file."""
 
 UNREADABLE = "The file could not be read"
-"""For a fault of ours, whose words are nobody's business."""
+"""The message for an internal error, whose own text must not be shown."""
 
 FORMATS: Mapping[str, Parser] = MappingProxyType(
     {
@@ -35,34 +35,34 @@ FORMATS: Mapping[str, Parser] = MappingProxyType(
         "sonarqube": parse_sonar,
     }
 )
-"""By type in lower case. `unit-tests`, `trivy` and the like are not among them: their evidence may be anything."""
+"""Parsers by type, in lower case. Types such as `unit-tests` and `trivy` have none: their files may have any format."""
 
 log = structlog.get_logger()
 
 
 def parse_evidence(kind: str, path: Path) -> ParsedEvidence | None:
-    """What the file says of an attestation of the type `kind`, in any case; None when such evidence is not parsed.
+    """Parse the evidence file of an attestation of type `kind` (in any case); None if the type has no parser.
 
-    Blocks for at most 30 seconds or so: call it in a thread. No content raises: what cannot be parsed has failed, and
-    says `error` in its details. Raises OSError when the disk fails, which says nothing of the file.
+    Blocks for about 30 seconds at most: call it in a thread. A file that cannot be parsed does not raise: it has
+    failed, with the key `error` in its details. Raises OSError if the disk fails.
     """
     parser = FORMATS.get(kind.lower())
     return parsed_by(parser, path) if parser else None
 
 
 def parsed_by(parser: Parser, path: Path) -> ParsedEvidence:
-    """What one parser says; a file that it cannot parse has failed. Raises OSError."""
+    """Run one parser; a file that it cannot parse has failed. Raises OSError."""
     try:
         return parser(path, Deadline.after(TIMEOUT_FILE))
     except Unreadable as unreadable:
         return failed(unreadable.message)
     except OSError:
         raise
-    except Exception:  # fails closed: a fault of ours must neither pass the file nor refuse the upload
+    except Exception:  # fail closed: an internal error must neither pass the file nor refuse the upload
         log.exception("evidence_parser_failed", parser=parser.__module__)
         return failed(UNREADABLE)
 
 
 def failed(message: str) -> ParsedEvidence:
-    """What is said of a file that could not be parsed."""
+    """Return the outcome for a file that could not be parsed."""
     return ParsedEvidence(passed=False, details={"error": message}, reason=message)

@@ -1,4 +1,4 @@
-"""The verdict of every scanner's report: nothing found, and nothing that stands against the scan itself."""
+"""The outcome of a scanner's report: it passes without findings and without doubts about the scan itself."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ SCALE = ("critical", "high", "medium", "low")
 
 
 def parsed_findings(found: Counter[str], doubts: Sequence[str], **further: Any) -> ParsedEvidence:
-    """The reading of findings counted by severity; `doubts` are sentences that forbid a pass even without any.
+    """Make the outcome of findings, counted by severity; `doubts` are reasons not to pass even without findings.
 
-    The four severities of the scale are always among the details, others such as `unknown` where there are some.
+    The details always contain the four severities of the scale, and others such as `unknown` if there are any.
     """
     total = found.total()
     severities = dict.fromkeys(SCALE, 0) | dict(found)

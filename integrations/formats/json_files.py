@@ -1,4 +1,4 @@
-"""Reading a JSON file that a stranger wrote, of bounded size and depth and with a bounded number of values."""
+"""Safe parsing of untrusted JSON files, with limits on size, depth and the number of values."""
 
 import codecs
 from collections.abc import Mapping
@@ -11,20 +11,20 @@ from integrations.formats.parsed import Deadline, Unreadable, require_size
 
 MAX_BYTES = 64 * 2**20
 MAX_VALUES = 5_000_000
-"""A byte of JSON can cost fifty of memory: what counts is how many values there are."""
+"""A byte of JSON can take fifty bytes of memory, so the number of values is limited as well."""
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_json(path: Path, deadline: Deadline) -> Any:
-    """The document in the file. Raises Unreadable."""
+    """Parse the document in the file. Raises Unreadable."""
     document = parse_json(read_utf8(path))
     deadline.check()
     return document
 
 
 def read_utf8(path: Path) -> bytes:
-    """The content as UTF-8 without a byte order mark; PowerShell's `>` writes UTF-16 with one. Raises Unreadable."""
+    """Read a file as UTF-8 without a byte order mark, also from UTF-16 (PowerShell's `>`). Raises Unreadable."""
     require_size(path, MAX_BYTES)
     raw = path.read_bytes()
     if not raw.startswith(_UTF_16):
@@ -32,16 +32,16 @@ def read_utf8(path: Path) -> bytes:
     try:
         return raw.decode("utf-16").encode()
     except ValueError:
-        raise Unreadable("The file begins as UTF-16 but does not go on so") from None
+        raise Unreadable("The file begins as UTF-16 but is not valid UTF-16") from None
 
 
 def parse_json(text: bytes) -> Any:
-    """The document. Raises Unreadable.
+    """Parse a document. Raises Unreadable.
 
     orjson refuses NaN, infinities, lone surrogates and more than 1,024 levels. The last of several equal keys wins.
     """
     if sum(map(text.count, (b",", b"[", b"{"))) > MAX_VALUES:
-        raise Unreadable(f"The file holds more than {MAX_VALUES:,} values")
+        raise Unreadable(f"The file contains more than {MAX_VALUES:,} values")
     try:
         return orjson.loads(text)
     except ValueError as error:
@@ -49,15 +49,15 @@ def parse_json(text: bytes) -> Any:
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
-    """The value if it is an object, else an empty one."""
+    """Return the value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def as_array(value: Any) -> list[Any]:
-    """The value if it is an array, else an empty one."""
+    """Return the value if it is an array, else an empty one."""
     return value if isinstance(value, list) else []
 
 
 def as_text(value: Any) -> str:
-    """The value if it is text, else none."""
+    """Return the value if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""

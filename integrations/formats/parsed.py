@@ -1,6 +1,6 @@
-"""What a parser of evidence files offers: a path in, a verdict with its numbers out.
+"""The interface of evidence parsers: they take a path and return an outcome with details.
 
-A parser is synchronous and bounded in bytes, memory and time; its caller runs it off the event loop.
+A parser is synchronous, with limits on bytes, memory and time; its caller runs it outside of the event loop.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,15 +10,15 @@ from time import monotonic
 from typing import Any
 
 MAX_TEXT = 200
-"""Characters of the file's own text that one value of the details may repeat."""
+"""Characters of the file's text that one value of the details may contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParsedEvidence:
-    """What a file says of the attestation it is evidence for.
+    """The outcome of an evidence file.
 
-    `passed` None = nothing can be said yet (PENDING). `details` is plain JSON without NUL or lone surrogates, at most
-    16 KiB when written as UTF-8; with the key `error` the file could not be read. `reason` says why it did not pass.
+    `passed` None = not decided yet (PENDING). `details` is plain JSON without NUL or lone surrogates, at most 16 KiB of
+    UTF-8; the key `error` means that the file could not be read. `reason` says why it did not pass.
     """
 
     passed: bool | None
@@ -27,7 +27,7 @@ class ParsedEvidence:
 
 
 class Unreadable(Exception):  # noqa: N818
-    """The file is not what the type of its attestation promises. The message is short, and safe to show."""
+    """The file is not of the format that its attestation's type requires. The message is short and safe to show."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -36,34 +36,34 @@ class Unreadable(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When a parser has to give up: seconds on the monotonic clock."""
+    """When a parser has to stop, in seconds of the monotonic clock."""
 
     at: float
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """The moment that many seconds from now."""
+        """Make the deadline that many seconds from now."""
         return cls(monotonic() + seconds)
 
     def check(self) -> None:
-        """Raises Unreadable once the time is up."""
+        """Raise Unreadable after the deadline."""
         if monotonic() > self.at:
             raise Unreadable("Reading the file took too long")
 
 
 Parser = Callable[[Path, Deadline], ParsedEvidence]
-"""Reads one file. Raises Unreadable for content, OSError only for the disk."""
+"""Parses one file. Raises Unreadable for bad content, OSError only if the disk fails."""
 
 
 def require_size(path: Path, most: int) -> None:
-    """Raises Unreadable for an empty file and for one of more than `most` bytes, before a byte of it is read."""
+    """Raise Unreadable for an empty file and for one of more than `most` bytes, without reading it."""
     size = path.stat().st_size
     if size == 0:
         raise Unreadable("The file is empty")
     if size > most:
-        raise Unreadable(f"The file is larger than the {most >> 20} MiB that are read of this format")
+        raise Unreadable(f"The file is larger than {most >> 20} MiB, the limit for this format")
 
 
 def shown(text: str) -> str:
-    """A short piece of the file's own text, with a replacement character for each that does not print."""
+    """Shorten a piece of the file's text and replace the characters that are not printable."""
     return "".join(character if character.isprintable() else "\ufffd" for character in text[:MAX_TEXT])

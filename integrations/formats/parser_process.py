@@ -1,7 +1,7 @@
-"""Parsing one evidence file in a process of its own: `python -m integrations.formats.parser_process TYPE FILE`.
+"""Parse one evidence file in a separate process: `python -m integrations.formats.parser_process TYPE FILE`.
 
-What a large file costs in memory and time then ends with the process, and a parser's crash is a file that could not be
-parsed. The outcome is written to the standard output as JSON; nothing where evidence of that type is not parsed.
+The memory of a large file is freed with the process, and a crash of the parser only means that the file could not be
+parsed. The outcome is written to the standard output as JSON; nothing is written if the type has no parser.
 """
 
 import json
@@ -14,11 +14,11 @@ from integrations.formats.evidence import parse_evidence
 from integrations.formats.parsed import ParsedEvidence
 
 MEMORY = 2 * 2**30
-"""Bytes of address space: the largest file of any format fits, twice."""
+"""Bytes of address space: twice what the largest permitted file of any format needs."""
 
 
 def main(words: Sequence[str]) -> int:
-    """The exit status: 0, or that of a crash."""
+    """Parse the file and write the outcome. Returns the exit status."""
     kind, path = words
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     parsed = parse_evidence(kind, Path(path))
@@ -28,12 +28,12 @@ def main(words: Sequence[str]) -> int:
 
 
 def to_text(parsed: ParsedEvidence) -> str:
-    """The outcome as text."""
+    """Write an outcome as JSON."""
     return json.dumps({"passed": parsed.passed, "details": dict(parsed.details), "reason": parsed.reason})
 
 
 def from_text(text: str) -> ParsedEvidence | None:
-    """What `main` wrote."""
+    """Read what `main` wrote; None if the type has no parser."""
     return ParsedEvidence(**json.loads(text)) if text else None
 
 

@@ -1,7 +1,7 @@
-"""Reading an XML file that a stranger wrote, as a stream: memory does not grow with the file.
+"""Safe parsing of untrusted XML files as a stream, in constant memory.
 
-No tree is built, not even one to be cleared. What the parser itself would keep is bounded as well: expat holds every
-distinct name until the end, and every tag, comment or instruction until it is complete.
+No tree is built. The parser's own memory is limited as well: expat keeps every distinct name until the end, and every
+tag, comment or instruction until it is complete.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +17,7 @@ MAX_BYTES = 256 * 2**20
 MAX_DEPTH = 100
 MAX_NAMES = 1000
 MAX_TOKEN = 4 * 2**20
-"""Bytes of one tag with its attributes; the message of a failure is one of these."""
+"""Bytes of one tag with its attributes; a failure's message is an attribute, so this must not be too small."""
 
 _CHUNK = 256 * 1024
 
@@ -28,11 +28,11 @@ End = Callable[[str], None]
 def stream(path: Path, start: Start, end: End, deadline: Deadline) -> None:
     """Call `start` with the name and attributes of each element and `end` with its name, both without a namespace.
 
-    Raises Unreadable for what is not well-formed or larger, deeper or slower than permitted, and for any document type
-    declaration, which is what entities are declared in.
+    Raises Unreadable for a file that is not well-formed, or larger, deeper or slower to parse than permitted, and for
+    any document type declaration, because it may declare entities.
     """
     require_size(path, MAX_BYTES)
-    parser = _parser(_Screen(start, end))
+    parser = _parser(_Handlers(start, end))
     try:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
@@ -41,13 +41,13 @@ def stream(path: Path, start: Start, end: End, deadline: Deadline) -> None:
                 _require_bounded(parser, file.tell())
         parser.close()
     except DefusedXmlException:
-        raise Unreadable("The file has a document type declaration or entities, which are not read") from None
+        raise Unreadable("The file has a document type declaration or entities, which are not supported") from None
     except (ParseError, LookupError, ValueError) as error:
         raise Unreadable(f"The file is not well-formed XML: {shown(str(error))}") from None
 
 
-class _Screen:
-    """What stands between expat and the reader's functions."""
+class _Handlers:
+    """expat's handlers: limit the depth, strip namespaces, and call `start` and `end`."""
 
     def __init__(self, start: Start, end: End) -> None:
         self._start = start
@@ -65,20 +65,20 @@ class _Screen:
         self._end(tag.rpartition("}")[2])
 
     def prefix(self, prefix: str | None, uri: str | None) -> None:
-        """Only so that prefixes are among the names that `_require_bounded` counts."""
+        """Do nothing; with this handler, prefixes are among the names that `_require_bounded` counts."""
 
 
-def _parser(screen: _Screen) -> DefusedXMLParser:
-    """A parser of defusedxml that refuses declarations as ever, but whose elements go from expat to the screen.
+def _parser(handlers: _Handlers) -> DefusedXMLParser:
+    """Make defusedxml's parser, which refuses declarations, but connect expat's elements directly to the handlers.
 
-    ElementTree's Python in between would double the time.
+    ElementTree's Python code in between would double the time.
     """
     parser = DefusedXMLParser(target=object(), forbid_dtd=True)
     expat = parser.parser
     expat.ordered_attributes = False
-    expat.StartElementHandler = screen.start
-    expat.EndElementHandler = screen.end
-    expat.StartNamespaceDeclHandler = screen.prefix
+    expat.StartElementHandler = handlers.start
+    expat.EndElementHandler = handlers.end
+    expat.StartNamespaceDeclHandler = handlers.prefix
     expat.DefaultHandlerExpand = None
     return parser
 

@@ -1,4 +1,4 @@
-"""Our own event format, for senders without one of their own (integrations.md 14.2 and 14.3)."""
+"""Parse Trailgate's generic event format, for senders without a supported format of their own."""
 
 import re
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _DEFAULTS: Mapping[str, tuple[str, str] | None] = {
     "deployment.triggered": None,
     "approval.granted": None,
 }
-"""The events that find or create a trail, and what each attests unless the sender says so itself."""
+"""The events that find or create a trail, and the (type, status) that each attests unless the sender gives its own."""
 
 
 def _upper(value: object) -> object:
@@ -59,9 +59,9 @@ class GenericEvent(Payload):
 
 
 def parse(delivery: Delivery, /) -> Parsed:
-    """Read one event; those without a place in 14.3 become `generic.<eventType>` with nothing to record.
+    """Parse one event; unknown ones become `generic.<eventType>` and record nothing.
 
-    Raises BadDelivery naming the field.
+    Raises BadDelivery, naming the field.
     """
     event = read(GenericEvent, delivery.body)
     if event.event_type not in _DEFAULTS:
@@ -82,7 +82,7 @@ def _trail(event: GenericEvent) -> TrailHint:
 
 
 def _commit(text: str | None) -> str | None:
-    """Free text, as trails made over the API may have any (facts.md, trails); what looks like a commit is one."""
+    """Convert a commit id to lower case; other text stays, because trails made with the API may have any."""
     return text.lower() if text and _SHA.fullmatch(text) else text
 
 

@@ -1,4 +1,4 @@
-"""Prove a delivery in our own format: Standard Webhooks 1.0, else an HMAC of the body (integrations.md 14.1)."""
+"""Verify a delivery in Trailgate's generic format: Standard Webhooks 1.0, else an HMAC of the body."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -9,10 +9,10 @@ from integrations.signatures import check_body_hmac, check_standard_webhook
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime, /) -> Verified:
-    """Check `webhook-signature` when it is there, else `X-Hub-Signature-256`, else `X-Webhook-Signature`.
+    """Check `webhook-signature` if present, else `X-Hub-Signature-256`, else `X-Webhook-Signature`.
 
-    A failed Standard Webhooks signature is final: the other headers sign no time. Raises BadSignature, and BadDelivery
-    for a delivery id that cannot be stored.
+    If `webhook-signature` is present, only it counts, because the other headers sign no time. Raises BadSignature, and
+    BadDelivery for a delivery id that cannot be stored.
     """
     if "webhook-signature" in headers:
         return Verified(check_standard_webhook(headers, body, secrets, now), None)

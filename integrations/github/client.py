@@ -1,4 +1,4 @@
-"""GitHub's own record of what a webhook delivered, and the wish for another attempt (REST API, webhook deliveries)."""
+"""A client for GitHub's list of webhook deliveries and for redelivery requests (REST API, webhook deliveries)."""
 
 import re
 from collections.abc import Callable
@@ -20,23 +20,23 @@ ACCEPT = "application/vnd.github+json"
 VERSION = "2022-11-28"
 PAGE_SIZE = 100
 MAX_PAGES = 20
-"""Pages that are read in one go, newest deliveries first."""
+"""Pages that are read in one call, newest deliveries first."""
 UNNAMED_WAIT = 60
-"""Seconds to wait where GitHub does not say how long."""
+"""Seconds to wait if GitHub does not say how long."""
 
 _REASONS = {
-    401: "GitHub does not accept the token (401): give a new one.",
-    403: "The token may not read the hook's deliveries or ask for them again (403).",
-    404: "There is no such hook, or the token may not see it (404).",
+    401: "GitHub does not accept the token (401): set a new one.",
+    403: "The token may not list the hook's deliveries or redeliver them (403): grant it access to webhooks.",
+    404: "The hook does not exist, or the token may not see it (404).",
 }
 _MAY_NAME_A_WAIT = {HTTPStatus.FORBIDDEN, HTTPStatus.SERVICE_UNAVAILABLE}
-_HOPELESS = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY}
+_NOT_REDELIVERABLE = {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.UNPROCESSABLE_ENTITY}
 _NUMBER = re.compile(r"[0-9]{1,12}")
-_FOREIGN = "GitHub's answer is not what its API describes."
+_UNEXPECTED = "GitHub's answer is not what its API describes."
 
 
 class DeliveryAttempt(Payload):
-    """One attempt to deliver. `guid` is the delivery's own id, the same in every attempt (X-GitHub-Delivery)."""
+    """One delivery attempt. `guid` is the delivery's id, the same in every attempt (X-GitHub-Delivery)."""
 
     id: Annotated[int, Field(ge=0, lt=2**63)]
     guid: DeliveryId
@@ -49,7 +49,7 @@ _PAGE = TypeAdapter(list[DeliveryAttempt])
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Attempts, newest first. `whole` is False where there are more than MAX_PAGES hold."""
+    """Attempts, newest first. `whole` is False if there are more of them than MAX_PAGES pages."""
 
     attempts: list[DeliveryAttempt]
     whole: bool
@@ -58,9 +58,9 @@ class History:
 class HookDeliveries:
     """The deliveries of one hook of a repository or an organisation.
 
-    `hook_url` is its API address: https://api.github.com/repos/o/r/hooks/42. Every method raises Throttled where GitHub
-    wants us to wait, Upstream for all else that goes wrong, with a text that holds no secret, and
-    domain.errors.Rejected for an address that `session` does not dial.
+    `hook_url` is its API URL: https://api.github.com/repos/o/r/hooks/42. Every method raises Throttled if GitHub asks
+    to wait, domain.errors.Rejected for an address that `session` may not dial, and Upstream for every other failure.
+    Messages contain no secrets.
     """
 
     def __init__(self, session: aiohttp.ClientSession, hook_url: str, token: str, now: Callable[[], datetime]) -> None:
@@ -69,7 +69,7 @@ class HookDeliveries:
         self._now = now
 
     async def since(self, moment: datetime) -> History:
-        """The attempts made since then."""
+        """Return the attempts made since that time."""
         found: list[DeliveryAttempt] = []
         cursor: str | None = None
         for _ in range(MAX_PAGES):
@@ -80,11 +80,11 @@ class HookDeliveries:
         return History(found, whole=False)
 
     async def redeliver(self, attempt_id: int) -> None:
-        """Ask for another attempt; a delivery of which GitHub makes no more, such as an old one, is passed over."""
+        """Request another attempt. Does nothing if GitHub no longer redelivers the delivery, such as an old one."""
         try:
             await self._request("POST", f"{self._url}/{attempt_id}/attempts")
         except _RequestRefused as refusal:
-            if refusal.status not in _HOPELESS:
+            if refusal.status not in _NOT_REDELIVERABLE:
                 raise
 
     async def _page(self, cursor: str | None) -> tuple[list[DeliveryAttempt], str | None]:
@@ -93,7 +93,7 @@ class HookDeliveries:
         try:
             return _PAGE.validate_python(data), _cursor(following)
         except ValidationError as error:
-            raise Upstream(_FOREIGN) from error
+            raise Upstream(_UNEXPECTED) from error
 
     async def _request(self, method: str, url: str) -> tuple[Any, str | None]:
         try:
@@ -103,23 +103,23 @@ class HookDeliveries:
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise Upstream(f"GitHub could not be reached ({type(error).__name__}).") from error
         except (GitHubException, ValueError, LookupError, OverflowError, RecursionError) as error:
-            raise Upstream(_FOREIGN) from error
+            raise Upstream(_UNEXPECTED) from error
 
 
 class _Api(GitHubAPI):
     async def ask(self, method: str, url: str) -> tuple[Any, str | None]:
-        """The answer's content and the link to the next page."""
+        """Return the content of the response and the link to the next page."""
         version = {"x-github-api-version": VERSION}
         data, following, _ = await self._make_request(method, url, None, b"", ACCEPT, extra_headers=version)
         return data, following
 
 
 class _RequestRefused(Upstream):
-    """GitHub understood, and will not."""
+    """GitHub answered with an error status."""
 
     def __init__(self, status: HTTPStatus) -> None:
         moved = HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST
-        other = "The hook's address has moved ({}): set it anew." if moved else "GitHub answered {}."
+        other = "The hook's URL has moved ({}): configure the new one." if moved else "GitHub answered {}."
         super().__init__(_REASONS.get(status, other.format(status.value)))
         self.status = status
 
@@ -127,12 +127,12 @@ class _RequestRefused(Upstream):
 def _refusal(error: HTTPException, now: datetime) -> Upstream | Throttled:
     status, wait = error.status_code, _named_wait(error, now)
     if status == HTTPStatus.TOO_MANY_REQUESTS or (status in _MAY_NAME_A_WAIT and wait is not None):
-        return Throttled(f"GitHub wants us to wait ({status.value}).", UNNAMED_WAIT if wait is None else wait)
+        return Throttled(f"GitHub limits our requests ({status.value}).", UNNAMED_WAIT if wait is None else wait)
     return _RequestRefused(status)
 
 
 def _named_wait(error: HTTPException, now: datetime) -> int | None:
-    """Seconds, by `Retry-After` or else by the time at which an exhausted limit begins anew."""
+    """Return the seconds to wait, from `Retry-After` or else from the reset time of an exhausted rate limit."""
     after = _number(error.headers.get("retry-after"))
     reset = _number(error.headers.get("x-ratelimit-reset"))
     if after is not None:
@@ -146,5 +146,5 @@ def _number(text: str | None) -> int | None:
 
 
 def _cursor(link: str | None) -> str | None:
-    """Where the next page begins. Of the link only this is taken: our token goes nowhere but to the hook's address."""
+    """Return the cursor of the next page. The rest of the link is ignored: the token only goes to the hook's URL."""
     return next(iter(parse_qs(urlsplit(link or "").query).get("cursor", [])), None)

@@ -1,4 +1,4 @@
-"""What GitHub's events mean to us (integrations.md 14, GitHub's "Webhook events and payloads")."""
+"""Parse GitHub's events, by GitHub's "Webhook events and payloads"."""
 
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs
@@ -25,15 +25,15 @@ _OUTCOMES: Mapping[Conclusion, tuple[str, str | None]] = {
     "failure": ("failed", "FAILED"),
     "timed_out": ("failed", "FAILED"),
     "startup_failure": ("failed", "FAILED"),
-    # A person has yet to act: no verdict on the code, but nothing may pass meanwhile.
+    # A person has yet to act: not decided, but nothing may pass until then.
     "action_required": ("action_required", "PENDING"),
-    # Nobody looked at the code, so there is nothing to attest; an earlier result stands.
+    # The code was not checked, so there is nothing to attest; an earlier result remains valid.
     "cancelled": ("cancelled", None),
     "skipped": ("skipped", None),
     "neutral": ("neutral", None),
     "stale": ("stale", None),
 }
-"""How our event ends and which status it attests. A conclusion not listed here is refused, never taken for a pass."""
+"""The suffix of the event type and the attested status, by conclusion. An unknown one is refused, never a pass."""
 
 _DEPLOYMENTS: Mapping[str, tuple[str, str | None]] = {
     "success": ("succeeded", "PASSED"),
@@ -43,10 +43,10 @@ _DEPLOYMENTS: Mapping[str, tuple[str, str | None]] = {
 
 
 def parse(delivery: Delivery, /) -> Parsed:
-    """Read one event; those we do not know become `github.<event>` with nothing to record.
+    """Parse one event; unknown ones become `github.<event>` and record nothing.
 
-    A delivery without `X-GitHub-Event` is taken for a workflow run: the original read nothing else, and never the
-    header. Raises BadDelivery naming the field.
+    A delivery without `X-GitHub-Event` is parsed as a workflow run, because OpenFactstore's clients may send those
+    without the header. Raises BadDelivery, naming the field.
     """
     event = delivery.event or "workflow_run"
     reader = _READERS.get(event)
@@ -54,13 +54,13 @@ def parse(delivery: Delivery, /) -> Parsed:
 
 
 def json_of(delivery: Delivery) -> bytes:
-    """The payload, out of its form field if the hook is configured as form-encoded. Raises BadDelivery."""
+    """Return the payload, taken from its form field if the hook is form-encoded. Raises BadDelivery."""
     if not delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return delivery.body
     try:
         form = parse_qs(delivery.body.decode("ascii"), errors="strict", max_num_fields=8)
     except ValueError:
-        raise BadDelivery("the form cannot be read") from None
+        raise BadDelivery("the body is not a valid form") from None
     if "payload" not in form:
         raise BadDelivery("payload: Field required", "payload")
     return form["payload"][0].encode()
@@ -78,7 +78,7 @@ def _workflow_run(body: bytes) -> Parsed:
     if event.action != "completed":
         return _kept("workflow_run", sender)
     ending, status = _outcome("workflow_run", run.conclusion)
-    # Named after the workflow: nameless, the last of several workflows to finish would hide the others' failures.
+    # Named after the workflow: without names, the last workflow to finish would hide the failures of the others.
     attestation = attested("BUILD", status, run.name, outcome_of("workflow", run.name, run.conclusion), run.html_url)
     return Parsed(f"build.{ending}", sender, trail, attestation, run.updated_at)
 
@@ -104,14 +104,14 @@ def _check_run(body: bytes) -> Parsed:
         return _kept("check_run", sender)
     ending, status = _outcome("check_run", run.conclusion)
     trail = _trail(event, run.head_sha, sender, branch=run.check_suite.head_branch if run.check_suite else None)
-    # A job's check often bears its workflow's name; under one name the job's result would hide the workflow's.
+    # A job's check often has its workflow's name; with the prefix, its result cannot replace the workflow's.
     name = f"check/{run.name}"
     attestation = attested("CHECK", status, name, outcome_of("check", run.name, run.conclusion), run.html_url)
     return Parsed(f"check.{ending}", sender, trail, attestation, run.completed_at)
 
 
 def _pull_request(body: bytes) -> Parsed:
-    """No reviewer: GitHub lists here those who were asked for a review, not those who approved (integrations.md 18)."""
+    """Parse a pull request. It names no reviewer, because GitHub lists requested reviewers here, not approvals."""
     event = read(PullRequestEvent, body)
     request = event.pull_request
     sender = _login(event.sender)
@@ -121,7 +121,7 @@ def _pull_request(body: bytes) -> Parsed:
 
 
 def _push(body: bytes) -> Parsed:
-    """A trail for the tip of a branch. Tags are kept only: their `after` may name the tag instead of a commit."""
+    """Name the trail of the branch's head. Tags record nothing: their `after` may be the tag instead of a commit."""
     event = read(PushEvent, body)
     sender = _login(event.sender)
     if event.deleted or not event.after.strip("0") or not event.ref.startswith(BRANCH):
@@ -131,7 +131,7 @@ def _push(body: bytes) -> Parsed:
 
 
 def _deployment_status(body: bytes) -> Parsed:
-    """No branch: the deployment's `ref` may as well be a tag or a commit."""
+    """Parse a deployment status. The trail gets no branch, because a deployment's `ref` may be a tag or a commit."""
     event = read(DeploymentStatusEvent, body)
     deployed = event.deployment_status
     sender = _login(event.sender)
@@ -144,7 +144,7 @@ def _deployment_status(body: bytes) -> Parsed:
 
 
 def _release(body: bytes) -> Parsed:
-    """A trail only if the release names a whole commit: `target_commitish` is most often a branch."""
+    """Parse a release. It has a trail only if `target_commitish` is a complete commit; usually it is a branch."""
     event = read(ReleaseEvent, body)
     release = event.release
     sender = _login(event.sender)
@@ -166,7 +166,7 @@ def _login(account: Account | None) -> str | None:
 
 def _outcome(event: str, conclusion: Conclusion | None) -> tuple[str, str | None]:
     if conclusion is None:
-        raise BadDelivery(f"{event}.conclusion: a completed {event} has one", f"{event}.conclusion")
+        raise BadDelivery(f"{event}.conclusion: is required for a completed {event}", f"{event}.conclusion")
     return _OUTCOMES[conclusion]
 
 

@@ -1,6 +1,6 @@
-"""The parts of GitHub's webhook payloads that we read, named as GitHub names them."""
+"""The parts of GitHub's webhook payloads that Trailgate reads, under their original names."""
 
-# ruff: noqa: D101 - the names are GitHub's, and so is their description
+# ruff: noqa: D101 - GitHub documents these names
 
 from typing import Literal
 
@@ -32,7 +32,7 @@ class Repository(Payload):
 
 
 class Event(Payload):
-    """What every payload carries. GitHub always sends both; other senders of its format may not."""
+    """The fields of every payload. GitHub always sends repository and sender; other senders of its format may not."""
 
     action: Word | None = None
     repository: Repository | None = None

@@ -1,7 +1,7 @@
-"""Prove a delivery of GitHub: HMAC-SHA256 of the body, never the old SHA-1 header (engineering.md 2.16).
+"""Verify a delivery of GitHub: HMAC-SHA256 of the body; the old SHA-1 header is ignored.
 
-GitHub signs neither a time nor its other headers, so that only the delivery id, unchanged on redelivery, stands against
-a replay.
+GitHub signs neither a time nor other headers, so only the delivery id, unchanged on redelivery, protects against
+replays.
 """
 
 import re
@@ -23,5 +23,5 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     check_body_hmac(headers.get("x-hub-signature-256") or headers.get("x-webhook-signature"), body, secrets)
     event = headers.get("x-github-event") or None
     if event is not None and not _EVENT.fullmatch(event):
-        raise BadDelivery("x-github-event: the name of an event expected", "x-github-event")
+        raise BadDelivery("x-github-event: must be the name of an event", "x-github-event")
     return Verified(delivery_id(headers, ("x-github-delivery", "x-delivery-id"), body, now), event)

@@ -1,6 +1,6 @@
-"""What GitLab's events mean to us (integrations.md 14, GitLab's "Webhook events").
+"""Parse GitLab's events, by GitLab's "Webhook events".
 
-The body alone says which event it is: the header `X-Gitlab-Event` is neither signed nor the same for system hooks.
+The event is read from the body: the header `X-Gitlab-Event` is not always signed and differs for system hooks.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,23 +24,23 @@ from integrations.gitlab.payloads import (
 _OUTCOMES: Mapping[str, tuple[str, str | None]] = {
     "success": ("succeeded", "PASSED"),
     "failed": ("failed", "FAILED"),
-    # A person has yet to act: no verdict on the code, but nothing may pass meanwhile.
+    # A person has yet to act: not decided, but nothing may pass until then.
     "manual": ("action_required", "PENDING"),
     "blocked": ("action_required", "PENDING"),
-    # Nobody looked at the code, so there is nothing to attest; an earlier result stands.
+    # The code was not checked, so there is nothing to attest; an earlier result remains valid.
     "canceled": ("cancelled", None),
     "skipped": ("skipped", None),
 }
-"""How our event ends and which status it attests, by a finished pipeline's, job's or deployment's status."""
+"""The suffix of the event type and the attested status, by the status of a finished pipeline, job or deployment."""
 
 _APPROVALS = ("approval", "approved")
 
 
 def parse(delivery: Delivery, /) -> Parsed:
-    """Read one event; those we do not know become `gitlab.<object_kind>` with nothing to record.
+    """Parse one event; unknown ones become `gitlab.<object_kind>` and record nothing.
 
-    A body that names no kind is in our own format, as the older API had it of GitLab (integrations.md 14.2). Raises
-    BadDelivery naming the field.
+    A body without a kind is in Trailgate's generic format, which OpenFactstore's clients send to all sources but
+    GitHub. Raises BadDelivery, naming the field.
     """
     kind = read(Kind, delivery.body)
     event = kind.object_kind or kind.event_name
@@ -65,17 +65,17 @@ def _pipeline(body: bytes) -> Parsed:
     if pipeline.status not in _OUTCOMES:
         return _kept("pipeline", username)
     ending, status = _OUTCOMES[pipeline.status]
-    # A commit has a pipeline for its push, its merge request, its schedules and each parent: under one name the last to
-    # finish would hide the others' failures.
+    # A commit may have pipelines for its push, merge request, schedules and parent pipelines: under one name, the last
+    # to finish would hide the failures of the others.
     name = pipeline.name or pipeline.source
     attestation = attested("BUILD", status, name, outcome_of("pipeline", name, pipeline.status), url)
     return Parsed(f"build.{ending}", username, trail, attestation, observed_at)
 
 
 def _job(body: bytes) -> Parsed:
-    """Of a job that is allowed to fail only a success counts: the project says that the rest is no verdict.
+    """Parse a job. Of a job that is allowed to fail, only a success is attested.
 
-    No branch for jobs of merge requests: their `ref` is the request's.
+    The trail of a merge request's job has no branch, because the job's `ref` is that of the merge request.
     """
     event = read(JobEvent, body)
     username = _username(event)
@@ -90,14 +90,14 @@ def _job(body: bytes) -> Parsed:
     trail = _trail(event, event.sha, author, branch=branch)
     details = outcome_of("job", event.build_name, event.build_status)
     url = _page(event, "jobs", event.build_id)
-    # Under its pipeline's name a job's result would hide the pipeline's.
+    # With the prefix, a job's result cannot replace the result of a pipeline with the same name.
     attestation = attested("CHECK", status, f"check/{event.build_name}", details, url)
     observed_at = event.build_finished_at or event.build_created_at
     return Parsed(f"check.{ending}", username, trail, attestation, observed_at)
 
 
 def _merge_request(body: bytes) -> Parsed:
-    """The reviewer is who approved, never who was asked to. GitLab's test button sends no action: kept only."""
+    """Parse a merge request. The reviewer is who approved it. Test deliveries have no action and record nothing."""
     event = read(MergeRequestEvent, body)
     request = event.object_attributes
     username = _username(event)
@@ -120,7 +120,7 @@ def _trail_of_request(event: MergeRequestEvent, commit: CommitAttributes, userna
 
 
 def _push(body: bytes) -> Parsed:
-    """A trail for the tip of a branch. Pushes of tags are an event of their own, kept only."""
+    """Name the trail of the branch's head. Pushes of tags are a different event and record nothing."""
     event = read(PushEvent, body)
     username = event.user_username or None
     if not event.after.strip("0") or not event.ref.startswith(BRANCH):
@@ -131,7 +131,7 @@ def _push(body: bytes) -> Parsed:
 
 
 def _deployment(body: bytes) -> Parsed:
-    """The whole commit is told only by the end of its link. No branch: `ref` may as well be a tag."""
+    """Parse a deployment. Only the commit's URL has the complete commit. No branch, because `ref` may be a tag."""
     event = read(DeploymentEvent, body)
     username = _username(event)
     linked = (event.commit_url or "").rpartition("/")[2]
@@ -145,7 +145,7 @@ def _deployment(body: bytes) -> Parsed:
 
 
 def _release(body: bytes) -> Parsed:
-    """Observed when it was created: `released_at` is what people enter, and may lie in the future."""
+    """Parse a release. It is observed at `created_at`: people enter `released_at`, which may be in the future."""
     event = read(ReleaseEvent, body)
     if event.action != "create":
         return _kept("release")
@@ -163,7 +163,7 @@ def _username(event: Event) -> str | None:
 
 
 def _author(commit: CommitAttributes | None, username: str | None) -> tuple[str | None, str | None]:
-    """Name and e-mail address of who wrote the commit; without a commit, who set the event off."""
+    """Return name and e-mail address of the commit's author; without a commit, the user who triggered the event."""
     written = commit.author if commit else None
     return (written.name if written else None) or username, written.email if written else None
 

@@ -1,6 +1,6 @@
-"""The parts of GitLab's webhook payloads that we read, named as GitLab names them."""
+"""The parts of GitLab's webhook payloads that Trailgate reads, under their original names."""
 
-# ruff: noqa: D101 - the names are GitLab's, and so is their description
+# ruff: noqa: D101 - GitLab documents these names
 
 import re
 from typing import Annotated
@@ -13,7 +13,7 @@ _BEFORE_ZONE = re.compile(r" (?=[+-]\d{4}$)")
 
 
 def _iso(value: object) -> object:
-    """`2026-03-03 10:00:00 UTC` and `2026-03-03 11:00:00 +0100` as ISO 8601 would have them."""
+    """Convert `2026-03-03 10:00:00 UTC` and `2026-03-03 11:00:00 +0100` to ISO 8601."""
     return _BEFORE_ZONE.sub("", value.replace(" UTC", "Z")) if isinstance(value, str) else value
 
 
@@ -23,12 +23,12 @@ def _public(value: object) -> object:
 
 Time = Annotated[VendorTime, BeforeValidator(_iso)]
 Email = Annotated[Text | None, BeforeValidator(_public)]
-"""GitLab writes `[REDACTED]` for an address that its owner does not show."""
+"""An e-mail address; None if its owner hides it, for which GitLab writes `[REDACTED]`."""
 Id = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Kind(Payload):
-    """What every payload of GitLab carries: `object_kind`, or only `event_name` in some of groups and systems."""
+    """The fields that name the event: `object_kind`, or only `event_name` in some events of groups and systems."""
 
     object_kind: Word | None = None
     event_name: Word | None = None
@@ -44,7 +44,7 @@ class Project(Payload):
 
 
 class Author(Payload):
-    """Who wrote a commit, as git says."""
+    """The author of a commit according to git."""
 
     name: Text | None = None
     email: Email = None
@@ -56,7 +56,7 @@ class CommitAttributes(Payload):
 
 
 class Event(Payload):
-    """What nearly every payload carries: pushes and releases name no user, jobs of old GitLabs no project."""
+    """The fields of most payloads. Pushes and releases have no user; jobs of old GitLab versions have no project."""
 
     project: Project | None = None
     user: User | None = None
@@ -88,7 +88,7 @@ class PipelineEvent(Event):
 
 
 class JobCommit(Payload):
-    """Its `id` is the pipeline's."""
+    """The commit of a job. Its `id`, not read here, is that of the pipeline."""
 
     author_name: Text | None = None
     author_email: Email = None

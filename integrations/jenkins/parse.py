@@ -1,13 +1,12 @@
-"""What the notifications of Jenkins' Notification plugin mean to us (integrations.md 14).
+"""Parse the notifications of Jenkins' Notification plugin.
 
-The phases COMPLETED and FINALIZED tell of the same end of a build. FINALIZED is the one that records:
-1. it is the later one: what runs after the build (archiving, publishers) may still turn a COMPLETED success around;
-2. it is the one that the plugin's documents recommend, and the only one that it sends to an endpoint configured for
+The phases COMPLETED and FINALIZED report the same end of a build. Only FINALIZED records it:
+1. it is later: steps after the build (archiving, publishers) may still turn a COMPLETED success into a failure;
+2. the plugin's documentation recommends it, and it is the only phase sent to an endpoint that is configured for
    failures alone.
-COMPLETED is kept and records nothing. An endpoint must be configured for finalized, failed or all events.
+COMPLETED records nothing. Configure the endpoint for finalized, failed or all events.
 
-The plugin names nobody: its `culprits` are all who changed something since the last success, so none of them is taken
-for the author.
+The plugin does not name the author: its `culprits` are all people who changed something since the last success.
 """
 
 import re
@@ -28,17 +27,17 @@ _OUTCOMES: Mapping[Result, tuple[str, str | None]] = {
     "FAILURE": ("failed", "FAILED"),
     # It was built, but tests or checks failed.
     "UNSTABLE": ("failed", "FAILED"),
-    # Nobody looked at the code, so there is nothing to attest; an earlier result stands.
+    # The code was not checked, so there is nothing to attest; an earlier result remains valid.
     "ABORTED": ("cancelled", None),
     "NOT_BUILT": ("skipped", None),
 }
-"""How our event ends and which status it attests. A result not listed here is refused, never taken for a pass."""
+"""The suffix of the event type and the attested status, by result. An unknown result is refused, never a pass."""
 
 
 def parse(delivery: Delivery, /) -> Parsed:
-    """Read one notification; phases that record nothing become `jenkins.<phase>`.
+    """Parse one notification; phases that record nothing become `jenkins.<phase>`.
 
-    A body without `build` is in our own format (integrations.md 14.2). Raises BadDelivery naming the field.
+    A body without `build` is in Trailgate's generic format. Raises BadDelivery, naming the field.
     """
     if read(Notified, delivery.body).build is None:
         return parse_generic(delivery)
@@ -54,7 +53,7 @@ def parse(delivery: Delivery, /) -> Parsed:
 def _finalized(notification: Notification) -> Parsed:
     build = notification.build
     if build.status is None:
-        raise BadDelivery("build.status: a finalized build has one", "build.status")
+        raise BadDelivery("build.status: is required for a finalized build", "build.status")
     ending, status = _OUTCOMES[build.status]
     name = _full_name(notification)
     details = f"build {name} #{build.number}: {build.status}"
@@ -64,13 +63,13 @@ def _finalized(notification: Notification) -> Parsed:
 
 
 def _full_name(notification: Notification) -> str:
-    """The folders and the job, as Jenkins joins them: the bare name of a multibranch job is no more than its branch."""
+    """Return the job with its folders: the bare name of a multibranch job would only be its branch."""
     path = unquote(_JOB.sub(r"\1", notification.url.strip("/"))).replace("\0", "")
     return path[-_MAX_NAME:] or notification.name
 
 
 def _trail(build: Build) -> TrailHint | None:
-    """By the commit that was checked out; a build without one (not yet, or no git) belongs to no trail."""
+    """Name the trail of the commit that was checked out; None for a build without one (not yet, or not git)."""
     scm = build.scm
     if scm is None or scm.commit is None:
         return None
@@ -83,6 +82,6 @@ def _trail(build: Build) -> TrailHint | None:
 
 
 def _branch(name: str | None) -> str | None:
-    """Without the name of the remote; `detached` is the git plugin's word for no branch."""
+    """Remove the name of the remote; None for `detached`, which the git plugin writes if there is no branch."""
     branch = _REMOTE.sub("", name or "")
     return branch if branch not in {"", "detached"} else None

@@ -1,6 +1,6 @@
-"""The parts of the Jenkins Notification plugin's JSON that we read, named as the plugin names them."""
+"""The parts of the Jenkins Notification plugin's JSON that Trailgate reads, under their original names."""
 
-# ruff: noqa: D101 - the names are the plugin's, and so is their description
+# ruff: noqa: D101 - the plugin documents these names
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from integrations.deliveries import Address, Commit, Payload, Text, Url
 Result = Literal["SUCCESS", "FAILURE", "UNSTABLE", "ABORTED", "NOT_BUILT"]
 
 Phase = Annotated[str, StringConstraints(pattern=r"^[A-Z_]{1,64}$")]
-"""Where in its life the build is; it becomes part of our event's name."""
+"""The phase of the build; it becomes part of Trailgate's event type."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,29 +25,29 @@ def _time_if_readable(value: object) -> datetime | None:
 
 
 Milliseconds = Annotated[datetime | None, BeforeValidator(_time_if_readable)]
-"""A time as milliseconds since 1970; one that cannot be read is no reason to lose the event."""
+"""A time as milliseconds since 1970; None if it cannot be read, so that the event is not lost."""
 
 
 class BuildState(Payload):
-    """What tells one notification from all others, whatever the number of times it is sent."""
+    """The fields that identify a notification, the same in every attempt."""
 
     full_url: Url | None = None
-    """Absent where nobody told Jenkins its own address."""
+    """Absent if Jenkins' own URL is not configured."""
     url: Address
-    """Relative to Jenkins: the job's, and the build's number."""
+    """The path of the job and the build's number, relative to Jenkins."""
     queue_id: int | None = None
     phase: Phase
     status: Text | None = None
 
 
 class Notified(Payload):
-    """Any body; without a build it is none of the plugin's."""
+    """Any body. One without a build was not sent by the plugin."""
 
     build: BuildState | None = None
 
 
 class Scm(Payload):
-    """Empty before the checkout, and for whatever is not git."""
+    """The source of a build; empty before the checkout, and if it is not git."""
 
     url: Address | None = None
     branch: Text | None = None
@@ -64,5 +64,5 @@ class Build(BuildState):
 class Notification(Payload):
     name: Text
     url: Address
-    """The job's, relative to Jenkins, such as `job/parcels/job/tracker/`."""
+    """The path of the job, relative to Jenkins, such as `job/parcels/job/tracker/`."""
     build: Build

@@ -1,8 +1,8 @@
-"""Prove a delivery of Jenkins, which signs nothing by itself (engineering.md 2.16).
+"""Verify a delivery of Jenkins, which signs nothing itself.
 
-Neither Jenkins nor its Notification plugin has a header for signatures. Who sends (a step of a Jenkinsfile, or a proxy
-behind the plugin) signs as for our own format. The plugin tries again by itself as often as it is told to, and Jenkins
-keeps no list of what was sent: there is nothing to ask for again.
+Neither Jenkins nor its Notification plugin can sign. The sender (a step of a Jenkinsfile, or a proxy behind the plugin)
+must sign as for the generic format. There is no reconciliation: the plugin itself retries, as often as configured, and
+Jenkins keeps no list of notifications.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ _ID_HEADERS = ("webhook-id", "x-delivery-id")
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime, /) -> Verified:
-    """Check the delivery as one in our own format; the plugin's body names itself where no header does.
+    """Check the delivery like one in the generic format; without an id header, make the id from the plugin's body.
 
-    Raises BadSignature, and BadDelivery for an id that cannot be stored or a body that names no build.
+    Raises BadSignature, and BadDelivery for an id that cannot be stored or a body that cannot be parsed.
     """
     verified = verify_generic(headers, body, secrets, now)
     if any(headers.get(name) for name in _ID_HEADERS):
@@ -31,10 +31,10 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
 
 
 def _natural_id(build: BuildState) -> str:
-    """The same when the plugin tries again, although the rest of the body may have changed meanwhile.
+    """Make an id that is the same in every retry, although the rest of the body may have changed.
 
-    The place in the queue tells a job from a later one of the same name, which counts its builds from 1 again. The
-    status tells what a step of the Jenkinsfile announced too early from what became of the build.
+    The queue id distinguishes a job from a later job of the same name, whose builds are numbered from 1 again. The
+    status distinguishes a notification that a Jenkinsfile sent too early from the final result.
     """
     key = f"{build.full_url or build.url}\n{build.queue_id}\n{build.phase}\n{build.status}"
     return f"sha256:{sha256(key.encode()).hexdigest()}"

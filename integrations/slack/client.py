@@ -1,4 +1,4 @@
-"""Slack's incoming webhooks (integrations.md 12.2): a text for notifications, Block Kit for the channel."""
+"""The Slack channel: incoming webhooks, with plain text for notifications and Block Kit for the message."""
 
 import logging
 import re
@@ -24,11 +24,11 @@ MAX_HEADER = 150
 MAX_TEXT = 3000
 MAX_FIELDS = 10
 MAX_FIELD = 2000
-"""Characters and numbers that Slack takes in a block; one too many makes it refuse the whole message."""
+"""Slack's limits on characters and fields in a block; it refuses a message that exceeds one of them."""
 
 _ERROR = re.compile(r"[a-z_]{1,50}")
-_SILENT = logging.Logger("slack_sdk", logging.WARNING)  # noqa: LOG001 - outside of what the log level reaches
-"""The library would write each URL, which is a secret, into a log of level debug."""
+_SILENT = logging.Logger("slack_sdk", logging.WARNING)  # noqa: LOG001 - must not follow the configured log level
+"""At level debug, the library would log each URL, which is a secret."""
 
 
 class SlackClient:
@@ -38,10 +38,10 @@ class SlackClient:
         self._outbound = outbound
 
     async def __call__(self, message: Outgoing, target: ChannelTarget, now: datetime, /) -> SendResult:
-        """Deliver one message. Raises SendFailed, naming Slack's own word for what is wrong (`no_service`)."""
+        """Send one message. Raises SendFailed with Slack's error code, such as `no_service`."""
         url = webhook_url(Channel.SLACK, target)
         client = AsyncWebhookClient(str(url), session=self._outbound, retry_handlers=[], logger=_SILENT)
-        client.proxy = None  # the library takes one from the environment, round the guard
+        client.proxy = None  # a proxy from the environment would bypass the check of addresses
         client.default_headers["User-Agent"] = self._outbound.headers["User-Agent"]
         with reaching(url.host):
             response = await client.send(text=text_of(message), blocks=blocks_of(message), unfurl_links=False)
@@ -59,7 +59,7 @@ def _judged(host: str | None, response: WebhookResponse, now: datetime) -> SendR
 
 
 def text_of(message: Outgoing) -> str:
-    """What a phone shows, and all that a client without blocks has."""
+    """Write the text for notifications on phones and for clients without Block Kit."""
     lines = [
         f"*{heading(message)}*",
         f"*Type:* {escaped(readable(message.event), MAX_FIELD)}",
@@ -71,7 +71,7 @@ def text_of(message: Outgoing) -> str:
 
 
 def blocks_of(message: Outgoing) -> list[Block]:
-    """The message in Block Kit: title, text, details in two columns, and a line that says what it is."""
+    """Write the message in Block Kit: title, text, details in two columns, and a line with severity and event."""
     fields = [MarkdownTextObject(text=pair) for pair in _pairs(message)]
     origin = f"{heading(message)} · {escaped(readable(message.event), MAX_FIELD)}"
     blocks: list[Block] = [
@@ -86,12 +86,12 @@ def blocks_of(message: Outgoing) -> list[Block]:
 
 
 def heading(message: Outgoing) -> str:
-    """How loudly a message calls, by its severity."""
+    """Return the heading for the severity of a message."""
     return _HEADINGS.get(message.severity, _HEADINGS["INFO"])
 
 
 def escaped(text: str, limit: int) -> str:
-    """Text in which Slack sees no mention, link or channel (`<!channel>`), of at most `limit` characters."""
+    """Escape mentions, links and channels (`<!channel>`), and cut the text to at most `limit` characters."""
     safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if len(safe) <= limit:
         return safe

@@ -1,4 +1,4 @@
-"""Outgoing webhooks by Standard Webhooks 1.0 (engineering.md 2.15), in both vocabularies of integrations.md 12.2."""
+"""Outgoing webhooks by Standard Webhooks 1.0. Bodies contain the fields of that standard and those of OpenFactstore."""
 
 import json
 from base64 import b64decode, b64encode
@@ -14,10 +14,10 @@ import orjson
 from domain.notifications.rules import Channel
 from domain.notifications.signing import PREFIX
 from integrations.channels import ChannelTarget, Outgoing, SendResult
-from integrations.transport import answer, reaching, said, webhook_url
+from integrations.transport import answer, reaching, response_text, webhook_url
 
 MAX_BODY = 20_000
-"""Bytes of a body; what would be longer goes without its data (Standard Webhooks 1.0, "payload size")."""
+"""Bytes of a body; a longer one is sent without its data (Standard Webhooks 1.0, "payload size")."""
 
 _CUT_TITLE = 300
 _CUT_MESSAGE = 2000
@@ -26,26 +26,26 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 class WebhookClient:
-    """Posts messages, signed with every secret of the target, so that a receiver may hold the old one or the new."""
+    """Posts messages, signed with every secret of the target, so that receivers may use the old one or the new one."""
 
     def __init__(self, outbound: aiohttp.ClientSession) -> None:
         self._outbound = outbound
 
     async def __call__(self, message: Outgoing, target: ChannelTarget, now: datetime, /) -> SendResult:
-        """Deliver one message. Raises SendFailed."""
+        """Send one message. Raises SendFailed."""
         url = webhook_url(Channel.WEBHOOK, target)
         body = body_of(message)
         headers = {"Content-Type": "application/json", **signed(message, body, target.signing_secrets, now)}
         with reaching(url.host):
             async with self._outbound.post(url, data=body, headers=headers) as response:
-                text = await said(response)
+                text = await response_text(response)
         return answer(url.host, response.status, response.headers, text, now)
 
 
 def signed(message: Outgoing, body: bytes, secrets: Sequence[str], now: datetime) -> Mapping[str, str]:
-    """The three headers of Standard Webhooks 1.0: the id of the message, the time of this attempt, the signatures.
+    """Return the three headers of Standard Webhooks 1.0: the message's id, the time of this attempt, the signatures.
 
-    Each secret is base64, with or without `whsec_`. Without a secret there is no signature.
+    Each secret is base64, with or without `whsec_`. Without a secret there is no signature header.
     """
     moment = now.astimezone(UTC)
     headers = {"webhook-id": str(message.id), "webhook-timestamp": str(int(moment.timestamp()))}
@@ -61,12 +61,12 @@ def _signature(secret: str, content: bytes) -> str:
 
 @lru_cache(maxsize=1024)
 def _key(secret: str) -> bytes:
-    """Read once for all the messages that it signs."""
+    """Decode a secret; cached for further messages."""
     return b64decode(secret.removeprefix(PREFIX))
 
 
 def body_of(message: Outgoing) -> bytes:
-    """The JSON that is sent, of at most MAX_BODY bytes: too long a one loses its data and the ends of its texts."""
+    """Write the JSON to send, of at most MAX_BODY bytes: if it is too long, omit the data and cut the texts."""
     data = message.payload.get("data") or {}
     body = _encoded(message, message.title, message.message, data)
     if len(body) <= MAX_BODY:

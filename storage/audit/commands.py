@@ -1,4 +1,4 @@
-"""Writing audit events: with the change they tell of, in its transaction, ready to be sealed."""
+"""Writing audit events: in the transaction of the change they record, and queued for sealing."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -37,9 +37,9 @@ _APPEND = Batch(
 async def append(
     tx: Transaction, tenant: Tenant, events: Sequence[Event], counts: Iterable[tuple[str, UUID]] = ()
 ) -> list[UUID]:
-    """Write the events of one action and queue them for sealing; the answer is their ids, in order.
+    """Write the events of one action, queue them for sealing, and return their ids in order.
 
-    `counts` names the totals that the same action raises by one each, as (kind, parent id): they ride along.
+    `counts` lists the counters, as (kind, parent id), that the action increments: by one for each time listed.
     """
     rows = [_row(tx, tenant, event) for event in events]
     totals = Counter([("audit", NO_PARENT)] * len(rows) + list(counts))

@@ -16,7 +16,7 @@ from storage.rows import from_row
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One event as it is shown. `actor` is the principal's name, or its id once the person is erased."""
+    """One event as shown to people. `actor` is the principal's name, or its id once the person is erased."""
 
     id: UUID
     name: str
@@ -51,7 +51,7 @@ _EVENTS = Listing(
 
 @dataclass(frozen=True, slots=True)
 class AuditFilters:
-    """What an audit page may be narrowed to; times are inclusive."""
+    """Filters of a list of audit events; times are inclusive."""
 
     names: Collection[AuditName] | None = None
     trail_id: UUID | None = None
@@ -64,7 +64,7 @@ class AuditFilters:
 
     @property
     def conditions(self) -> dict[str, Any]:
-        """As SQL over `audit_events e`, with the values; None asks for nothing."""
+        """The filters as SQL conditions over `audit_events e` with their values; None is no filter."""
         return {
             "e.trail_id = {}": self.trail_id,
             "e.environment_id = {}": self.environment_id,
@@ -77,16 +77,16 @@ class AuditFilters:
         }
 
     def _named(self) -> dict[str, Any]:
-        """As literals, which are words of our own: the planner must see whether they are rare."""
+        """Return the names as SQL literals, which are trusted: the planner must see whether they are rare."""
         words = ", ".join(f"'{name.value}'" for name in self.names or ())
         return {f"e.name IN ({words})": True} if words else {}
 
 
 async def list_events(reader: Reader, tenant: Tenant, filters: AuditFilters, window: Window) -> Page[AuditEvent]:
-    """Audit events by time. A total over filters stops counting at paging.MAX_DEPTH."""
+    """List audit events by time. With filters, the total is counted up to paging.MAX_DEPTH."""
     return await _EVENTS.page(reader, tenant, window, filters=filters.conditions, counter=("audit", NO_PARENT))
 
 
 async def get_event(reader: Reader, tenant: Tenant, event_id: UUID) -> AuditEvent:
-    """One event. Raises NotFound."""
+    """Return one event. Raises NotFound."""
     return await _EVENTS.get(reader, tenant, event_id)

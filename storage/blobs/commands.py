@@ -1,4 +1,4 @@
-"""Keeping content: the object and its row."""
+"""Storing content: the object in the store and its row in the database."""
 
 from pathlib import Path
 
@@ -17,10 +17,11 @@ INSERT INTO blobs (digest, size, backend, created_at) VALUES ($1, $2, $3, $4) ON
 
 
 async def keep(tx: Transaction, blobs: Keeper, staged: Path, digest: str, size: int) -> None:
-    """Keep a staged file for good: its object first, then its row. The same content twice is stored once.
+    """Store a staged file permanently: first its object, then its row. Equal content is stored once.
 
-    From before the object stands in its place until the transaction ends a lock on the digest keeps `claim` away:
-    whoever sweeps comes before the object is put there, or sees the row. Uploads of one content share the lock.
+    A lock on the digest, taken before the object is put in place and held until the transaction ends, excludes
+    `claim`: a sweep takes the digest either before the object is there or after this transaction has ended. The lock is
+    shared, so concurrent uploads of the same content do not wait for each other.
     """
     await tx.execute(_SHARE, digest)
     await blobs.promote(staged, digest)
@@ -28,8 +29,8 @@ async def keep(tx: Transaction, blobs: Keeper, staged: Path, digest: str, size: 
 
 
 async def claim(tx: Transaction, digest: str) -> bool:
-    """Hold a digest for removal until the transaction ends; False where it is being kept, or has been."""
+    """Lock a digest for removal until the transaction ends; return False if it is being stored or has a row."""
     if not await tx.value(_CLAIM, digest):
         return False
-    # A statement of its own: its snapshot must be younger than the lock.
+    # A second statement, because its snapshot must be taken after the lock.
     return not await tx.value("SELECT true FROM blobs WHERE digest = $1", digest)

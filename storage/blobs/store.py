@@ -1,7 +1,8 @@
-"""Content-addressed objects on the local disk: `<root>/sha256/ab/cdef…` (ARCHITECTURE.md 4, blobs).
+"""Content-addressed objects on the local disk: `<root>/sha256/ab/cdef…`.
 
-Content is streamed into `<root>/staging`, on the same file system, so that a rename promotes it. The object stands in
-its place before any row speaks of it: an object without a row is harmless, and swept; a row without one would be a lie.
+Content is streamed into `<root>/staging` on the same file system, so that a rename puts it in place. The object is in
+place before its row is written: an object without a row is harmless and swept later, while a row without its object
+would promise content that does not exist.
 """
 
 import asyncio
@@ -18,66 +19,66 @@ from typing import BinaryIO, Protocol
 from domain.errors import Conflict
 
 CHUNK = 1 << 20
-"""Bytes read at once."""
+"""Bytes per read."""
 SHARDS = tuple(f"{number:02x}" for number in range(256))
-"""The folders among which objects are spread, named by the first two digits of their digest."""
+"""The folders that hold the objects, named by the first two digits of the digest."""
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
 _REST = re.compile(r"[0-9a-f]{62}")
 
 
 class Keeper(Protocol):
-    """What a command needs of a store. Digests are `sha256:` and 64 lower-case hexadecimal digits."""
+    """The part of a store that commands use. A digest is `sha256:` and 64 lower-case hexadecimal digits."""
 
     async def promote(self, staged: Path, digest: str) -> None:
-        """Make a staged file, whose SHA-256 is `digest`, the object of that digest."""
+        """Move a staged file, whose SHA-256 is `digest`, to the place of its object."""
 
 
 class Rehearsal:
-    """The store of dry runs: it keeps nothing."""
+    """The store for dry runs: it stores nothing."""
 
     async def promote(self, staged: Path, digest: str) -> None:
-        """Leave the staged file where it is, for its owner to discard."""
+        """Leave the staged file in place, for the caller to delete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What an object really is: its digest and its size in bytes."""
+    """The actual digest and size in bytes of a stored object."""
 
     digest: str
     size: int
 
 
 class BlobStore:
-    """The objects below one folder. What may take long runs in a thread."""
+    """The objects below one folder. Slow file operations run in a thread."""
 
     def __init__(self, root: Path) -> None:
         self._objects = root / "sha256"
         self.staging = root / "staging"
 
     def prepare(self) -> None:
-        """Make the folders that are missing; only their owner may enter."""
+        """Create missing folders, accessible to their owner only."""
         for folder in (self._objects, self.staging):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def path(self, digest: str) -> Path:
-        """Where the object of this digest stands. ValueError for what is no digest: nothing else becomes a path."""
+        """Return the path of a digest's object. Raises ValueError for any other text, so it never becomes a path."""
         found = _DIGEST.fullmatch(digest)
         if found is None:
             raise ValueError(f"not a digest: {digest!r}")
         return self._objects / found[1] / found[2]
 
     async def promote(self, staged: Path, digest: str) -> None:
-        """Make a staged file the object of its digest; it is durable when this returns.
+        """Move a staged file to the place of its object; it is durable when this returns.
 
-        An object that is there already is replaced by what was hashed a moment ago, which mends one that was spoilt.
-        Quick for a file that was synced to the disk before.
+        An existing object is replaced by the file, which was just hashed; this repairs a damaged object. The call is
+        quick if the file was synced to disk before.
         """
         await asyncio.to_thread(self._promote, staged, self.path(digest))
 
     @asynccontextmanager
     async def opened(self, digest: str) -> "AsyncIterator[Blob]":
-        """The object for reading. Raises Conflict when it is not there, although it was promised."""
+        """Open an object for reading. Raises Conflict when it is missing although it has a row."""
         try:
             file = await asyncio.to_thread(self.path(digest).open, "rb", buffering=0)
         except FileNotFoundError as error:
@@ -88,25 +89,25 @@ class BlobStore:
             file.close()
 
     async def measure(self, digest: str) -> Measured | None:
-        """The digest and size of what stands in the object's place, read anew to its end; None when nothing does."""
+        """Read the whole object and return its actual digest and size; None when it does not exist."""
         return await asyncio.to_thread(_measured, self.path(digest))
 
     def objects(self, shard: str) -> Iterator[str]:
-        """The digests of one shard's objects, in no order."""
+        """Yield the digests of one shard's objects, in no particular order."""
         yield from (f"sha256:{shard}{name}" for name in _names(self._objects / shard) if _REST.fullmatch(name))
 
     def remove_older(self, digest: str, before: datetime) -> bool:
-        """Remove an object that was promoted before that time; whether it was there and is gone."""
+        """Remove an object if it was put in place before that time; return whether it was removed."""
         return _remove_older(self.path(digest), before)
 
     def remove_stale(self, before: datetime) -> int:
-        """Remove the staging files nobody has written to since that time; the answer is how many."""
+        """Remove the staging files not written to since that time; return how many."""
         return sum(_remove_older(self.staging / name, before) for name in list(_names(self.staging)))
 
     @staticmethod
     def _promote(staged: Path, target: Path) -> None:
         _sync(staged)
-        os.utime(staged)  # the sweep's grace counts from here
+        os.utime(staged)  # the grace period of the sweep starts now
         target.parent.mkdir(mode=0o700, exist_ok=True)
         staged.rename(target)
         _sync(target.parent)
@@ -121,14 +122,14 @@ class Blob:
     size: int
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
-        """The bytes from `start` up to `stop`, in chunks; fewer where the object was cut short meanwhile."""
+        """Yield the bytes from `start` up to `stop` in chunks; fewer if the file is shorter."""
         await asyncio.to_thread(self.file.seek, start)
         while start < stop and (chunk := await asyncio.to_thread(self.file.read, min(CHUNK, stop - start))):
             yield chunk
             start += len(chunk)
 
     async def checked_chunks(self, digest: str) -> AsyncIterator[bytes]:
-        """All of it, the last chunk only once the whole has proved to be of that digest. Raises Conflict otherwise."""
+        """Yield the content in chunks, the last one only after the digest was checked. Raises Conflict otherwise."""
         found, held = hashlib.sha256(), b""
         async for chunk in self.chunks(0, self.size):
             if held:
@@ -168,7 +169,7 @@ def _remove_older(path: Path, before: datetime) -> bool:
 
 
 def _sync(path: Path) -> None:
-    """A file's content, or a folder's names, onto the disk."""
+    """Sync a file's content, or the entries of a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

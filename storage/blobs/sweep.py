@@ -1,13 +1,13 @@
-"""Removing content that nobody keeps: what a process left behind that died between an object and its row.
+"""Removing objects without a row, left behind by a process that died between writing an object and its row.
 
-Rows without evidence stay: they are facts. A round repeated changes nothing. Where no content has a row nothing is
-removed: a worker that was started on an empty database, to restore a backup say, must not empty the store as well.
+Rows without an object stay: they are facts. Repeating a sweep is harmless. If no content at all has a row, nothing is
+removed: a worker started on an empty database, for example before a restore, must not empty the store.
 
-Why nothing that is needed can go: whoever keeps content holds a shared lock on its digest from before the rename until
-the commit (`commands.keep`), and an object is removed only by who holds that lock alone. Gained before the rename, the
-sweep removes an older object, and the rename puts a new one there; gained after the commit, the sweep sees the row;
-after a rollback nobody refers to the object. None of this depends on clocks. The grace on top is for people: what a
-crash left behind, or a restore of the database forgot, can be looked at for an hour.
+Why no object in use can be removed: storing content holds a shared lock on the digest from before the rename until the
+commit (`commands.keep`), and the sweep removes an object only while it holds that lock exclusively. If the sweep gets
+the lock before the rename, it removes an older object and the rename puts a new one there; if it gets the lock after
+the commit, it sees the row; after a rollback nothing refers to the object. None of this depends on clocks. The grace
+period is for people: for an hour they can examine what a crash left behind or a restored database does not know.
 """
 
 import asyncio
@@ -22,13 +22,13 @@ from storage.blobs.store import SHARDS, BlobStore
 from storage.database import Database
 
 GRACE = timedelta(hours=1)
-"""How old what is removed must be: since its promotion, or since the last byte of a staging file."""
+"""Minimum age for removal: since an object was put in place, or since the last write to a staging file."""
 BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """How much was looked at and removed so far."""
+    """Objects examined, objects removed and staging files removed so far."""
 
     objects: int = 0
     removed: int = 0
@@ -36,18 +36,18 @@ class Swept:
 
 
 def shard_of(moment: datetime) -> str:
-    """The shard whose turn it is in this minute: all have been swept after four and a quarter hours."""
+    """Return the shard to sweep in this minute; sweeping all shards takes four and a quarter hours."""
     return SHARDS[int(moment.timestamp()) // 60 % len(SHARDS)]
 
 
 async def sweep_blobs(database: Database, store: BlobStore, shards: Iterable[str] = SHARDS) -> AsyncIterator[Swept]:
-    """Remove stale staging files, and objects without a row in those shards; yields how far it has come."""
+    """Remove stale staging files, and the objects without a row in those shards; yield the progress."""
     before = database.clock.now() - GRACE
     done = Swept(staged=await asyncio.to_thread(store.remove_stale, before))
     yield done
     async with database.read() as reader:
         if not await knows_any(reader):
-            return  # rather a database that is not the store's, or not restored yet, than a store full of waste
+            return  # probably the wrong database, or one not restored yet: nothing may be removed
     for shard in shards:
         digests = store.objects(shard)
         while batch := await asyncio.to_thread(_next, digests):

@@ -1,4 +1,4 @@
-"""Making anew what is derived from trails and attestations: latest results with the trails' status, edges, totals."""
+"""Rebuilding what is derived from trails and attestations: latest results, the status of trails, edges, counters."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from storage.facts.queries.latest_results import KEY_OF
 from storage.rebuild import Count, Progress
 
 CHUNK = 500
-"""Trails judged, and locked, in one transaction."""
+"""Trails locked and judged in one transaction."""
 
 COUNTS = (
     Count.of_all("flows", "flows", "archived_at IS NULL"),
@@ -69,9 +69,9 @@ WHERE h.org_id = $1 AND NOT EXISTS (SELECT FROM trails t WHERE t.id = h.trail_id
 
 
 async def rebuild_latest_results(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
-    """The newest attestation of each key of every trail, and each trail's status by them; `seen` counts trails.
+    """Rebuild the latest results of every trail, and then the status of the trail; `seen` counts trails.
 
-    A trail that is being judged is locked, as whoever reports on it locks it: reports wait for one chunk at most.
+    The trails of a chunk are locked, as they are by reports, so a report waits for one chunk at most.
     """
     seen = mended = 0
     after = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
@@ -106,7 +106,7 @@ WHERE r.org_id = $1 AND e.org_id = $1
 ORDER BY r.digest, r.trail_id, e.id
 """
 _EDGES_FROM_TRAILS = (("commit", "built", _BUILT), ("digest", "reported", _REPORTED))
-"""What the edge leads to, its relation, and the facts that it follows from."""
+"""For each kind of edge: the kind of its target, its relation, and SQL for the facts that it is derived from."""
 
 _EDGES = """
 WITH fresh AS MATERIALIZED ({facts}), dropped AS (
@@ -127,10 +127,10 @@ SELECT (SELECT count(*) FROM fresh) AS seen,
 
 
 async def rebuild_edges(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
-    """The edges from commits and digests to the trails that were opened for them or reported them.
+    """Rebuild the edges between trails and the commits and digests that they were opened for or that they reported.
 
-    One statement for each kind. It needs no lock: a fact, its event and its edge are committed together, so the
-    statement sees all or none.
+    One statement for each kind of edge needs no lock: a fact, its event and its edge are committed together, so the
+    statement sees all or none of them.
     """
     seen = mended = 0
     for to_kind, relation, facts in _EDGES_FROM_TRAILS:

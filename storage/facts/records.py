@@ -1,4 +1,4 @@
-"""Where the declared records of the facts surface live."""
+"""Where verification finds the sealed records of the facts surface."""
 
 from domain.facts.records import (
     ARTIFACT_REPORT,

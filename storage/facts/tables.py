@@ -94,9 +94,8 @@ trails = Table(
     Index(None, "org_id", "git_commit_sha"),
     Index("trails_open_idx", "org_id", "created_at", "id", postgresql_where=text("status <> 'COMPLIANT'")),
     Index(None, "org_id", "status", "created_at", "id"),
-    info={
-        "kind": "HEAD"
-    },  # facts of its own, plus the derived status and what later events add; see domain/facts/records
+    # Immutable facts, plus the derived status and the columns that later events fill: see domain/facts/records.py.
+    info={"kind": "HEAD"},
 )
 
 attestations = Table(
@@ -142,7 +141,7 @@ attestation_results = Table(
     Index(None, "id", unique=True),
     info=FACT,
 )
-"""The first result (n = 1) has the attestation's own id, later ones an id of their own: they are sealed by it."""
+"""The first result (n = 1) has the id of the attestation and is sealed with it; later results have their own ids."""
 
 latest_results = Table(
     "latest_results",
@@ -335,7 +334,7 @@ reconciliations = Table(
     required("created_at", Time),
     info=WORK,
 )
-"""Where a sender's own list of deliveries is compared with ours; `secret_id` is the token for its API."""
+"""Webhook configs whose deliveries are compared with the sender's own list; `secret_id` is the token for its API."""
 
 redelivery_requests = Table(
     "redelivery_requests",

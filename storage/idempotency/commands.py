@@ -1,4 +1,4 @@
-"""The answers of the last day to requests that named a key, each kept in the transaction of its effect."""
+"""Stored responses to requests with an `Idempotency-Key`, each written in the transaction of the request's effect."""
 
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, replace
@@ -10,7 +10,7 @@ from storage.secrets.envelope import Sealed, SecretCipher, Undecipherable
 
 LIFETIME = timedelta(hours=24)
 MAX_BODY = 1 << 20
-"""Bytes of an answer's body that are kept."""
+"""Largest response body that is stored, in bytes."""
 
 _LOCK = "SELECT pg_try_advisory_xact_lock(7241005, hashtext($1))"
 _KEPT = """
@@ -29,7 +29,7 @@ SET org_id = excluded.org_id, request_sha256 = excluded.request_sha256, status =
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """Under what an answer is kept: one caller's key, which counts for one method and path."""
+    """What a response is stored under: the key of one caller, valid for one method and path."""
 
     principal_id: UUID
     method: str
@@ -38,16 +38,16 @@ class Slot:
 
     @property
     def text(self) -> str:
-        """All of it, for a lock and for binding what is kept there to its place."""
+        """The slot as one text: the lock's name, and the associated data of the encrypted body."""
         return "\n".join(map(str, astuple(self)))
 
 
 @dataclass(frozen=True, slots=True)
 class KeptAnswer:
-    """An answer as it was given, with the hash of the request it was given to.
+    """A response as it was sent, with the hash of its request.
 
-    `headers` has the `Content-Length` the answer had: a body over MAX_BODY is not kept, and so is shorter than that.
-    At rest the body is encrypted, for some answers show a secret once.
+    `headers` has the original `Content-Length`: a body larger than MAX_BODY is stored empty. The body is encrypted at
+    rest, because some responses show a secret once.
     """
 
     request_sha256: bytes
@@ -57,25 +57,26 @@ class KeptAnswer:
 
     @property
     def whole(self) -> bool:
-        """Whether the body was kept."""
+        """Whether the body was stored."""
         return len(self.body) == int(self.headers["Content-Length"])
 
     @classmethod
     def of(cls, request_sha256: bytes, status: int, headers: Mapping[str, str], body: bytes) -> "KeptAnswer":
-        """An answer about to be given."""
+        """Make the stored form of a response that is about to be sent."""
         kept = body if len(body) <= MAX_BODY else b""
         return cls(request_sha256, status, {**headers, "Content-Length": str(len(body))}, kept)
 
 
 async def occupy(tx: Transaction, slot: Slot) -> bool:
-    """Hold the slot until the transaction ends; False, at once, while another request holds it."""
+    """Lock the slot until the transaction ends; return False at once if another request holds the lock."""
     return bool(await tx.value(_LOCK, slot.text))
 
 
 async def kept_answer(tx: Transaction, envelope: SecretCipher, slot: Slot) -> KeptAnswer | None:
-    """The answer of the last day, for whoever occupies the slot: a statement of its own, to see what was committed.
+    """Return the stored response of the last 24 hours, or None. The caller must hold the lock of the slot.
 
-    Without its body where the master key has been replaced since.
+    This is a statement after the one that locks, so that it sees what the previous holder committed. The body is empty
+    if the master key was replaced since.
     """
     row = await tx.row(_KEPT, *astuple(slot), tx.now - LIFETIME)
     if row is None:
@@ -88,6 +89,6 @@ async def kept_answer(tx: Transaction, envelope: SecretCipher, slot: Slot) -> Ke
 
 
 async def keep_answer(tx: Transaction, envelope: SecretCipher, org_id: UUID, slot: Slot, answer: KeptAnswer) -> None:
-    """Keep an answer with its effect; what lay there a day ago gives way."""
+    """Store a response in the transaction of its effect, replacing an expired one."""
     sealed = replace(answer, body=envelope.seal(answer.body, slot.text.encode()).packed())
     await tx.execute(_KEEP, *astuple(slot), org_id, *astuple(sealed), tx.now)

@@ -1,4 +1,4 @@
-"""Forgetting answers that are older than a day."""
+"""Deleting stored responses older than 24 hours."""
 
 from storage.database import Transaction
 from storage.idempotency.commands import LIFETIME
@@ -15,7 +15,7 @@ WHERE ctid = ANY(ARRAY(
 
 
 async def forget_answers(services: Services) -> None:
-    """A sweep: delete what has expired, a batch a transaction, until little is left."""
+    """Delete expired responses, one batch per transaction, until less than a batch is left."""
     while True:
         async with services.database.transaction() as tx:
             if await forget(tx, BATCH) < BATCH:
@@ -23,5 +23,5 @@ async def forget_answers(services: Services) -> None:
 
 
 async def forget(tx: Transaction, limit: int) -> int:
-    """Delete up to `limit` expired answers, oldest first; the answer is how many went."""
+    """Delete up to `limit` expired responses, oldest first, and return how many."""
     return await tx.execute(_FORGET, tx.now - LIFETIME, limit)

@@ -18,4 +18,4 @@ idempotency_keys = Table(
     Index(None, "created_at"),
     info=WORK,
 )
-"""The answers of the last day to requests that named a key: a repetition gets the same one, and changes nothing."""
+"""Responses of the last 24 hours to requests with an `Idempotency-Key`: a repeated request gets the stored one."""

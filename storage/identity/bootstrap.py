@@ -23,7 +23,7 @@ _LOCK = 7_241_002
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """What a start found or made. `admin_key` is the text of a key made just now, to be shown once."""
+    """What a start found or created. `admin_key` is the text of a key created just now, to be shown once."""
 
     org_id: UUID
     admin_id: UUID
@@ -31,10 +31,10 @@ class Bootstrap:
 
 
 async def bootstrap(database: Database, admin_key: str | None, signer: Signer, *, issue_key: bool = False) -> Bootstrap:
-    """Make what is missing; safe to run at every start and in several processes at once.
+    """Create what is missing; safe to run at every start and in several processes at once.
 
-    A fixed `admin_key` becomes a key of the administrator beside those that exist. `issue_key` makes the first key when
-    the administrator has none: for callers that show it to somebody.
+    A configured `admin_key` is added to the administrator's keys. `issue_key` creates a random key if the administrator
+    has none, for callers that show it to somebody.
     """
     async with database.transaction() as tx:
         await tx.value("SELECT pg_advisory_xact_lock($1)", _LOCK)
@@ -49,7 +49,7 @@ async def bootstrap(database: Database, admin_key: str | None, signer: Signer, *
 
 
 def everybody(found: Bootstrap) -> Principal:
-    """The caller while authentication is off: the administrator of `default`."""
+    """Return the principal of every caller while authentication is off: the administrator of `default`."""
     return Principal(
         id=found.admin_id,
         kind="system",
@@ -89,6 +89,6 @@ ON CONFLICT (key_id) DO UPDATE SET is_current = true
 
 
 async def _register_signing_key(tx: Transaction, signer: Signer) -> None:
-    """Keep the public half for ever: old checkpoints must verify after a rotation."""
+    """Store the public key for ever: old checkpoints must still verify after a rotation."""
     await tx.execute("UPDATE signing_keys SET is_current = false WHERE key_id <> $1 AND is_current", signer.key_id)
     await tx.execute(_REGISTER, signer.key_id, signer.public_key, tx.now)

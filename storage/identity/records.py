@@ -1,4 +1,4 @@
-"""Where the declared records of identity live."""
+"""Where verification finds the sealed records of identity."""
 
 from domain.identity.records import API_KEY, DENIAL, MEMBERSHIP, ORGANISATION, PRINCIPAL
 from storage.ledger.records import RecordSource

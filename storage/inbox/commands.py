@@ -1,4 +1,4 @@
-"""The inbox: deliveries accepted durably, claimed in leases, and done, retried or dead (engineering.md 2.1, 2.2)."""
+"""The inbox: deliveries are accepted durably, claimed with a lease, then processed, retried or dead-lettered."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ from storage.schedule.wakeups import Job
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A delivery that proved itself, not yet kept.
+    """A delivery whose authentication succeeded and that is not stored yet.
 
-    `signed` tells, for senders that may send a token instead, which of the two it was; None for all others.
+    `signed` is True for a signature and False for a token, if the sender may use either; None for other senders.
     """
 
     org_id: UUID
@@ -33,13 +33,13 @@ class Arrival:
 
     @property
     def key(self) -> tuple[UUID, str]:
-        """What makes it the same delivery when it comes again."""
+        """The identity by which a repeated delivery is recognised."""
         return self.config_id, self.delivery_id
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The promise given to the sender. `fresh` is False for a copy of what was there already."""
+    """The receipt for the sender: the delivery is stored. `fresh` is False for a copy of a known delivery."""
 
     id: UUID
     fresh: bool
@@ -88,20 +88,21 @@ WITH arrived AS (
 )
 SELECT config_id, delivery_id, id FROM kept
 """
-"""Queued is what has the body that came now: what is new, and dead letters that were sent again.
+"""Queues the deliveries that got one of these bodies: new ones, and dead letters that were sent again.
 
-`(… IN …) IS TRUE` is hashed; as a join, whose sizes the planner cannot know, it would compare each with each.
+PostgreSQL evaluates `(… IN …) IS TRUE` with a hash; written as a join, it would be a nested loop over all pairs,
+because the planner cannot estimate the sizes.
 """
 
 
 async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt | None]:
-    """Keep deliveries and queue them; the receipts are in the order of `arrivals`.
+    """Store deliveries and queue them; return the receipts in the order of `arrivals`.
 
-    None stands for a delivery whose config lets its sender in no more, or not by a token any more: whoever proved it
-    may have known the config from before. The statement that keeps a delivery is the one that asks. The first signed
-    delivery of a sender that may also send a token is noted with the config.
-    A copy of a known delivery raises its counter and answers the first receipt. A copy of a dead-lettered one brings
-    it back to life with the bytes that came now (ARCHITECTURE.md 4.3, webhook answer).
+    The receipt is None if the config is no longer active, or no longer accepts a token: the caller may have
+    authenticated the delivery with a cached config, so the same statement that stores the delivery checks the config.
+    The first signed delivery of a sender that may also use a token is recorded in the config.
+    A copy of a known delivery increments its counter and gets the first receipt. A copy of a dead letter replaces its
+    body and queues it again: redelivery is how senders repair a failure.
     """
     first: dict[tuple[UUID, str], Arrival] = {}
     copies: dict[tuple[UUID, str], int] = {}
@@ -139,7 +140,7 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A delivery leased to this worker until the lease runs out."""
+    """A delivery leased to this worker. `attempts` counts this claim."""
 
     id: UUID
     org_id: UUID
@@ -163,9 +164,9 @@ _claimed = from_row(Claimed)
 
 
 async def claim(tx: Transaction, claim_id: UUID, limit: int, lease: timedelta) -> list[Claimed]:
-    """Lease up to `limit` due deliveries, every waiting organisation its equal share.
+    """Lease up to about `limit` due deliveries, in equal shares for the organisations that have some.
 
-    A lease that is not completed runs out by itself: the row is due again.
+    When a lease expires, the delivery is due again.
     """
     organisations = await organisations_waiting(tx, "inbox", "due_at <= $1", tx.now)
     if not organisations:
@@ -177,7 +178,7 @@ async def claim(tx: Transaction, claim_id: UUID, limit: int, lease: timedelta) -
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The outcome of a delivery: `failure` None = processed, else why it cannot be."""
+    """The outcome of a delivery: processed, or `failed` and a dead letter. `error` is the detail for operators."""
 
     id: UUID
     event_type: str | None
@@ -188,7 +189,7 @@ class Done:
 
 
 class LostLease(Exception):  # noqa: N818
-    """Another worker holds these deliveries now: whatever was about to be written must not be."""
+    """Another worker holds the lease of these deliveries now: the transaction must be rolled back."""
 
 
 _RELEASE = "DELETE FROM inbox WHERE claim_id = $1 AND delivery_id = ANY($2::uuid[])"
@@ -203,9 +204,9 @@ WHERE d.id = f.id
 
 
 async def finish(tx: Transaction, claim_id: UUID, done: Sequence[Done]) -> None:
-    """Take deliveries off the queue with their outcome, in the transaction of what they caused.
+    """Remove deliveries from the queue and record their outcomes, in the transaction of their effects.
 
-    Raises LostLease when any of them is no longer ours: the transaction must end without effect.
+    Raises LostLease when the lease of any of them is lost: the transaction must be rolled back.
     """
     released = await tx.execute(_RELEASE, claim_id, [outcome.id for outcome in done])
     if released != len(done):
@@ -232,7 +233,7 @@ WHERE inbox.delivery_id = r.id AND inbox.claim_id = $1
 
 
 async def retry_later(tx: Transaction, claim_id: UUID, due: Mapping[UUID, datetime]) -> None:
-    """Give leases back: the deliveries are due again at their times."""
+    """Release the leases of deliveries and make each due again at the given time."""
     await tx.execute(_RETRY, claim_id, list(due), list(due.values()))
 
 
@@ -240,7 +241,7 @@ _GIVE_BACK = "UPDATE inbox SET claim_id = NULL, due_at = $2 WHERE claim_id = $1"
 
 
 async def give_back(tx: Transaction, claim_id: UUID) -> None:
-    """End a whole claim: what is left of it is due at once."""
+    """Release all leases that are left of a claim; the deliveries are due at once."""
     await tx.execute(_GIVE_BACK, claim_id, tx.now)
 
 
@@ -256,6 +257,6 @@ ON CONFLICT (delivery_id) DO NOTHING
 
 
 async def replay(tx: Transaction, tenant: Tenant | None, delivery_ids: Sequence[UUID] | None) -> int:
-    """Queue dead letters anew, those named or all of them; the answer is how many."""
+    """Queue dead letters again and return how many; None means every organisation, or every dead letter."""
     tx.wake(Job.DRAIN)
     return await tx.execute(_REPLAY, tenant.org_id if tenant else None, delivery_ids, tx.now)

@@ -13,7 +13,7 @@ from storage.rows import from_row
 
 @dataclass(frozen=True, slots=True)
 class StoredDelivery:
-    """A delivery with its raw bytes, as the drain reads it."""
+    """A delivery with its raw body, for the drain."""
 
     id: UUID
     org_id: UUID
@@ -27,7 +27,7 @@ class StoredDelivery:
 
 _LOAD = """
 SELECT d.id, d.org_id, d.config_id, d.source, d.event, d.received_at, b.headers, b.body
-FROM deliveries d JOIN inbox_bodies b ON b.id = d.body_id
+FROM deliveries d CROSS JOIN LATERAL (SELECT headers, body FROM inbox_bodies WHERE id = d.body_id OFFSET 0) b
 WHERE d.id = ANY($1::uuid[])
 ORDER BY d.received_at, d.id
 """
@@ -37,13 +37,13 @@ _stored = from_row(StoredDelivery)
 
 
 async def load(reader: Reader, delivery_ids: Sequence[UUID]) -> list[StoredDelivery]:
-    """Deliveries in the order they came."""
+    """Return deliveries with their bodies, in the order of arrival; those whose body was removed are left out."""
     return [_stored(row) for row in await reader.rows(_LOAD, delivery_ids)]
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryRow:
-    """A delivery as people see it. `status` is PENDING, SUCCESS or FAILED; `duplicates` counts its copies."""
+    """A delivery as shown to people. `status` is PENDING, SUCCESS or FAILED; `duplicates` counts repeated copies."""
 
     id: UUID
     org_id: UUID
@@ -66,37 +66,37 @@ _DELIVERIES = Listing.plain(DeliveryRow, "deliveries", "receipt", time="received
 
 
 async def get_delivery(reader: Reader, tenant: Tenant, receipt_id: UUID) -> DeliveryRow:
-    """One delivery by its receipt. Raises NotFound, also for another organisation's."""
+    """Return one delivery by its receipt. Raises NotFound, also for another organisation's."""
     return await _DELIVERIES.get(reader, tenant, receipt_id)
 
 
 async def list_deliveries(reader: Reader, tenant: Tenant, config_id: UUID, window: Window) -> Page[DeliveryRow]:
-    """The deliveries of a webhook config, in the window's direction by arrival."""
+    """List the deliveries of a webhook config by arrival, in the direction of the window."""
     return await _DELIVERIES.page(reader, tenant, window, within={"config_id = {}": config_id})
 
 
 async def dead_letters(reader: Reader, limit: int) -> list[DeliveryRow]:
-    """Deliveries of all organisations that failed for good, oldest first."""
+    """Return dead letters of all organisations, oldest first within each organisation."""
     rows = await reader.rows(f"{_DELIVERIES.select} WHERE status = 'FAILED' ORDER BY org_id, id LIMIT $1", limit)
     return [_DELIVERIES.make(row) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """How full the inbox is. `oldest` is when the first of them fell due."""
+    """The depth of the inbox. `oldest` is the earliest due time."""
 
     waiting: int
     oldest: datetime | None
 
 
 async def backlog(reader: Reader) -> Backlog:
-    """The queue over all organisations."""
+    """Return the depth of the inbox over all organisations."""
     row = await reader.row("SELECT count(*) AS waiting, min(due_at) AS oldest FROM inbox")
     return Backlog(**row) if row else Backlog(0, None)
 
 
 async def queued(reader: Reader, limit: int) -> list[DeliveryRow]:
-    """Deliveries of all organisations that wait or are being worked on, soonest first."""
+    """Return the deliveries of all organisations that are due soonest, waiting or leased, in the order of arrival."""
     rows = await reader.rows(
         f"{_DELIVERIES.select} WHERE id IN (SELECT delivery_id FROM inbox ORDER BY due_at LIMIT $1) "
         "ORDER BY received_at, id",

@@ -1,4 +1,4 @@
-"""Verifying a window of the chain."""
+"""Verifying a window of the hash chain."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ TAIL = 100
 
 @dataclass(frozen=True, slots=True)
 class ChainVerdict:
-    """What a window of entries amounts to. `broken_at` is the event of the first entry that does not fit."""
+    """The result of checking a window of entries. `broken_at` is the event of the first entry that does not match."""
 
     checked: int
     first: datetime | None
@@ -38,7 +38,7 @@ _END = datetime.fromisoformat("9999-12-31T00:00:00+00:00")
 
 
 async def verify_chain(reader: Reader, tenant: Tenant, since: datetime | None, until: datetime | None) -> ChainVerdict:
-    """Check every entry sealed between the two times, both inclusive: its own hash and the link to the one before."""
+    """Check the hash of every entry sealed between two inclusive times, and its link to the entry before it."""
     bounds = await reader.row(_BOUNDS, tenant.org_id, since or _BEGIN, until or _END)
     if bounds is None or bounds["first"] is None or bounds["last"] is None or bounds["first"] > bounds["last"]:
         return ChainVerdict(0, None, None, None, "no entries in this window")
@@ -46,7 +46,7 @@ async def verify_chain(reader: Reader, tenant: Tenant, since: datetime | None, u
 
 
 async def verify_tail(reader: Reader, tenant: Tenant, size: int) -> ChainVerdict:
-    """Check the newest entries of a ledger of that size: cheap enough for a status page."""
+    """Check the newest TAIL entries of a ledger of that size: cheap enough for a status page."""
     if size == 0:
         return ChainVerdict(0, None, None, None, "the ledger is empty")
     return await _verify(reader, tenant, max(1, size - TAIL + 1), size)
@@ -58,11 +58,11 @@ async def _verify(reader: Reader, tenant: Tenant, first: int, last: int) -> Chai
     while rows := await reader.rows(_ENTRIES, tenant.org_id, seq, last, CHUNK):
         for row in rows:
             started, ended = started or row["sealed_at"], row["sealed_at"]
-            reason = judge_entry(row, previous) if row["seq"] == seq else "the entry before it is gone"
+            reason = judge_entry(row, previous) if row["seq"] == seq else "the entry before it is missing"
             if reason:
                 return ChainVerdict(checked, started, ended, row["event_id"], f"entry {row['seq']}: {reason}")
             checked, seq, previous = checked + 1, seq + 1, row["entry_hash"]
-    return ChainVerdict(checked, started, ended, None, f"{checked} entries chain without a gap")
+    return ChainVerdict(checked, started, ended, None, f"{checked} entries are linked without a gap")
 
 
 async def _hash_of(reader: Reader, tenant: Tenant, seq: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Sealing: audit events move from `unsealed` into the chain and the tree, and checkpoints are signed over both."""
+"""Sealing: move audit events from `unsealed` to the hash chain and the Merkle tree, and sign checkpoints over both."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -37,20 +37,20 @@ _APPEND = Batch(
 
 
 class CheckpointSigner(Protocol):
-    """What signs: storage.keys.Signer."""
+    """Signs checkpoints; implemented by storage.keys.Signer."""
 
     @property
     def key_id(self) -> str:
-        """How checkpoints name the key."""
+        """The id of the key in checkpoints."""
 
     def sign(self, data: bytes) -> bytes:
-        """The signature over data."""
+        """Return the signature over data."""
 
 
 async def seal(tx: Transaction, org_id: UUID, limit: int) -> int:
-    """Seal up to `limit` waiting events of an organisation; the answer is how many.
+    """Seal up to `limit` waiting events of an organisation; return how many.
 
-    One sealer at a time per organisation; a second one waits and finds less to do.
+    A lock admits one sealer per organisation at a time; others wait for it.
     """
     await tx.value(ORG_LOCK, org_id)
     taken = sorted((row["event_id"], row["leaf"]) for row in await tx.rows(_TAKE, org_id, limit))
@@ -58,7 +58,8 @@ async def seal(tx: Transaction, org_id: UUID, limit: int) -> int:
         return 0
     head = await tx.row(_HEAD, org_id)
     size, last_hash = (head["seq"], head["entry_hash"]) if head else (0, GENESIS)
-    sealed_at: datetime = max(tx.now, head["sealed_at"]) if head else tx.now  # a clock set back must not reorder time
+    # Never earlier than the last entry, even when the clock was set back.
+    sealed_at: datetime = max(tx.now, head["sealed_at"]) if head else tx.now
     entries = extend(size, last_hash, taken, sealed_at)
     tiles = await read_tiles(tx, org_id, merkle.rightmost_tiles(size))
     changed, _ = merkle.append(tiles, size, [leaf for _, leaf in taken])
@@ -68,7 +69,7 @@ async def seal(tx: Transaction, org_id: UUID, limit: int) -> int:
 
 
 def tile_rows(tiles: Mapping[merkle.TileId, bytes]) -> list[dict[str, Any]]:
-    """Tiles as rows, always in the same order."""
+    """Return tiles as rows, in a fixed order."""
     return [{"level": level, "n": n, "hashes": hashes} for (level, n), hashes in sorted(tiles.items())]
 
 
@@ -80,7 +81,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 
 
 async def sign_checkpoint(tx: Transaction, org_id: UUID, signer: CheckpointSigner) -> SignedCheckpoint | None:
-    """Sign the ledger as it stands; None when the newest checkpoint covers it already."""
+    """Sign a checkpoint over the whole ledger; None when the newest checkpoint already covers it."""
     await tx.value(ORG_LOCK, org_id)
     head = await tx.row(_HEAD, org_id)
     last = await tx.row(_LAST_CHECKPOINT, org_id)

@@ -1,4 +1,4 @@
-"""Verifying everything: every entry, record, tile and checkpoint of an organisation, and an outside copy on demand."""
+"""Verifying every entry, record, tile and checkpoint of an organisation, and published checkpoints if given."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ CHUNK = 2000
 
 @dataclass(frozen=True, slots=True)
 class LedgerFinding:
-    """One thing that is not as it was sealed. `where` names table and row."""
+    """One discrepancy with what was sealed. `where` names the table and the row."""
 
     outcome: VerificationOutcome
     where: str
@@ -28,7 +28,7 @@ class LedgerFinding:
 
 @dataclass(slots=True)
 class Inspection:
-    """What one organisation's inspection saw."""
+    """The progress and findings of the inspection of one organisation."""
 
     org_id: UUID
     entries: int = 0
@@ -43,7 +43,7 @@ class Inspection:
         return not self.findings
 
     def found(self, outcome: VerificationOutcome, where: str, reason: str) -> None:
-        """Note a finding."""
+        """Record a finding."""
         self.findings.append(LedgerFinding(outcome, where, reason))
 
 
@@ -58,7 +58,7 @@ WHERE l.org_id = $1 AND l.seq > $2 ORDER BY l.seq LIMIT $3
 async def inspect(
     reader: Reader, org_id: UUID, sources: Mapping[str, RecordSource], outside: Sequence[SignedCheckpoint] = ()
 ) -> AsyncIterator[Inspection]:
-    """Walk the whole ledger in chunks; yields the growing result after each, so that callers can show progress."""
+    """Check the whole ledger in chunks; yield the growing result after each, so that callers can show progress."""
     state = Inspection(org_id)
     tree = _Tree()
     previous = GENESIS
@@ -77,7 +77,7 @@ async def inspect(
 
 
 class _Tree:
-    """The tree as the entries make it, kept whole so that its root at any size can be told."""
+    """The Merkle tree computed from the entries, with all tiles, so that it can return the root at any size."""
 
     def __init__(self) -> None:
         self.tiles: dict[merkle.TileId, bytes] = {}
@@ -88,7 +88,7 @@ class _Tree:
         self.tiles.update(changed)
 
     def root(self, size: int) -> bytes | None:
-        """None where the tree never was that large."""
+        """Return the root at a size; None if the tree is smaller."""
         return merkle.root(size, self.tiles) if size <= self.size else None
 
 
@@ -96,7 +96,7 @@ def _inspect_entry(state: Inspection, row: Row, previous: bytes) -> bytes:
     where = f"ledger_entries {row['seq']}"
     if row["seq"] != state.entries + 1:
         state.found(
-            VerificationOutcome.MISSING, where, f"the entries between {state.entries} and {row['seq']} are gone"
+            VerificationOutcome.MISSING, where, f"the entries between {state.entries} and {row['seq']} are missing"
         )
     if reason := judge_entry({**row, "leaf": row["entry_leaf"]}, previous):
         state.found(VerificationOutcome.ALTERED, where, reason)
@@ -104,13 +104,13 @@ def _inspect_entry(state: Inspection, row: Row, previous: bytes) -> bytes:
         state.found(
             VerificationOutcome.MISSING,
             f"audit_events {row['event_id']}",
-            f"entry {row['seq']} seals an event that is gone",
+            f"entry {row['seq']} seals an event that is missing",
         )
     elif row["leaf"] != row["entry_leaf"]:
         state.found(
             VerificationOutcome.ALTERED,
             f"audit_events {row['id']}",
-            f"its leaf is not the one entry {row['seq']} sealed",
+            f"its leaf is not the one that entry {row['seq']} sealed",
         )
     entry_hash: bytes = row["entry_hash"]
     return entry_hash
@@ -148,10 +148,10 @@ def _inspect_checkpoint(state: Inspection, tree: _Tree, stored: StoredCheckpoint
     where = f"checkpoints {checkpoint.size}"
     if not checkpoint_holds(stored):
         state.found(
-            VerificationOutcome.ALTERED, where, "its signature does not hold, or names a key that is not known here"
+            VerificationOutcome.ALTERED, where, "its signature is invalid, or names a key that is not known here"
         )
     elif tree.root(checkpoint.size) != checkpoint.root:
-        state.found(VerificationOutcome.ALTERED, where, "the entries do not lead to its root")
+        state.found(VerificationOutcome.ALTERED, where, "its root is not that of the entries")
 
 
 async def _public_keys(reader: Reader) -> dict[str, bytes]:
@@ -173,7 +173,7 @@ def _inspect_outside(
             state.found(
                 VerificationOutcome.ALTERED,
                 where,
-                f"was signed by key {signed.key_id}, which this installation does not show",
+                f"its signature is invalid, or its key {signed.key_id} is not known here",
             )
         elif tree.root(checkpoint.size) != checkpoint.root:
             state.found(
@@ -189,7 +189,7 @@ async def _inspect_tiles(reader: Reader, state: Inspection, tree: _Tree) -> None
             state.found(
                 VerificationOutcome.ALTERED,
                 f"ledger_tiles {level}/{n}",
-                "differs from the entries; `trailgate rebuild tiles` mends it",
+                "differs from the entries; repair it with `trailgate rebuild tiles`",
             )
 
 
@@ -202,22 +202,22 @@ LIMIT 100
 
 
 async def _inspect_strays(reader: Reader, state: Inspection, sources: Mapping[str, RecordSource]) -> None:
-    """Rows that no event tells of: facts slipped in, heads set to a version that never was, events never sealed."""
+    """Find rows without an audit event (inserted facts, invented versions) and events that were never sealed."""
     state.waiting = await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", state.org_id)
     for row in await reader.rows(_UNSEALABLE, state.org_id):
         state.found(
             VerificationOutcome.UNSEALED, f"audit_events {row['id']}", "is neither in the ledger nor waiting for it"
         )
     for source in sources.values():
-        for row in await _untold(reader, state.org_id, source):
+        for row in await _without_event(reader, state.org_id, source):
             state.found(
                 VerificationOutcome.ALTERED,
                 f"{source.table} {row['record_id']}",
-                "no event tells of this row or version",
+                "no audit event records this row or version",
             )
 
 
-async def _untold(reader: Reader, org_id: UUID, source: RecordSource) -> list[Any]:
+async def _without_event(reader: Reader, org_id: UUID, source: RecordSource) -> list[Any]:
     if not source.form.columns or "org_id" not in source.form.columns:
         return []
     version = f"r.{source.form.version_column}" if source.form.version_column else "1"

@@ -1,7 +1,7 @@
-"""Checkpoints outside the database: one append-only file per organisation, each note ended by a line `--`.
+"""Checkpoints outside the database: one append-only file per organisation; a line `--` ends each signed note.
 
-Who owns the database and the signing key could rewrite everything but what was published; `trailgate verify --against`
-holds the ledger to such a file.
+Somebody with access to the database and the signing key could rewrite the ledger, but not published checkpoints;
+`trailgate verify --against` compares the ledger with such a file.
 """
 
 import fcntl
@@ -17,28 +17,29 @@ END = "--\n"
 
 
 def checkpoint_file(directory: Path, org_id: UUID) -> Path:
-    """Where an organisation's checkpoints are published."""
+    """Return the file in which an organisation's checkpoints are published."""
     return directory / f"{org_id}.checkpoints"
 
 
 def read_published(text: str) -> list[SignedCheckpoint]:
-    """The checkpoints of a published file; a note that was cut short by a crash is not one. Raises Invalid."""
+    """Parse a published file, ignoring a last note that a crash truncated. Raises Invalid if it has no checkpoint."""
     *notes, _torn = text.split(END)
     if not notes:
-        raise Invalid("This file holds no published checkpoint.")
+        raise Invalid("This file contains no published checkpoint.")
     return [parse_note(note) for note in notes]
 
 
 def published_size(path: Path) -> int:
-    """The size of the last checkpoint in the file; 0 when there is none."""
+    """Return the size of the last checkpoint in the file; 0 when there is none."""
     if not path.exists():
         return 0
     complete = _complete(path.read_text(encoding="utf-8"))
-    return read_published(complete)[-1].checkpoint.size if complete else 0
+    last = complete.removesuffix(END).rpartition(END)[2]
+    return parse_note(last).checkpoint.size if complete else 0
 
 
 def publish(path: Path, checkpoints: Sequence[SignedCheckpoint]) -> int:
-    """Append the checkpoints that the file lacks, durably; the answer is how many. Two publishers take turns."""
+    """Append the checkpoints that the file lacks, durably, under a file lock; return how many were appended."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     with path.open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -52,6 +53,6 @@ def publish(path: Path, checkpoints: Sequence[SignedCheckpoint]) -> int:
 
 
 def _complete(text: str) -> str:
-    """Without a last note that a crash cut short."""
+    """Return the text without a last note that a crash truncated."""
     notes, end, _torn = text.rpartition(END)
     return notes + end

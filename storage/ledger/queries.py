@@ -14,7 +14,7 @@ from storage.database import Reader, Row
 from storage.paging import Where, capped_count
 
 MAX_SIZE = 2**63 - 1
-"""No ledger is larger: sequence numbers have 64 bits."""
+"""The largest possible size of a ledger: sequence numbers have 64 bits."""
 
 _TILES = """
 SELECT t.level, t.n, t.hashes FROM ledger_tiles t
@@ -24,14 +24,14 @@ WHERE t.org_id = $1
 
 
 async def read_tiles(reader: Reader, org_id: UUID, wanted: Collection[merkle.TileId]) -> dict[merkle.TileId, bytes]:
-    """The named tiles of the organisation's tree."""
+    """Return those of the wanted tiles of the organisation's tree that exist."""
     rows = await reader.rows(_TILES, org_id, [level for level, _ in wanted], [n for _, n in wanted])
     return {(row["level"], row["n"]): row["hashes"] for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """A sealed event as the ledger shows it, with what the audit knows of it."""
+    """A ledger entry with the audit event that it seals."""
 
     seq: int
     event_id: UUID
@@ -54,9 +54,9 @@ FROM ledger_entries l JOIN audit_events e ON e.id = l.event_id
 
 
 async def list_entries(reader: Reader, tenant: Tenant, *, after: int, size: int) -> list[LedgerEntry]:
-    """Entries in the order of their sequence, behind `after`.
+    """Return up to `size` entries after number `after`, in sequence.
 
-    The numbers have no gaps, so a page is a range of them and needs no OFFSET.
+    The numbers have no gaps, so a page is a range of numbers and needs no OFFSET.
     """
     rows = await reader.rows(
         f"{_ENTRIES} WHERE l.org_id = $1 AND l.seq > $2 AND l.seq <= $3 ORDER BY l.seq",
@@ -68,12 +68,12 @@ async def list_entries(reader: Reader, tenant: Tenant, *, after: int, size: int)
 
 
 async def ledger_size(reader: Reader, tenant: Tenant) -> int:
-    """How many entries there are: the last sequence number."""
+    """Return the number of entries, which is the last sequence number."""
     return await reader.value("SELECT coalesce(max(seq), 0) FROM ledger_entries WHERE org_id = $1", tenant.org_id)  # type: ignore[no-any-return]
 
 
 async def entry_of_record(reader: Reader, tenant: Tenant, record_id: UUID, seq: int | None = None) -> LedgerEntry:
-    """The newest entry of a record, or the one of that number. Raises NotFound."""
+    """Return the newest entry of a record, or the one with number `seq`. Raises NotFound."""
     row = await reader.row(
         f"{_ENTRIES} WHERE l.org_id = $1 AND e.org_id = $1 AND e.record_id = $2 AND ($3::bigint IS NULL OR l.seq = $3) "
         "ORDER BY l.seq DESC LIMIT 1",
@@ -84,7 +84,7 @@ async def entry_of_record(reader: Reader, tenant: Tenant, record_id: UUID, seq: 
     if row is None:
         which = "entry" if seq is None else f"entry {seq}"
         raise NotFound(
-            f"The ledger has no {which} of record {record_id}; what was written just now is sealed within seconds."
+            f"The ledger has no {which} of record {record_id}; a record just written is sealed within seconds."
         )
     return LedgerEntry(**row)
 
@@ -105,39 +105,51 @@ class StoredCheckpoint:
 
     @classmethod
     def of(cls, row: Row) -> "StoredCheckpoint":
-        """From a row of the query above."""
+        """Convert a row of `_CHECKPOINTS`."""
         checkpoint = Checkpoint(row["org_id"], row["size"], row["root"], row["chain_hash"])
         signed = SignedCheckpoint(checkpoint, row["key_id"], row["signature"])
         return cls(signed, row["created_at"], row["public_key"])
 
 
+_SIZES = """
+SELECT o.id, c.size FROM organisations o CROSS JOIN LATERAL (
+  SELECT size FROM checkpoints WHERE org_id = o.id ORDER BY size DESC LIMIT 1
+) c
+"""
+
+
+async def checkpoint_sizes(reader: Reader) -> dict[UUID, int]:
+    """Return the size of the newest checkpoint of every organisation that has one."""
+    return {row["id"]: row["size"] for row in await reader.rows(_SIZES)}
+
+
 async def latest_checkpoint(reader: Reader, tenant: Tenant) -> StoredCheckpoint | None:
-    """The checkpoint that covers most."""
+    """Return the newest checkpoint; None when there is none."""
     row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 ORDER BY c.size DESC LIMIT 1", tenant.org_id)
     return StoredCheckpoint.of(row) if row else None
 
 
 async def checkpoint_of(reader: Reader, tenant: Tenant, size: int | None = None) -> StoredCheckpoint:
-    """The checkpoint of that size, or the newest. Raises NotFound."""
+    """Return the checkpoint of a size, or the newest for None. Raises NotFound."""
     if size is None:
         found = await latest_checkpoint(reader, tenant)
     else:
         row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size = $2", tenant.org_id, size)
         found = StoredCheckpoint.of(row) if row else None
     if found is None:
-        raise NotFound("No checkpoint was signed yet." if size is None else f"There is no checkpoint of size {size}.")
+        raise NotFound("There is no checkpoint yet." if size is None else f"There is no checkpoint of size {size}.")
     return found
 
 
 async def oldest_checkpoint_size(reader: Reader, tenant: Tenant) -> int | None:
-    """The size at which the first checkpoint was signed."""
+    """Return the size of the first checkpoint; None when there is none."""
     return await reader.value("SELECT min(size) FROM checkpoints WHERE org_id = $1", tenant.org_id)  # type: ignore[no-any-return]
 
 
 async def list_checkpoints(
     reader: Reader, tenant: Tenant, *, before: int | None, limit: int
 ) -> tuple[list[StoredCheckpoint], int, bool]:
-    """Checkpoints smaller than `before`, largest first; how many there are in all, and whether there are more."""
+    """Return checkpoints smaller than `before`, largest first; the total, and whether it was cut at the count limit."""
     rows = await reader.rows(
         f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size < $2 ORDER BY c.size DESC LIMIT $3",
         tenant.org_id,
@@ -149,7 +161,7 @@ async def list_checkpoints(
 
 
 async def checkpoints_after(reader: Reader, org_id: UUID, size: int, limit: int) -> list[StoredCheckpoint]:
-    """Checkpoints larger than `size`, smallest first."""
+    """Return checkpoints larger than `size`, smallest first."""
     rows = await reader.rows(
         f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size > $2 ORDER BY c.size LIMIT $3", org_id, size, limit
     )
@@ -157,20 +169,20 @@ async def checkpoints_after(reader: Reader, org_id: UUID, size: int, limit: int)
 
 
 async def inclusion_proof(reader: Reader, org_id: UUID, seq: int, size: int) -> list[bytes]:
-    """The audit path of entry `seq` in the tree of that size; one statement."""
+    """Return the audit path of entry `seq` in the tree of that size, read with one statement."""
     tiles = await read_tiles(reader, org_id, merkle.tiles_for_inclusion(seq - 1, size))
     return merkle.inclusion_proof(seq - 1, size, tiles)
 
 
 async def consistency_proof(reader: Reader, org_id: UUID, old: int, new: int) -> list[bytes]:
-    """Why the tree of `new` entries begins with that of `old` entries; one statement."""
+    """Return the proof that the tree of size `new` extends that of size `old`, read with one statement."""
     tiles = await read_tiles(reader, org_id, merkle.tiles_for_consistency(old, new))
     return merkle.consistency_proof(old, new, tiles)
 
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key that signs checkpoints, or did."""
+    """A key that signs checkpoints, or did in the past."""
 
     key_id: str
     public_key: bytes
@@ -179,7 +191,7 @@ class SigningKey:
 
 
 async def signing_keys(reader: Reader) -> list[SigningKey]:
-    """Every key this installation ever signed with, newest first; they are the same for all organisations."""
+    """Return every key that this installation ever signed with, newest first; all organisations share them."""
     rows = await reader.rows(
         "SELECT key_id, public_key, created_at, is_current FROM signing_keys ORDER BY created_at DESC, key_id"
     )
@@ -187,7 +199,7 @@ async def signing_keys(reader: Reader) -> list[SigningKey]:
 
 
 async def waiting(reader: Reader, tenant: Tenant) -> int:
-    """Events that are written but not sealed yet."""
+    """Return the number of events that are not sealed yet."""
     return await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", tenant.org_id)  # type: ignore[no-any-return]
 
 
@@ -209,5 +221,5 @@ WHERE l.org_id IS NOT NULL AND head.seq > coalesce(c.size, 0)
 
 
 async def unsigned_ledgers(reader: Reader) -> list[tuple[UUID, datetime | None]]:
-    """Organisations with entries that no checkpoint covers yet, and when their last one was signed."""
+    """Return the organisations with entries that no checkpoint covers, and the time of their last checkpoint."""
     return [(row["org_id"], row["created_at"]) for row in await reader.rows(_UNSIGNED)]

@@ -1,4 +1,4 @@
-"""Making the tiles of a ledger's tree anew from its entries."""
+"""Rebuilding the tiles of a ledger's Merkle tree from its entries."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -13,7 +13,7 @@ from storage.ledger.tables import ledger_tiles
 from storage.rebuild import Progress
 
 CHUNK = 5000
-"""Entries per transaction: how long the sealer may have to wait."""
+"""Entries per transaction; the sealer may have to wait for one."""
 
 _LEAVES = "SELECT seq, leaf FROM ledger_entries WHERE org_id = $1 AND seq > $2 ORDER BY seq LIMIT $3"
 
@@ -34,10 +34,10 @@ WHERE org_id = $1 AND (level < 0 OR n < 0 OR n::bigint << 8 >= $2::bigint >> lea
 
 
 async def rebuild_tiles(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
-    """Hash the tree from the first leaf on; `seen` counts entries.
+    """Compute the tree from the first leaf on; `seen` counts entries.
 
-    Full tiles are final, and written chunk by chunk; the tiles still growing are written in the transaction that found
-    no further entry. Sealing waits for a chunk at most. Raises Conflict for a ledger that is damaged itself.
+    Full tiles are final and are written chunk by chunk; the incomplete tiles are written in the transaction that finds
+    no further entry. Sealing waits for one chunk at most. Raises Conflict if an entry is missing or damaged.
     """
     growing: dict[merkle.TileId, bytes] = {}
     size = mended = 0
@@ -58,12 +58,12 @@ async def rebuild_tiles(database: Database, tenant: Tenant) -> AsyncIterator[Pro
 
 
 async def _leaves(tx: Transaction, org_id: UUID, size: int) -> list[bytes]:
-    """The leaves behind the first `size`."""
+    """Return the next leaves after the first `size`."""
     rows = await tx.rows(_LEAVES, org_id, size, CHUNK)
     for expected, row in enumerate(rows, start=size + 1):
         if row["seq"] != expected or len(row["leaf"]) != merkle.HASH_BYTES:
             raise Conflict(
-                f"Ledger entry {expected} is missing or damaged, and tiles cannot mend that: run `trailgate verify`.",
+                f"Ledger entry {expected} is missing or damaged, so tiles cannot be rebuilt: run `trailgate verify`.",
                 "state",
             )
     return [row["leaf"] for row in rows]

@@ -1,4 +1,4 @@
-"""How verification reads a declared record back as it stands now."""
+"""How verification reads the current state of a sealed record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from domain.audit.records import RecordForm
 
 @dataclass(frozen=True, slots=True)
 class RecordSource:
-    """Where the records of one form live.
+    """Where the records of one form are stored.
 
-    `select` is `SELECT … FROM …` with every declared column under its declared name; `id` is the expression of the
-    record's id, for conditions put behind it. `table` is named in findings. `older` holds the forms of former versions
-    of Trailgate, whose leaves still stand. `opens` is False where a leaf must stay
-    closed to whoever may verify it: an administrator's key of one's own choice could be guessed from its hash.
+    `select` is `SELECT … FROM …` with every column of the form under its name; `id` is the expression of the record's
+    id, for conditions added to it. `table` is named in findings. `older` holds the forms of earlier versions of
+    Trailgate, whose leaves must still verify. `opens` is False if verification must not disclose the content of the
+    leaf: it includes the hash of an API key, from which a key chosen by the administrator could be guessed.
     """
 
     form: RecordForm
@@ -28,20 +28,20 @@ class RecordSource:
     def plain(
         cls, form: RecordForm, table: str, *, opens: bool = True, older: tuple[RecordForm, ...] = ()
     ) -> "RecordSource":
-        """All declared columns in one table."""
+        """Read all columns of the form from one table."""
         select = f"SELECT {', '.join(form.columns)} FROM {table}"
         return cls(form, table, select, opens=opens, older=older)
 
     def form_of(self, number: int) -> RecordForm | None:
-        """The form under which a leaf of that format was made."""
+        """Return the form with which a leaf of that format was made; None for an unknown format."""
         return next((form for form in (self.form, *self.older) if form.format == number), None)
 
     @classmethod
     def eventful(cls, form: RecordForm) -> "RecordSource":
-        """A record that is nothing but its event."""
+        """Declare a record that consists of its audit event only."""
         return cls(form, "audit_events", "")
 
     def version_of(self, row: Mapping[str, Any]) -> int:
-        """The version of a row; records without versions have version 1."""
+        """Return the version of a row; records without versions have version 1."""
         version: int = row[self.form.version_column] if self.form.version_column else 1
         return version

@@ -1,4 +1,4 @@
-"""Does a record still say what was sealed? Recomputed from the rows as they stand now (ARCHITECTURE.md 2.6)."""
+"""Verifying that a record is still what was sealed, by recomputing its hash from the current rows."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from storage.ledger.records import RecordSource
 
 
 class VerificationOutcome(StrEnum):
-    """What verification can say of a record."""
+    """The possible results of verifying a record."""
 
     VERIFIED = "verified"
     ALTERED = "altered"
@@ -28,7 +28,7 @@ class VerificationOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EventVerdict:
-    """What became of one sealed event, and why it is not verified."""
+    """The result for one sealed event, with the reason."""
 
     event_id: UUID
     outcome: VerificationOutcome
@@ -40,22 +40,22 @@ SUPERSEDED = "sealed; a newer version of the record exists"
 
 
 async def live_rows(reader: Reader, source: RecordSource, record_ids: Sequence[UUID]) -> dict[UUID, Row]:
-    """The declared columns of records as they stand now."""
+    """Return the current values of the sealed columns of records, by record id."""
     rows = await reader.rows(f"{source.select} WHERE {source.id} = ANY($1::uuid[])", record_ids)
     return {row[source.form.id_column]: row for row in rows}
 
 
 def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Mapping[str, Any] | None) -> EventVerdict:
-    """Compare an audit event's leaf with the event and its record as they stand now."""
+    """Compare the leaf of an audit event with the current state of the event and its record."""
 
     def verdict(outcome: VerificationOutcome, reason: str) -> EventVerdict:
         return EventVerdict(event["id"], outcome, reason)
 
     if event["nonce"] is None:
-        # A finding like any other: no erasure is told of yet, and whoever owns the database could blank a nonce.
+        # Reported as a finding: no event records erasures yet, and anyone with database access could clear a nonce.
         return verdict(
             VerificationOutcome.ERASED,
-            f"{event['record_kind']} {event['record_id']} cannot be opened: its nonce is gone",
+            f"{event['record_kind']} {event['record_id']} cannot be verified: its nonce is missing",
         )
     form = source.form_of(event["format"]) if source else None
     if source is None or form is None:
@@ -67,7 +67,7 @@ def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Map
     row = live or {}
     if source.version_of(row) > event["record_version"]:
         return verdict(VerificationOutcome.VERIFIED, SUPERSEDED)
-    # A column that a later form added had no value yet: an old leaf must not be a way to put one in unseen.
+    # Columns that a later form added must still be empty: the old leaf does not cover a value put there later.
     added = [row[column] for column in source.form.columns if column not in form.columns]
     if leaf(form, event["nonce"], event, row) != event["leaf"] or any(value is not None for value in added):
         return verdict(
@@ -78,22 +78,22 @@ def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Map
 
 
 def judge_entry(entry: Mapping[str, Any], previous: bytes) -> str | None:
-    """What is wrong with an entry's links, or None."""
+    """Return what is wrong with the hashes of an entry, or None."""
     if entry["previous_hash"] != previous:
         return "its previous hash is not the hash of the entry before it"
     expected = entry_hash(entry["previous_hash"], entry["seq"], entry["event_id"], entry["leaf"], entry["sealed_at"])
-    return None if entry["entry_hash"] == expected else "its hash does not fit its content"
+    return None if entry["entry_hash"] == expected else "its hash does not match its content"
 
 
 def checkpoint_holds(stored: StoredCheckpoint) -> bool:
-    """Whether the signature was made over this checkpoint by the key it names."""
+    """Whether the signature of a checkpoint is valid for the key that it names."""
     body = stored.signed.checkpoint.body()
     return stored.public_key is not None and signature_holds(stored.public_key, stored.signed.signature, body)
 
 
 @dataclass(frozen=True, slots=True)
 class InclusionProof:
-    """Where the newest entry of a record stands in the tree that a signed checkpoint commits to."""
+    """Proof that the newest entry of a record is in the tree that a signed checkpoint covers."""
 
     leaf_index: int
     path: list[bytes]
@@ -102,7 +102,7 @@ class InclusionProof:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What a leaf hides: with it anybody recomputes SHA-256(0x00 ‖ format ‖ nonce ‖ envelope)."""
+    """The content of a leaf: it lets anybody recompute SHA-256(0x00 ‖ format ‖ nonce ‖ envelope)."""
 
     format: int
     nonce: bytes
@@ -111,7 +111,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class RecordVerdict:
-    """The whole answer about one record. `entry` is its newest ledger entry, where it has one."""
+    """The full result for one record. `entry` is its newest ledger entry, if it has one."""
 
     outcome: VerificationOutcome
     reason: str
@@ -136,10 +136,10 @@ ORDER BY e.record_version, e.occurred_at, e.id
 async def verify_record(
     reader: Reader, tenant: Tenant, record_id: UUID, sources: Mapping[str, RecordSource]
 ) -> RecordVerdict:
-    """Every event of the record: its row, its entry, the links to both neighbours, the tree, the signature."""
+    """Verify every event of a record: its row, its entry, the links to both neighbours, the tree, the signature."""
     events = await reader.rows(_EVENTS, tenant.org_id, record_id)
     if not events:
-        return RecordVerdict(VerificationOutcome.MISSING, "no event of this record was ever written")
+        return RecordVerdict(VerificationOutcome.MISSING, "there is no audit event of this record")
     source, live = sources.get(events[0]["record_kind"]), None
     if source and source.form.columns:
         live = (await live_rows(reader, source, [record_id])).get(record_id)
@@ -179,7 +179,7 @@ def _first_problem(
         if reason := _link_problem(event):
             return VerificationOutcome.ALTERED, f"ledger entry {event['seq']}: {reason}"
     if source and live and source.version_of(live) > events[-1]["record_version"]:
-        return VerificationOutcome.ALTERED, f"{source.table}: the row has a version that no event tells of"
+        return VerificationOutcome.ALTERED, f"{source.table}: the row has a version that no audit event records"
     return None
 
 
@@ -190,7 +190,7 @@ def _link_problem(event: Row) -> str | None:
     if reason := judge_entry(entry, GENESIS if event["seq"] == 1 else event["hash_before"]):
         return reason
     if event["link_after"] is not None and event["link_after"] != event["entry_hash"]:
-        return "the entry behind it does not name its hash"
+        return "the next entry does not contain its hash"
     return None
 
 

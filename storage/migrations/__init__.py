@@ -1,4 +1,4 @@
-"""Bringing a database to the schema of this code: one migrator at a time, never waiting long for a lock."""
+"""Migrating a database to the schema of this code: one migrator at a time, with a short timeout for table locks."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,16 +18,16 @@ from storage.migrations.policy import compared
 from storage.registry import METADATA
 
 LOCK = 7_241_001
-"""The advisory lock that migrators take turns on."""
+"""The advisory lock that admits one migrator at a time."""
 
 
 async def migrate(url: str) -> list[str]:
-    """Apply what is missing, each migration in its own transaction; the answer names the revisions applied."""
+    """Apply missing migrations, each in its own transaction, and return the revisions applied."""
     return await _with_connection(url, _upgrade)
 
 
 async def differences(url: str) -> list[str]:
-    """What stands between the database and this code: missing migrations first, else differing tables."""
+    """Return how the database differs from this code: missing migrations if any, else differing tables."""
     return await _with_connection(url, _compare)
 
 

@@ -1,4 +1,4 @@
-"""Alembic's entry point; storage.migrations brings the connection."""
+"""Alembic's entry point; storage.migrations passes the connection."""
 
 from alembic import context
 

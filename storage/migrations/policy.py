@@ -1,4 +1,4 @@
-"""Which tables migrations compare: partitions follow their parent and come and go with the months."""
+"""Which tables Alembic compares: all except partitions, which follow their parent and change every month."""
 
 import re
 from typing import Any
@@ -7,5 +7,5 @@ _PARTITION = re.compile(r"_(p\d{6}|rest)$")
 
 
 def compared(_: Any, name: str | None, kind: str, *__: Any) -> bool:
-    """Alembic's include_object."""
+    """Decide whether to compare an object; this is Alembic's include_object."""
     return not (kind == "table" and name is not None and _PARTITION.search(name))

@@ -1,4 +1,4 @@
-"""Waking the API processes whose clients listen for notifications: by Redis, where it may be lost without harm."""
+"""Waking the API processes whose clients stream notifications, through Redis; an announcement may be lost."""
 
 from uuid import UUID
 
@@ -10,13 +10,13 @@ from storage.services import Services
 log = structlog.get_logger()
 
 CHANNEL = "notifications:"
-"""Followed by the organisation's id."""
+"""Prefix of the Redis channel; the organisation's id follows."""
 
 
 async def announce(services: Services, org_id: UUID) -> None:
-    """Say that the organisation has new notifications, after their commit.
+    """Announce that the organisation has new notifications; call it after their commit.
 
-    Fails open: listeners look by themselves every few seconds (api/http/streams.py).
+    Fails open: streams also poll every few seconds (api/http/streams.py).
     """
     try:
         await services.redis.publish(f"{CHANNEL}{org_id}", "")

@@ -1,4 +1,4 @@
-"""Where the declared records of notifications live."""
+"""Where verification finds the sealed records of notifications."""
 
 from domain.notifications.records import NOTIFICATION_RULE
 from storage.ledger.records import RecordSource

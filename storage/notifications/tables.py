@@ -30,7 +30,7 @@ notification_rules = Table(
     Index(None, "org_id", "trigger", postgresql_where=text("is_active AND archived_at IS NULL")),
     info=DEFINITION,
 )
-"""`config_shown` is the channel's configuration with its secrets masked; the whole of it is kept as a secret."""
+"""`config_shown` is the channel configuration with masked secrets; the full configuration is stored as a secret."""
 
 notifications = Table(
     "notifications",
@@ -50,7 +50,7 @@ notifications = Table(
     Index("notifications_message_key", "message_id", unique=True),
     info=WORK,
 )
-"""In-app. `n` counts within the organisation without gaps, in the order of the commits."""
+"""In-app notifications. `n` numbers them within the organisation, without gaps, in commit order."""
 
 notification_streams = Table(
     "notification_streams",
@@ -60,7 +60,7 @@ notification_streams = Table(
     required("last_n", BigInteger),
     info=WORK,
 )
-"""The numbers that exist; the row is locked while one is given."""
+"""The range of numbers that exist; the row is locked while new numbers are assigned."""
 
 notification_readers = Table(
     "notification_readers",
@@ -70,7 +70,7 @@ notification_readers = Table(
     required("read_to", BigInteger),
     info=WORK,
 )
-"""Up to which number a person has read everything."""
+"""The number up to which a person has read everything."""
 
 notification_reads = Table(
     "notification_reads",
@@ -80,4 +80,4 @@ notification_reads = Table(
     required("n", BigInteger, primary_key=True, autoincrement=False),
     info=WORK,
 )
-"""What a person has read beyond that number."""
+"""The numbers beyond `read_to` that a person has read."""

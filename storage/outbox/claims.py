@@ -1,4 +1,4 @@
-"""Claiming messages: fair to organisations and destinations, in order per subject, in leases."""
+"""Claiming messages with a lease: in fair shares for organisations and destinations, and in order per subject."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,10 +14,10 @@ from storage.fairness import soonest_of_each
 from storage.rows import from_row
 
 MAX_DESTINATIONS = 500
-"""More are served in the next round."""
+"""Destinations served in one round; further ones get the next round."""
 
 WAITING = f"WITH RECURSIVE waiting AS ({soonest_of_each('outbox', 'org_id, destination_id', 'due_at')})"
-"""The destinations with messages, each with its soonest: one index probe for each, however many wait there."""
+"""Every destination with messages and the earliest due time there: one index probe each, however many wait."""
 
 _DUE = f"""
 {WAITING}
@@ -27,12 +27,15 @@ WHERE (w.due_at <= $1 OR d.failures >= {OPEN_AFTER}) AND d.disabled_at IS NULL
   AND (d.paused_until IS NULL OR d.paused_until <= $1) AND w.destination_id <> ALL($2::uuid[])
 LIMIT {MAX_DESTINATIONS}
 """
-"""An open circuit is tried before its messages are due."""
+"""A destination with an open circuit is probed before its messages are due."""
 
 _CLAIMED = """
 SELECT c.message_id AS id, c.org_id, g.slug AS org_slug, c.destination_id, c.subject, c.attempts, c.scheduled_at,
        m.rule_id, m.channel, m.event, m.payload, m.created_at
-FROM claimed c JOIN messages m ON m.id = c.message_id JOIN organisations g ON g.id = c.org_id
+FROM claimed c JOIN organisations g ON g.id = c.org_id
+CROSS JOIN LATERAL (
+  SELECT rule_id, channel, event, payload, created_at FROM messages WHERE id = c.message_id OFFSET 0
+) m
 WHERE c.claim_id IS NOT NULL
 ORDER BY c.message_id
 """
@@ -65,7 +68,7 @@ WITH due AS (
             NULL::timestamptz AS scheduled_at
 ) {_CLAIMED}
 """
-"""What follows a message that is not settled is put off until that one is due; settling that one calls it back."""
+"""A message behind an unsettled one of its subject is postponed until that one is due; settling that one frees it."""
 
 
 _PROBE = f"""
@@ -96,14 +99,15 @@ WITH soonest AS (
   UPDATE destinations SET paused_until = $5 WHERE id IN (SELECT destination_id FROM claimed)
 ) {_CLAIMED}
 """
-"""The first message of the subject that is due soonest, whether it is due or not."""
+"""Claims the first message of the subject that is due soonest, even before it is due."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimedMessage:
-    """A message leased to this worker. `attempts` counts this one.
+    """A message leased to this worker. `attempts` counts this claim.
 
-    With `scheduled_at` it is a probe ahead of its time: a failure costs it nothing, and it is due as it was before.
+    With `scheduled_at` it is an early probe of an open circuit: if it fails, no attempt is counted and it is due again
+    at that time.
     """
 
     id: UUID
@@ -121,7 +125,7 @@ class ClaimedMessage:
 
     @property
     def tenant(self) -> Tenant:
-        """Whose message it is."""
+        """The organisation of the message."""
         return Tenant(self.org_id, self.org_slug)
 
 
@@ -130,7 +134,7 @@ _claimed = from_row(ClaimedMessage)
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """The bounds of one round: a random id, how many, for how long, and which destinations have enough already."""
+    """One claim: its id, the limits, the lease, and the `busy` destinations of which no more may be claimed."""
 
     id: UUID
     limit: int
@@ -140,21 +144,22 @@ class ClaimRequest:
 
 
 async def anything_due(reader: Reader, now: datetime) -> bool:
-    """Whether a claim would find something."""
+    """Whether any message could be claimed now."""
     return bool(await reader.rows(_DUE, now, []))
 
 
 async def claim(tx: Transaction, wanted: ClaimRequest) -> list[ClaimedMessage]:
-    """Lease due messages, oldest first: every waiting organisation its share, in it every destination its own.
+    """Lease due messages, oldest first, in equal shares for the organisations, then for the destinations of each.
 
-    An open circuit gives one message, due or not, and nobody else another one until it is settled or its lease ran out.
+    A destination with an open circuit yields one message, due or not, and then none until that one is settled or its
+    lease expires.
     """
     waiting = await tx.rows(_DUE, tx.now, list(wanted.busy))
-    well, failing = [row for row in waiting if not row["open"]], [row for row in waiting if row["open"]]
+    healthy, failing = [row for row in waiting if not row["open"]], [row for row in waiting if row["open"]]
     rows: list[Row] = []
-    if well:
-        shares = _shares(well, wanted)
-        rows += await tx.rows(_CLAIM, *_keys(well), shares, tx.now, wanted.id, tx.now + wanted.lease)
+    if healthy:
+        shares = _shares(healthy, wanted)
+        rows += await tx.rows(_CLAIM, *_keys(healthy), shares, tx.now, wanted.id, tx.now + wanted.lease)
     if failing:
         rows += await tx.rows(_PROBE, *_keys(failing), tx.now, wanted.id, tx.now + wanted.lease)
     return [_claimed(row) for row in rows]
@@ -178,5 +183,5 @@ WHERE o.message_id = b.id AND o.claim_id = $1
 
 
 async def give_back(tx: Transaction, claim_id: UUID, due: Mapping[UUID, datetime]) -> None:
-    """End the lease of messages that were not tried: they are due at those times, and no attempt counts."""
+    """Release the lease of messages that were not tried: they are due at the given times, and no attempt is counted."""
     await tx.execute(_GIVE_BACK, claim_id, list(due), list(due.values()))

@@ -1,4 +1,4 @@
-"""The outbox: messages written with the fact that causes them, claimed in leases, settled once (engineering.md 2.1)."""
+"""The transactional outbox: messages are written with the fact that causes them, claimed with a lease, settled once."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -21,10 +21,10 @@ RETURNING id
 
 
 async def destination_for(tx: Transaction, tenant: Tenant, channel: str, address: str, label: str) -> UUID:
-    """The destination of an address, made if it is new.
+    """Return the id of the destination with this address; create it if it is new.
 
-    `address` is whatever tells destinations of a channel apart (a URL, an e-mail address); only its hash is kept, for
-    it may be a secret. `label` is what people see of it.
+    `address` identifies a destination within its channel (a URL, an e-mail address); only its hash is stored, because
+    it may be a secret. `label` is what people see.
     """
     digest = hashlib.sha256(address.encode()).digest()
     made: UUID = await tx.value(_DESTINATION, tx.new_id(), tenant.org_id, channel, digest, label, tx.now)
@@ -33,7 +33,7 @@ async def destination_for(tx: Transaction, tenant: Tenant, channel: str, address
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to be sent. Messages of one `subject` reach a destination in order."""
+    """A message to send. Messages with the same `subject` reach a destination in order."""
 
     destination_id: UUID
     channel: str
@@ -64,9 +64,9 @@ SELECT id, $1, destination_id, subject, $2, 0 FROM new WHERE disabled_at IS NULL
 
 
 async def enqueue(tx: Transaction, tenant: Tenant, new: Sequence[NewMessage]) -> list[UUID]:
-    """Keep messages and queue them, in the transaction of what they tell of; the answer is their ids, in order.
+    """Store messages and queue them, in the transaction of the fact they report; return their ids in order.
 
-    For a disabled destination the message is kept as SKIPPED.
+    A message to a disabled destination is stored as SKIPPED and not queued.
     """
     ids = [tx.new_id() for _ in new]
     rows = [

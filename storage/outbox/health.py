@@ -1,4 +1,4 @@
-"""How the destinations of all organisations fare, for whoever runs the installation."""
+"""The health of the destinations of all organisations, for operators."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,7 +10,7 @@ from storage.database import Reader
 
 @dataclass(frozen=True, slots=True)
 class DestinationHealth:
-    """A destination that an active rule names. `rule_id` is one of these rules."""
+    """A destination that an active rule uses. `rule_id` is the newest of these rules."""
 
     id: UUID
     org_slug: str
@@ -44,5 +44,5 @@ ORDER BY d.disabled_at, d.failing_since, d.paused_until, d.id LIMIT $1
 
 
 async def destinations_in_use(reader: Reader, limit: int) -> list[DestinationHealth]:
-    """Up to `limit` destinations: the disabled first, then the failing, the paused, and those that are well."""
+    """Return up to `limit` destinations in use: disabled ones first, then failing, paused and healthy ones."""
     return [DestinationHealth(**row) for row in await reader.rows(_IN_USE, limit)]

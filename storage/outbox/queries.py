@@ -13,12 +13,12 @@ from storage.paging import Listing, Page, Window
 from storage.rows import columns, from_row
 
 MAX_ATTEMPTS = 100
-"""Shown of one message, newest first: replays may have added to the schedule's eight."""
+"""Attempts shown of one message, newest first: replays may add to the eight of the retry schedule."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as people see it. `due_at` is when it is tried next, None once it is settled."""
+    """A message as shown to people. `due_at` is the time of the next attempt, None once the message is settled."""
 
     id: UUID
     org_id: UUID
@@ -46,7 +46,7 @@ _MESSAGES = Listing(
 
 
 def _in_status(status: MessageStatus | None) -> str:
-    """Written out, so that an index of the few messages in a status serves; those that wait are in the outbox."""
+    """Return the condition with the status as a literal, so that a partial index applies; PENDING uses the outbox."""
     waiting = " AND m.id IN (SELECT message_id FROM outbox WHERE org_id = $1)"
     return f"m.status = '{status}'" + (waiting if status == MessageStatus.PENDING else "")
 
@@ -60,23 +60,23 @@ async def list_messages(
     destination_id: UUID | None = None,
     rule_id: UUID | None = None,
 ) -> Page[Message]:
-    """The organisation's messages, in the window's direction by the time they were raised."""
+    """List the organisation's messages by creation time, in the direction of the window."""
     filters = {"m.destination_id = {}": destination_id, "m.rule_id = {}": rule_id, _in_status(status): status}
     return await _MESSAGES.page(reader, tenant, window, filters=filters)
 
 
 async def get_message(reader: Reader, tenant: Tenant, message_id: UUID) -> Message:
-    """One message. Raises NotFound, also for another organisation's."""
+    """Return one message. Raises NotFound, also for another organisation's."""
     return await _MESSAGES.get(reader, tenant, message_id)
 
 
 no_such_message = _MESSAGES.missing
-"""The error for a message that is not there, or not any more."""
+"""Makes the error for a message that does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRow:
-    """One try to send. `outcome` is SENT or the class of the failure; `response` what the other side said, capped."""
+    """One attempt to send. `outcome` is SENT or the class of the failure; `response` is the truncated response body."""
 
     id: UUID
     outcome: str
@@ -97,12 +97,12 @@ _attempt = from_row(AttemptRow)
 
 
 async def attempts_of(reader: Reader, tenant: Tenant, message_id: UUID) -> list[AttemptRow]:
-    """The attempts of a message, newest first."""
+    """Return the attempts of a message, newest first, at most MAX_ATTEMPTS."""
     return [_attempt(row) for row in await reader.rows(_ATTEMPTS, tenant.org_id, message_id)]
 
 
 async def dead_letters(reader: Reader, limit: int) -> list[Message]:
-    """Messages of all organisations that were given up, oldest first."""
+    """Return dead letters of all organisations, oldest first within each organisation."""
     rows = await reader.rows(
         f"{_MESSAGES.select} WHERE m.status = 'FAILED' ORDER BY m.org_id, m.created_at, m.id LIMIT $1", limit
     )
@@ -110,7 +110,7 @@ async def dead_letters(reader: Reader, limit: int) -> list[Message]:
 
 
 async def queued(reader: Reader, limit: int) -> list[Message]:
-    """Messages of all organisations that wait or are under way, soonest first."""
+    """Return queued messages of all organisations, waiting or leased, soonest due first."""
     rows = await reader.rows(
         f"{_MESSAGES.select} WHERE m.id IN (SELECT message_id FROM outbox ORDER BY due_at LIMIT $1) "
         "ORDER BY o.due_at, m.id",
@@ -121,7 +121,7 @@ async def queued(reader: Reader, limit: int) -> list[Message]:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where messages go, and how it fares. `label` shows no secret part of the address."""
+    """A destination of messages with its health. `label` shows no secret part of the address."""
 
     id: UUID
     org_id: UUID
@@ -139,20 +139,20 @@ _DESTINATIONS = Listing.plain(Destination, "destinations", "destination")
 
 
 async def list_destinations(reader: Reader, tenant: Tenant, window: Window) -> Page[Destination]:
-    """The organisation's destinations, oldest first."""
+    """List the organisation's destinations, oldest first."""
     return await _DESTINATIONS.page(reader, tenant, window)
 
 
 async def get_destination(reader: Reader, tenant: Tenant, destination_id: UUID) -> Destination:
-    """One destination. Raises NotFound, also for another organisation's."""
+    """Return one destination. Raises NotFound, also for another organisation's."""
     return await _DESTINATIONS.get(reader, tenant, destination_id)
 
 
 no_such_destination = _DESTINATIONS.missing
-"""The error for a destination that is not there."""
+"""Makes the error for a destination that does not exist."""
 
 
 async def all_destinations(reader: Reader, limit: int) -> list[Destination]:
-    """Destinations of all organisations, those that fail first."""
+    """Return destinations of all organisations: disabled ones first, then those with most failures."""
     rows = await reader.rows(f"{_DESTINATIONS.select} ORDER BY disabled_at, failures DESC, id LIMIT $1", limit)
     return [_DESTINATIONS.make(row) for row in rows]

@@ -1,4 +1,4 @@
-"""What an operator does about messages that were given up: send them again, let a destination in again."""
+"""Recovery by an operator: replay dead letters, enable a disabled destination."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from storage.rows import columns, from_row
 from storage.schedule.wakeups import Job
 
 REPLAY_BATCH = 10_000
-"""Dead letters queued by one call; the oldest first."""
+"""Dead letters queued by one call, oldest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Which dead letters: of an organisation, of a destination, by their ids; None = whichever."""
+    """Selects dead letters by organisation, destination and ids; None does not restrict."""
 
     tenant: Tenant | None = None
     destination_id: UUID | None = None
@@ -46,9 +46,9 @@ ON CONFLICT (message_id) DO NOTHING
 
 
 async def replay(tx: Transaction, dead: Dead) -> int:
-    """Queue dead letters anew, each with the whole schedule before it; the answer is how many.
+    """Queue dead letters again, each with the full retry schedule; return how many.
 
-    Those of disabled destinations stay. A message keeps its id, so that a receiver knows it again.
+    Those of disabled destinations stay. A message keeps its id, so that the receiver can recognise a repetition.
     """
     tx.wake(Job.RELAY)
     org_id = dead.tenant.org_id if dead.tenant else None
@@ -57,21 +57,21 @@ async def replay(tx: Transaction, dead: Dead) -> int:
 
 
 async def replay_message(tx: Transaction, tenant: Tenant, message_id: UUID) -> None:
-    """Queue one dead letter anew. Raises NotFound, Conflict for one that is not dead or whose destination is disabled.
+    """Queue one dead letter again. A message that is already queued is left as it is, so a request can be repeated.
 
-    One that is queued already is fine: it was asked for twice.
+    Raises NotFound, and Conflict if the message is no dead letter or its destination is disabled.
     """
     message = await get_message(tx, tenant, message_id)
     if message.status == "PENDING":
         return
     if message.status != "FAILED":
-        raise Conflict(f"This delivery is {message.status}; only FAILED ones are sent again.", kind="state")
+        raise Conflict(f"This delivery is {message.status}; only FAILED deliveries can be replayed.", kind="state")
     await _check_enabled(tx, tenant, message.destination_id)
     await replay(tx, Dead(tenant, message_ids=[message_id]))
 
 
 async def replay_destination(tx: Transaction, tenant: Tenant, destination_id: UUID) -> int:
-    """Queue the dead letters of a destination anew. Raises NotFound, and Conflict while it is disabled."""
+    """Queue a destination's dead letters again; return how many. Raises NotFound, and Conflict if it is disabled."""
     await _check_enabled(tx, tenant, destination_id)
     return await replay(tx, Dead(tenant, destination_id))
 
@@ -100,14 +100,14 @@ SET disabled_at = NULL, disabled_reason = NULL, failures = 0, failing_since = NU
 WHERE org_id = $1 AND id = $2
 RETURNING {columns(Destination)}
 """
-"""A row that is locked is being claimed or called by whoever holds it: waiting for it could only end in a deadlock."""
+"""Locked rows are skipped: another transaction is claiming or rescheduling them, and waiting could cause a deadlock."""
 
 
 _destination = from_row(Destination)
 
 
 async def enable_destination(tx: Transaction, tenant: Tenant, destination_id: UUID) -> Destination:
-    """Let messages go to a destination again, with a clean record; what waits goes at once. Raises NotFound."""
+    """Enable a destination and reset its health; waiting messages are due at once. Raises NotFound."""
     row = await tx.row(_ENABLE, tenant.org_id, destination_id, tx.now)
     if row is None:
         raise no_such_destination(destination_id)

@@ -1,4 +1,4 @@
-"""What became of messages: attempts, outcomes and the condition of destinations, in one transaction for many."""
+"""Settling messages: record attempts, outcomes and the health of destinations, for many messages in one transaction."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from storage.outbox.tables import attempts, destinations
 from storage.rows import from_row
 
 SENT = "SENT"
-"""The outcome of an attempt that was taken; of others it is the error class."""
+"""The outcome of a successful attempt; a failed one has its error class."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try to send, as it is kept."""
+    """One attempt to send, as stored."""
 
     started_at: datetime
     duration_ms: int
@@ -32,9 +32,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class MessageOutcome:
-    """What became of a claimed message: settled with a status, or due again at `due_at`.
+    """The outcome of a claimed message: settled with a status, or due again at `due_at`.
 
-    Without attempts nothing was tried, and the destination is none the wiser.
+    Without attempts the outcome does not affect the health of the destination. `gone`: the destination wants no more
+    messages (HTTP 410).
     """
 
     message_id: UUID
@@ -50,7 +51,7 @@ class MessageOutcome:
 
 @dataclass(frozen=True, slots=True)
 class HealthChange:
-    """A change in the health of a destination, for the organisation it belongs to."""
+    """A change in the health of a destination, of which its organisation is notified."""
 
     org_id: UUID
     destination_id: UUID
@@ -102,9 +103,9 @@ WITH tried AS (
 SELECT id FROM destinations
 WHERE id = ANY($2::uuid[]) AND (failures > 0 OR told IS NOT NULL OR paused_until IS NOT NULL)
 """
-"""A claimed row is settled or put off by whoever holds its lease; one that was lost meanwhile is left alone.
+"""Settles or reschedules only rows whose lease this claim still holds; the others are left alone.
 
-The answer is which of the destinations are not well: a success changes nothing for the others.
+Returns those of the destinations that are not healthy: for a healthy one, a success changes nothing.
 """
 
 _DESTINATIONS = """
@@ -134,10 +135,10 @@ FROM given_up WHERE m.id = given_up.message_id
 
 
 async def settle(tx: Transaction, outcomes: Sequence[MessageOutcome], random: float) -> list[HealthChange]:
-    """Keep what became of messages and how their destinations fare; the answer is what their owners must be told.
+    """Record the outcomes of messages and the health of their destinations; return the changes in health.
 
-    A destination that was disabled keeps its messages as dead letters; one that recovered gets at once what was put
-    off. A lease that was lost is not an error: the attempt is kept, the message belongs to somebody else.
+    When a destination is disabled, its waiting messages become dead letters; when one recovers, its waiting messages
+    are due at once. A lost lease is not an error: the attempt is recorded, the message is left to its new holder.
     """
     rows = [
         {
@@ -152,9 +153,9 @@ async def settle(tx: Transaction, outcomes: Sequence[MessageOutcome], random: fl
     ]
     tried = _tried(outcomes)
     made = _ATTEMPTS.arrays(_attempt_rows(tx, outcomes))
-    unwell = await tx.rows(_SETTLE, tx.now, list(tried), *_TRIED.arrays(rows), *made)
+    unhealthy = await tx.rows(_SETTLE, tx.now, list(tried), *_TRIED.arrays(rows), *made)
     failed = {one for one, of in tried.items() if any(attempt.failure for attempt in of)}
-    affected = failed | {row["id"] for row in unwell}
+    affected = failed | {row["id"] for row in unhealthy}
     return await _keep_health(tx, {one: tried[one] for one in affected}, random) if affected else []
 
 
@@ -191,12 +192,12 @@ async def _keep_health(
     if changed:
         rows = [{"id": one, **asdict(health)} for one, health in changed.items()]
         await tx.execute(_HEALTH, *_HEALTHS.arrays(rows))
-    await _follow(tx, changes)
+    await _apply_to_waiting(tx, changes)
     return changes
 
 
 def _tried(outcomes: Sequence[MessageOutcome]) -> Mapping[UUID, list[AttemptResult]]:
-    """By destination, oldest first."""
+    """Return the results of all attempts by destination, oldest first."""
     tried: dict[UUID, list[AttemptResult]] = defaultdict(list)
     for outcome in outcomes:
         for number, attempt in enumerate(outcome.attempts, 1):
@@ -215,7 +216,8 @@ def _tried(outcomes: Sequence[MessageOutcome]) -> Mapping[UUID, list[AttemptResu
     return {destination: sorted(of, key=lambda one: one.at) for destination, of in tried.items()}
 
 
-async def _follow(tx: Transaction, changes: Sequence[HealthChange]) -> None:
+async def _apply_to_waiting(tx: Transaction, changes: Sequence[HealthChange]) -> None:
+    """Reschedule the waiting messages of recovered destinations, and give up those of disabled ones."""
     recovered = [change.destination_id for change in changes if change.event is HealthEvent.RECOVERED]
     disabled = [change.destination_id for change in changes if change.event is HealthEvent.DISABLED]
     if recovered:

@@ -21,7 +21,7 @@ destinations = Table(
     UniqueConstraint("org_id", "channel", "address_sha256"),
     info=WORK,
 )
-"""Where messages go. `failures` counts since the last success; `told` is what its owner was told last."""
+"""Destinations of messages. `failures` counts since the last success; `told` is the last health event notified."""
 
 messages = Table(
     "messages",

@@ -1,4 +1,4 @@
-"""When something that is done rarely is due, agreed on by all workers, and when it was done last."""
+"""The schedule that all workers share: when each sweep is due, and when it last succeeded."""
 
 from datetime import timedelta
 
@@ -10,11 +10,11 @@ INSERT INTO schedule (name, next_run_at)
 SELECT $1, $2 WHERE NOT EXISTS (SELECT FROM schedule WHERE name = $1 AND next_run_at > $3)
 ON CONFLICT (name) DO UPDATE SET next_run_at = excluded.next_run_at WHERE schedule.next_run_at <= $3
 """
-"""The first look keeps those from the row whose turn it is not; the second decides between those who came at once."""
+"""NOT EXISTS spares workers that come too early the lock on the row; the last WHERE picks one of concurrent workers."""
 
 
 async def due(tx: Transaction, name: str, seconds: int) -> bool:
-    """Whether it is this transaction's turn; if so the next comes `seconds` later, unless `done` says when."""
+    """Claim a run if it is due: return True, and make the next one due in `seconds` unless `done` sets another time."""
     return await tx.execute(_DUE, name, tx.now + timedelta(seconds=seconds), tx.now) > 0
 
 
@@ -26,9 +26,9 @@ ON CONFLICT (name) DO UPDATE SET next_run_at = excluded.next_run_at, last_run_at
 
 
 async def done(tx: Transaction, name: str, interval: timedelta) -> None:
-    """Record a success, after which the next turn comes in `interval`.
+    """Record a successful run and make the next one due after `interval`.
 
-    What is done in every round is recorded once in RECORDED_EVERY: a round without work writes nothing.
+    A sweep that runs in every round is recorded once per RECORDED_EVERY, so that most rounds write nothing.
     """
     unless_since = RECORDED_EVERY if interval == EVERY_ROUND else EVERY_ROUND
     await tx.execute(_DONE, name, tx.now + interval, tx.now, tx.now - unless_since)

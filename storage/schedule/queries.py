@@ -1,4 +1,4 @@
-"""How late the sweeps are."""
+"""The lag of the sweeps."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -7,11 +7,11 @@ from storage.database import Reader
 from storage.schedule.sweeps import INTERVALS, RECORDED_EVERY, Sweep
 
 NEVER = timedelta(days=1)
-"""How late a sweep counts that never came to its end."""
+"""The lag of a sweep that has never succeeded."""
 
 
 async def sweep_lags(reader: Reader, now: datetime) -> Mapping[str, timedelta]:
-    """For every sweep by name the time since its last success beyond its interval; zero for one that is on time."""
+    """Return the lag of every sweep by name: how long it is overdue since its last success; zero when on time."""
     rows = await reader.rows("SELECT name, last_run_at FROM schedule WHERE last_run_at IS NOT NULL")
     last = {row["name"]: row["last_run_at"] for row in rows}
     return {sweep.value: _lag(sweep, last.get(sweep.value), now) for sweep in Sweep}

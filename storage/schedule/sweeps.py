@@ -1,4 +1,4 @@
-"""The sweeps by name, and how often each is due: what the workers run by and what its lag is measured against."""
+"""The names of the sweeps and their intervals, for the workers that run them and for measuring their lag."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Sweep(StrEnum):
-    """Every sweep; the name is that of its row in `schedule`."""
+    """Every sweep; the value is the name of its row in `schedule`."""
 
     WAKE_UPS = "wake_ups"
     COUNTERS = "counters"
@@ -14,12 +14,13 @@ class Sweep(StrEnum):
     BLOBS = "blobs"
     ANSWERS = "answers"
     RETENTION = "retention"
+    PUBLICATION = "publication"
     RECONCILIATION = "reconciliation"
 
 
 EVERY_ROUND = timedelta()
 RECORDED_EVERY = timedelta(seconds=30)
-"""How often the success of a sweep that runs in every round is written down."""
+"""How often a sweep that runs in every round records its success."""
 
 INTERVALS: Mapping[Sweep, timedelta] = {
     Sweep.WAKE_UPS: EVERY_ROUND,
@@ -28,6 +29,7 @@ INTERVALS: Mapping[Sweep, timedelta] = {
     Sweep.BLOBS: timedelta(seconds=30),
     Sweep.ANSWERS: EVERY_ROUND,
     Sweep.RETENTION: timedelta(hours=1),
+    Sweep.PUBLICATION: timedelta(minutes=5),
     Sweep.RECONCILIATION: timedelta(seconds=30),
 }
-"""Blobs: twice in each minute, which has a shard of its own. EVERY_ROUND: whenever a worker sweeps."""
+"""EVERY_ROUND means in each round of sweeps. Blobs run twice per minute, because their shard changes every minute."""

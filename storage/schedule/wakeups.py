@@ -1,4 +1,4 @@
-"""Waking workers: telling them that there is work, by a message through Redis that may be lost and never blocks.
+"""Wake-ups: tell workers through Redis that there is work. They never block the sender and may be lost.
 
 Postgres is the record of the work. A wake-up only makes a worker look at once instead of at its next sweep.
 """
@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 QUEUE = "trailgate:wake-ups"
 
 PAUSE = 0.01
-"""Seconds between two rounds: a busy process sends a hundred wake-ups a second, not one per commit."""
+"""Seconds between two rounds: a busy process sends at most a hundred wake-ups of a job per second."""
 
 log = structlog.get_logger()
 
@@ -32,7 +32,7 @@ class Job(StrEnum):
 
 
 MIN_INTERVALS = {Job.DRAIN: PAUSE, Job.RELAY: PAUSE, Job.SEAL: 0.1}
-"""Seconds between two wake-ups of one job. Every commit wakes the seal, and nobody waits for it."""
+"""Minimum seconds between two wake-ups of one job. Every commit wakes the sealer, and no caller waits for it."""
 
 
 def _serialise(value: dict[str, Any]) -> bytes:
@@ -41,9 +41,9 @@ def _serialise(value: dict[str, Any]) -> bytes:
 
 @asynccontextmanager
 async def open_redis(url: str) -> AsyncIterator[ArqRedis]:
-    """The pool for wake-ups and for arq; JSON on the wire, because whoever can write pickles to Redis can run code.
+    """Open the pool for wake-ups and arq. Jobs are JSON: with pickle, anyone who can write to Redis could run code.
 
-    arq's own settings are not used: they do not unquote the path of a socket.
+    arq's own RedisSettings are not used, because they do not unquote the path of a socket.
     """
     pool = ConnectionPool.from_url(url, socket_timeout=10, socket_connect_timeout=5)
     redis = ArqRedis(pool, job_serializer=_serialise, job_deserializer=json.loads, default_queue_name=QUEUE)
@@ -55,15 +55,15 @@ async def open_redis(url: str) -> AsyncIterator[ArqRedis]:
 
 
 async def begin(redis: ArqRedis, job: Job) -> None:
-    """The first act of a job: from here on a wake-up queues a new job, because this one may be past its last look."""
+    """Start a new generation; every job does this first. From then on a wake-up queues another job."""
     await redis.incr(_generation_key(job))
 
 
 async def enqueue_wake_up(redis: ArqRedis, job: Job) -> None:
-    """Wake a job after a commit. The id names the generation that has not begun to look, so that none is lost between.
+    """Wake a job after a commit. The job id contains the generation that has not started, so no wake-up is lost.
 
-    Proof: the commit comes before the GET. If the job of that generation is queued already, it either has not begun,
-    and looks after our commit, or began after our GET, and looks after that.
+    Proof: the commit precedes the GET. If the job of that generation is already queued, then either it has not started
+    and will look for work after our commit, or it started after our GET and also looks after our commit.
     """
     generation = int(await redis.get(_generation_key(job)) or 0)
     await redis.enqueue_job(job.value, _job_id=f"{job.value}:{generation}")
@@ -74,9 +74,9 @@ def _generation_key(job: Job) -> str:
 
 
 class WakeUps:
-    """Sends wake-ups from a task of its own, so that nobody waits for Redis; several requests meanwhile become one.
+    """Sends wake-ups from a background task, so that no caller waits for Redis; requests for the same job are merged.
 
-    Fails open: without Redis the work waits for the worker's sweep, and nothing is lost.
+    Fails open: without Redis the work waits for the workers' sweep, and nothing is lost.
     """
 
     def __init__(self, redis: ArqRedis) -> None:
@@ -87,7 +87,7 @@ class WakeUps:
         self._closing = False
 
     def wake(self, job: Job) -> None:
-        """Ask for a wake-up, after a commit."""
+        """Request a wake-up; call it after the commit."""
         self._requested.add(job)
         self._any.set()
 
@@ -114,13 +114,13 @@ class WakeUps:
     @classmethod
     @asynccontextmanager
     async def opened(cls, redis: ArqRedis) -> "AsyncIterator[WakeUps]":
-        """With its task."""
+        """Start the background task, and stop it at the end."""
         wakeups = cls(redis)
         task = asyncio.create_task(wakeups._run())
         try:
             yield wakeups
         finally:
-            # redis-py may swallow a cancellation that meets a command in flight; the flag ends the loop all the same.
+            # redis-py may swallow a cancellation while a command is in flight; then the flag ends the loop.
             wakeups._closing = True
             wakeups._any.set()
             task.cancel()

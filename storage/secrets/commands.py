@@ -1,4 +1,4 @@
-"""Keeping secrets."""
+"""Storing secrets."""
 
 from uuid import UUID
 
@@ -12,12 +12,12 @@ INSERT INTO secrets (id, org_id, key_id, wrapped, nonce, data, created_at) VALUE
 
 
 def binding(secret_id: UUID, purpose: str) -> bytes:
-    """Table, row and purpose: a ciphertext moved to another row or use does not open."""
+    """Return the associated data of a secret: a ciphertext moved to another row or purpose cannot be decrypted."""
     return f"secrets/{secret_id}/{purpose}".encode()
 
 
 async def keep_secret(tx: Transaction, tenant: Tenant, envelope: SecretCipher, plain: str, purpose: str) -> UUID:
-    """Encrypt and store a text; the answer is the id to keep beside its use."""
+    """Encrypt and store a text; return the id by which the using record refers to it."""
     secret_id = tx.new_id()
     sealed = envelope.seal(plain.encode(), binding(secret_id, purpose))
     await tx.execute(_KEEP, secret_id, tenant.org_id, sealed.key_id, sealed.wrapped, sealed.nonce, sealed.data, tx.now)

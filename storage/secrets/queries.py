@@ -1,4 +1,4 @@
-"""Reading secrets back."""
+"""Reading secrets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _GET = "SELECT id, key_id, wrapped, nonce, data FROM secrets WHERE id = ANY($1::
 async def open_secrets(
     reader: Reader, envelope: SecretCipher, secret_ids: Sequence[UUID], purpose: str
 ) -> Mapping[UUID, str]:
-    """Decrypt the secrets of those ids. Raises envelope.Undecipherable."""
+    """Decrypt secrets and return them by id. Raises envelope.Undecipherable."""
     rows = await reader.rows(_GET, secret_ids)
     return {
         row["id"]: envelope.open(
@@ -27,7 +27,7 @@ async def open_secrets(
 
 @dataclass(frozen=True, slots=True)
 class SealedUnder:
-    """How many secrets one master key has sealed, and when the newest of them."""
+    """How many secrets are encrypted with one master key, and when the newest was stored."""
 
     key_id: str
     number: int
@@ -35,7 +35,7 @@ class SealedUnder:
 
 
 async def master_keys_used(reader: Reader) -> list[SealedUnder]:
-    """By which master keys the secrets are sealed, the last used first."""
+    """Return the master keys that secrets are encrypted with, the most recently used first."""
     rows = await reader.rows(
         "SELECT key_id, count(*) AS number, max(created_at) AS newest FROM secrets GROUP BY key_id ORDER BY newest DESC"
     )

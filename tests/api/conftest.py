@@ -1,4 +1,8 @@
-"""The real app over real Postgres and Valkey, one per test module: its tests tell their rows apart by organisation."""
+"""The real app over real Postgres and Valkey, one per xdist worker: tests tell their rows apart by organisation.
+
+It lives in the event loop of the session, as do the tests that take it (`loop_scope="session"`). Whoever changes what
+all requests see, such as a setting or a lock on a table of everybody, undoes that or opens an app of his own.
+"""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -11,31 +15,36 @@ from api.app import build_app
 from storage.services import Services, open_services
 from tests.api.caller import Caller, found_organisation
 from tests.api.table import WEBHOOK_CAP
+from tests.api.walks import SERVED, within_its_requests
 from tests.conftest import ADMIN_KEY, Installation
 
+__all__ = ["within_its_requests"]
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def open_for_module(
-    installation: Installation, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Services]:
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def app_services(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    """What the app works with."""
     settings = installation.settings(tmp_path_factory.mktemp("api"), webhook_max_body=WEBHOOK_CAP)
     async with open_services(settings, "test api") as opened:
         yield opened
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def http(open_for_module: Services) -> AsyncIterator[TestClient[Any, Any]]:
-    async with TestClient(TestServer(build_app(open_for_module))) as client:
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def http(app_services: Services) -> AsyncIterator[TestClient[Any, Any]]:
+    """A client of the app."""
+    app = build_app(app_services)
+    app.on_response_prepare.append(SERVED.count)
+    async with TestClient(TestServer(app)) as client:
         yield client
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def admin(http: TestClient[Any, Any]) -> Caller:
     """The administrator of `default`."""
     return Caller(http, ADMIN_KEY)
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def api(http: TestClient[Any, Any], open_for_module: Services) -> Caller:
+@pytest_asyncio.fixture(loop_scope="session")
+async def api(http: TestClient[Any, Any], app_services: Services) -> Caller:
     """The administrator of an organisation that only this test knows."""
-    return await found_organisation(http, open_for_module)
+    return await found_organisation(http, app_services)

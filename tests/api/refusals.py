@@ -1,4 +1,4 @@
-"""What every refusal must look like, and must not tell (facts.md 2.2)."""
+"""What every refusal must look like, and must not tell."""
 
 import asyncio
 from typing import Any
@@ -24,7 +24,7 @@ def assert_refused(answer: Answer, status: int, *fields: str) -> None:
 
 
 async def raw_request(http: TestClient[Any, Any], lines: list[bytes], body: bytes = b"") -> tuple[int, bytes]:
-    """What no client library would send: a head as it stands. The answer is its status and its own head."""
+    """What no client library would send: these lines as they stand. The answer is its status and its own head."""
     reader, writer = await asyncio.open_connection(http.host, http.port)
     writer.write(b"\r\n".join([*lines, b"Host: t", b"Connection: close", b"", body]))
     try:

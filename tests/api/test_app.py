@@ -16,15 +16,16 @@ from structlog.testing import capture_logs
 from api.app import build_app
 from api.monitoring.health import STOPPING
 from storage.services import Services, open_services
-from tests.api.caller import Caller, make_world, unique
+from tests.api.caller import Caller, unique
 from tests.api.times import assert_times
 from tests.api.webhooks.sending import Sender, github_headers, let_in
+from tests.api.world import make_world
 from tests.conftest import ADMIN_KEY, Installation
 from workers.drain import drain
 from workers.seal import seal_and_sign
 
 READY = ("/health/ready", "/ready", "/actuator/health")
-in_module = pytest.mark.asyncio(loop_scope="module")
+in_session = pytest.mark.asyncio(loop_scope="session")
 
 
 @asynccontextmanager
@@ -33,7 +34,7 @@ async def serving(services: Services) -> AsyncIterator[Caller]:
         yield Caller(client, ADMIN_KEY)
 
 
-@in_module
+@in_session
 @pytest.mark.parametrize("path", READY)
 async def test_readiness_names_its_components(http: TestClient[Any, Any], path: str) -> None:
     answer = await Caller(http, None).get(path)
@@ -43,7 +44,7 @@ async def test_readiness_names_its_components(http: TestClient[Any, Any], path: 
     assert_times(answer.json, "timestamp")
 
 
-@in_module
+@in_session
 async def test_liveness_asks_nobody(http: TestClient[Any, Any]) -> None:
     assert (await Caller(http, None).get("/health/live")).json["status"] == "UP"
 
@@ -98,7 +99,7 @@ async def test_an_unplanned_failure_is_opaque_and_named_by_its_request(own_servi
         assert "relation" in str(failed["exc_info"])
 
 
-@in_module
+@in_session
 async def test_every_request_leaves_one_line_with_its_id(api: Caller) -> None:
     flow = await api.make_flow()
     with capture_logs() as logs:
@@ -117,13 +118,13 @@ async def test_every_request_leaves_one_line_with_its_id(api: Caller) -> None:
     assert "in-the-query" not in str(logs)
 
 
-@in_module
+@in_session
 @pytest.mark.parametrize("given", ["a-b_c.9", "x" * 64])
 async def test_a_request_id_that_is_fit_is_kept(api: Caller, given: str) -> None:
     assert (await api.get("/flows", headers={"X-Request-Id": given})).headers["X-Request-Id"] == given
 
 
-@in_module
+@in_session
 @pytest.mark.parametrize("given", ["", "x" * 65, "a b", "\u00fc", "a,b", "'"])
 async def test_a_request_id_that_is_not_is_replaced(api: Caller, given: str) -> None:
     made = (await api.get("/flows", headers={"X-Request-Id": given})).headers["X-Request-Id"]
@@ -131,15 +132,15 @@ async def test_a_request_id_that_is_not_is_replaced(api: Caller, given: str) -> 
     assert len(made) == 32
 
 
-@in_module
+@in_session
 async def test_every_answer_names_the_region(api: Caller) -> None:
-    """facts.md 2.6: always the server's own, whatever the request names."""
+    """Always the server's own, whatever the request names."""
     for path, status in (("/flows", 200), ("/flows/x", 400), ("/nothing", 404), ("/health/live", 200)):
         answer = await api.get(path, status=status, headers={"X-Factstore-Region": "mars"})
         assert answer.headers["X-Factstore-Region"] == "us-east-1"
 
 
-@in_module
+@in_session
 async def test_head_is_get_without_a_body(api: Caller) -> None:
     await api.make_flow()
     got, head = await api.get("/flows"), await api.send("HEAD", "/flows")
@@ -182,7 +183,7 @@ async def test_the_metrics_follow_the_queues(own_services: Services) -> None:
         assert [settled[name] for name in GAUGES] == [0, 0, 1, 0, 0]
 
 
-@in_module
+@in_session
 async def test_requests_and_refusals_are_counted(api: Caller) -> None:
     before = await counted(api)
     await api.get("/flows")
@@ -235,7 +236,7 @@ async def attempt(sender: Sender, n: int) -> int:
 
 async def test_what_was_accepted_is_written_before_the_app_is_down(own_services: Services) -> None:
     async with serving(own_services) as caller:
-        world = await make_world(caller)
+        world = await make_world(caller, "trail_id", "attestation_id")
         reports = [asyncio.create_task(caller.attest(world["trail_id"], name=str(n))) for n in range(20)]
         made = await asyncio.gather(*reports)
     async with serving(own_services) as again:

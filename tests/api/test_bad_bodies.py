@@ -1,7 +1,8 @@
-"""Bad bodies of every operation that takes one: the issue's list, walked over the route table."""
+"""Bad bodies of every operation that takes one, walked over the route table."""
 
 import gzip
 import json
+import re
 import zlib
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -14,11 +15,13 @@ from pydantic import BaseModel
 
 from api.http.binding import Endpoint
 from api.http.wire import field_keys
-from tests.api.caller import Answer, Caller, make_world
+from tests.api.caller import Answer, Caller
 from tests.api.refusals import assert_refused, raw_request
 from tests.api.table import WITH_BODY, body_model, example_of, name_of, url_of
+from tests.api.walks import Walk
+from tests.api.world import make_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def nested(levels: int) -> bytes:
@@ -57,9 +60,10 @@ HOSTILE: dict[str, bytes] = {
 }
 MAY_BE_EMPTY = {"empty"}
 """What an optional body may be."""
+HOSTILE_BODIES = Walk(WITH_BODY, requests=len(HOSTILE))
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name_of)
+@HOSTILE_BODIES.routes()
 async def test_hostile_bodies(admin: Caller, endpoint: Endpoint) -> None:
     optional = endpoint.signature.body is not None and endpoint.signature.body.default is None
     for name, raw in HOSTILE.items():
@@ -80,26 +84,14 @@ POISON = {
     "NaN": b"NaN",
     "2^64": b"18446744073709551616",
 }
+POISONED_FIELDS = Walk(WITH_BODY, requests=len(POISON))
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name_of)
+@POISONED_FIELDS.routes()
 async def test_poison_is_named_by_its_field(admin: Caller, endpoint: Endpoint) -> None:
     for raw in POISON.values():
         answer = await post_json(admin, endpoint, b'{"outer": [0, {"inner": ' + raw + b"}]}")
         assert_refused(answer, 400, "outer.1.inner")
-
-
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name_of)
-async def test_a_field_of_the_wrong_type_is_named(admin: Caller, endpoint: Endpoint) -> None:
-    model = body_model(endpoint)
-    for name in model.model_fields:
-        for wrong in wrong_for(model, name):
-            alias = field_keys(model, name)[0]
-            body = json.dumps({**example_of(model), alias: wrong}).encode()
-            answer = await post_json(admin, endpoint, body)
-            assert answer.status == 400, (alias, wrong, answer.text)
-            assert_refused(answer, 400)
-            assert answer.fields[0].split(".")[0] == alias, (wrong, answer.text)
 
 
 def wrong_for(model: type[BaseModel], name: str) -> list[Any]:
@@ -111,18 +103,37 @@ def wrong_for(model: type[BaseModel], name: str) -> list[Any]:
     return [1.5, "text"] if mapping else [1.5, "text", {"a": 1}] if listing else [{"a": 1}, [[]]]
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name_of)
+def wrong_values(endpoint: Endpoint) -> list[tuple[str, Any]]:
+    """Each field on the wire with each of its wrong values."""
+    model = body_model(endpoint)
+    return [(field_keys(model, name)[0], wrong) for name in model.model_fields for wrong in wrong_for(model, name)]
+
+
+WRONG_TYPES = Walk(WITH_BODY, requests=lambda endpoint: len(wrong_values(endpoint)))
+
+
+@WRONG_TYPES.routes()
+async def test_a_field_of_the_wrong_type_is_named(admin: Caller, endpoint: Endpoint) -> None:
+    for alias, wrong in wrong_values(endpoint):
+        body = json.dumps({**example_of(body_model(endpoint)), alias: wrong}).encode()
+        answer = await post_json(admin, endpoint, body)
+        assert answer.status == 400, (alias, wrong, answer.text)
+        assert_refused(answer, 400)
+        assert answer.fields[0].split(".")[0] == alias, (wrong, answer.text)
+
+
+MEDIA = ("text/plain", "application/xml", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded")
+CHARSETS = ("utf-16", "latin-1", "klingon", "utf-8x")
+MEDIA_TYPES = Walk(WITH_BODY, requests=len(MEDIA + CHARSETS))
+
+
+@MEDIA_TYPES.routes()
 async def test_media_types(admin: Caller, endpoint: Endpoint) -> None:
-    for media in (
-        "text/plain",
-        "application/xml",
-        "multipart/form-data; boundary=x",
-        "application/x-www-form-urlencoded",
-    ):
+    for media in MEDIA:
         if media.partition(";")[0] in endpoint.accepts:
             continue
         assert_refused(await post_json(admin, endpoint, b"{}", media), 415)
-    for charset in ("utf-16", "latin-1", "klingon", "utf-8x"):
+    for charset in CHARSETS:
         answer = await post_json(admin, endpoint, b"{}", f"application/json; charset={charset}")
         assert_refused(answer, 400, "Content-Type")
 
@@ -132,7 +143,10 @@ async def test_a_missing_media_type_is_415(admin: Caller) -> None:
     assert_refused(await admin.send("POST", "/flows", **request), 415)
 
 
-@pytest.mark.parametrize("endpoint", WITH_BODY, ids=name_of)
+TOO_LONG = Walk(WITH_BODY, requests=2)
+
+
+@TOO_LONG.routes()
 async def test_a_body_over_the_cap_is_413(admin: Caller, endpoint: Endpoint) -> None:
     over = b'{"name": "' + b"x" * endpoint.route.max_body + b'"}'
     json_type = {"Content-Type": "application/json"}
@@ -167,8 +181,8 @@ async def test_a_bomb_is_413_and_a_dud_400(http: TestClient[Any, Any], api: Call
     assert len(packed) < 100_000
     assert_refused(await api.send("POST", "/flows", data=packed, headers=headers), 413)
     assert_refused(await api.send("POST", "/flows", data=b"not packed at all", headers=headers), 400)
-    door = await Caller(http, None).send("POST", "/webhooks/github", data=packed, headers=headers)
-    assert_refused(door, 413)
+    delivery = await Caller(http, None).send("POST", "/webhooks/github", data=packed, headers=headers)
+    assert_refused(delivery, 413)
 
 
 BENT: list[tuple[str, dict[str, Any], str]] = [
@@ -188,7 +202,7 @@ BENT: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("path", "body", "named"), BENT)
 async def test_no_value_is_bent_into_another_type(api: Caller, path: str, body: dict[str, Any], named: str) -> None:
     """A wrong type is 400 and named: a `passed` of "no" must not be guessed at."""
-    world = await make_world(api)
+    world = await make_world(api, *re.findall(r"{(\w+)}", path))
     assert (await api.post(path.format(**world), body, status=400)).fields == [named]
 
 

@@ -1,4 +1,4 @@
-"""Bad requests beside body and parameters: methods, paths, heads and header values."""
+"""Bad requests beside body and parameters: methods, paths and headers."""
 
 import json
 import logging
@@ -11,17 +11,22 @@ from structlog.testing import capture_logs
 from api.http.binding import Endpoint
 from tests.api.caller import Answer, Caller, unique
 from tests.api.refusals import LEAKS, assert_refused, raw_request
-from tests.api.table import ENDPOINTS, name_of, url_of
+from tests.api.table import ENDPOINTS, url_of
+from tests.api.walks import Walk
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=name_of)
+METHODS = {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"}
+WRONG_METHODS = Walk(ENDPOINTS, requests=len(METHODS) - 1)
+
+
+@WRONG_METHODS.routes()
 async def test_a_wrong_method_is_405_and_says_which_are_right(admin: Caller, endpoint: Endpoint) -> None:
     url = url_of(endpoint)
     taken = {one.route.method for one in ENDPOINTS if one.route.plain_path == endpoint.route.plain_path}
     allowed = taken | ({"HEAD"} if "GET" in taken else set())
-    for method in {"GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"} - allowed:
+    for method in METHODS - allowed:
         answer = await admin.send(method, url)
         assert_refused(answer, 405)
         assert set(answer.headers["Allow"].split(", ")) == allowed
@@ -75,7 +80,7 @@ TOO_LONG = b"x" * 20_000
         [b"\x16\x03\x01\x02"],
     ],
 )
-async def test_a_head_over_the_limit_or_broken_is_400_or_431(http: TestClient[Any, Any], lines: list[bytes]) -> None:
+async def test_headers_over_the_limit_or_broken_are_400_or_431(http: TestClient[Any, Any], lines: list[bytes]) -> None:
     status, answer = await raw_request(http, lines)
     assert status in {400, 431}, answer
     assert not [leak for leak in LEAKS if leak.encode() in answer], answer

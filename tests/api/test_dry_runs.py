@@ -1,4 +1,4 @@
-"""Dry runs: everything is checked, nothing is kept (facts.md 2.4, integrations.md 1)."""
+"""Dry runs: everything is checked, nothing is kept."""
 
 from typing import Any
 from uuid import uuid4
@@ -8,10 +8,13 @@ import pytest
 from api.http.binding import Endpoint
 from domain.identity.permissions import Permission
 from storage.services import Services
-from tests.api.caller import SECRET, Caller, make_world, trail_body, unique
-from tests.api.table import GUARDED, body_model, example_of, file_for, name_of, url_of
+from tests.api.caller import SECRET, Caller, trail_body, unique
+from tests.api.table import CHANGING, body_of, file_for, url_of, wanted_by
+from tests.api.walks import TO_MAKE, Walk
+from tests.api.world import make_world
+from tests.storage.counting import count_rows
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SWITCHES: dict[str, dict[str, Any]] = {
     "X-Dry-Run": {"headers": {"X-Dry-Run": "true"}},
@@ -22,8 +25,6 @@ SWITCHES: dict[str, dict[str, Any]] = {
 }
 ON = SWITCHES["X-Dry-Run"]
 CREATIONS = ("/flows", "/trails", "/trails/{trail_id}/attestations", "/webhook-configs", "/organisations")
-READING_POSTS = {"verify_ledger_record", "verify_ledger_chain"}
-CHANGING = [one for one in GUARDED if one.route.method not in {"GET", "HEAD"} and one.route.name not in READING_POSTS]
 
 
 def body_for(path: str, world: dict[str, str]) -> dict[str, Any]:
@@ -39,24 +40,20 @@ def body_for(path: str, world: dict[str, str]) -> dict[str, Any]:
 async def rows(services: Services) -> dict[str, int]:
     """How many rows every table has, the audit and the queues among them."""
     async with services.database.read() as reader:
-        tables = await reader.rows(
-            "SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
-        )
-        return {one["name"]: await reader.value(f'SELECT count(*) FROM "{one["name"]}"') for one in tables}
+        return await count_rows(reader)
 
 
 @pytest.mark.parametrize("switch", SWITCHES)
 @pytest.mark.parametrize("path", CREATIONS)
 async def test_a_dry_run_answers_as_the_creation_would_and_keeps_nothing(
-    api: Caller, admin: Caller, open_for_module: Services, path: str, switch: str
+    api: Caller, admin: Caller, app_services: Services, path: str, switch: str
 ) -> None:
-    world = await make_world(api)
+    world = await make_world(api, "flow_id", "trail_id", "attestation_id")
     caller = admin if path == "/organisations" else api
     body, target = body_for(path, world), path.format(**world)
-    before = await rows(open_for_module)
+    before = await rows(app_services)
     rehearsed = (await caller.post(target, body, status=200, **SWITCHES[switch])).json
-    assert await rows(open_for_module) == before
+    assert await rows(app_services) == before
     assert rehearsed.keys() == {"dryRun", "dryRunMessage", "wouldCreate"}
     assert rehearsed["dryRun"] is True
     assert rehearsed["dryRunMessage"]
@@ -66,7 +63,7 @@ async def test_a_dry_run_answers_as_the_creation_would_and_keeps_nothing(
         key: value for key, value in rehearsed["wouldCreate"].items() if key not in volatile
     }
     assert rehearsed["wouldCreate"]["id"] != real["id"]
-    assert await rows(open_for_module) != before
+    assert await rows(app_services) != before
     assert await api.status_of(world["trail_id"]) == ("NON_COMPLIANT" if "attestations" in path else "COMPLIANT")
 
 
@@ -84,12 +81,12 @@ async def test_a_switch_in_between_is_refused(api: Caller, request_: dict[str, A
     assert (await api.get("/flows")).json == []
 
 
-async def test_a_dry_run_has_the_errors_of_the_real_call(api: Caller, admin: Caller, open_for_module: Services) -> None:
-    world = await make_world(api)
+async def test_a_dry_run_has_the_errors_of_the_real_call(api: Caller, admin: Caller, app_services: Services) -> None:
+    world = await make_world(api, "flow_id")
     flow = await api.make_flow()
     trail = await api.make_trail(flow["id"], name="taken")
     slug = api.tenant.org_slug
-    before = await rows(open_for_module)
+    before = await rows(app_services)
     refused: list[tuple[str, Any, int]] = [
         ("/flows", {"name": flow["name"]}, 409),
         ("/flows", {"name": ""}, 400),
@@ -107,7 +104,7 @@ async def test_a_dry_run_has_the_errors_of_the_real_call(api: Caller, admin: Cal
         await api.post(path, body, status=status, **ON)
     for organisation, status in (({"slug": slug, "name": "x"}, 409), ({"slug": "api", "name": "x"}, 400)):
         await admin.post("/organisations", organisation, status=status, **ON)
-    assert await rows(open_for_module) == before
+    assert await rows(app_services) == before
 
 
 async def test_a_dry_run_needs_the_same_permission(api: Caller) -> None:
@@ -115,22 +112,22 @@ async def test_a_dry_run_needs_the_same_permission(api: Caller) -> None:
     await Caller(api.client, None).post("/flows", {"name": "x"}, status=401, **ON)
 
 
-@pytest.mark.parametrize("endpoint", CHANGING, ids=name_of)
+REHEARSALS = Walk(CHANGING, requests=3 + TO_MAKE)
+
+
+@REHEARSALS.routes()
 async def test_no_changing_route_changes_anything_in_a_dry_run(
-    api: Caller, admin: Caller, open_for_module: Services, endpoint: Endpoint
+    api: Caller, admin: Caller, app_services: Services, endpoint: Endpoint
 ) -> None:
-    """Every mutating request (integrations.md 1): who asks for a rehearsal must never get the performance."""
-    world = await make_world(api)
+    """Who asks for a rehearsal must never get the performance."""
+    world = await make_world(api, *wanted_by(endpoint))
     caller = admin if endpoint.route.permission is Permission.PLATFORM_MANAGE else api
-    body = example_of(body_model(endpoint)) if endpoint.signature.body else None
-    for name, known in (("flowId", "flow_id"), ("trailId", "trail_id")):
-        if body and name in body:
-            body[name] = world[known]
-    before = await rows(open_for_module), (await api.get("/webhook-configs")).json
+    body = body_of(endpoint, world) or None
+    before = await rows(app_services), (await api.get("/webhook-configs")).json
     answer = await caller.send(
         endpoint.route.method, url_of(endpoint, **world), json=body, data=file_for(endpoint), **ON
     )
-    assert (await rows(open_for_module), (await api.get("/webhook-configs")).json) == before
+    assert (await rows(app_services), (await api.get("/webhook-configs")).json) == before
     assert answer.status == 200
     assert answer.json["dryRun"] is True
     assert answer.json.keys() & {"wouldCreate", "wouldUpdate", "wouldDelete"}

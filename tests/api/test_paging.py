@@ -1,4 +1,4 @@
-"""Pages: facts.md 2.5 and ADR 0011: arrays with X-Total-Count and Link, page objects, cursors to the very end."""
+"""Pages (ADR 0011): arrays with X-Total-Count and Link, page objects, cursors to the very end."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -10,7 +10,7 @@ from storage.services import Services
 from tests.api.caller import COMMIT, V1, Answer, Caller
 from tests.api.webhooks.sending import github_headers, let_in
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROWS = 7
 
@@ -178,12 +178,12 @@ FROM trails t, generate_series(1, 10000) WHERE t.id = $1
 """
 
 
-async def test_a_filtered_total_stops_at_ten_thousand_and_says_so(api: Caller, open_for_module: Services) -> None:
+async def test_a_filtered_total_stops_at_ten_thousand_and_says_so(api: Caller, app_services: Services) -> None:
     """ADR 0011: exact totals come from counters, those over filters stop counting."""
     trail = await api.make_trail((await api.make_flow())["id"])
     path = f"/trails?gitCommitSha={COMMIT}&size=1"
     assert (await api.get(path)).headers["X-Total-Count"] == "1"
-    async with open_for_module.database.transaction() as tx:
+    async with app_services.database.transaction() as tx:
         assert await tx.execute(COPIES, UUID(trail["id"])) == 10_000
     assert (await api.get(path)).headers["X-Total-Count"] == "10000+"
     assert "Link" in (await api.get(f"{path}&page=9999")).headers

@@ -1,22 +1,26 @@
-"""Lists take a bounded number of SQL statements whatever the page size (ARCHITECTURE.md 7)."""
+"""Lists take a bounded number of SQL statements whatever the page size."""
 
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
-import pytest_asyncio
-from aiohttp.test_utils import TestClient
 from asyncpg.connection import LoggedQuery
 
 from api.http.binding import Endpoint
+from api.http.calls import SERVICES
+from domain.notifications.triggers import Severity
+from storage.notifications.commands.inapp import NewNotification, notify
 from storage.services import Services
-from tests.api.caller import DIGEST, Caller, found_organisation, make_world
-from tests.api.table import asking_url, name_of, with_parameter
+from tests.api.caller import DIGEST, Caller, unique
+from tests.api.table import WITH_BODY, asking_url, wanted_by, with_parameter
+from tests.api.walks import TO_MAKE, Walk
 from tests.api.webhooks.sending import github_headers
+from tests.api.world import Things
 from workers.seal import seal_and_sign
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ROWS = 30
 MOST = 5
@@ -47,42 +51,129 @@ async def all_connections(services: Services, change: Any) -> int:
     return services.settings.database_pool
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def filled(http: TestClient[Any, Any], open_for_module: Services) -> tuple[Caller, dict[str, str]]:
-    """An organisation with thirty rows in every list."""
-    api = await found_organisation(http, open_for_module)
-    world = await make_world(api)
-    strict = await api.make_flow(requiredAttestations=["BUILD"])
-    for n in range(ROWS):
-        await api.make_trail(strict["id"])
-        await api.report_artifact(world["trail_id"], imageTag=f"1.{n}")
-        await api.post(f"/trails/{world['trail_id']}/coverage", {"tool": "jacoco"})
-        await api.make_trail(world["flow_id"])
-        await api.make_config(world["flow_id"])
-        await api.attest(world["trail_id"])
-        await api.upload(world["attestation_id"])
-        body = b'{"n": %d}' % n
-        path = f"/webhooks/github/{world['config_id']}"
-        await api.post(path, status=202, data=body, headers=github_headers(body, "ping"))
-        await api.make_flow()
-        await api.make_provenance_key()
-        await api.make_notification()
-        await api.make_rule()
-        await api.post(f"/notification-rules/{world['rule_id']}/test", status=202)
-        await api.post("/assert", {"flowId": world["flow_id"], "sha256Digest": DIGEST}, 200)
-        await seal_and_sign(open_for_module)  # a checkpoint each
-    return api, world
+async def an_artifact(things: Things) -> None:
+    await things.api.report_artifact((await things.trail())["id"], imageTag=unique("tag"))
 
 
-@pytest.mark.parametrize("endpoint", LISTS, ids=name_of)
+async def an_attestation(things: Things) -> None:
+    await things.api.attest((await things.trail())["id"])
+
+
+async def a_checkpoint(things: Things) -> None:
+    """With the entries that it signs."""
+    await an_attestation(things)
+    await seal_and_sign(things.api.client.app[SERVICES])
+
+
+async def a_config(things: Things) -> None:
+    await things.api.make_config((await things.flow())["id"])
+
+
+async def a_delivery(things: Things) -> None:
+    body = json.dumps({"n": unique("delivery")}).encode()
+    path = f"/webhooks/github/{(await things.config())['id']}"
+    await things.api.post(path, status=202, data=body, headers=github_headers(body, "ping"))
+
+
+async def a_file(things: Things) -> None:
+    await things.api.upload((await things.attestation())["id"])
+
+
+async def a_gap(things: Things) -> None:
+    flow = things.made.get("strict") or await things.api.make_flow(requiredAttestations=["BUILD"])
+    things.made["strict"] = flow
+    await things.api.make_trail(flow["id"])
+
+
+async def a_message(things: Things) -> None:
+    await things.api.post(f"/notification-rules/{(await things.message())['ruleId']}/test", status=202)
+
+
+async def a_notification(things: Things) -> None:
+    async with things.api.client.app[SERVICES].database.transaction() as tx:
+        await notify(tx, things.api.tenant, [NewNotification("A title", "", Severity.INFO)])
+
+
+async def a_provenance_key(things: Things) -> None:
+    await things.api.make_provenance_key()
+
+
+async def a_report(things: Things) -> None:
+    await things.api.post(f"/trails/{(await things.trail())['id']}/coverage", {"tool": "jacoco"})
+
+
+async def a_rule(things: Things) -> None:
+    """With a destination of its own."""
+    await things.api.make_rule()
+
+
+async def a_trail(things: Things) -> None:
+    await things.api.make_trail((await things.flow())["id"])
+
+
+async def a_verdict(things: Things) -> None:
+    await things.artifact()
+    await things.api.post("/assert", {"flowId": (await things.flow())["id"], "sha256Digest": DIGEST}, 200)
+
+
+async def nothing(things: Things) -> None:
+    """The list has a row already, and gets no other."""
+
+
+FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
+    "list_artifacts": an_artifact,
+    "list_attestation_evidence": a_file,
+    "list_attestations": an_attestation,
+    "list_audit_events": an_attestation,
+    "list_checkpoints": a_checkpoint,
+    "list_coverage": a_report,
+    "list_destinations": a_rule,
+    "list_evidence_gaps": a_gap,
+    "list_flow_trails": a_trail,
+    "list_ledger_entries": a_checkpoint,
+    "list_messages": a_message,
+    "list_notification_rule_deliveries": a_message,
+    "list_notification_rules": a_rule,
+    "list_notifications": a_notification,
+    "list_organisations": nothing,
+    "list_provenance_keys": a_provenance_key,
+    "list_trail_artifacts": an_artifact,
+    "list_trail_attestation_evidence": a_file,
+    "list_trail_audit": an_attestation,
+    "list_trail_evidence": a_file,
+    "list_trails": a_trail,
+    "list_verdicts": a_verdict,
+    "list_webhook_configs": a_config,
+    "list_webhook_deliveries": a_delivery,
+}
+"""What makes one more row of a list, where that is not a POST to its path."""
+
+
+async def one_more(endpoint: Endpoint, things: Things) -> None:
+    """One more row of this list."""
+    if fill := FILL.get(endpoint.route.name):
+        await fill(things)
+    else:
+        [creation] = [one for one in WITH_BODY if one.route.method == "POST" and one.route.path == endpoint.route.path]
+        await things.another(creation)
+
+
+STATEMENTS = Walk(LISTS, requests=3 + ROWS + TO_MAKE)
+
+
+@STATEMENTS.routes()
 async def test_a_list_takes_as_many_statements_for_thirty_rows_as_for_one(
-    filled: tuple[Caller, dict[str, str]], open_for_module: Services, endpoint: Endpoint
+    api: Caller, app_services: Services, endpoint: Endpoint
 ) -> None:
-    api, world = filled
+    things = Things(api)
+    for _ in range(ROWS):
+        await one_more(endpoint, things)
+    url = asking_url(endpoint, **await things.ids(*wanted_by(endpoint)))
+    await api.get(f"{url}size=1")  # from here on the caller is known
     counts, rows = [], []
     for size in (1, ROWS):
-        async with statements(open_for_module) as seen:
-            answer = await api.get(f"{asking_url(endpoint, **world)}size={size}")
+        async with statements(app_services) as seen:
+            answer = await api.get(f"{url}size={size}")
         counts.append(len(seen))
         found = answer.json
         lists = [found] if isinstance(found, list) else [one for one in found.values() if isinstance(one, list)]
@@ -93,12 +184,12 @@ async def test_a_list_takes_as_many_statements_for_thirty_rows_as_for_one(
     assert 2 <= counts[0] <= MOST, seen
 
 
-async def test_recording_an_attestation_takes_a_handful_of_statements(api: Caller, open_for_module: Services) -> None:
+async def test_recording_an_attestation_takes_a_handful_of_statements(api: Caller, app_services: Services) -> None:
     """One transaction of set-based statements; the number must not grow with what the trail has already."""
     trail = await api.make_trail((await api.make_flow())["id"])
     counts = []
     for _ in range(2):
-        async with statements(open_for_module) as seen:
+        async with statements(app_services) as seen:
             await api.attest(trail["id"])
         counts.append(len(seen))
         for _ in range(ROWS):

@@ -1,4 +1,4 @@
-"""Another organisation's ids do not exist (ARCHITECTURE.md 4.2), on every route that takes one."""
+"""Another organisation's ids do not exist, on every route that takes one."""
 
 from typing import Any
 
@@ -7,18 +7,22 @@ from aiohttp.test_utils import TestClient
 
 from api.http.binding import Endpoint
 from storage.services import Services
-from tests.api.caller import Caller, found_organisation, make_world, trail_body
-from tests.api.table import WITH_ID, body_model, example_of, file_for, name_of, url_of
+from tests.api.caller import Caller, found_organisation, trail_body
+from tests.api.table import WITH_ID, body_model, example_of, file_for, url_of, wanted_by
+from tests.api.walks import TO_MAKE, Walk
+from tests.api.world import make_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+FOREIGN_IDS = Walk(WITH_ID, requests=2 + TO_MAKE)
 
 
-@pytest.mark.parametrize("endpoint", WITH_ID, ids=name_of)
+@FOREIGN_IDS.routes()
 async def test_a_foreign_id_is_404_and_ones_own_is_not(
-    http: TestClient[Any, Any], open_for_module: Services, api: Caller, endpoint: Endpoint
+    http: TestClient[Any, Any], app_services: Services, api: Caller, endpoint: Endpoint
 ) -> None:
-    stranger = await found_organisation(http, open_for_module)
-    url = url_of(endpoint, **await make_world(api))
+    stranger = await found_organisation(http, app_services)
+    url = url_of(endpoint, **await make_world(api, *wanted_by(endpoint)))
     body = example_of(body_model(endpoint)) if endpoint.signature.body else None
     foreign = await stranger.send(endpoint.route.method, url, json=body, data=file_for(endpoint))
     if endpoint.route.name == "verify_ledger_record":
@@ -37,10 +41,10 @@ async def test_a_foreign_id_is_404_and_ones_own_is_not(
 
 
 async def test_a_foreign_id_in_a_body_or_filter_is_nobodys(
-    http: TestClient[Any, Any], open_for_module: Services, api: Caller
+    http: TestClient[Any, Any], app_services: Services, api: Caller
 ) -> None:
-    stranger = await found_organisation(http, open_for_module)
-    world = await make_world(api)
+    stranger = await found_organisation(http, app_services)
+    world = await make_world(api, "trail_id", "config_id", "flow_id")
     await stranger.post("/trails", trail_body(world["flow_id"]), status=404)
     config = {"source": "GENERIC", "secret": "s", "flowId": world["flow_id"]}
     await stranger.post("/webhook-configs", config, status=404)

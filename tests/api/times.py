@@ -1,4 +1,4 @@
-"""The one form of an instant on the wire (facts.md 2.1): UTC, `Z`, microseconds."""
+"""The one form of an instant on the wire: UTC, `Z`, microseconds."""
 
 import re
 from collections.abc import Mapping

@@ -1,6 +1,7 @@
-"""`make bench`: measure, print the verdicts, write docs/benchmarks.md."""
+"""`make bench`: measure, print the results, write docs/benchmarks.md."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from tests.bench.outcomes import Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import prepare
 from tests.bench.report import render
-from tests.bench.stand import ROOT, open_stand
+from tests.bench.testbed import ROOT, open_testbed
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 
@@ -26,7 +27,8 @@ def main(words: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"bench: {missing}\n")
         return 2
     chosen = asked.only or list(SCENARIOS)
-    page = measure(Plan(asked.rounds, asked.seconds, profile=asked.profile), chosen)
+    plan = Plan(asked.rounds, asked.seconds, profile=asked.profile, peers_python=asked.peers_python)
+    page = measure(plan, chosen)
     sys.stdout.write(page)
     if not asked.only:
         PAGE.write_text(page)
@@ -36,12 +38,12 @@ def main(words: Sequence[str] | None = None) -> int:
 def measure(plan: Plan, chosen: Sequence[str]) -> str:
     """Run scenarios one after the other; the answer is the page."""
     outcomes: list[Outcome] = []
-    with open_stand() as stand:
-        machine = machine_facts(stand.postgres_version())
-        prepared = prepare(stand)
+    with open_testbed() as testbed:
+        machine = machine_facts(testbed.postgres_version())
+        prepared = prepare(testbed)
         for name in chosen:
             sys.stderr.write(f"bench: {name} …\n")
-            outcomes.append(SCENARIOS[name].measure(stand, prepared, plan))
+            outcomes.append(SCENARIOS[name].measure(testbed, prepared, plan))
     return render(outcomes, machine, cores())
 
 
@@ -54,6 +56,11 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
         "--only", action="append", choices=list(SCENARIOS), help="leave the others, and the page, alone; repeatable"
     )
     parser.add_argument("--profile", action="store_true", help="profile our processes, also where targets are met")
+    parser.add_argument(
+        "--peers-python",
+        default=os.environ.get("BENCH_PEERS_PYTHON", usual.peers_python),
+        help="interpreter of a virtual environment with tests/bench/peers.txt; by default $BENCH_PEERS_PYTHON or ours",
+    )
     return parser.parse_args(words)
 
 

@@ -1,4 +1,4 @@
-"""A backlog of deliveries, put into the inbox by the command that the front door uses, before any clock starts."""
+"""A backlog of deliveries, put into the inbox by the command of the webhook endpoint before anything is measured."""
 
 from hashlib import sha256
 
@@ -6,7 +6,8 @@ from storage.clock import SystemClock
 from storage.database import open_database
 from storage.ids import Ids
 from storage.inbox.commands import Arrival, accept
-from tests.bench.product import Prepared, workflow_run
+from tests.bench.deliveries import workflow_run
+from tests.bench.product import Prepared
 
 _BATCH = 250
 

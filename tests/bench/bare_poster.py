@@ -17,11 +17,11 @@ async def post_all(url: str, body: bytes, count: int, at_once: int) -> float:
     numbers = iter(range(count))
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
         started = time.perf_counter()
-        await asyncio.gather(*(_lane(session, url, body, numbers) for _ in range(at_once)))
+        await asyncio.gather(*(_post_in_turn(session, url, body, numbers) for _ in range(at_once)))
         return time.perf_counter() - started
 
 
-async def _lane(session: aiohttp.ClientSession, url: str, body: bytes, numbers: Iterator[int]) -> None:
+async def _post_in_turn(session: aiohttp.ClientSession, url: str, body: bytes, numbers: Iterator[int]) -> None:
     for _ in numbers:
         async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as answer:
             await answer.read()

@@ -1,4 +1,4 @@
-"""What is measured, in the order of the report (issues 2, 3 and 4, "Speed")."""
+"""What is measured, in the order of the report."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -6,32 +6,49 @@ from dataclasses import dataclass, replace
 from tests.bench.outcomes import HotSpot, Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared
-from tests.bench.scenarios import accept, assertion, attest, drain, latency, notify, relay, scale, startup, upload
-from tests.bench.stand import Stand
+from tests.bench.scenarios import (
+    accept,
+    assertion,
+    attest,
+    drain,
+    drain_large,
+    latency,
+    notify,
+    peers,
+    processes,
+    relay,
+    scale,
+    startup,
+    upload,
+)
+from tests.bench.testbed import Testbed
 
-Run = Callable[[Stand, Prepared, Plan], Outcome]
-Profile = Callable[[Stand, Prepared, Plan], list[HotSpot]]
+Run = Callable[[Testbed, Prepared, Plan], Outcome]
+Profile = Callable[[Testbed, Prepared, Plan], list[HotSpot]]
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One line or more of the contract. `profile` is there where the limit is a process of ours."""
+    """What is measured together. `profile` is there where a process of ours is what limits."""
 
     run: Run
     profile: Profile | None = None
 
-    def measure(self, stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+    def measure(self, testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
         """Measure; and profile in a run of its own when asked to, or when a target is missed."""
-        outcome = self.run(stand, prepared, plan)
+        outcome = self.run(testbed, prepared, plan)
         if self.profile and (plan.profile or not outcome.met):
-            return replace(outcome, hot=self.profile(stand, prepared, plan))
+            return replace(outcome, hot=self.profile(testbed, prepared, plan))
         return outcome
 
 
 SCENARIOS: Mapping[str, Scenario] = {
     accept.NAME: Scenario(accept.run, accept.profile),
     attest.NAME: Scenario(attest.run, attest.profile),
+    processes.NAME: Scenario(processes.run),
     drain.NAME: Scenario(drain.run, drain.profile),
+    drain_large.NAME: Scenario(drain_large.run, drain_large.profile),
+    peers.NAME: Scenario(peers.run),
     assertion.NAME: Scenario(assertion.run, assertion.profile),
     upload.NAME: Scenario(upload.run),
     latency.NAME: Scenario(latency.run),

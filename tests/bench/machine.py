@@ -1,4 +1,4 @@
-"""The machine under the figures."""
+"""The machine that the figures were measured on."""
 
 import os
 import platform
@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.bench.interpreter import build
+
 
 def machine_facts(postgres: str) -> dict[str, str]:
     """What a reader needs to judge the figures; `postgres` is its version."""
@@ -16,7 +18,8 @@ def machine_facts(postgres: str) -> dict[str, str]:
         "processor": f"{_processor()}, {cores()} cores",
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "system": platform.platform(),
-        "Python": f"{platform.python_version()}, uvloop {version('uvloop')}",
+        "Python": build(),
+        "uvloop": version("uvloop"),
         "PostgreSQL": f"{postgres}, fsync on",
         "load before the run": f"{os.getloadavg()[0]:.1f}",
     }

@@ -8,6 +8,7 @@ TIMES = "×"  # noqa: RUF001 - the unit of a ratio
 OTHERS = "everything else on the machine"
 SATURATED = 0.85
 """The share of a core (or of all cores) above which it is what limits."""
+AT_LEAST, AT_MOST = "≥", "≤"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,32 +22,44 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One target of the contract (issue 2, "Speed"). An `aim` is reported, but does not count as broken."""
+    """A figure with its target. `found` is None when it was not measured, `target` when there is none."""
 
     what: str
-    found: float
-    target: float
+    found: float | None
+    target: float | None
     unit: str
-    met: bool
-    relation: str
-    aim: bool = False
+    relation: str = ""
 
     @classmethod
-    def at_least(cls, what: str, found: float, target: float, unit: str, *, aim: bool = False) -> Self:
+    def at_least(cls, what: str, found: float | None, target: float, unit: str) -> Self:
         """A target that is met from `target` upward."""
-        return cls(what, found, target, unit, found >= target, "≥", aim)
+        return cls(what, found, target, unit, AT_LEAST)
 
     @classmethod
-    def at_most(cls, what: str, found: float, target: float, unit: str) -> Self:
+    def at_most(cls, what: str, found: float | None, target: float, unit: str) -> Self:
         """A target that is met up to `target`."""
-        return cls(what, found, target, unit, found <= target, "≤")
+        return cls(what, found, target, unit, AT_MOST)
+
+    @classmethod
+    def figure(cls, what: str, found: float | None, unit: str) -> Self:
+        """A figure to be read beside the targets."""
+        return cls(what, found, None, unit)
 
     @property
-    def verdict(self) -> str:
+    def missed(self) -> bool:
+        """Whether what was found breaks the target."""
+        if self.found is None or self.target is None:
+            return False
+        return self.found < self.target if self.relation == AT_LEAST else self.found > self.target
+
+    @property
+    def result(self) -> str:
         """In words."""
-        if self.met:
-            return "met"
-        return "missed (an aim)" if self.aim else "**not met**"
+        if self.found is None:
+            return "not measured"
+        if self.target is None:
+            return "no target"
+        return "**not met**" if self.missed else "met"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +85,8 @@ class Outcome:
 
     @property
     def met(self) -> bool:
-        """Whether every target is met; aims do not count."""
-        return all(check.met or check.aim for check in self.checks)
+        """Whether no target is missed."""
+        return not any(check.missed for check in self.checks)
 
 
 def limit_of(busy: Mapping[str, float], cores: int) -> str:

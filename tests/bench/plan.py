@@ -1,5 +1,6 @@
 """How much to measure."""
 
+import sys
 from dataclasses import dataclass
 
 
@@ -7,15 +8,18 @@ from dataclasses import dataclass
 class Plan:
     """`seconds` is the length of one measurement under load; `backlog` the deliveries that are drained.
 
-    `trails` are seeded for the large database, a hundredth of them for the small one; `upload` in bytes.
+    `trails` are seeded for the large database, a hundredth of them for the small one; `flow_trails` into the large
+    flow. `upload` is in bytes. `peers_python` runs the peers that are no dependencies of ours.
     """
 
     rounds: int = 5
     seconds: float = 5.0
     backlog: int = 20_000
     trails: int = 100_000
+    flow_trails: int = 500_000
     upload: int = 2**30
     profile: bool = False
+    peers_python: str = sys.executable
 
     @property
     def warm_up(self) -> float:

@@ -1,7 +1,6 @@
 """The product as the scenarios find it: a flow, a GitHub webhook and some trails, made through the API, all sealed."""
 
 import asyncio
-import hmac
 import json
 import time
 import urllib.request
@@ -14,14 +13,10 @@ from cli.embedded.testing import clone_database, seal_template
 from storage.keys import Signer, load_signer
 from storage.migrations import migrate
 from storage.settings import Settings
-from tests.bench.stand import ADMIN_KEY, PRODUCT, ROOT, TEMPLATE, NotServing, Stand, fetch_value
+from tests.bench.deliveries import SECRET
+from tests.bench.testbed import ADMIN_KEY, PRODUCT, TEMPLATE, NotServing, Testbed, fetch_value
 
-SECRET = "bench-webhook-secret"
 TRAILS = 200
-FIXTURES = ROOT / "tests" / "fixtures" / "github"
-_COMMIT = b"9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"
-_RUN = b"13801245567"
-_FIRST_RUN = 10_000_000_000
 _SEALED_WITHIN = 30.0
 
 
@@ -42,11 +37,11 @@ class Prepared:
         return f"/api/v1/webhooks/github/{self.config_id}"
 
 
-def prepare(stand: Stand) -> Prepared:
+def prepare(testbed: Testbed) -> Prepared:
     """Migrate, fill and close the template that `install` clones."""
-    url = asyncio.run(clone_database(stand.admin_url, "template0", TEMPLATE))
+    url = asyncio.run(clone_database(testbed.admin_url, "template0", TEMPLATE))
     asyncio.run(migrate(url))
-    with stand.api(url) as api, stand.worker(url):
+    with testbed.api(url) as api, testbed.worker(url):
         flow = create(api.url, "/api/v1/flows", {"name": "bench", "requiredAttestations": ["BUILD", "TEST"]})
         hook = {"source": "GITHUB", "secret": SECRET, "flowId": flow["id"]}
         config = create(api.url, "/api/v1/webhook-configs", hook)
@@ -55,36 +50,14 @@ def prepare(stand: Stand) -> Prepared:
         _wait_until_sealed(url)
     org_id = fetch_value(url, "SELECT id FROM organisations WHERE slug = 'default'")
     principal_id = fetch_value(url, "SELECT created_by FROM flow_versions LIMIT 1")
-    asyncio.run(seal_template(stand.admin_url, TEMPLATE))
+    asyncio.run(seal_template(testbed.admin_url, TEMPLATE))
     trail_ids = tuple(UUID(trail["id"]) for trail in trails)
     return Prepared(org_id, principal_id, UUID(flow["id"]), UUID(config["id"]), trail_ids, tuple(digests))
 
 
-def install(stand: Stand) -> str:
-    """The URL of a fresh copy of the template; the one before is gone."""
-    return stand.fresh(PRODUCT, TEMPLATE)
-
-
-def signed(event: str, body: bytes, delivery_id: str) -> dict[str, str]:
-    """The headers of a GitHub delivery of this body."""
-    return {
-        "Content-Type": "application/json",
-        "User-Agent": "GitHub-Hookshot/044aadd",
-        "X-GitHub-Event": event,
-        "X-GitHub-Delivery": delivery_id,
-        "X-Hub-Signature-256": f"sha256={hmac.digest(SECRET.encode(), body, 'sha256').hex()}",
-    }
-
-
-def push() -> bytes:
-    """A push as GitHub sends it, about 6 KB."""
-    return (FIXTURES / "push__branch.json").read_bytes()
-
-
-def workflow_run(number: int) -> bytes:
-    """A successful workflow run of a commit of its own."""
-    body = (FIXTURES / "workflow_run__success.json").read_bytes()
-    return body.replace(_COMMIT, b"%040x" % (number + 1)).replace(_RUN, b"%d" % (_FIRST_RUN + number))
+def install(testbed: Testbed, template: str = TEMPLATE) -> str:
+    """The URL of a fresh copy of a template; the one before is gone."""
+    return testbed.fresh(PRODUCT, template)
 
 
 def _trail(flow_id: str, number: int) -> dict[str, str]:
@@ -106,9 +79,9 @@ def _build(url: str, trail_id: str, number: int) -> str:
     return digest
 
 
-def bench_signer(stand: Stand) -> Signer:
-    """The key with which the stand's processes sign."""
-    return load_signer(Settings(data_dir=stand.home / "product"))
+def bench_signer(testbed: Testbed) -> Signer:
+    """The key with which the processes of the testbed sign."""
+    return load_signer(Settings(data_dir=testbed.home / "product"))
 
 
 def create(url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

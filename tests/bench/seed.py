@@ -38,13 +38,13 @@ _SEAL_BATCH = 5_000
 
 Progress = Callable[[str, int, int], None]
 
-_IDS = """
+SEEDED_ID = """
 CREATE FUNCTION pg_temp.seeded(kind int, number bigint, at timestamptz) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
   SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7' || lpad(to_hex(kind), 3, '0') || '8'
           || lpad(to_hex(number), 15, '0'))::uuid
 $$
 """
-"""Version 7 like our own: ordered by time, unlike each other by kind and number."""
+"""A function of the connection: version 7 like our own, ordered by time, distinct by kind and number."""
 
 _PLACE = """
 CREATE TEMP TABLE seed_place AS
@@ -140,7 +140,7 @@ async def seed(url: str, place: Place, trails: int, signer: Signer, progress: Pr
     """Fill a migrated database that has the flow, seal all of it, sign it, and let the planner look at it."""
     connection = await asyncpg.connect(url)
     try:
-        await connection.execute(_IDS)
+        await connection.execute(SEEDED_ID)
         await connection.execute(_PLACE, place.org_id, place.flow_id, place.principal_id, PER_TRAIL)
         for first in range(0, trails, CHUNK):
             async with connection.transaction():

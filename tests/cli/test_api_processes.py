@@ -68,7 +68,8 @@ def test_processes_share_an_address(running: Running, port: int) -> None:
     assert len(api) == NUMBER
     for _ in range(60):
         get(port, "/health/live")
-    listening = Counter(c.pid for c in psutil.net_connections("tcp") if c.laddr.port == port and c.status == "LISTEN")
+    connections = [one for one in psutil.net_connections("tcp") if one.laddr and one.laddr.port == port]
+    listening = Counter(one.pid for one in connections if one.status == "LISTEN")
     assert set(listening) == {process.pid for process in api}
     assert {counted(port) for _ in range(20)} == {60}
 

@@ -120,7 +120,7 @@ def test_manifests_that_do_not_fit_are_refused(tmp_path: Path, listed: Member) -
 
 
 def test_a_manifest_without_a_dump_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="no dump"), open_archive(packed(tmp_path / "x", manifest())):
+    with pytest.raises(Invalid, match="dump is missing"), open_archive(packed(tmp_path / "x", manifest())):
         pass
 
 

@@ -167,7 +167,7 @@ def test_a_database_without_tables(servers: EmbeddedServers, trailgate) -> None:
     assert seen.status == 1
     [line] = [line for line in seen.out.splitlines() if line.startswith("fail")]
     assert "schema         the database is at revision none" in line
-    assert line.endswith("→ trailgate migrate, then ask again for the rest")
+    assert line.endswith("→ run trailgate migrate, then trailgate doctor again")
     assert not [line for line in seen.out.splitlines() if "  inbox " in line]
 
 
@@ -266,11 +266,12 @@ def test_a_destination_that_is_disabled(ruled, examined, trailgate, arrange) -> 
     assert (disabled["level"], "HTTP 500" in disabled["found"]) == ("fail", True)
     assert f"POST /api/v1/destinations/{destination}/enable" in disabled["advice"]
     assert str(rule) in disabled["advice"]
-    assert re.search(r"^ok    destinations   1 well$", trailgate("doctor").out, re.MULTILINE)
+    assert re.search(r"^ok    destinations   1 healthy$", trailgate("doctor").out, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    ("failure", "found"), [(ErrorClass.TRANSIENT, "fails since"), (ErrorClass.THROTTLED, "fails since")]
+    ("failure", "found"),
+    [(ErrorClass.TRANSIENT, "has been failing since"), (ErrorClass.THROTTLED, "has been failing since")],
 )
 def test_a_destination_that_fails(ruled, examined, arrange, failure: ErrorClass, found: str) -> None:
     rule, destination = ruled()
@@ -283,7 +284,7 @@ def test_a_destination_that_wants_a_pause(ruled, examined, sql) -> None:
     ruled()
     sql("UPDATE destinations SET paused_until = now() + interval '1 hour'")
     paused = examined()["destinations"]
-    assert (paused["level"], "asked to be left alone until 20" in paused["found"]) == ("warn", True)
+    assert (paused["level"], "asked for a pause until 20" in paused["found"]) == ("warn", True)
 
 
 def test_a_label_cannot_command_the_terminal(ruled, trailgate, sql) -> None:
@@ -315,7 +316,7 @@ def test_secrets_of_an_older_master_key(ruled, examined, sql) -> None:
         "(SELECT id FROM secrets ORDER BY id LIMIT 1)"
     )
     secrets = examined()["secrets"]
-    assert (secrets["level"], "1 under elsewhere" in secrets["found"]) == ("warn", True)
+    assert (secrets["level"], "1 with elsewhere" in secrets["found"]) == ("warn", True)
 
 
 def test_a_folder_that_cannot_be_written_to(worked, troubles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

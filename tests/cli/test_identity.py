@@ -46,7 +46,7 @@ def test_a_key_is_printed_once_works_is_listed_without_its_text_and_ends_when_re
     made = trailgate("keys", "create", "--name", "ci")
     text = made.out.strip()
     assert (made.status, bool(KEY.fullmatch(text))) == (0, True), "a pipe gets the key and nothing else"
-    assert "shown only now" in made.err
+    assert "cannot be shown again" in made.err
     assert text not in made.err
     bearer = principal_of(text)
     assert (bearer.kind, bearer.role, bearer.org_slug) == ("service", "reporter", "default")

@@ -42,7 +42,7 @@ def receipts(started: None, arrange) -> list[UUID]:
 
 @pytest.fixture
 def state(arrange):
-    """Statuses in the order of the receipts, and how many nudges lie in Redis."""
+    """Statuses in the order of the receipts, and how many wake-ups lie in Redis."""
 
     def state(receipts: list[UUID]) -> tuple[list[str], int]:
         async def look(services: Services) -> tuple[list[str], int]:
@@ -97,7 +97,7 @@ def test_all_of_them(receipts, trailgate, state) -> None:
 def test_receipts_that_are_no_dead_letters_are_told(receipts, trailgate, state) -> None:
     partly = trailgate("inbox", "replay", receipts[0], receipts[0], receipts[3], uuid4())
     assert (partly.status, partly.out) == (0, "1 queued again\n")
-    assert partly.err == "2 of the receipts named no dead letter.\n"
+    assert partly.err == "2 of the receipts are not dead letters.\n"
     none = trailgate("inbox", "replay", receipts[3])
     assert (none.status, "inbox dead" in none.err) == (2, True)
 

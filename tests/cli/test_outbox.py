@@ -36,7 +36,8 @@ def letters(started: None, arrange) -> Letters:
 
     async def fill(services: Services) -> Letters:
         world = await World.founded(services)
-        made = Letters(*[await destination(world, f"https://{name}.example") for name in ("a", "b", "c")])
+        refusing, disabled, failing = [await destination(world, f"https://{name}.example") for name in ("a", "b", "c")]
+        made = Letters(refusing, disabled, failing)
         made.refused = await post(world, made.refusing, "t1", "t2")
         await settled(services, await take(services), ErrorClass.PERMANENT)
         made.given_up = await post(world, made.disabled, "t1")
@@ -55,7 +56,7 @@ def letters(started: None, arrange) -> Letters:
 
 @pytest.fixture
 def state(arrange):
-    """The status of each message, and how many nudges lie in Redis."""
+    """The status of each message, and how many wake-ups lie in Redis."""
 
     def state(ids: list[UUID]) -> tuple[list[str], int]:
         async def look(services: Services) -> tuple[list[str], int]:

@@ -29,11 +29,11 @@ def test_all_tells_of_every_organisation_and_mends_once(slug: str, trailgate, ar
     lines = sound.out.splitlines()
     assert {line.partition(":")[0] for line in lines} == {"default", slug}
     assert len(lines) == 8
-    assert all(line.endswith(", 0 mended") for line in lines)
+    assert all(line.endswith(", 0 repaired") for line in lines)
 
     arrange(spoil)
-    assert f"{slug}: latest-results: 1 looked at, 3 mended" in trailgate("rebuild", "latest-results").out
-    assert f"{slug}: latest-results: 1 looked at, 0 mended" in trailgate("rebuild", "latest-results").out
+    assert f"{slug}: latest-results: 1 checked, 3 repaired" in trailgate("rebuild", "latest-results").out
+    assert f"{slug}: latest-results: 1 checked, 0 repaired" in trailgate("rebuild", "latest-results").out
 
 
 def test_recounted_totals_are_folded_already(slug: str, trailgate, arrange) -> None:
@@ -64,5 +64,5 @@ def test_a_damaged_ledger_is_told_in_one_line(slug: str, trailgate, arrange) -> 
     refused = trailgate("rebuild", "tiles")
     assert refused.status == 2
     assert refused.err == (
-        "trailgate: Ledger entry 1 is missing or damaged, and tiles cannot mend that: run `trailgate verify`.\n"
+        "trailgate: Ledger entry 1 is missing or damaged, so tiles cannot be rebuilt: run `trailgate verify`.\n"
     )

@@ -17,10 +17,10 @@ def test_a_sweep_tells_what_it_removed_and_a_second_one_finds_nothing(started: N
         return [*lost, broken]
 
     paths = arrange(litter)
-    assert trailgate("sweep", "blobs").out == "5 objects looked at, 3 removed; 1 broken uploads removed\n"
+    assert trailgate("sweep", "blobs").out == "5 objects checked, 3 removed; 1 interrupted uploads removed\n"
     assert not any(path.exists() for path in paths)
     again = trailgate("sweep", "blobs")
-    assert (again.status, again.out) == (0, "2 objects looked at, 0 removed; 0 broken uploads removed\n")
+    assert (again.status, again.out) == (0, "2 objects checked, 0 removed; 0 interrupted uploads removed\n")
 
 
 def test_a_store_that_was_never_used(started: None, trailgate) -> None:

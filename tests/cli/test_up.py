@@ -125,7 +125,7 @@ def test_the_first_start_shows_a_key_that_works_and_the_second_does_not_show_it(
         str(data_dir / "keys" / "master.key"),
         str(data_dir / "keys" / "signing.key"),
         f"{data_dir}-checkpoints",
-        "back them up",
+        "Back up both keys",
     ):
         assert said in up.shown
     [key] = KEY.findall(up.shown)
@@ -209,7 +209,7 @@ def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path, trailgate
     assert not (tmp_path / "data").exists()
 
 
-def test_open_doors_and_half_a_configuration_are_refused(tmp_path: Path, trailgate, monkeypatch) -> None:
+def test_open_addresses_and_half_a_configuration_are_refused(tmp_path: Path, trailgate, monkeypatch) -> None:
     monkeypatch.setenv("TRAILGATE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("TRAILGATE_AUTH", "off")
     refused = trailgate("up", "--host", "0.0.0.0", "--port", 0)

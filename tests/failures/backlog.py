@@ -1,4 +1,4 @@
-"""Deliveries put into the inbox as the front door puts them there, and what must have become of them."""
+"""Deliveries put into the inbox as the receiver puts them there, and what must have become of them."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ from uuid import UUID, uuid4
 
 from domain.audit.events import Actor
 from domain.facts.flows import NewFlow
+from domain.facts.webhook_configs import NewWebhookConfig
 from domain.identity.organisations import NewOrganisation
 from domain.tenant import Tenant
 from storage.facts.commands.flows import create_flow
-from storage.facts.commands.webhook_configs import NewWebhookConfig, create_webhook_config
+from storage.facts.commands.webhook_configs import create_webhook_config
 from storage.identity.bootstrap import bootstrap
 from storage.identity.commands.organisations import create_organisation
 from storage.inbox.commands import Arrival, accept
@@ -63,9 +64,11 @@ def arrival(target: Target, body: bytes, event: str = "workflow_run") -> Arrival
 
 
 async def accept_all(services: Services, arrivals: Sequence[Arrival]) -> list[UUID]:
-    """Keep and queue them, in the order given, without ringing; their receipts."""
+    """Keep and queue them, in the order given, without waking anybody; their receipts."""
     async with services.database.transaction() as tx:
-        return [receipt.id for receipt in await accept(tx, arrivals)]
+        receipts = await accept(tx, arrivals)
+    assert None not in receipts
+    return [receipt.id for receipt in receipts if receipt]
 
 
 async def accept_builds(services: Services, target: Target, commits: Sequence[str]) -> list[UUID]:

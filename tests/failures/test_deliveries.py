@@ -18,7 +18,7 @@ from tests.workers.receiver import Receiver, receiving
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    with open_deployment(tmp_path_factory.mktemp("house"), TRAILGATE_OUTBOUND_ALLOW="127.0.0.0/8") as deployment:
+    with open_deployment(tmp_path_factory.mktemp("deployment"), TRAILGATE_OUTBOUND_ALLOW="127.0.0.0/8") as deployment:
         yield deployment
 
 

@@ -22,7 +22,7 @@ from tests.journeys.waiting import eventually
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    with open_deployment(tmp_path_factory.mktemp("house")) as deployment:
+    with open_deployment(tmp_path_factory.mktemp("deployment")) as deployment:
         yield deployment
 
 

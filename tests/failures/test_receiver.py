@@ -1,4 +1,4 @@
-"""The front door while Postgres is slow and clients are rude: no promise is broken, none made that cannot be kept."""
+"""The receiver while Postgres is slow and clients are rude: no promise is broken, none made that cannot be kept."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '
 
 @pytest.fixture
 async def tight(own_installation: Installation, tmp_path: Path) -> AsyncIterator[Services]:
-    """Services of an API with room for four waiting deliveries."""
+    """Services of an API in which four deliveries may wait."""
     settings = own_installation.settings(tmp_path, inbox_capacity=CAPACITY)
     async with open_services(settings, "test") as opened:
         yield opened

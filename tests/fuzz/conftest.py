@@ -14,17 +14,21 @@ from schemathesis.schemas import BaseSchema
 
 from api.app import build_app
 from storage.services import open_services
-from tests.api.caller import Caller, make_world
-from tests.conftest import ADMIN_KEY, Installation, _clone
+from tests.api.caller import Caller
+from tests.api.walks import SERVED, within_its_requests
+from tests.api.world import make_whole_world
+from tests.conftest import ADMIN_KEY, Installation, Worker
 from tests.fuzz.live import Live
 from workers.drain import drain
 from workers.seal import seal_and_sign
 
+__all__ = ["within_its_requests"]
+
 
 @pytest.fixture(scope="session")
-def live(worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+def live(worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """In a thread of its own, because the generator of requests is not asynchronous."""
-    for installation in _clone(f"fuzz_{worker_id}", 12):
+    with worker.new_installation("fuzz") as installation:
         server = Live()
         thread = threading.Thread(
             target=asyncio.run, args=[_serve(server, installation, tmp_path_factory.mktemp("fuzz"))]
@@ -47,10 +51,12 @@ async def _serve(live: Live, installation: Installation, folder: Path) -> None:
 @asynccontextmanager
 async def _filled(live: Live, installation: Installation, folder: Path) -> AsyncIterator[None]:
     async with open_services(installation.settings(folder), "fuzz") as services:
-        server = TestServer(build_app(services))
+        app = build_app(services)
+        app.on_response_prepare.append(SERVED.count)
+        server = TestServer(app)
         async with TestClient(server) as client:
             live.address = str(server.make_url("")).rstrip("/")
-            live.world = await make_world(Caller(client, ADMIN_KEY))
+            live.world = await make_whole_world(Caller(client, ADMIN_KEY))
             await drain(services)
             await seal_and_sign(services)
             yield

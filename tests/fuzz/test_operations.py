@@ -1,8 +1,9 @@
 """What the document promises, held against a live server by requests that nobody thought of.
 
 No answer may be a failure of ours, have a status, media type or header that is not documented, or a body that does not
-fit its schema. `make test` sends a few requests to each operation, always the same; `make fuzz` sends FUZZ_REQUESTS of
-them, others every time. A failure prints its request as a curl line.
+fit its schema. `make test-all` sends a few requests to each operation, always the same, and `make test` does so for one
+operation of each pattern. `make fuzz` sends FUZZ_REQUESTS to each, others every time. A failure prints its request as a
+curl line.
 """
 
 import os
@@ -10,7 +11,6 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case, GenerationMode
@@ -24,7 +24,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.http.binding import Endpoint
-from tests.api.table import FINITE, name_of
+from tests.api.table import FINITE
+from tests.api.walks import Walk
 from tests.fuzz.live import Live
 
 CHECKS: list[CheckFunction] = [
@@ -69,7 +70,10 @@ def _encoded(query: Any) -> int:
     return len(urlencode(query or {}, doseq=True))
 
 
-@pytest.mark.parametrize("endpoint", FINITE, ids=name_of)
+ANSWERS = Walk(FINITE, requests=REQUESTS or SHORT, weight=5)
+
+
+@ANSWERS.routes()
 def test_every_answer_is_one_that_is_documented(live: Live, schema: BaseSchema, endpoint: Endpoint) -> None:
     operation = schema[endpoint.route.plain_path][endpoint.route.method]
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from integrations.channels import Outgoing
@@ -32,7 +33,7 @@ MESSAGE = Outgoing(
 )
 
 
-def message(**changes: object) -> Outgoing:
+def message(**changes: Any) -> Outgoing:
     """The same with other fields; `data` and other keys of the payload are given by their own names."""
     fields = {name: changes.pop(name) for name in list(changes) if name in Outgoing.__slots__}
-    return replace(MESSAGE, **{"payload": {**MESSAGE.payload, **changes}, **fields})
+    return replace(MESSAGE, **({"payload": {**MESSAGE.payload, **changes}} | fields))

@@ -66,7 +66,8 @@ def survives(parse: Callable[[Delivery], Parsed], delivery: Delivery) -> None:
 
 
 def _strings(result: Parsed) -> Iterator[str]:
-    for part in [result, *result.attestations, *([result.trail] if result.trail else [])]:
+    parts: list[Any] = [result, *result.attestations, *([result.trail] if result.trail else [])]
+    for part in parts:
         values = (getattr(part, field) for field in part.__slots__)
         yield from (value for value in values if isinstance(value, str))
 

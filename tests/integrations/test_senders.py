@@ -1,4 +1,4 @@
-"""The ten-rule list of engineering.md 4.6, for every inbound sender (the specification's vectors: test_signatures.py).
+"""The ten rules of senders, for every inbound sender (the specification's vectors: test_signatures.py).
 
 Reconciling what a sender lost on the way needs its API and is not a matter of verify and parse.
 """
@@ -151,7 +151,7 @@ def test_an_unknown_event_is_kept_by_its_name_and_records_nothing(
 
 @pytest.mark.parametrize("source", ["GITLAB", "JENKINS", "CIRCLECI"])
 def test_the_older_body_of_this_api_goes_on_working(source: str) -> None:
-    """integrations.md 14.2: several sources had the generic body before their own was read."""
+    """Several sources had the generic body before their own was read."""
     body = b'{"eventType": "build.succeeded", "gitCommitSha": "9f2c1e7ab54d"}'
     parsed = SENDERS[source].parse(Delivery(None, {}, body))
     assert parsed == SENDERS["GENERIC"].parse(Delivery(None, {}, body))

@@ -1,7 +1,5 @@
 """A running installation: one API and one worker, in processes of their own, over a database of their own."""
 
-import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from cli.embedded.testing import clone_database, drop_database
 from storage.services import Services, open_services
 from storage.settings import Settings
+from tests.conftest import Worker
 from tests.journeys.client import Client, open_client
 from tests.journeys.processes import ADMIN_KEY, ProcessGroup, application, environment_of, served_address, settings_of
 
@@ -31,23 +29,19 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def running(worker_id: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """Started once for the journeys of one xdist worker: each makes its own flow."""
     folder = tmp_path_factory.mktemp("journeys")
-    admin_url = os.environ["TRAILGATE_TEST_ADMIN_URL"]
-    name = f"journeys_{worker_id}"
-    database_url = asyncio.run(clone_database(admin_url, "template_trailgate", name))
-    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
-    redis_url = os.environ["TRAILGATE_TEST_REDIS_URL"].partition("?")[0] + f"?db={4 + number % 4}"
-    environment = environment_of(database_url, redis_url, folder / "data", TRAILGATE_OUTBOUND_ALLOW="127.0.0.0/8")
-    logs = {package: folder / f"{package}.log" for package in ("api", "workers")}
-    group = ProcessGroup([application(package, environment, log) for package, log in logs.items()])
-    group.attend()
-    try:
-        yield Running(served_address(logs["api"]), environment, folder)
-    finally:
-        group.stop()
-        asyncio.run(drop_database(admin_url, name))
+    with worker.new_installation("journeys") as own:
+        told = {"TRAILGATE_OUTBOUND_ALLOW": "127.0.0.0/8"}
+        environment = environment_of(own.database_url, own.redis_url, folder / "data", **told)
+        logs = {package: folder / f"{package}.log" for package in ("api", "workers")}
+        group = ProcessGroup([application(package, environment, log) for package, log in logs.items()])
+        group.attend()
+        try:
+            yield Running(served_address(logs["api"]), environment, folder)
+        finally:
+            group.stop()
 
 
 @pytest.fixture

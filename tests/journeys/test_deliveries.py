@@ -171,7 +171,7 @@ async def test_a_sender_of_an_organisation_reaches_only_its_flow(admin: Client, 
         [trail] = await member.get("/trails")
         assert (trail["id"], trail["orgSlug"]) == (receipt["trailId"], f"org-{unique}")
         by_source = config.path.removesuffix(f"/{config.id}")
-        open_door = Config(config.id, config.flow_id, by_source, config.secret)
+        shared_path = Config(config.id, config.flow_id, by_source, config.secret)
         delivery = build(config.secret + unique, unique, commit_of(unique))
-        assert await status_of(member, open_door, delivery) == 401
+        assert await status_of(member, shared_path, delivery) == 401
     await admin.get(f"/trails/{trail['id']}", expect=404)

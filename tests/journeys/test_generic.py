@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.journeys.client import Client, Config
-from tests.journeys.senders import FIXTURES, Delivery, Sender, commit_of, hex_hmac, standard
+from tests.journeys.senders import Delivery, Sender, commit_of, hex_hmac, standard
+from tests.paths import FIXTURES
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of exactly 32 bytes len").decode()
 
@@ -68,7 +69,7 @@ async def test_replayed_and_skewed_timestamps_do_not_prove_anything(admin: Clien
     body, now = event("build.succeeded", commit_of(unique)), datetime.now(UTC)
     for skew in (timedelta(minutes=-6), timedelta(minutes=6)):
         told = await refused(admin, config, standard(SECRET, unique, body, now + skew))
-        assert told == "This delivery does not prove itself."
+        assert told == "This delivery could not be authenticated."
     assert await admin.get(f"/webhook-configs/{config.id}/deliveries") == []
     await admin.receipt(await Sender(admin.session, config.path).deliver(standard(SECRET, unique, body, now)))
 

@@ -14,8 +14,9 @@ from storage.ledger.published import checkpoint_file, read_published
 from storage.services import Services
 from tests.journeys.client import Client
 from tests.journeys.conftest import Running
-from tests.journeys.senders import COMMIT, FIXTURES, Sender, build, commit_of, fixture, github
+from tests.journeys.senders import COMMIT, Sender, build, commit_of, fixture, github
 from tests.journeys.waiting import eventually
+from tests.paths import FIXTURES
 
 NAMES = sorted(path.stem for path in (FIXTURES / "github").glob("*.json"))
 

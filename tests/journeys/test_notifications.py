@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,9 +13,9 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from cli.embedded.testing import clone_database, drop_database
 from storage.services import Services, open_services
 from tests.api.notifications.event_streams import STREAM, EventStream, Received
+from tests.conftest import Installation
 from tests.journeys.client import Client, open_client
 from tests.journeys.processes import (
     ADMIN_KEY,
@@ -68,15 +67,11 @@ class Telling:
 
 
 @pytest.fixture
-def telling(worker_id: str, tmp_path: Path) -> Iterator[Telling]:
-    admin_url, mailbox = os.environ["TRAILGATE_TEST_ADMIN_URL"], Mailbox()
-    name = f"telling_{worker_id}"
-    database_url = asyncio.run(clone_database(admin_url, "template_trailgate", name))
-    number = int(worker_id.removeprefix("gw")) if worker_id.startswith("gw") else 0
-    redis_url = os.environ["TRAILGATE_TEST_REDIS_URL"].partition("?")[0] + f"?db={8 + number % 8}"
+def telling(own_installation: Installation, tmp_path: Path) -> Iterator[Telling]:
+    mailbox = Mailbox()
     environment = environment_of(
-        database_url,
-        redis_url,
+        own_installation.database_url,
+        own_installation.redis_url,
         tmp_path / "data",
         TRAILGATE_OUTBOUND_ALLOW="127.0.0.0/8",
         TRAILGATE_SMTP_URL=f"smtp://127.0.0.1:{mailbox.port}",
@@ -88,7 +83,6 @@ def telling(worker_id: str, tmp_path: Path) -> Iterator[Telling]:
         yield Telling(served_address(logs["api"]), environment, mailbox)
     finally:
         group.stop()
-        asyncio.run(drop_database(admin_url, name))
 
 
 @pytest.fixture

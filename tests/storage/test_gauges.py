@@ -1,6 +1,7 @@
 """The numbers that alerts go by, over a database of the test's own."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -37,7 +38,7 @@ async def ruled(world: World) -> UUID:
     return (await world.rule()).rule.destination_id
 
 
-async def fail(world: World, destination_id: UUID, failure: ErrorClass = ErrorClass.TRANSIENT, **how: object) -> None:
+async def fail(world: World, destination_id: UUID, failure: ErrorClass = ErrorClass.TRANSIENT, **how: Any) -> None:
     await post(world, destination_id, "subject")
     await settled(world.services, await take(world.services), failure, wait=MINUTE, **how)
 

@@ -10,7 +10,7 @@ from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
 from domain.facts.flows import Flow, NewFlow
 from domain.facts.trails import NewTrail, Trail
-from domain.facts.webhook_configs import WebhookConfig
+from domain.facts.webhook_configs import NewWebhookConfig, WebhookConfig
 from domain.identity.organisations import NewOrganisation
 from domain.identity.principals import NewPrincipal
 from domain.notifications.rules import Channel, NewRule
@@ -20,7 +20,7 @@ from storage.facts.commands.attestations import record_attestations
 from storage.facts.commands.flows import create_flow
 from storage.facts.commands.results import NewResult, add_results
 from storage.facts.commands.trails import open_trails
-from storage.facts.commands.webhook_configs import NewWebhookConfig, create_webhook_config
+from storage.facts.commands.webhook_configs import create_webhook_config
 from storage.identity.bootstrap import bootstrap
 from storage.identity.commands.organisations import create_organisation
 from storage.identity.commands.principals import create_principal
@@ -54,19 +54,19 @@ class World:
             admin = await create_principal(tx, organisation.tenant, new, founder)
         return cls(services, organisation.tenant, Actor(admin, region="test"))
 
-    async def flow(self, *required: str, **options: object) -> Flow:
+    async def flow(self, *required: str, **options: Any) -> Flow:
         new = NewFlow(f"flow-{uuid4().hex[:8]}", required_types=required, tags={"team": "ä"}, **options)
         async with self.services.database.transaction() as tx:
             return await create_flow(tx, self.tenant, new, self.actor)
 
-    async def trail(self, flow: Flow, **options: object) -> Trail:
+    async def trail(self, flow: Flow, **options: Any) -> Trail:
         commit = sha1(uuid4().bytes).hexdigest()
         new = NewTrail(flow.id, self.actor, commit, "main", "Ada", "ada@example.org", **options)
         async with self.services.database.transaction() as tx:
             [trail] = await open_trails(tx, self.tenant, [new])
         return trail
 
-    def attestation(self, trail_id: UUID, type_: str, status: str = "PASSED", **options: object) -> NewAttestation:
+    def attestation(self, trail_id: UUID, type_: str, status: str = "PASSED", **options: Any) -> NewAttestation:
         return NewAttestation(trail_id, type_, ResultStatus(status), self.actor, Origin.API, **options)
 
     async def attest(self, *new: NewAttestation) -> list[Attestation]:
@@ -104,7 +104,7 @@ class World:
         async with self.services.database.transaction() as tx:
             return await create_webhook_config(tx, self.tenant, new, self.services.envelope, self.actor)
 
-    def arrival(self, config: WebhookConfig, delivery_id: str, commit: str | None = None, **options: object) -> Arrival:
+    def arrival(self, config: WebhookConfig, delivery_id: str, commit: str | None = None, **options: Any) -> Arrival:
         """A workflow run that passed, on a commit of its own unless one is given."""
         payload = json.loads((FIXTURES / "workflow_run__success.json").read_text())
         payload["workflow_run"]["head_sha"] = commit or sha1(delivery_id.encode()).hexdigest()
@@ -113,6 +113,9 @@ class World:
         source, org = config.source, self.tenant.org_id
         return Arrival(org, config.id, source, delivery_id, "workflow_run", headers, body, sha256(body).digest())
 
-    async def deliver(self, *arrivals: Arrival) -> list[Receipt | None]:
+    async def deliver(self, *arrivals: Arrival) -> list[Receipt]:
+        """Each has a config, so each has a receipt."""
         async with self.services.database.transaction() as tx:
-            return await accept(tx, arrivals)
+            receipts = [receipt for receipt in await accept(tx, arrivals) if receipt]
+        assert len(receipts) == len(arrivals)
+        return receipts

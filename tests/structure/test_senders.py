@@ -1,4 +1,4 @@
-"""What an inbound vendor costs (engineering.md 4.6): verify, parse, a line in the list, fixtures and two tests."""
+"""What an inbound vendor costs: verify, parse, a line in the list, fixtures and two tests."""
 
 import json
 import re
@@ -38,9 +38,9 @@ def test_its_fixtures_are_named_after_event_and_detail(source: str) -> None:
 
 
 def test_nobody_else_names_a_vendor() -> None:
-    """The corridor treats all senders alike: what differs stands in their `Sender`."""
+    """Receiver, inbox and drain treat all senders alike: what differs is in their `Sender`."""
     words = re.compile(r"\b(GITHUB|GITLAB|BITBUCKET|JENKINS|CIRCLECI|AZURE_DEVOPS)\b")
-    corridor = [*(ROOT / "api" / "webhooks").glob("*.py"), ROOT / "workers" / "drain.py"]
-    corridor += (ROOT / "storage" / "inbox").glob("*.py")
-    named = {path.name for path in corridor if words.search(path.read_text())}
+    shared = [*(ROOT / "api" / "webhooks").glob("*.py"), ROOT / "workers" / "drain.py"]
+    shared += (ROOT / "storage" / "inbox").glob("*.py")
+    named = {path.name for path in shared if words.search(path.read_text())}
     assert named <= {"schemas.py"}, "an example of the documentation may"

@@ -1,4 +1,4 @@
-"""The process host: rings, coalescing, the loss of Redis, and an orderly end."""
+"""The process host: wake-ups, coalescing, the loss of Redis, and an orderly end."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -47,7 +47,7 @@ async def hosting(services: Services, work: Work, swept: Work) -> AsyncIterator[
         await asyncio.wait_for(running, 60)
 
 
-async def test_a_ring_starts_the_work_and_the_clock_the_sweep(own_services: Services) -> None:
+async def test_a_wake_up_starts_the_work_and_the_clock_the_sweep(own_services: Services) -> None:
     work, swept = Work(), Work()
     async with hosting(own_services, work, swept):
         await eventually(lambda: swept.rounds >= 1)
@@ -55,7 +55,7 @@ async def test_a_ring_starts_the_work_and_the_clock_the_sweep(own_services: Serv
         await eventually(lambda: work.rounds == 1)
 
 
-async def test_rings_during_the_work_become_one_more_round(own_services: Services) -> None:
+async def test_wake_ups_during_the_work_become_one_more_round(own_services: Services) -> None:
     work = Work()
     async with hosting(own_services, work, Work()):
         work.go_on.clear()

@@ -86,7 +86,7 @@ async def test_a_delivery_that_broke_and_one_that_waits_for_postgres(world: Worl
         await tx.execute("UPDATE flows SET archived_at = NULL WHERE id = $1", flow.id)
         await tx.execute(
             "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS "
-            "$$ BEGIN RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$"
+            "$$ BEGIN RAISE EXCEPTION 'disk full' USING ERRCODE = 'disk_full'; END $$"
         )
         await tx.execute("CREATE TRIGGER late BEFORE INSERT ON trails EXECUTE FUNCTION late()")
     await world.deliver(world.arrival(config, "early"))
@@ -183,7 +183,8 @@ async def test_a_worker_process_serves_its_numbers_until_it_stops(
     own_installation: Installation, tmp_path: Path
 ) -> None:
     port = free_ports(1)
-    environment = own_installation.environment(tmp_path / "data", TRAILGATE_WORKER_METRICS_PORT=str(port))
+    told = {"TRAILGATE_WORKER_METRICS_PORT": str(port), "TRAILGATE_SHUTDOWN_GRACE": "1"}
+    environment = own_installation.environment(tmp_path / "data", **told)
     with (tmp_path / "log").open("wb") as log:
         worker = subprocess.Popen(
             [sys.executable, "-m", "workers"], cwd=ROOT, env=os.environ | environment, stdout=log, stderr=log

@@ -249,7 +249,7 @@ async def test_an_address_that_may_not_be_reached_is_a_dead_letter_that_says_why
         assert receiver.asked == []
     [row] = await outbox(guarded)
     assert row["status"] == "FAILED"
-    assert "may not be reached" in (await message(guarded, row["id"])).error
+    assert "may not be reached" in str((await message(guarded, row["id"])).error)
 
 
 async def test_a_rule_whose_secrets_do_not_open_holds_up_nobody_else(world: World, relay: Relay) -> None:

@@ -13,7 +13,7 @@ from storage.ledger.published import END, checkpoint_file, publish, published_si
 from storage.ledger.queries import latest_checkpoint, ledger_size, list_entries, unsigned_ledgers, waiting
 from storage.services import Services
 from tests.storage.world import World
-from workers.seal import seal_and_sign, seal_round
+from workers.seal import publish_missing, seal_and_sign, seal_round
 from workers.sweeps import sweep
 
 
@@ -101,6 +101,20 @@ async def test_an_unwritable_place_is_no_reason_to_stop_sealing(own_services: Se
     async with services.database.read() as reader:
         assert await waiting(reader, world.tenant) == 0
         assert await latest_checkpoint(reader, world.tenant) is not None
+
+
+async def test_what_could_not_be_published_is_published_by_a_sweep(own_services: Services, tmp_path: Path) -> None:
+    (tmp_path / "occupied").write_text("a file where a directory should be")
+    settings = own_services.settings.model_copy(update={"checkpoint_dir": tmp_path / "occupied"})
+    services = replace(own_services, settings=settings)
+    world = await World.founded(services)
+    await asyncio.wait_for(seal_and_sign(services), 20)
+    await publish_missing(services)
+    (tmp_path / "occupied").unlink()
+    await publish_missing(services)
+    async with services.database.read() as reader:
+        size = await ledger_size(reader, world.tenant)
+    assert published_size(checkpoint_file(settings.checkpoints, world.tenant.org_id)) == size > 0
 
 
 async def test_sweeps_are_harmless_however_often(world: World) -> None:

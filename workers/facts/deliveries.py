@@ -1,4 +1,4 @@
-"""Recording parsed deliveries as facts: trails, attestations and outcomes, by the same commands that the API calls."""
+"""Recording parsed deliveries as trails and attestations, with the same commands that the API calls."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ CommitKey = tuple[UUID, str]
 
 @dataclass(frozen=True, slots=True)
 class ParsedDelivery:
-    """A delivery with what its sender's parser made of it."""
+    """A delivery with the result of its sender's parser."""
 
     delivery: StoredDelivery
     parsed: Parsed
@@ -38,24 +38,24 @@ class ParsedDelivery:
 
     @property
     def actor(self) -> Actor:
-        """Facts of a webhook are reported by the principal of its config."""
+        """The principal of the webhook config, which reports the facts of the delivery."""
         delivery = self.delivery
         return Actor(self.target.principal_id, delivery.config_id, str(delivery.id), self.region)
 
     @property
     def named_trail(self) -> UUID | None:
-        """The trail that the event names."""
+        """The trail that the event names, if any."""
         return self.parsed.trail.trail_id if self.parsed.trail else None
 
     @property
     def commit_key(self) -> CommitKey | None:
-        """One trail per commit and flow, where the event names a commit and no trail."""
+        """The flow and commit that identify the trail, if the event names a commit and no trail."""
         hint = self.parsed.trail
         return (self.target.flow_id, hint.commit) if hint and hint.commit and not hint.trail_id else None
 
 
 async def record_deliveries(tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDelivery]) -> list[Done]:
-    """Record the facts of one organisation's deliveries, oldest first; the answer is the outcome of each."""
+    """Record the facts of one organisation's deliveries, given oldest first; return the outcome of each."""
     foreign = await _foreign(tx, tenant, parsed)
     ours = [one for one in parsed if one.delivery.id not in foreign]
     trail_ids = await _find_or_open(tx, tenant, ours)
@@ -75,7 +75,7 @@ async def record_deliveries(tx: Transaction, tenant: Tenant, parsed: Sequence[Pa
 
 
 async def _foreign(tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDelivery]) -> set[UUID]:
-    """Deliveries that name a trail which is not in their config's flow."""
+    """Return the ids of deliveries that name a trail outside the flow of their config."""
     named = {one.delivery.id: trail_id for one in parsed if (trail_id := one.named_trail)}
     flows = await flows_of_trails(tx, tenant, list(named.values())) if named else {}
     return {
@@ -86,7 +86,7 @@ async def _foreign(tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDeliv
 
 
 async def _find_or_open(tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDelivery]) -> dict[UUID, UUID]:
-    """The trail of each delivery that has one: named, else of its commit, else a new one."""
+    """Return the trail of each delivery that concerns one: the named one, else that of its commit, else a new one."""
     of_commits = await _trails_of_commits(tx, tenant, parsed)
     found: dict[UUID, UUID] = {}
     for one in parsed:
@@ -102,7 +102,7 @@ async def _find_or_open(tx: Transaction, tenant: Tenant, parsed: Sequence[Parsed
 async def _trails_of_commits(
     tx: Transaction, tenant: Tenant, parsed: Sequence[ParsedDelivery]
 ) -> dict[CommitKey, UUID]:
-    """The trail of every commit that is named, opened where there is none."""
+    """Return the trail of every named commit; open those that do not exist."""
     commits = {key: one for one in reversed(parsed) if (key := one.commit_key)}
     trails = await newest_trails_of_commits(tx, tenant, commits)
     if unknown := [key for key in commits if key not in trails]:
@@ -111,13 +111,13 @@ async def _trails_of_commits(
         made = await open_trails(tx, tenant, [_new_trail(commits[key]) for key in missing])
         trails |= {(trail.flow_id, trail.git_commit_sha): trail.id for trail in made}
     if elsewhere := [key for key in commits if key not in trails]:
-        # Another drain opened them meanwhile, or their whole is in this batch: a second statement sees it.
+        # Another drain has just opened them, or the full commit is in this batch: a second statement finds them.
         trails |= await newest_trails_of_commits(tx, tenant, elsewhere)
     return trails
 
 
 def _begins_another(key: CommitKey, keys: Iterable[CommitKey]) -> bool:
-    """An abbreviated commit whose whole is in the same batch finds the trail of that one."""
+    """Whether the commit is an abbreviation of another commit of the batch, whose trail it will then use."""
     flow_id, commit = key
     return is_abbreviated(commit) and any(
         flow == flow_id and whole != commit and whole.startswith(commit) for flow, whole in keys

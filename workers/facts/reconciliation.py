@@ -1,4 +1,4 @@
-"""Reconciling: what a sender delivered and we never got is asked for again, a sender at a time (engineering.md 2.1)."""
+"""Reconciliation: compare a sender's list of deliveries with ours, and request again those that never arrived."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -23,20 +23,20 @@ from storage.services import Services
 log = structlog.get_logger()
 
 LANES = 4
-"""Senders that are asked at once."""
+"""Reconciliations that run concurrently."""
 ROUND = 120
-"""Seconds after which no further run is begun: the turn of `workers.sweeps` must not run out."""
+"""Seconds after which no further run starts, so that the sweep ends within its time in `workers.sweeps`."""
 LEASE = timedelta(minutes=10)
-"""Longer than a run takes."""
+"""Longer than any run."""
 TIMEOUT_RUN = 240
-"""Seconds for the requests of one run."""
+"""Seconds for the redelivery requests of one run."""
 PAUSE = 1.0
-"""Seconds between two requests that change something, as GitHub wants."""
-UNREACHED = "More was delivered than can be compared at once: the oldest of it was not."
+"""Seconds between two redelivery requests: GitHub asks for a second between requests that change something."""
+UNREACHED = "The sender lists more deliveries than one run can compare; the oldest were not compared."
 
 
 async def reconcile(services: Services) -> None:
-    """Run every reconciliation that is due, for as long as a round may take."""
+    """Run the reconciliations that are due, for at most ROUND seconds."""
     deadline = asyncio.get_running_loop().time() + ROUND
     await asyncio.gather(*(_lane(services, deadline) for _ in range(LANES)))
 
@@ -47,7 +47,7 @@ async def _lane(services: Services, deadline: float) -> None:
 
 
 async def reconcile_next(services: Services) -> bool:
-    """Run the one that has been due for longest; False where none is."""
+    """Run the reconciliation that has been due longest; return False if none is due."""
     interval = timedelta(seconds=services.settings.reconcile_interval)
     async with services.database.transaction() as tx:
         due = await claim_reconciliation(tx, LEASE)
@@ -62,7 +62,7 @@ async def reconcile_next(services: Services) -> bool:
 
 
 class _Run:
-    """One comparison. What it asked for counts, however it ends."""
+    """One comparison. Redelivery requests already made are part of its outcome, even if it fails."""
 
     def __init__(self, services: Services, due: Due) -> None:
         self._services = services
@@ -70,7 +70,7 @@ class _Run:
         self._asked: list[str] = []
 
     async def outcome(self) -> ReconciliationOutcome:
-        """Compare and ask; whatever the sender does wrong is in the outcome."""
+        """Compare and request; errors of the sender are returned in the outcome."""
         try:
             return await self._compared()
         except Throttled as error:
@@ -78,7 +78,7 @@ class _Run:
         except (Upstream, Rejected) as error:
             return self._failed(error.message)
         except Undecipherable:
-            return self._failed("The token cannot be decrypted any more: give it anew.")
+            return self._failed("The token cannot be decrypted with this master key; enter it again.")
 
     def _failed(self, error: str, retry_after: timedelta | None = None) -> ReconciliationOutcome:
         return ReconciliationOutcome(self._asked, whole=False, error=error, retry_after=retry_after)
@@ -97,7 +97,7 @@ class _Run:
         return tokens[self._due.secret_id]
 
     async def _missing(self, attempts: Iterable[DeliveryAttempt]) -> list[DeliveryAttempt]:
-        """The newest attempt of each delivery that never came, oldest first: those are the first to be forgotten."""
+        """Return the newest attempt of each delivery that never arrived, oldest first: the sender drops those first."""
         newest: dict[str, DeliveryAttempt] = {}
         for attempt in attempts:
             if attempt.event != "ping":
@@ -108,7 +108,10 @@ class _Run:
         return [newest[guid] for guid in reversed(newest) if guid in missing]
 
     async def _ask(self, hook: HookDeliveries, missing: Sequence[DeliveryAttempt]) -> bool:
-        """Whether all were asked for. One that the sender passes over counts as asked, or it would be for ever."""
+        """Request redeliveries; return whether all were requested.
+
+        One that the sender no longer has counts as requested, so that it is not requested for ever.
+        """
         until = asyncio.get_running_loop().time() + TIMEOUT_RUN
         for attempt in missing[:MAX_REQUESTS]:
             if asyncio.get_running_loop().time() > until:

@@ -1,4 +1,4 @@
-"""One message through its channel: what is said, what came of it, when it is tried again."""
+"""Sending one message through its channel: its text, its outcome and the time of its next attempt."""
 
 import random
 from collections.abc import Mapping
@@ -30,16 +30,16 @@ from workers.notifications.templates import TemplateFailed, Templates
 RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED})
 
 MAX_CLAIMS = len(DELIVERY.steps) + 5
-"""More than its schedule has attempts: whoever sent it never came to keep what became of it."""
-NEVER_SETTLED = f"It was begun {MAX_CLAIMS} times and never finished; an operator can replay it."
-UNREADABLE = "The rule's secrets do not open with this master key; enter its channel configuration anew, then replay."
+"""More claims than the schedule has attempts: workers claimed the message and died before they settled it."""
+NEVER_SETTLED = f"Sending began {MAX_CLAIMS} times and never finished; an operator can replay it."
+UNREADABLE = "The rule's secrets cannot be decrypted; enter its channel configuration again, then replay this delivery."
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What became of a message, and what the settling transaction has to write inside the product for it."""
+    """The outcome of a message, and the in-app notification that the settling transaction has to write for it."""
 
     message: ClaimedMessage
     outcome: MessageOutcome
@@ -48,14 +48,14 @@ class DeliveryResult:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """The last attempt's."""
+    """The failure of the last attempt."""
 
     error: SendFailed
     ended: datetime
 
 
 class Notifier:
-    """Sends claimed messages. Knows every channel: a new one is a line in `_channels`."""
+    """Sends claimed messages through every channel; a new channel is a line in `_channels`."""
 
     def __init__(self, services: Services, templates: Templates) -> None:
         self._services = services
@@ -69,9 +69,9 @@ class Notifier:
         }
 
     async def deliver(self, claim_id: UUID, message: ClaimedMessage, rule: RuleTarget | None) -> DeliveryResult:
-        """Send a message once; a connection that fails at once, on the first try, is tried a second time on the spot.
+        """Send a message; if the first attempt fails quickly to connect, try once more immediately.
 
-        Raises nothing of its own: what breaks here is a dead letter with the reason.
+        Raises nothing: an unexpected error makes the message a dead letter with the reason.
         """
         if message.attempts > MAX_CLAIMS:
             return DeliveryResult(message, _outcome(claim_id, message, MessageStatus.FAILED, error=NEVER_SETTLED))
@@ -100,8 +100,8 @@ class Notifier:
             attempts.append(attempt)
             if error is None:
                 return attempts, None
-            at_once = error.quick and message.attempts == 1 and len(attempts) == 1
-            if not at_once:
+            again = error.quick and message.attempts == 1 and len(attempts) == 1
+            if not again:
                 return attempts, _Failure(error, self._services.clock.now())
 
     async def _attempt(
@@ -121,11 +121,11 @@ class Notifier:
         duration = round(seconds * 1000)
         if error is None:
             return Attempt(started_at, duration, None, receipt.status_code, None, receipt.response or None), None
-        said = error.response or None
-        return Attempt(started_at, duration, error.error_class, error.status_code, error.reason, said), error
+        response = error.response or None
+        return Attempt(started_at, duration, error.error_class, error.status_code, error.reason, response), error
 
     async def _filled_in(self, message: ClaimedMessage, rule: RuleTarget) -> Outgoing:
-        """The rule's own words where it has any; a template that fails must not lose the message."""
+        """Return the message with the rule's templates applied; if they fail, the default text with the reason."""
         payload = message.payload
         outgoing = Outgoing(
             id=message.id,
@@ -149,7 +149,7 @@ class Notifier:
 
 
 async def _in_app(_message: Outgoing, _target: ChannelTarget, _now: datetime, /) -> SendResult:
-    """Written by the transaction that settles it, so that it is there exactly once."""
+    """Send nothing: the settling transaction writes the notification, so that it exists exactly once."""
     return SendResult()
 
 
@@ -181,7 +181,7 @@ def _outcome(
 
 
 def _failed(claim_id: UUID, message: ClaimedMessage, attempts: list[Attempt], failure: _Failure) -> MessageOutcome:
-    """Due again after the schedule's wait, or a dead letter. A probe is due when it was, unless it can only fail."""
+    """Retry after the schedule's wait, or dead-letter. A failed probe keeps its due time, if a retry may help."""
     error = failure.error
     wait = _wait(message, error)
     due_at = failure.ended + wait if wait is not None else None

@@ -1,4 +1,4 @@
-"""Flow control of the relay: how much is under way, to each destination and in all, and when to leave one alone."""
+"""Flow control of the relay: limits on messages claimed and requests in flight, and when to stop a batch."""
 
 import asyncio
 from collections import defaultdict
@@ -13,14 +13,14 @@ from storage.outbox.claims import ClaimedMessage
 from workers.notifications.channels import DeliveryResult
 
 MAX_CLAIMED, MAX_PER_DESTINATION = 2048, 512
-"""Messages in this process at once, and of those for one destination."""
+"""Messages claimed by this process at once: in total, and for one destination."""
 MAX_CONCURRENT = 32
-"""Requests under way to one destination."""
+"""Concurrent requests to one destination."""
 
 
 @dataclass(slots=True)
 class DestinationBatch:
-    """What one claim brought for one destination. `left` has not been begun; `stopped` once it should be left alone."""
+    """The messages of one claim for one destination. `left` holds those not sent yet; `stopped`: send no more."""
 
     claim_id: UUID
     destination_id: UUID
@@ -33,11 +33,11 @@ class DestinationBatch:
     put_off: dict[UUID, datetime] = field(default_factory=dict)
 
     def rule_of(self, message: ClaimedMessage) -> RuleTarget | None:
-        """The rule of a message; None where its secrets do not open."""
+        """Return the rule of a message; None if its secrets cannot be decrypted."""
         return self.rules.get(message.rule_id) if message.rule_id else None
 
     def note(self, result: DeliveryResult) -> None:
-        """After a request to slow down, or a row of failures, the rest of the batch is not tried."""
+        """Record a result; stop the batch after throttling, OPEN_AFTER failures in a row, or a destination gone."""
         tried = result.outcome.attempts
         failure = tried[-1].failure if tried else None
         self.failures = self.failures + 1 if failure else 0
@@ -45,7 +45,7 @@ class DestinationBatch:
         self.stopped = self.stopped or throttled or result.outcome.gone or self.failures >= OPEN_AFTER
 
     def chains(self) -> list[list[ClaimedMessage]]:
-        """The messages by subject: those of one subject go one after the other."""
+        """Group the messages by subject: those of one subject are sent one after the other."""
         chains: dict[str, list[ClaimedMessage]] = defaultdict(list)
         for message in self.left.values():
             chains[message.subject].append(message)
@@ -59,33 +59,33 @@ class _Destination:
 
 
 class FlowControl:
-    """Counts what is claimed, by destination."""
+    """Counts the claimed messages of each destination."""
 
     def __init__(self) -> None:
         self._destinations: dict[UUID, _Destination] = defaultdict(_Destination)
 
     @property
-    def room(self) -> int:
-        """How many messages may be claimed now; none until there is room for a whole destination."""
-        room = MAX_CLAIMED - sum(one.claimed for one in self._destinations.values())
-        return room if room >= MAX_PER_DESTINATION else 0
+    def capacity(self) -> int:
+        """How many messages may be claimed now; 0 until MAX_PER_DESTINATION more fit."""
+        capacity = MAX_CLAIMED - sum(one.claimed for one in self._destinations.values())
+        return capacity if capacity >= MAX_PER_DESTINATION else 0
 
     @property
     def busy(self) -> list[UUID]:
-        """Destinations of which no more may be claimed."""
+        """Destinations for which no more messages may be claimed."""
         return [one for one, state in self._destinations.items() if state.claimed > MAX_PER_DESTINATION // 2]
 
     def begin(self, batch: DestinationBatch) -> None:
-        """Count a batch that was claimed."""
+        """Count a claimed batch."""
         self._destinations[batch.destination_id].claimed += batch.size
 
     def end(self, batch: DestinationBatch) -> None:
-        """Count it no longer."""
+        """Stop counting a batch that has ended."""
         state = self._destinations[batch.destination_id]
         state.claimed -= batch.size
         if not state.claimed:
             del self._destinations[batch.destination_id]
 
     def place(self, batch: DestinationBatch) -> asyncio.Semaphore:
-        """A place among the requests under way to the batch's destination, to be held while one is."""
+        """Return the semaphore that limits concurrent requests to the batch's destination."""
         return self._destinations[batch.destination_id].free

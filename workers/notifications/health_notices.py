@@ -1,4 +1,4 @@
-"""What the owner of a destination is told of its health, inside the product: the other channels may be what fails."""
+"""Notifications about the health of a destination. They are in-app only: other channels may be what fails."""
 
 from domain.notifications.deliveries import HealthEvent
 from domain.notifications.triggers import Severity
@@ -30,7 +30,7 @@ _TEXTS = {
 
 
 def health_notice(change: HealthChange) -> NewNotification:
-    """The notification of a change of health."""
+    """Make the notification of a change in health."""
     severity, title, message = _TEXTS[change.event]
     text = message.format(id=change.destination_id, reason=change.reason).strip()
     return NewNotification(title.format(label=change.label), text, severity, "DESTINATION", change.destination_id)

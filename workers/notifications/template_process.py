@@ -1,8 +1,8 @@
 """Rendering users' templates in a process of its own: `python -m workers.notifications.template_process`.
 
-It reads requests from its standard input and writes answers to its standard output, each a line of JSON, and ends with
-its input. A template that takes too long ends the process; so does a crash. Nothing is opened any more once it has
-said that it is ready, no file and no socket: whoever gets out of the sandbox stands in an empty room.
+It reads requests from standard input and writes answers to standard output, each a line of JSON, and ends with its
+input. A template that takes too long ends the process; so does a crash. Once it has reported that it is ready, it can
+open no file and no socket, so that a template that escapes the sandbox finds nothing to use.
 """
 
 import json
@@ -14,26 +14,26 @@ from typing import Any
 from domain.notifications.templates import FILTERS, TemplateFailed, rendered
 
 TIMEOUT_TEMPLATE = 1.0
-"""Of processor time, for all templates of one request."""
+"""Seconds of processor time for all templates of one request."""
 MEMORY = 256 * 2**20
-"""Bytes of address space, of which the interpreter takes about a tenth."""
+"""Limit of the address space in bytes; the interpreter uses about a tenth."""
 READY = b'{"ready": true}\n'
 
 
 def main() -> int:
-    """The exit status: 0 once the input ends."""
-    for stopping in (signal.SIGINT, signal.SIGTERM):  # meant for the worker, which may have a message half told
+    """Answer requests until the input ends; return the exit status 0."""
+    for stopping in (signal.SIGINT, signal.SIGTERM):  # for the worker to handle, which may be rendering a message
         signal.signal(stopping, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    for name in FILTERS:  # what Python and jinja2 load at first use, for a result or for a failure, is loaded now
+    for name in FILTERS:  # load now what Python and jinja2 import at first use, for a result or for a failure
         _answer({name: f"{{{{ 'a' | {name} }}}}"}, {})
     resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
-    _say(READY)
+    _write(READY)
     for line in sys.stdin.buffer:
-        signal.setitimer(signal.ITIMER_PROF, TIMEOUT_TEMPLATE)  # what comes of it, SIGPROF, nobody catches
+        signal.setitimer(signal.ITIMER_PROF, TIMEOUT_TEMPLATE)  # SIGPROF is not caught, so it ends the process
         answer = _answer(**json.loads(line))
         signal.setitimer(signal.ITIMER_PROF, 0)
-        _say(json.dumps(answer).encode() + b"\n")
+        _write(json.dumps(answer).encode() + b"\n")
     return 0
 
 
@@ -47,7 +47,7 @@ def _answer(sources: dict[str, str], variables: dict[str, Any]) -> dict[str, Any
     return {"texts": texts}
 
 
-def _say(line: bytes) -> None:
+def _write(line: bytes) -> None:
     sys.stdout.buffer.write(line)
     sys.stdout.buffer.flush()
 

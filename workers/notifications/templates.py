@@ -1,4 +1,4 @@
-"""Users' templates, rendered beside the worker: what one costs in time and memory ends with a child process."""
+"""Rendering users' templates in a child process of the worker, which limits the time and memory that they take."""
 
 import asyncio
 import json
@@ -19,17 +19,17 @@ __all__ = ["TemplateFailed", "Templates"]
 
 START_SECONDS = 30.0
 TIMEOUT_ANSWER = 5.0
-"""For one request, by the clock: the child ends itself after a second of work, the rest is a busy machine."""
+"""Seconds for one request by the clock: the child ends itself after a second of work, the rest allows for load."""
 MAX_ANSWER = 1 << 20
-"""Bytes: two texts, every character of them escaped."""
+"""Longest answer in bytes: two texts of which every character is escaped."""
 TIMEOUT_STOP = 1.0
-"""In which the child ends by itself once its input has."""
+"""Seconds for the child to end after its input was closed."""
 SET_ASIDE = 60.0
-"""Seconds for which a template that ended the child is not tried again: others wait while it runs."""
+"""Seconds for which a template that ended the child is not rendered again: other messages wait while it runs."""
 
 TOO_LONG = "It takes too long"
 ENDED = "It ended the process that renders templates"
-NOT_STARTED = "The process that renders templates does not start"
+NOT_STARTED = "The process that renders templates did not start"
 
 _ROOT = Path(__file__).parents[2]
 _Key = tuple[tuple[str, str], ...]
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 
 
 class Templates:
-    """Renders templates, one request at a time, in a child that lives until `close` or until a template ends it."""
+    """Renders templates, one request at a time, in a child process that `close` or a faulty template ends."""
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
@@ -46,7 +46,7 @@ class Templates:
         self._set_aside: dict[_Key, tuple[float, str]] = {}
 
     async def render(self, sources: Mapping[str, str], variables: Mapping[str, Any]) -> Mapping[str, str]:
-        """The texts of templates by name, their control characters left out. Raises TemplateFailed."""
+        """Render templates and return the texts by name, without control characters. Raises TemplateFailed."""
         key = tuple(sorted(sources.items()))
         request = json.dumps({"sources": dict(sources), "variables": dict(variables)}).encode() + b"\n"
         async with self._turn:
@@ -58,7 +58,7 @@ class Templates:
         return texts
 
     async def close(self) -> None:
-        """End the child."""
+        """End the child process."""
         async with self._turn:
             await self._end()
 
@@ -73,13 +73,13 @@ class Templates:
         return answer
 
     async def _running(self) -> Process:
-        """The child, ready. Raises TemplateFailed where none can be started."""
+        """Return the child, started and ready. Raises TemplateFailed if it cannot be started."""
         if self._child is None or self._child.returncode is not None:
             try:
                 self._child = await asyncio.create_subprocess_exec(
                     *(sys.executable, "-m", "workers.notifications.template_process"),
                     cwd=_ROOT,
-                    env={},  # nothing of what the worker was told, its secrets least of all
+                    env={},  # no variable of the worker, whose environment has secrets
                     stdin=PIPE,
                     stdout=PIPE,
                     stderr=DEVNULL,
@@ -92,11 +92,14 @@ class Templates:
         return self._child
 
     async def _exchange(self, child: Process, request: bytes, seconds: float) -> bytes:
-        """The line that answers. Without a whole one the child is ended: its next line would answer this request."""
+        """Send a request and return the answering line; without a complete one, end the child and return what came.
+
+        Otherwise the child's next line would answer this request.
+        """
         line = b""
         try:
             async with asyncio.timeout(seconds):
-                line = await _asked(child, request)
+                line = await _exchange_line(child, request)
         except (TimeoutError, ConnectionError):
             pass
         finally:
@@ -123,14 +126,14 @@ class Templates:
             raise TemplateFailed(reason)
 
     def _setting_aside(self, key: _Key, reason: str) -> TemplateFailed:
-        """Remembers, for a while, that these templates ended the child; the answer is what to raise."""
+        """Remember for SET_ASIDE seconds that these templates ended the child; return the error to raise."""
         now = monotonic()
         still = {one: (until, why) for one, (until, why) in self._set_aside.items() if now < until}
         self._set_aside = {**still, key: (now + SET_ASIDE, reason)}
         return TemplateFailed(reason)
 
 
-async def _asked(child: Process, request: bytes) -> bytes:
+async def _exchange_line(child: Process, request: bytes) -> bytes:
     assert child.stdin is not None  # noqa: S101 - both are pipes
     assert child.stdout is not None  # noqa: S101
     child.stdin.write(request)

@@ -1,4 +1,4 @@
-"""The audit trail."""
+"""Handlers of the audit trail."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from storage.facts.queries.trails import get_trail
 async def list_audit_events(call: Call, query: AuditQuery) -> Reply[AuditPage]:
     """List audit events, newest first.
 
-    A filtered total above 10,000 is not counted to its end; X-Total-Count then ends in "+".
+    A filtered list is counted up to 10,000 events; if there are more, `X-Total-Count` ends in "+".
     """
     check_org_slug(call, query.org_slug)
     async with call.read() as reader:

@@ -1,4 +1,4 @@
-"""The ledger."""
+"""Handlers of the ledger."""
 
 from uuid import UUID
 
@@ -43,7 +43,7 @@ async def list_ledger_entries(call: Call, query: LedgerQuery) -> LedgerPage:
 
 
 async def get_ledger_entry(call: Call, record_id: UUID) -> LedgerEntryOut:
-    """Get the newest ledger entry of a record."""
+    """Get the latest ledger entry of a record."""
     async with call.read() as reader:
         return LedgerEntryOut.of(await queries.entry_of_record(reader, call.tenant, record_id), call)
 
@@ -51,8 +51,9 @@ async def get_ledger_entry(call: Call, record_id: UUID) -> LedgerEntryOut:
 async def prove_ledger_entry(call: Call, record_id: UUID, query: ProofQuery) -> ProofOut:
     """Prove that an entry is in the ledger.
 
-    The RFC 6962 inclusion proof of the record's newest entry, or of the one that `sequence` names, under the newest
-    checkpoint or the one of `treeSize`. Whoever holds a copy of that checkpoint needs nothing else from this server.
+    Returns the RFC 6962 inclusion proof of the record's latest entry, or of the entry `sequence`, under the latest
+    checkpoint, or the checkpoint of size `treeSize`. With a copy of that checkpoint, the proof can be checked without
+    trusting this server.
     """
     tenant = call.tenant
     async with call.read() as reader:
@@ -60,16 +61,16 @@ async def prove_ledger_entry(call: Call, record_id: UUID, query: ProofQuery) -> 
         checkpoint = await queries.checkpoint_of(reader, tenant, query.tree_size)
         size = checkpoint.signed.checkpoint.size
         if size < entry.seq:
-            raise NotFound(f"The checkpoint of size {size} does not cover entry {entry.seq}; a larger one does.")
+            raise NotFound(f"The checkpoint of size {size} does not cover entry {entry.seq}; use a larger one.")
         path = await queries.inclusion_proof(reader, tenant.org_id, entry.seq, size)
     return ProofOut.proving(verification.InclusionProof(entry.seq - 1, path, checkpoint), entry.leaf, call)
 
 
 async def prove_ledger_growth(call: Call, query: ConsistencyQuery) -> ConsistencyOut:
-    """Prove that nothing was rewritten between two checkpoints.
+    """Prove that the ledger only grew between two checkpoints.
 
-    The RFC 6962 consistency proof from the checkpoint of size `from` (absent: the oldest) to that of size `to` (absent:
-    the newest): the newer ledger begins with the whole older one.
+    Returns the RFC 6962 consistency proof from the checkpoint of size `from` (default: the oldest) to the checkpoint of
+    size `to` (default: the latest). It shows that the newer ledger begins with the whole older one.
     """
     tenant = call.tenant
     async with call.read() as reader:
@@ -84,7 +85,7 @@ async def prove_ledger_growth(call: Call, query: ConsistencyQuery) -> Consistenc
 async def list_checkpoints(call: Call, query: CheckpointsQuery) -> Reply[list[CheckpointOut]]:
     """List the signed checkpoints, newest first.
 
-    The total stands in X-Total-Count, counted up to 10,000; the way to the next page in Link.
+    `X-Total-Count` has the total, counted up to 10,000; `Link` has the next page.
     """
     async with call.read() as reader:
         found, total, capped = await queries.list_checkpoints(
@@ -99,9 +100,9 @@ async def list_checkpoints(call: Call, query: CheckpointsQuery) -> Reply[list[Ch
 
 
 async def get_checkpoint(call: Call, tree_size: str) -> CheckpointOut | web.Response:
-    """Get a signed checkpoint, by its size or the latest.
+    """Get a signed checkpoint by its size, or the latest one.
 
-    With `Accept: text/plain` the C2SP signed note itself, as it is published outside.
+    With `Accept: text/plain` the response is the C2SP signed note itself, the form in which checkpoints are published.
     """
     size = None if tree_size == "latest" else int(tree_size)
     async with call.read() as reader:
@@ -114,7 +115,7 @@ async def get_checkpoint(call: Call, tree_size: str) -> CheckpointOut | web.Resp
 async def list_signing_keys(call: Call) -> Reply[list[SigningKeyOut]]:
     """List the public keys that checkpoints are signed with, newest first.
 
-    Note them when an audit begins, from somebody you trust: a forger could show keys of their own.
+    Obtain the keys from a trusted source before an audit: a forged server would list keys of its own.
     """
     async with call.read() as reader:
         keys = await queries.signing_keys(reader)
@@ -124,8 +125,9 @@ async def list_signing_keys(call: Call) -> Reply[list[SigningKeyOut]]:
 async def verify_ledger_record(call: Call, record_id: UUID) -> RecordVerificationOut:
     """Verify a record against the ledger.
 
-    Recomputes every event of the record from the stored rows: leaf, entry, both neighbours, the path through the Merkle
-    tree and the signature of the checkpoint. The proof can be checked elsewhere (docs/verify.md).
+    Recomputes every event of the record from the stored rows: its leaf, its entry, both neighbouring entries, the path
+    through the Merkle tree and the signature of the checkpoint. The proof in the response can be checked without this
+    server (docs/verify.md).
     """
     async with call.services.database.snapshot() as reader:
         verdict = await verification.verify_record(reader, call.tenant, record_id, RECORDS)

@@ -1,4 +1,4 @@
-"""The paths of the audit and the ledger."""
+"""Routes of the audit trail and the ledger."""
 
 from api.audit.routes import audit, ledger
 

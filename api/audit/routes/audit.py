@@ -1,4 +1,4 @@
-"""Paths of the audit trail (facts.md 17.1)."""
+"""Routes of the audit trail."""
 
 from api.audit.handlers import audit
 from api.http.calls import Route, tagged

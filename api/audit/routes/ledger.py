@@ -1,4 +1,4 @@
-"""Paths of the ledger (facts.md 19.2)."""
+"""Routes of the ledger."""
 
 from api.audit.handlers import ledger
 from api.http.calls import Route, tagged

@@ -1,4 +1,4 @@
-"""The audit on the wire (facts.md 17.1)."""
+"""Request and response models of the audit trail."""
 
 import json
 from typing import Annotated, Self
@@ -19,10 +19,10 @@ MAX_SIZE = 100
 
 
 class AuditQuery(WireIn):
-    """Which events; what is given must all be so, of several event types one."""
+    """Filters of audit events. An event must match all of them, and one of several event types."""
 
     event_type: Annotated[
-        list[str], Field(description="May be repeated. `ATTESTATION_RECORDED` or `attestation.recorded`")
+        list[str], Field(description="`ATTESTATION_RECORDED` or `attestation.recorded`; may be repeated")
     ] = []
     trail_id: UUID | None = None
     environment_id: UUID | None = None
@@ -30,21 +30,21 @@ class AuditQuery(WireIn):
     actor: Short | None = None
     region: Short | None = None
     org_slug: Short | None = None
-    since: Annotated[Instant | None, Field(alias="from", description="Not before, inclusive")] = None
-    until: Annotated[Instant | None, Field(alias="to", description="Not after, inclusive")] = None
+    since: Annotated[Instant | None, Field(alias="from", description="Earliest time, inclusive")] = None
+    until: Annotated[Instant | None, Field(alias="to", description="Latest time, inclusive")] = None
     page: Annotated[int, Field(ge=0)] = 0
     size: Annotated[int, Field(ge=1, le=MAX_SIZE)] = 20
     sort_desc: bool = True
-    after: Annotated[str | None, Field(max_length=200, description="Cursor out of a Link header")] = None
+    after: Annotated[str | None, Field(max_length=200, description="Cursor from a Link header")] = None
 
     def window(self) -> Window:
-        """The page that is asked for."""
+        """Return the requested page. Raises Invalid for a malformed cursor."""
         return Window(self.size, self.page, Cursor.parse(self.after) if self.after else None, self.sort_desc)
 
     def to_filters(self) -> AuditFilters:
-        """Raises Invalid for an event type that does not exist and for a window of time that ends before it begins."""
+        """Return the filters. Raises Invalid for an unknown event type, and when `from` is later than `to`."""
         if self.since and self.until and self.since > self.until:
-            raise Invalid.of("from", "lies after to")
+            raise Invalid.of("from", "is later than to")
         return AuditFilters(
             names=tuple(map(_audit_name, self.event_type)) or None,
             trail_id=self.trail_id,
@@ -65,7 +65,7 @@ def _audit_name(text: str) -> AuditName:
 
 
 class AuditEventOut(WireModel):
-    """One audit event. `payload` is JSON text; `hash` is its leaf in the ledger, hex."""
+    """An audit event. `payload` is JSON text; `hash` is the event's leaf hash in the ledger, in hex."""
 
     id: UUID
     event_type: str
@@ -86,13 +86,13 @@ class AuditEventOut(WireModel):
 
     @classmethod
     def of(cls, event: AuditEvent, _call: Call) -> Self:
-        """In OpenFactstore's spelling."""
+        """Return the event in OpenFactstore's form."""
         payload = json.dumps(event.payload, ensure_ascii=False, separators=(",", ":"))
         return cls.filled(event, event_type=AuditName(event.name).v1, payload=payload, hash=event.leaf.hex())
 
 
 class AuditPage(WireModel):
-    """The audit's own page object."""
+    """One page of audit events."""
 
     events: list[AuditEventOut]
     page: int
@@ -102,7 +102,7 @@ class AuditPage(WireModel):
 
     @classmethod
     def of(cls, page: Page[AuditEvent], call: Call) -> Self:
-        """A page of events."""
+        """Return a page of events."""
         return cls(
             events=[AuditEventOut.of(event, call) for event in page.items],
             page=page.window.page,

@@ -1,4 +1,4 @@
-"""The ledger on the wire (facts.md 19): every field of the original, and what makes an answer checkable elsewhere."""
+"""Request and response models of the ledger: OpenFactstore's fields, and what a client needs to verify an answer."""
 
 import base64
 from collections.abc import Mapping
@@ -22,24 +22,28 @@ _HASH = "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d"
 
 
 class LedgerQuery(WireIn):
-    """A page of entries in the order of their sequence."""
+    """A page of entries, in the order of their sequence."""
 
     page: Annotated[int, Field(ge=0, le=2**40)] = 0
     size: Annotated[int, Field(ge=1, le=500)] = 20
 
 
-TreeSize = Annotated[int, Field(ge=1, le=MAX_SIZE, description="Entries that a checkpoint covers", examples=[1024])]
+TreeSize = Annotated[
+    int, Field(ge=1, le=MAX_SIZE, description="Number of entries that the checkpoint covers", examples=[1024])
+]
 
 
 class ProofQuery(WireIn):
-    """Which entry of the record, and under which checkpoint."""
+    """The entry of the record to prove, and the checkpoint to prove it under."""
 
-    sequence: Annotated[int | None, Field(ge=1, le=MAX_SIZE, description="Absent: the newest of the record")] = None
+    sequence: Annotated[
+        int | None, Field(ge=1, le=MAX_SIZE, description="Sequence of the entry; default: the record's latest entry")
+    ] = None
     tree_size: TreeSize | None = None
 
 
 class ConsistencyQuery(WireIn):
-    """From which checkpoint to which."""
+    """The sizes of the older and the newer checkpoint."""
 
     since: Annotated[TreeSize | None, Field(alias="from")] = None
     until: Annotated[TreeSize | None, Field(alias="to")] = None
@@ -47,19 +51,19 @@ class ConsistencyQuery(WireIn):
     @model_validator(mode="after")
     def _in_order(self) -> "ConsistencyQuery":
         if self.since and self.until and self.since > self.until:
-            raise ValueError("from is larger than to: a ledger does not shrink")
+            raise ValueError("from is larger than to")
         return self
 
 
 class CheckpointsQuery(WireIn):
     """A page of checkpoints, largest first."""
 
-    size: Annotated[int, Field(ge=1, le=500, description="Rows in the answer")] = 500
-    before: Annotated[TreeSize | None, Field(description="Only those of fewer entries; see `Link`")] = None
+    size: Annotated[int, Field(ge=1, le=500, description="Rows in the response")] = 500
+    before: Annotated[TreeSize | None, Field(description="Only checkpoints of fewer entries; see `Link`")] = None
 
 
 class LedgerEntryOut(WireModel):
-    """A sealed event. `contentHash` is the RFC 6962 leaf over event and record; hashes are lower-case hex."""
+    """A sealed event. `contentHash` is the RFC 6962 leaf hash of event and record. All hashes are lower-case hex."""
 
     entry_id: UUID = shows("event_id")
     record_id: UUID
@@ -75,8 +79,8 @@ class LedgerEntryOut(WireModel):
 
     @classmethod
     def of(cls, entry: LedgerEntry, _call: Call) -> Self:
-        """With hashes as hexadecimal digits, and what the event tells."""
-        told = {"recordKind": entry.record_kind, "recordVersion": entry.record_version, **(entry.payload or {})}
+        """Return the entry with hex hashes; its metadata is the event's payload."""
+        metadata = {"recordKind": entry.record_kind, "recordVersion": entry.record_version, **(entry.payload or {})}
         return cls.filled(
             entry,
             event_type=AuditName(entry.name).v1,
@@ -84,12 +88,12 @@ class LedgerEntryOut(WireModel):
             previous_hash=entry.previous_hash.hex(),
             entry_hash=entry.entry_hash.hex(),
             hash_algorithm=HASH_ALGORITHM,
-            metadata=told,
+            metadata=metadata,
         )
 
 
 class LedgerPage(WireModel):
-    """The ledger's own page object."""
+    """One page of ledger entries."""
 
     entries: list[LedgerEntryOut]
     page: int
@@ -99,7 +103,7 @@ class LedgerPage(WireModel):
 
 
 class CheckpointOut(WireModel):
-    """A signed checkpoint. `note` is the C2SP signed note, as it is published outside; keys and roots in base64."""
+    """A signed checkpoint. `note` is the C2SP signed note that is published; public keys and root hashes are base64."""
 
     tree_size: Annotated[int, Field(examples=[1024])]
     root_hash: Annotated[str, Field(examples=["bjQLnP+zepicpUTma3gKLHiRHT+zNzh2hRGjBhevoB0="])]
@@ -110,7 +114,7 @@ class CheckpointOut(WireModel):
 
     @classmethod
     def of(cls, stored: StoredCheckpoint, _call: Call) -> Self:
-        """With the public key it names, where that is known."""
+        """Return a checkpoint with the public key of its signature, if that key is known."""
         signed = stored.signed
         return cls(
             tree_size=signed.checkpoint.size,
@@ -123,16 +127,16 @@ class CheckpointOut(WireModel):
 
 
 class ProofOut(WireModel):
-    """An RFC 6962 inclusion proof: the leaf `leafIndex` leads by `path` (hex) to the checkpoint's root."""
+    """An RFC 6962 inclusion proof: `path` (hex) connects the leaf at `leafIndex` with the checkpoint's root."""
 
-    leaf_index: Annotated[int, Field(description="From 0: the entry's sequence less one", examples=[41])]
+    leaf_index: Annotated[int, Field(description="Index from 0: the entry's sequence minus one", examples=[41])]
     leaf_hash: Annotated[str, Field(examples=[_HASH])]
     path: Annotated[list[str], Field(examples=[[_HASH]])]
     checkpoint: CheckpointOut
 
     @classmethod
     def proving(cls, proof: InclusionProof, leaf_hash: bytes, call: Call) -> Self:
-        """For the leaf that was verified."""
+        """Return the proof for a leaf hash."""
         return cls(
             leaf_index=proof.leaf_index,
             leaf_hash=leaf_hash.hex(),
@@ -142,7 +146,7 @@ class ProofOut(WireModel):
 
 
 class ConsistencyOut(WireModel):
-    """An RFC 6962 consistency proof: `path` (hex) leads from the older root to the newer; empty between equals."""
+    """An RFC 6962 consistency proof: `path` (hex) connects the older root with the newer. Empty for equal sizes."""
 
     path: Annotated[list[str], Field(examples=[[_HASH]])]
     older: CheckpointOut
@@ -150,15 +154,15 @@ class ConsistencyOut(WireModel):
 
     @classmethod
     def between(cls, older: StoredCheckpoint, newer: StoredCheckpoint, path: list[bytes], call: Call) -> Self:
-        """Of two checkpoints."""
+        """Return the proof between two checkpoints."""
         ends = {"older": CheckpointOut.of(older, call), "newer": CheckpointOut.of(newer, call)}
         return cls(path=[step.hex() for step in path], **ends)
 
 
 class SigningKeyOut(WireModel):
-    """A public key. `verifierKey` is its C2SP form, as tools that check signed notes take it."""
+    """A public key. `verifierKey` is the key in C2SP form, for tools that check signed notes."""
 
-    key_id: Annotated[str, Field(description="How signatures name it", examples=["d81429a2"])]
+    key_id: Annotated[str, Field(description="The key id in signatures", examples=["d81429a2"])]
     algorithm: Annotated[str, Field(examples=["Ed25519"])]
     public_key: Annotated[str, Field(description="32 bytes in base64")]
     verifier_key: Annotated[str, Field(examples=["trailgate+d81429a2+AZ3…"])]
@@ -167,7 +171,7 @@ class SigningKeyOut(WireModel):
 
     @classmethod
     def of(cls, key: SigningKey, _call: Call) -> Self:
-        """As registered."""
+        """Return a registered key."""
         return cls(
             key_id=key.key_id,
             algorithm="Ed25519",
@@ -179,7 +183,7 @@ class SigningKeyOut(WireModel):
 
 
 class OpeningOut(WireModel):
-    """What the leaf hides. SHA-256(0x00 ‖ format as a byte ‖ nonce ‖ envelope in UTF-8) is the leaf hash (RFC 6962)."""
+    """The content of a leaf. Its hash is SHA-256(0x00 ‖ format as a byte ‖ nonce ‖ envelope in UTF-8) (RFC 6962)."""
 
     format: int
     nonce: str
@@ -187,12 +191,12 @@ class OpeningOut(WireModel):
 
     @classmethod
     def of(cls, opening: Opening, _call: Call) -> Self:
-        """The nonce in hex, the envelope as the JSON text that was hashed."""
+        """Return the nonce in hex, and the envelope as the JSON text that was hashed."""
         return cls(format=opening.format, nonce=opening.nonce.hex(), envelope=opening.envelope.decode())
 
 
 class RecordVerificationOut(WireModel):
-    """Whether a record still is what was sealed. `result` is verified, altered, missing, erased or unsealed."""
+    """Whether a record is still as it was sealed. `result` is verified, altered, missing, erased or unsealed."""
 
     record_id: UUID
     verified: bool
@@ -211,7 +215,7 @@ class RecordVerificationOut(WireModel):
 
     @classmethod
     def found(cls, record_id: UUID, verdict: RecordVerdict, at: datetime, call: Call) -> Self:
-        """The newest entry of the record, where it has one."""
+        """Return the result, with the record's latest entry if it has one."""
         entry: Mapping[str, Any] = verdict.entry or {}
         seq = entry.get("seq")
         return cls(
@@ -237,7 +241,7 @@ def _hex(value: bytes | None) -> str | None:
 
 
 class ChainIn(WireIn):
-    """A window of sealing times, both ends inclusive and open where absent."""
+    """A range of sealing times. Both ends are inclusive and optional."""
 
     since: Annotated[Instant | None, Field(alias="from")] = None
     until: Annotated[Instant | None, Field(alias="to")] = None
@@ -245,12 +249,12 @@ class ChainIn(WireIn):
     @model_validator(mode="after")
     def _in_order(self) -> "ChainIn":
         if self.since and self.until and self.since > self.until:
-            raise ValueError("from lies after to")
+            raise ValueError("from is later than to")
         return self
 
 
 class ChainVerificationOut(WireModel):
-    """Whether the entries of a window chain. `brokenAt` is the entry that does not fit the one before it."""
+    """Whether the hash chain of a time range is intact. `brokenAt` is the first entry that breaks the chain."""
 
     valid: bool
     entries_checked: int
@@ -261,7 +265,7 @@ class ChainVerificationOut(WireModel):
 
     @classmethod
     def of(cls, verdict: ChainVerdict, _call: Call) -> Self:
-        """As found."""
+        """Return the result of a chain verification."""
         return cls(
             valid=verdict.broken_at is None,
             entries_checked=verdict.checked,
@@ -273,7 +277,7 @@ class ChainVerificationOut(WireModel):
 
 
 class LedgerStatusOut(WireModel):
-    """The state of the organisation's ledger. `healthy` is the outcome of a check of its tail."""
+    """The state of the organisation's ledger. `healthy` is the result of a check of its latest entries."""
 
     enabled: bool
     type: str

@@ -1,4 +1,4 @@
-"""Artifacts."""
+"""Handlers of artifacts."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ async def report_artifact(
 ) -> Created[ArtifactOut]:
     """Report an artifact on a trail.
 
-    The same digest, name and tag on the same trail is the same artifact: a repeated report answers the first one.
+    An artifact is identified by trail, digest, name and tag: a repeated report returns the first one.
     """
     check_org_slug(call, body.org_slug)
     new = body.to_command(trail_id, call.actor)
@@ -35,7 +35,7 @@ async def list_trail_artifacts(call: Call, trail_id: UUID, query: ListQuery) -> 
 async def list_artifacts(call: Call, query: ArtifactsQuery) -> Reply[list[ArtifactOut]]:
     """List the reports of an artifact by its digest, oldest first.
 
-    Over all trails and flows; an unknown digest has none.
+    The list covers all trails and flows; it is empty for an unknown digest.
     """
     async with call.read() as reader:
         page = await queries.list_artifacts(reader, call.tenant, query.sha256, query.window(), **query.to_filters())

@@ -1,4 +1,4 @@
-"""Assertions and the verdicts they leave."""
+"""Handlers of assertions and verdicts."""
 
 from uuid import UUID
 
@@ -12,10 +12,10 @@ from storage.facts.queries import verdicts as queries
 
 
 async def assert_compliance(call: Call, body: AssertIn, dry_run: DryRun = False) -> Created[AssertionOut]:
-    """Ask whether an artifact is compliant.
+    """Assert that an artifact is compliant.
 
-    The status is 200 whatever the verdict. It is decided by the current version of the flow and the newest report of
-    the artifact in it, stored with everything it was decided from, and audited.
+    The HTTP status is 200 whatever the verdict. The verdict is based on the current version of the flow and the latest
+    report of the artifact in the flow. It is stored with all its inputs and audited.
     """
     decision = await call.request.app[ASSERTIONS].run(call, body.to_command(call.actor), dry_run=dry_run)
     return created(AssertionOut.decided(decision, body.sha256_digest, call), dry_run=dry_run)
@@ -24,7 +24,7 @@ async def assert_compliance(call: Call, body: AssertIn, dry_run: DryRun = False)
 async def list_verdicts(call: Call, query: VerdictsQuery) -> Reply[list[VerdictOut]]:
     """List verdicts, oldest first.
 
-    Filter by flow and by artifact.
+    The list can be filtered by flow and artifact.
     """
     async with call.read() as reader:
         page = await queries.list_verdicts(reader, call.tenant, query.window(), **query.to_filters())
@@ -38,10 +38,10 @@ async def get_verdict(call: Call, verdict_id: UUID) -> VerdictOut:
 
 
 async def recompute_verdict(call: Call, verdict_id: UUID) -> RecomputationOut:
-    """Recompute a verdict from the facts it names.
+    """Recompute a verdict from its inputs.
 
-    Today's rules are applied to the flow version, the trail and the results that the verdict was decided from. The
-    answer names whatever differs. Nothing is stored.
+    The current rules are applied to the flow version, the trail and the results on which the verdict was based. The
+    response lists all differences. Nothing is stored.
     """
     async with call.services.database.snapshot() as reader:
         verdict = await queries.get_verdict(reader, call.tenant, verdict_id)

@@ -1,4 +1,4 @@
-"""Attestations."""
+"""Handlers of attestations."""
 
 from uuid import UUID
 
@@ -16,7 +16,7 @@ async def record_attestation(
 ) -> Created[AttestationOut]:
     """Record an attestation on a trail.
 
-    The answer comes once the attestation, its audit event and the new status of the trail are committed.
+    The response is sent once the attestation, its audit event and the new status of the trail are committed.
     """
     return await _record(call, trail_id, body, dry_run=dry_run)
 
@@ -24,9 +24,9 @@ async def record_attestation(
 async def record_attestation_on_named_trail(
     call: Call, body: AttestationOfTrailIn, dry_run: DryRun = False
 ) -> Created[AttestationOut]:
-    """Record an attestation on the trail that the body names.
+    """Record an attestation on the trail named in the body.
 
-    The same as on the path of the trail, for clients that send the trail in the body.
+    This is the same operation as the one below the path of the trail, for clients that send the trail in the body.
     """
     return await _record(call, body.trail_id, body, dry_run=dry_run)
 
@@ -41,7 +41,7 @@ async def _record(call: Call, trail_id: UUID, body: AttestationIn, *, dry_run: b
 async def list_attestations(call: Call, trail_id: UUID, query: AttestationsQuery) -> Reply[PageOut[AttestationOut]]:
     """List the attestations of a trail as a page object, oldest first.
 
-    Filter by type, name and the status of the newest result.
+    The list can be filtered by type, name and the status of the latest result.
     """
     async with call.read() as reader:
         page = await queries.list_attestations(reader, call.tenant, trail_id, query.window(), **query.to_filters())
@@ -49,7 +49,7 @@ async def list_attestations(call: Call, trail_id: UUID, query: AttestationsQuery
 
 
 async def get_attestation(call: Call, trail_id: UUID, attestation_id: UUID) -> AttestationOut:
-    """Get an attestation of a trail with its newest result."""
+    """Get an attestation of a trail with its latest result."""
     async with call.read() as reader:
         attestation = await queries.get_attestation(reader, call.tenant, trail_id, attestation_id)
     return AttestationOut.of(attestation, call)

@@ -1,4 +1,4 @@
-"""Evidence in bulk, and what is missing."""
+"""Handlers of bulk evidence, evidence summaries and evidence gaps."""
 
 from uuid import UUID
 
@@ -28,8 +28,8 @@ from storage.paging import Window
 async def collect_evidence(call: Call, body: CollectIn, dry_run: DryRun = False) -> Created[CollectionOut]:
     """Record many results at once, on any trails.
 
-    Each item becomes an attestation of its type. A bad item is reported with its error; the good ones are recorded
-    together.
+    Each item becomes an attestation of its type. An invalid item is reported with its error; the valid items are
+    recorded in one transaction.
     """
     readable = {index: item for index, item in enumerate(body.read) if isinstance(item, CollectedIn)}
     async with call.transaction(dry_run=dry_run) as tx:
@@ -39,7 +39,7 @@ async def collect_evidence(call: Call, body: CollectIn, dry_run: DryRun = False)
 
 
 async def _recorded(call: Call, tx: Transaction, items: dict[int, CollectedIn]) -> dict[int, Attestation]:
-    """What was recorded of the items whose trail is there."""
+    """Record the items whose trail exists; return their attestations by index."""
     known = await flows_of_trails(tx, call.tenant, [item.trail_id for item in items.values()])
     good = {index: item.to_command(call.actor) for index, item in items.items() if item.trail_id in known}
     if not good:
@@ -48,9 +48,9 @@ async def _recorded(call: Call, tx: Transaction, items: dict[int, CollectedIn]) 
 
 
 async def get_evidence_summary(call: Call, trail_id: UUID) -> EvidenceSummaryOut:
-    """Get the evidence a trail has and the evidence it lacks.
+    """Get the evidence that a trail has and the evidence it lacks.
 
-    A trail is complete when every requirement of its flow version or template has PASSED.
+    A trail is complete when every requirement of its flow version or template is PASSED.
     """
     async with call.services.database.snapshot() as reader:
         evidence = await queries.evidence_of_trail(reader, call.tenant, trail_id)
@@ -62,8 +62,8 @@ async def get_evidence_summary(call: Call, trail_id: UUID) -> EvidenceSummaryOut
 async def list_evidence_gaps(call: Call, query: GapsQuery) -> Reply[GapsOut]:
     """List the trails that lack required evidence, oldest first.
 
-    A total above 10,000 is not counted to its end; X-Total-Count then ends in "+". A page may be shorter than asked
-    for: follow Link.
+    Trails are counted up to 10,000; if there are more, `X-Total-Count` ends in "+". A page may be shorter than
+    requested: follow `Link` to the end.
     """
     async with call.read() as reader:
         page = await queries.list_gaps(reader, call.tenant, query.window(), **query.to_filters())

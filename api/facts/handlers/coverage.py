@@ -1,4 +1,4 @@
-"""Test coverage."""
+"""Handlers of test coverage."""
 
 from uuid import UUID
 
@@ -15,8 +15,8 @@ async def report_coverage(
 ) -> Created[CoverageOut]:
     """Report test coverage on a trail.
 
-    The report is an attestation of type `test-coverage`. It is PASSED when every metric reaches the minimum, and
-    without a minimum.
+    The report is recorded as an attestation of type `test-coverage`. It is PASSED when there is no minimum or every
+    metric reaches it.
     """
     new = body.to_command(trail_id, call.actor)
     attestation = await call.request.app[ATTESTATIONS].run(call, new, dry_run=dry_run)
@@ -24,7 +24,7 @@ async def report_coverage(
 
 
 async def list_coverage(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[CoverageOut]]:
-    """List the coverage reported on a trail, oldest first."""
+    """List the coverage reports of a trail, oldest first."""
     async with call.read() as reader:
         page = await coverage_of(reader, call.tenant, trail_id, query.window())
     return list_reply(call, page, CoverageOut)

@@ -1,4 +1,4 @@
-"""Evidence files: uploads, references, lists, downloads and their verification."""
+"""Handlers of evidence files: uploads, references, lists, downloads and verification."""
 
 import json
 from uuid import UUID
@@ -46,18 +46,18 @@ async def add_evidence(
 ) -> Created[EvidenceOut]:
     """Attach evidence to an attestation.
 
-    Send a multipart form with the part `file`, or JSON that refers to a file kept elsewhere. A file of a type that is
-    parsed (junit, sarif, snyk, sonar, jira) adds a result to the attestation: results are never replaced. The form
-    field `sha256` or the header `X-Content-SHA256` (or `Digest`) says which hash the file must have; a file with
-    another hash is refused, and nothing is stored.
+    Send a multipart form with the part `file`, or JSON that refers to a file stored elsewhere. If the attestation type
+    is parsed (junit, sarif, snyk, sonar, jira), the file adds a result to the attestation; earlier results are kept.
+    The form field `sha256` or the header `X-Content-SHA256` (or `Digest`) declares the hash of the file; a file with
+    another hash is rejected and not stored.
     """
     if form is None and body is None:
-        raise Invalid("Send a multipart form whose part `file` is the evidence, or JSON with an externalUrl.")
+        raise Invalid("Send a multipart form with the evidence in the part `file`, or JSON with an externalUrl.")
     async with call.read() as reader:
         target = await queries.find_target(reader, call.tenant, attestation_id, trail_id)
     if form is not None:
         return await _upload(call, target, form, declared, dry_run=dry_run)
-    assert body is not None  # noqa: S101 - one of the two is there
+    assert body is not None  # noqa: S101 - either form or body is given
     return await _refer(call, target, body, dry_run=dry_run)
 
 
@@ -76,7 +76,7 @@ async def add_attestation_evidence(
 async def _upload(
     call: Call, target: EvidenceTarget, form: EvidenceForm, declared: str | None, *, dry_run: bool
 ) -> Created[EvidenceOut]:
-    """The file is read before the transaction: that may take half a minute."""
+    """Attach a file; parse it before the transaction begins, as that may take half a minute."""
     form.check(declared)
     actor = call.actor
     parsed = await call.request.app[PARSERS].parse(target.type, form.file)
@@ -125,7 +125,7 @@ async def list_attestation_evidence(call: Call, attestation_id: UUID, query: Lis
 async def list_trail_attestation_evidence(
     call: Call, trail_id: UUID, attestation_id: UUID, query: ListQuery
 ) -> Reply[list[EvidenceOut]]:
-    """List the evidence of an attestation of this trail, oldest first."""
+    """List the evidence of an attestation of a trail, oldest first."""
     return list_reply(call, await _of_attestation(call, query, attestation_id, trail_id), EvidenceOut)
 
 
@@ -141,8 +141,8 @@ async def download_evidence(call: Call, sha256: str) -> web.StreamResponse:
     """Download evidence by its SHA-256.
 
     The file name is that of the oldest file with this content. The content is hashed while it is sent; altered content
-    is never delivered whole. For evidence that is kept elsewhere the answer is its description in JSON, with
-    `externalUrl`, and never a redirect. Every download is audited.
+    is never delivered completely. For evidence stored elsewhere, the response is its description in JSON with
+    `externalUrl`, never a redirect. Every download is audited.
     """
     async with call.read() as reader:
         evidence = await queries.find_by_digest(reader, call.tenant, normalise_digest(sha256))
@@ -161,7 +161,7 @@ async def download_evidence(call: Call, sha256: str) -> web.StreamResponse:
 async def verify_evidence(call: Call, evidence_id: UUID) -> EvidenceVerificationOut:
     """Verify stored evidence.
 
-    Reads the whole content and hashes it again. Evidence that is kept elsewhere cannot be verified here.
+    Reads and hashes the whole content again. Evidence stored elsewhere cannot be verified.
     """
     async with call.read() as reader:
         evidence = await queries.get_evidence(reader, call.tenant, evidence_id)

@@ -1,4 +1,4 @@
-"""Flows: what reads or compiles a template. The ordinary operations stand in the routes."""
+"""Handlers of flows that compile or return a template; the routes define the other operations."""
 
 from uuid import UUID
 
@@ -16,13 +16,13 @@ from storage.facts.commands import flows as commands
 from storage.facts.queries.flows import get_flow
 
 YAML = "application/yaml"
-"""RFC 9512."""
+"""The media type of YAML (RFC 9512)."""
 
 
 async def create_flow(call: Call, body: FlowIn, dry_run: DryRun = False) -> Created[FlowOut]:
     """Create a flow.
 
-    A flow names a delivery process and the evidence that every run of it must carry: a list of attestation types, or a
+    A flow is a delivery process and the evidence that every run of it needs: a list of attestation types, or a
     template.
     """
     check_org_slug(call, body.org_slug)
@@ -37,8 +37,8 @@ async def update_flow(
 ) -> Updated[FlowOut]:
     """Update a flow.
 
-    Every change makes a new version. Existing trails keep the version they were opened with. A request that changes
-    nothing makes no version.
+    Every change creates a new version; a request that changes nothing does not. Existing trails keep the version with
+    which they were created.
     """
     check_org_slug(call, body.org_slug)
     change = body.to_command(await compiled_template(body.template_yaml))
@@ -51,9 +51,9 @@ async def update_flow(
 async def get_flow_template(call: Call, flow_id: UUID) -> web.Response:
     """Get the template of a flow as YAML.
 
-    The text as it was sent. For a flow without a template, the answer is a template that requires the same evidence.
-    With `Accept: application/json` the answer is an object: `flowId`, `templateYaml` and the parsed
-    `effectiveTemplate`, null where there is none.
+    Returns the text as it was sent. For a flow without a template, the response is a template that requires the same
+    evidence. With `Accept: application/json` the response is an object with `flowId`, `templateYaml` and the parsed
+    `effectiveTemplate`; the last two are null for a flow without a template.
     """
     async with call.read() as reader:
         flow = await get_flow(reader, call.tenant, flow_id)

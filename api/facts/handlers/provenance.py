@@ -1,4 +1,4 @@
-"""Provenance. Signatures are checked in a thread, outside any transaction."""
+"""Handlers of provenance. Signatures are checked in a thread, outside any transaction."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,27 +17,27 @@ from storage.facts.queries.provenance_keys import active_keys
 async def record_provenance(
     call: Call, trail_id: UUID, artifact_id: UUID, body: ProvenanceIn, dry_run: DryRun = False
 ) -> Created[ProvenanceOut]:
-    """Record who built an artifact, and verify the signature.
+    """Record the provenance of an artifact and verify its signature.
 
-    Provenance is verified by a good signature of a registered key over a statement about the digest of this artifact,
-    and by nothing else. Anything less is recorded as unverified; `message` says why.
+    Provenance is verified only by a valid signature of a registered key over a statement about the digest of this
+    artifact. All other provenance is recorded as unverified; `message` says why.
     """
     async with call.read() as reader:
         subject = await queries.get_subject(reader, call.tenant, trail_id, artifact_id)
         keys = await active_keys(reader, call.tenant)
-    new = await asyncio.to_thread(_examined, body, subject, keys)
+    new = await asyncio.to_thread(_checked, body, subject, keys)
     async with call.transaction(dry_run=dry_run) as tx:
         provenance = await commands.record_provenance(tx, call.tenant, new, call.actor)
     return created(ProvenanceOut.of(provenance, call), dry_run=dry_run)
 
 
-def _examined(body: ProvenanceIn, subject: queries.Subject, keys: Sequence[ProvenanceKey]) -> commands.NewProvenance:
+def _checked(body: ProvenanceIn, subject: queries.Subject, keys: Sequence[ProvenanceKey]) -> commands.NewProvenance:
     claim = body.to_claim(subject.digest, read_stated(body.envelope_text(), subject.digest))
     return commands.NewProvenance(subject, claim, check(claim, keys))
 
 
 async def get_provenance(call: Call, trail_id: UUID, artifact_id: UUID) -> ProvenanceOut:
-    """Get the provenance of an artifact with the outcome of its newest check."""
+    """Get the provenance of an artifact with its latest check."""
     async with call.read() as reader:
         return ProvenanceOut.of(await queries.get_provenance(reader, call.tenant, trail_id, artifact_id), call)
 
@@ -45,7 +45,7 @@ async def get_provenance(call: Call, trail_id: UUID, artifact_id: UUID) -> Prove
 async def get_provenance_of_digest(call: Call, digest: str) -> ProvenanceOut:
     """Get provenance by digest.
 
-    Among all artifacts reported with this digest, the answer is about the newest one that has provenance.
+    Returns the provenance of the latest reported artifact with this digest that has any.
     """
     async with call.read() as reader:
         return ProvenanceOut.of(await queries.get_provenance_of_digest(reader, call.tenant, digest), call)
@@ -54,9 +54,9 @@ async def get_provenance_of_digest(call: Call, digest: str) -> ProvenanceOut:
 async def verify_provenance(
     call: Call, trail_id: UUID, artifact_id: UUID, dry_run: DryRun = False
 ) -> Created[VerificationOut]:
-    """Verify recorded provenance again, with the keys that are registered now.
+    """Verify recorded provenance again with the current keys.
 
-    A check with another outcome than the last one is recorded; `message` says whether it was.
+    The check is recorded if its outcome differs from the previous one; `message` says whether it was.
     """
     async with call.read() as reader:
         subject = await queries.get_subject(reader, call.tenant, trail_id, artifact_id)

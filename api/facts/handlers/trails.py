@@ -1,4 +1,4 @@
-"""Trails."""
+"""Handlers of trails."""
 
 from uuid import UUID
 
@@ -16,16 +16,16 @@ from storage.settings import environment
 
 
 async def create_trail(call: Call, body: TrailIn, dry_run: DryRun = False, ci: CiHeader = None) -> Created[TrailOut]:
-    """Open a trail.
+    """Create a trail.
 
-    A trail is one run of a flow, usually one build. It is pinned to the flow's current version.
+    A trail is one run of a flow, usually one build. It keeps the version that the flow has now.
     """
     check_org_slug(call, body.org_slug)
-    # Never both: what two runs tell must not end in one record.
+    # Either the client's or the server's variables: data of two CI runs must not be mixed in one record.
     context = ci_context(ci or "", body.ci_environment or environment())
     template = await compiled_template(body.template_yaml)
     async with call.transaction(dry_run=dry_run) as tx:
-        await get_flow(tx, call.tenant, body.flow_id)  # an unknown flow is told before anything missing
+        await get_flow(tx, call.tenant, body.flow_id)  # report an unknown flow before missing git data
         new = body.to_command(call.actor, context, template)
         [trail] = await commands.open_trails(tx, call.tenant, [new])
     return created(TrailOut.of(trail, call), dry_run=dry_run)
@@ -34,7 +34,7 @@ async def create_trail(call: Call, body: TrailIn, dry_run: DryRun = False, ci: C
 async def list_trails(call: Call, query: TrailsQuery) -> Reply[list[TrailOut]]:
     """List trails, oldest first.
 
-    Of one flow, commit, status or name where given; an unknown flow has none.
+    The list can be filtered by flow, commit, status and name; it is empty for an unknown flow.
     """
     async with call.read() as reader:
         page = await queries.list_trails(reader, call.tenant, query.window(), **query.to_filters())
@@ -44,8 +44,8 @@ async def list_trails(call: Call, query: TrailsQuery) -> Reply[list[TrailOut]]:
 async def get_trail(call: Call, trail_id: UUID) -> TrailOut:
     """Get a trail with its status.
 
-    The status is evaluated after every fact: any latest result FAILED makes the trail NON_COMPLIANT, all required types
-    PASSED make it COMPLIANT, otherwise it is PENDING.
+    The status is evaluated after every fact. The trail is NON_COMPLIANT if any latest result is FAILED, COMPLIANT if
+    all required types are PASSED, otherwise PENDING.
     """
     async with call.read() as reader:
         return TrailOut.of(await queries.get_trail(reader, call.tenant, trail_id), call)

@@ -1,4 +1,4 @@
-"""Webhook configs, their deliveries, and receipts."""
+"""Handlers of webhook configs, their deliveries, and receipts."""
 
 import asyncio
 from datetime import timedelta
@@ -25,8 +25,8 @@ from storage.facts.queries.attestations import attestations_of_source
 from storage.facts.queries.reconciliations import get_reconciliation
 from storage.inbox.queries import get_delivery, list_deliveries
 
-FIRST_LOOK, LAST_LOOK = 0.02, 0.5
-"""Seconds between two looks at a receipt that is waited for, growing from one to the other."""
+FIRST_PAUSE, LAST_PAUSE = 0.02, 0.5
+"""The shortest and longest pause, in seconds, between two queries while waiting for a receipt."""
 
 
 async def create_webhook_config(
@@ -34,8 +34,8 @@ async def create_webhook_config(
 ) -> Created[WebhookConfigOut]:
     """Create a webhook config.
 
-    Enter the `url` of the answer and the secret at the sender. Its deliveries are recorded in the flow by a service
-    account of their own.
+    Enter the returned `url` and the secret at the sender. Its deliveries are recorded in the flow by a dedicated
+    service account.
     """
     new, envelope = body.to_command(), call.services.envelope
     async with call.transaction(dry_run=dry_run) as tx:
@@ -61,8 +61,8 @@ async def set_webhook_reconciliation(
 ) -> Updated[ReconciliationOut]:
     """Reconcile a webhook config with its sender.
 
-    GitHub's own list of deliveries is compared with what arrived. Deliveries of the last three days that never arrived
-    are requested again, at most three times each.
+    GitHub's list of deliveries is compared with the deliveries received. Missing deliveries of the last three days are
+    requested again, at most three times each.
     """
     services = call.services
     hook_url = check_hook_url(body.hook_url, http_allowed=bool(services.settings.outbound_networks))
@@ -98,17 +98,17 @@ async def list_webhook_deliveries(call: Call, config_id: UUID, query: ListQuery)
 async def get_receipt(call: Call, receipt_id: UUID, query: ReceiptQuery) -> ReceiptOut:
     """Get the outcome of a delivery.
 
-    With `wait` the answer comes when the delivery is processed or when the time is over, whichever is first.
+    With `wait` the response is delayed until the delivery is processed or the time is over.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + query.wait
-    pause = FIRST_LOOK
+    pause = FIRST_PAUSE
     while True:
         receipt = await _receipt(call, receipt_id)
         if receipt.status != "PENDING" or loop.time() >= deadline:
             return receipt
         await asyncio.sleep(min(pause, max(0.0, deadline - loop.time())))
-        pause = min(pause * 1.5, LAST_LOOK)
+        pause = min(pause * 1.5, LAST_PAUSE)
 
 
 async def _receipt(call: Call, receipt_id: UUID) -> ReceiptOut:

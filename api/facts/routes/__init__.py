@@ -1,6 +1,6 @@
-"""The paths of facts: the only place that knows them and the right each one needs.
+"""Routes of facts, with the permission that each one needs.
 
-Hot routes stand first: below a variable the router tries its patterns in order.
+The most frequent routes come first, as the router tries patterns below the same prefix in order.
 """
 
 from api.facts.routes import (

@@ -1,4 +1,4 @@
-"""Paths of artifacts (facts.md 6.2)."""
+"""Routes of artifacts."""
 
 from api.facts.handlers import artifacts
 from api.http.calls import Route, tagged

@@ -1,4 +1,4 @@
-"""Paths of assertions and verdicts (facts.md 8.1)."""
+"""Routes of assertions and verdicts."""
 
 from api.facts.handlers import assertions
 from api.http.calls import Route, tagged

@@ -1,4 +1,4 @@
-"""Paths of attestations (facts.md 7.2)."""
+"""Routes of attestations."""
 
 from api.facts.handlers import attestations
 from api.http.calls import Route, tagged

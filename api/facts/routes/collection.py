@@ -1,4 +1,4 @@
-"""Paths of evidence in bulk, and of what is lacking (facts.md 20.1)."""
+"""Routes of bulk evidence, evidence summaries and evidence gaps."""
 
 from api.facts.handlers import collection
 from api.http.calls import MEBIBYTE, Route, tagged
@@ -6,7 +6,7 @@ from api.http.paths import V1
 from domain.identity.permissions import Permission
 
 COLLECT_CAP = 8 * MEBIBYTE
-"""Room for 500 items with 16 KiB of details each."""
+"""Bytes: enough for 500 items with 16 KiB of details each."""
 
 ROUTES = tagged(
     "Evidence collection",

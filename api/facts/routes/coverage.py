@@ -1,4 +1,4 @@
-"""Paths of test coverage (facts.md 20.1)."""
+"""Routes of test coverage."""
 
 from api.facts.handlers import coverage
 from api.http.calls import Route, tagged

@@ -1,4 +1,4 @@
-"""Paths of evidence files (facts.md 7.2, 7.5, 20.2)."""
+"""Routes of evidence files."""
 
 from api.facts.handlers import evidence
 from api.http.calls import Route, tagged

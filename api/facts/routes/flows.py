@@ -1,4 +1,4 @@
-"""Flows."""
+"""Routes of flows."""
 
 from api.facts.handlers import flows
 from api.facts.schemas.flows import FlowOut, FlowsQuery
@@ -22,7 +22,7 @@ ROUTES = tagged(
         get_flow,
         """Get a flow.
 
-        The ETag is the version. A change that sends it as If-Match is made to this version or refused with 412.
+        The ETag is the version. A change that sends it as `If-Match` fails with 412 if the flow has changed since.
         """,
     ),
     Route("PUT", FLOW, flows.update_flow, Permission.FACTS_MANAGE, errors=(409, 412)),
@@ -30,7 +30,7 @@ ROUTES = tagged(
         archive_flow,
         """Archive a flow and release its name.
 
-        Refused while the flow has trails or webhook configs. Its versions and their seals stay.
+        A flow that has trails or webhook configs cannot be archived. Its versions and their ledger entries are kept.
         """,
         errors=(409, 412),
     ),

@@ -1,4 +1,4 @@
-"""Paths of provenance (facts.md 6.4)."""
+"""Routes of provenance."""
 
 from api.facts.handlers import provenance
 from api.http.calls import Route, tagged

@@ -1,4 +1,4 @@
-"""Public keys of whoever signs provenance."""
+"""Routes of the public keys that verify provenance."""
 
 from api.facts.schemas.provenance_keys import ProvenanceKeyIn, ProvenanceKeyOut
 from api.http.calls import tagged
@@ -24,17 +24,17 @@ ROUTES = tagged(
         ProvenanceKeyIn,
         """Register a public key.
 
-        Signatures of this key verify provenance from now on: at once for provenance that is recorded later, and at the
-        next check for provenance that was recorded before.
+        Provenance recorded from now on is verified with this key at once; provenance recorded earlier is verified with
+        it at its next check.
         """,
     ),
-    _KEYS.list(queries.list_provenance_keys, "List the registered keys, oldest first."),
-    _KEYS.get(queries.get_provenance_key, "Get a registered key."),
+    _KEYS.list(queries.list_provenance_keys, "List the registered public keys, oldest first."),
+    _KEYS.get(queries.get_provenance_key, "Get a registered public key."),
     _KEYS.delete(
         commands.delete_provenance_key,
-        """Withdraw a key.
+        """Remove a public key.
 
-        Provenance that it verified stays verified until it is checked again: a check is a fact of its time.
+        Provenance that the key verified stays verified until it is checked again.
         """,
     ),
 )

@@ -1,4 +1,4 @@
-"""Paths of receipts."""
+"""Routes of receipts."""
 
 from api.facts.handlers import webhook_configs
 from api.http.calls import Route, tagged

@@ -1,4 +1,4 @@
-"""Paths of trails (facts.md 5.2)."""
+"""Routes of trails."""
 
 from api.facts.handlers import trails
 from api.http.calls import Route, tagged

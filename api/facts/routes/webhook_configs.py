@@ -1,4 +1,4 @@
-"""Webhook configs."""
+"""Routes of webhook configs."""
 
 from api.facts.handlers import webhook_configs
 from api.facts.schemas.webhook_configs import WebhookConfigOut
@@ -26,7 +26,7 @@ ROUTES = tagged(
         delete_webhook_config,
         """Delete a webhook config.
 
-        The sender's deliveries are refused from now on. What it delivered stays.
+        The sender's deliveries are rejected from now on. Earlier deliveries are kept.
         """,
     ),
     Route("GET", f"{CONFIG}/deliveries", webhook_configs.list_webhook_deliveries, MANAGE),

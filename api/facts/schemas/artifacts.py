@@ -1,4 +1,4 @@
-"""Artifacts on the wire (facts.md 6.1, C06)."""
+"""Request and response models of artifacts."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -19,9 +19,9 @@ MAX_ANNOTATIONS = 100
 
 
 class ArtifactIn(WireIn):
-    """An artifact that was built. `name` and `tag` are the other names of `imageName` and `imageTag` (C06).
+    """A built artifact. `name` and `tag` are alternative names for `imageName` and `imageTag`.
 
-    `reportedBy` is shown as a claim: the audit names the caller.
+    `reportedBy` is returned as claimed; the audit event names the authenticated caller.
     """
 
     model_config = {
@@ -53,7 +53,7 @@ class ArtifactIn(WireIn):
     org_slug: Short | None = None
 
     def to_command(self, trail_id: UUID, actor: Actor) -> NewArtifact:
-        """What the command takes. Raises Invalid for a name or tag that is missing or given twice and differently."""
+        """Return the input of the command. Raises Invalid when name or tag is missing or its two fields differ."""
         return NewArtifact(
             trail_id=trail_id,
             name=required(self, "image_name", "name"),
@@ -71,7 +71,7 @@ class ArtifactIn(WireIn):
 
 
 class ArtifactOut(WireModel):
-    """A reported artifact, with both names of its name and tag."""
+    """A reported artifact. `imageName` equals `name`, `imageTag` equals `tag`."""
 
     id: UUID
     flow_id: UUID
@@ -94,17 +94,23 @@ class ArtifactOut(WireModel):
 
     @classmethod
     def of(cls, report: ArtifactReport, call: Call) -> Self:
-        """Without annotations there are none."""
+        """Return the artifact; without annotations the object is empty."""
         return cls.filled(report, annotations=report.annotations or {}, org_slug=call.tenant.org_slug)
 
 
 class ArtifactsQuery(ListQuery):
-    """Which artifact: its digest in any spelling, bare hex and upper case too."""
+    """The digest of the artifact, and filters of its reports."""
 
-    sha256: Annotated[Short, Field(examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"])]
+    sha256: Annotated[
+        Short,
+        Field(
+            description="64 hex digits in any case, with or without `sha256:`",
+            examples=["9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"],
+        ),
+    ]
     flow_id: UUID | None = None
     name: Short | None = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to, beside the digest."""
+        """Return the filters other than the digest, as keyword arguments of the query."""
         return {"flow_id": self.flow_id, "name": self.name}

@@ -1,4 +1,4 @@
-"""Assertions on the wire (facts.md 8.1, C09)."""
+"""Request and response models of assertions."""
 
 from typing import Self
 from uuid import UUID
@@ -16,9 +16,9 @@ from storage.facts.commands.assertions import Decision, NewAssertion
 
 
 class AssertIn(WireIn):
-    """Which artifact, in which flow. `artifactSha256` is the other name of `sha256Digest`.
+    """The artifact and the flow to assert. `artifactSha256` is an alternative name for `sha256Digest`.
 
-    With `trailId` the flow may be left out, and only that trail's report of the artifact counts.
+    With `trailId` the flow may be omitted, and only that trail's report of the artifact counts.
     """
 
     model_config = {
@@ -35,18 +35,19 @@ class AssertIn(WireIn):
     flow_id: UUID | None = None
     trail_id: UUID | None = None
     sha256_digest: Name = Field(
-        validation_alias=AliasChoices("sha256Digest", "artifactSha256"), description="In any spelling of a SHA-256"
+        validation_alias=AliasChoices("sha256Digest", "artifactSha256"),
+        description="64 hex digits in any case, with or without `sha256:`",
     )
 
     def to_command(self, actor: Actor) -> NewAssertion:
-        """What the command takes. Raises Invalid when neither a flow nor a trail is named."""
+        """Return the input of the command. Raises Invalid when neither a flow nor a trail is named."""
         if self.flow_id is None and self.trail_id is None:
             raise Invalid.of("flowId", "is required, unless trailId is given")
         return NewAssertion(self.sha256_digest, actor, self.flow_id, self.trail_id)
 
 
 class ConsideredOut(WireModel):
-    """An attestation that was looked at: the newest of its key. `required` tells whether the flow asks for it."""
+    """A considered attestation with its latest result. `required` says whether the flow requires it."""
 
     id: UUID = shows("attestation_id")
     type: str
@@ -58,13 +59,13 @@ class ConsideredOut(WireModel):
 
     @classmethod
     def of(cls, considered: Considered, _call: Call) -> Self:
-        """One of the latest results that were looked at."""
+        """Return one of the considered results."""
         newest = considered.newest
         return cls.filled(newest, required=considered.required, artifact_fingerprint=newest.digest or None)
 
 
 class AssertionOut(WireModel):
-    """The answer with its reasons. What failed is listed as missing as well; `verdictId` is where it is kept."""
+    """The outcome with its reasons. Failed attestations are listed as missing too. `verdictId` is the verdict's id."""
 
     verdict_id: UUID
     flow_id: UUID
@@ -88,7 +89,7 @@ class AssertionOut(WireModel):
 
     @classmethod
     def decided(cls, decision: Decision, digest: str, call: Call) -> Self:
-        """`digest` as the caller spelled it."""
+        """Return the outcome, with `digest` as the caller sent it."""
         verdict, found = decision.verdict, decision.assessment
         return cls(
             verdict_id=verdict.id,

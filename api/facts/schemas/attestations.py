@@ -1,4 +1,4 @@
-"""Attestations on the wire (facts.md 7.1, C07)."""
+"""Request and response models of attestations."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
@@ -16,22 +16,23 @@ from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
 
 UNNAMED = "type:"
-"""Begins the key of an attestation without a name (`NewAttestation.key`)."""
+"""The prefix of the key of an attestation without a name (`NewAttestation.key`)."""
 
 
-def _no_key(name: str) -> str:
+def _not_a_key(name: str) -> str:
     if name.startswith(UNNAMED):
         raise ValueError(f"must not begin with '{UNNAMED}'")
     return name
 
 
 class AttestationIn(WireIn):
-    """What was found.
+    """A new attestation.
 
-    `passed` is another way to give the status; `description` and `metadata` are the seed's names, kept as fields of
-    their own. `attestedBy` is shown as a claim: the audit names the caller. With `artifactFingerprint` (also called
-    `artifactSha256` or `sha256Digest`) it speaks of that very artifact, with `targetArtifact` of those of that name in
-    the template; without either of the trail.
+    `passed` is an alternative to `status`. `description` and `metadata` are fields of their own; `description` also
+    stands in for missing `details`. `attestedBy` is returned as claimed; the audit event names the authenticated
+    caller. The attestation is about the artifact with the digest `artifactFingerprint` (alternative names:
+    `artifactSha256`, `sha256Digest`), about the artifacts that the template calls `targetArtifact`, or else about the
+    trail.
     """
 
     model_config = {
@@ -43,10 +44,10 @@ class AttestationIn(WireIn):
     type: Name
     status: ResultStatus | None = None
     passed: Flag | None = None
-    name: Annotated[Name, AfterValidator(_no_key)] | None = None
+    name: Annotated[Name, AfterValidator(_not_a_key)] | None = None
     details: Text | None = None
     description: Text | None = None
-    metadata: dict[str, Any] | None = Field(None, description="Free-form data of the reporter")
+    metadata: dict[str, Any] | None = Field(None, description="Arbitrary data of the reporter")
     evidence_url: Url | None = None
     artifact_fingerprint: Sha256 | None = None
     artifact_sha256: Sha256 | None = None
@@ -63,7 +64,7 @@ class AttestationIn(WireIn):
         return self
 
     def to_command(self, trail_id: UUID, actor: Actor) -> NewAttestation:
-        """What the command takes. Raises Invalid for two digests that differ."""
+        """Return the input of the command. Raises Invalid when two given digests differ."""
         return NewAttestation(
             trail_id=trail_id,
             type=self.type,
@@ -83,7 +84,7 @@ class AttestationIn(WireIn):
 
 
 class AttestationOfTrailIn(AttestationIn):
-    """The same, with the trail that it was found on."""
+    """A new attestation, and the trail it belongs to."""
 
     model_config = {
         "json_schema_extra": {
@@ -95,19 +96,19 @@ class AttestationOfTrailIn(AttestationIn):
 
 
 class AttestationsQuery(PageQuery):
-    """Which attestations of the trail; `status` is the newest result's."""
+    """Filters of a trail's attestations. `status` is the status of the latest result."""
 
     type: Short | None = None
     name: Short | None = None
     status: ResultStatus | None = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to."""
+        """Return the filters, as keyword arguments of the query."""
         return {"type_": self.type, "name": self.name, "status": self.status}
 
 
 class AttestationOut(WireModel):
-    """A recorded attestation with its newest result. `details` falls back to `description`."""
+    """A recorded attestation with its latest result. `details` falls back to `description`."""
 
     id: UUID
     trail_id: UUID
@@ -134,7 +135,7 @@ class AttestationOut(WireModel):
 
     @classmethod
     def of(cls, attestation: Attestation, call: Call) -> Self:
-        """With the file uploaded last."""
+        """Return the attestation with its last uploaded file."""
         file = attestation.evidence
         return cls.filled(
             attestation,

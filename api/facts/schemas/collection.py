@@ -1,4 +1,4 @@
-"""Evidence in bulk, and what is lacking, on the wire (facts.md 20.1)."""
+"""Request and response models of bulk evidence, evidence summaries and evidence gaps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ MAX_ITEMS = 500
 
 
 class CollectedIn(WireIn):
-    """One result of one tool."""
+    """The result of one tool."""
 
     trail_id: UUID
     evidence_type: Name
@@ -32,7 +32,7 @@ class CollectedIn(WireIn):
     details: Text | None = None
 
     def to_command(self, actor: Actor) -> NewAttestation:
-        """What the command takes; the tool stands in the payload."""
+        """Return the input of the command, with the tool in the payload."""
         return NewAttestation(
             trail_id=self.trail_id,
             type=self.evidence_type,
@@ -46,13 +46,13 @@ class CollectedIn(WireIn):
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """An item that is not what it should be, and why."""
+    """An invalid item, and the reason."""
 
     reason: str
 
 
 def _alone(value: Any, validate: ValidatorFunctionWrapHandler) -> "CollectedIn | Unread":
-    """One bad item must not cost the others (W63)."""
+    """Validate one item on its own, so that an invalid item does not fail the whole request."""
     try:
         return cast("CollectedIn", validate(value))
     except ValidationError as error:
@@ -60,7 +60,7 @@ def _alone(value: Any, validate: ValidatorFunctionWrapHandler) -> "CollectedIn |
 
 
 class CollectIn(WireIn):
-    """Results of many tools for any trails. Each item counts alone: a bad one is reported and the others recorded."""
+    """Results of many tools for any trails. An invalid item is reported; the others are recorded."""
 
     model_config = {
         "json_schema_extra": {
@@ -83,12 +83,12 @@ class CollectIn(WireIn):
 
     @property
     def read(self) -> "list[CollectedIn | Unread]":
-        """The items, each as far as it could be read."""
+        """The valid and the invalid items, in the order of the request."""
         return cast("list[CollectedIn | Unread]", self.items)
 
 
 class CollectedOut(WireModel):
-    """What became of the item at `index` (from 0): an attestation, or an error."""
+    """The outcome of the item at `index` (from 0): an attestation, or an error."""
 
     index: int
     trail_id: UUID | None = None
@@ -99,7 +99,7 @@ class CollectedOut(WireModel):
 
     @classmethod
     def settled(cls, index: int, item: CollectedIn | Unread, attestation: Attestation | None) -> Self:
-        """Without an attestation the trail was not there, or the item could not be read."""
+        """Return the outcome of an item. Without an attestation its trail does not exist, or the item is invalid."""
         if isinstance(item, Unread):
             return cls(index=index, error=item.reason)
         return cls(
@@ -113,7 +113,7 @@ class CollectedOut(WireModel):
 
 
 class CollectionOut(WireModel):
-    """What became of each item, in the order of the request."""
+    """The outcome of each item, in the order of the request."""
 
     results: list[CollectedOut]
     accepted: int
@@ -121,16 +121,17 @@ class CollectionOut(WireModel):
 
     @classmethod
     def counted(cls, results: list[CollectedOut]) -> Self:
-        """Counted."""
+        """Return the outcomes with their counts."""
         failed = sum(result.error is not None for result in results)
         return cls(results=results, accepted=len(results) - failed, failed=failed)
 
 
 class EvidenceSummaryOut(WireModel):
-    """All evidence of a trail. Complete means that everything required has PASSED (W64).
+    """The evidence of a trail. `isComplete` means that everything required is PASSED.
 
-    `missingRequired…` have no result or one that is PENDING, `failedRequired…` a FAILED one; by type where no name is
-    asked for. `missingArtifacts` are those of the template that nobody reported.
+    `missingRequired…` lists requirements without a result or with a PENDING one, `failedRequired…` those with a FAILED
+    one; requirements without a name are listed by type. `missingArtifacts` lists artifacts of the template that were
+    not reported.
     """
 
     trail_id: UUID
@@ -150,7 +151,7 @@ class EvidenceSummaryOut(WireModel):
 
     @classmethod
     def summed_up(cls, trail_id: UUID, evidence: TrailEvidence, coverage: list[CoverageOut]) -> Self:
-        """With the trail's coverage."""
+        """Return the summary with the trail's coverage reports."""
         lacking = evidence.completeness
         return cls(
             trail_id=trail_id,
@@ -168,7 +169,7 @@ class EvidenceSummaryOut(WireModel):
 
 
 class GapOut(WireModel):
-    """What a trail lacks."""
+    """The evidence that a trail lacks."""
 
     trail_id: UUID
     git_commit_sha: str
@@ -184,7 +185,7 @@ class GapOut(WireModel):
 
     @classmethod
     def of(cls, gap: Gap, _call: Call) -> Self:
-        """As found."""
+        """Return the gap of a trail."""
         lacking = gap.completeness
         return cls.filled(
             gap,
@@ -195,7 +196,7 @@ class GapOut(WireModel):
 
 
 def _common(lacking: Completeness) -> dict[str, Any]:
-    """What a summary and a gap call by the same names."""
+    """Return the fields that a summary and a gap have in common."""
     return {
         "failed_required_types": list(lacking.failed_types),
         "failed_required_names": list(lacking.failed_names),
@@ -205,17 +206,17 @@ def _common(lacking: Completeness) -> dict[str, Any]:
 
 
 class GapsQuery(ListQuery):
-    """Of one flow, or of all."""
+    """Filters of evidence gaps."""
 
     flow_id: UUID | None = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to."""
+        """Return the filters, as keyword arguments of the query."""
         return {"flow_id": self.flow_id}
 
 
 class GapsOut(WireModel):
-    """A page of gaps, and how many there are in all."""
+    """A page of gaps, and the total number of trails with gaps."""
 
     gaps: list[GapOut]
     total_trails_with_gaps: int

@@ -1,4 +1,4 @@
-"""Test coverage on the wire (facts.md 20.1)."""
+"""Request and response models of test coverage."""
 
 from typing import Annotated, Self
 from uuid import UUID
@@ -13,11 +13,11 @@ from domain.facts.attestations import Attestation, NewAttestation, Origin, Resul
 from domain.facts.coverage import COVERAGE_TYPE, Coverage
 
 Percent = Annotated[float, Field(strict=True, ge=0, le=100, allow_inf_nan=False)]
-"""0 to 100."""
+"""A percentage from 0 to 100."""
 
 
 class CoverageIn(WireIn):
-    """What a coverage tool measured, in percent. With `minCoverage` every metric that is given must reach it."""
+    """The measurements of a coverage tool, in percent. Every given metric must reach `minCoverage`, if it is given."""
 
     model_config = {
         "json_schema_extra": {
@@ -33,7 +33,7 @@ class CoverageIn(WireIn):
     details: Text | None = None
 
     def to_command(self, trail_id: UUID, actor: Actor) -> NewAttestation:
-        """The attestation that the report is."""
+        """Return the report as an attestation."""
         coverage = Coverage(
             tool=self.tool,
             line=self.line_coverage,
@@ -54,7 +54,7 @@ class CoverageIn(WireIn):
 
 
 class CoverageOut(WireModel):
-    """A report of coverage; `id` is its attestation's. `reportFileHash` is that of the evidence uploaded last."""
+    """A coverage report. `id` is the id of its attestation; `reportFileHash` is the hash of its last uploaded file."""
 
     id: UUID
     trail_id: UUID
@@ -70,7 +70,7 @@ class CoverageOut(WireModel):
 
     @classmethod
     def of(cls, attestation: Attestation, _call: Call) -> Self:
-        """Of an attestation that carries metrics."""
+        """Return the report of an attestation of type `test-coverage`."""
         coverage = Coverage.from_payload(attestation.payload or {})
         file = attestation.evidence
         return cls.filled(

@@ -1,4 +1,4 @@
-"""Digests as they are sent (facts.md 6.1, W16)."""
+"""Digests in requests: clients send several spellings, and all of them must find the same artifact."""
 
 from typing import Annotated
 
@@ -9,4 +9,4 @@ from domain.facts.digests import normalise_digest
 Sha256 = Annotated[
     str, StringConstraints(pattern=r"^(?:[Ss][Hh][Aa]256:)?[0-9A-Fa-f]{64}$"), AfterValidator(normalise_digest)
 ]
-"""A SHA-256 in any spelling: upper case and bare hex too. Inside it has one: `sha256:` and 64 lower-case digits."""
+"""A SHA-256 in either case, with or without `sha256:`; normalised to `sha256:` and 64 lower-case digits."""

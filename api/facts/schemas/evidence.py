@@ -1,4 +1,4 @@
-"""Evidence on the wire (facts.md 7.3, 20.2)."""
+"""Request and response models of evidence."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ from storage.blobs.store import Measured
 from storage.facts.queries.evidence import EvidenceTarget
 
 UNNAMED = "file"
-"""The name of a file that came without one: that of the form's part (facts.md 7.3)."""
+"""The name of a file that was sent without one: the name of its form part."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HASH_FIELD = re.compile(r"(?:^|,)\s*sha-256=:?([A-Za-z0-9+/=]+):?\s*(?:,|$)", re.IGNORECASE)
@@ -33,64 +33,64 @@ _MAX_MEDIA_TYPE = 255
 def _digest(text: str) -> str:
     digest = normalise_digest(text)
     if not _DIGEST.fullmatch(digest):
-        raise ValueError("is no SHA-256: write 64 hexadecimal digits")
+        raise ValueError("is not a SHA-256: send 64 hexadecimal digits")
     return digest
 
 
 def _declared(text: str) -> str:
-    """Hexadecimal, or a `Digest` header's `sha-256=` with base64 (RFC 3230) or hexadecimal digits."""
+    """Return the digest of a header: hexadecimal digits, or `sha-256=` with base64 (RFC 3230) or hexadecimal digits."""
     found = _HASH_FIELD.search(text)
     if found is None or _DIGEST.fullmatch(normalise_digest(found[1])):
         return _digest(found[1] if found else text)
     try:
         return _digest(base64.b64decode(found[1], validate=True).hex())
     except binascii.Error as error:
-        raise ValueError("is no SHA-256: base64 is broken") from error
+        raise ValueError("is not a SHA-256: the base64 is malformed") from error
 
 
 def _reference(text: str) -> str:
-    """What people may be shown as a link: a web address without a password in it."""
+    """Return a URL that can safely be shown as a link: http or https, without credentials in it."""
     parts = urlsplit(text)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be a whole http or https address")
+        raise ValueError("must be an absolute http or https URL")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or password: everybody who reads this would get them")
+        raise ValueError("must not contain a user name or password, which every reader would see")
     if not text.isprintable() or " " in text:
-        raise ValueError("must not hold blanks or control characters")
+        raise ValueError("must not contain blanks or control characters")
     return text
 
 
 Digest = Annotated[str, StringConstraints(max_length=200), AfterValidator(_digest)]
-"""A SHA-256 as `sha256:` and 64 lower-case hexadecimal digits, however it was spelled."""
+"""A SHA-256, normalised to `sha256:` and 64 lower-case hexadecimal digits."""
 
 DeclaredDigest = Annotated[
     Annotated[str, StringConstraints(max_length=500), AfterValidator(_declared)] | None,
     Header("X-Content-SHA256", aliases=("Digest",)),
 ]
-"""The SHA-256 that the file, not the form around it, is said to have."""
+"""The declared SHA-256 of the file, not of the form around it."""
 
 
 class EvidenceForm(BaseModel):
-    """A file, and optionally the SHA-256 it must have."""
+    """A file, and optionally its expected SHA-256."""
 
     file: Upload
     sha256: Digest | None = None
 
     def check(self, declared: str | None) -> None:
-        """Raises Invalid for an empty file, and Rejected for one that is not what it was said to be."""
+        """Raise Invalid for an empty file, and Rejected for a file with another SHA-256 than declared."""
         if not self.file.size:
             raise Invalid.of("file", "empty file")
         for name, digest in (("sha256", self.sha256), ("X-Content-SHA256", declared)):
             if digest is not None and digest != self.digest:
-                raise Rejected(f"{name}: the file that arrived has the SHA-256 {self.file.sha256}, not {digest[7:]}")
+                raise Rejected(f"{name}: the received file has the SHA-256 {self.file.sha256}, not {digest[7:]}")
 
     @property
     def digest(self) -> str:
-        """The file's own."""
+        """The digest of the received file."""
         return f"sha256:{self.file.sha256}"
 
     def to_command(self, target: EvidenceTarget, actor: Actor) -> NewEvidence:
-        """What the command takes."""
+        """Return the input of the command."""
         return NewEvidence(
             trail_id=target.trail_id,
             attestation_id=target.attestation_id,
@@ -103,9 +103,10 @@ class EvidenceForm(BaseModel):
 
 
 class ReferenceIn(WireIn):
-    """Evidence that is kept elsewhere: its address, and what its content must prove to be.
+    """Evidence stored elsewhere: its URL, and the hash and size of its content.
 
-    `evidenceUrl` is another name for `externalUrl`. Nobody fetches it: hash and size are the reporter's word.
+    `evidenceUrl` is an alternative name for `externalUrl`. The content is not fetched: hash and size are recorded as
+    claimed.
     """
 
     model_config = {
@@ -131,7 +132,7 @@ class ReferenceIn(WireIn):
     content_type: Short | None = None
 
     def to_command(self, target: EvidenceTarget, actor: Actor) -> NewEvidence:
-        """What the command takes. Without a name it is the last part of the address."""
+        """Return the input of the command. The default file name is the last part of the URL."""
         named = self.file_name or unquote(urlsplit(self.external_url).path)
         return NewEvidence(
             trail_id=target.trail_id,
@@ -150,7 +151,7 @@ def _media_type(text: str) -> str:
 
 
 class EvidenceOut(WireModel):
-    """A recorded file; `externalUrl` is null for one whose content is kept here."""
+    """A recorded evidence file. `externalUrl` is null if the content is stored here."""
 
     id: UUID
     attestation_id: UUID
@@ -164,12 +165,12 @@ class EvidenceOut(WireModel):
 
     @classmethod
     def of(cls, evidence: Evidence, _call: Call) -> Self:
-        """With the bare digits of its digest."""
+        """Return the file, with its hash without `sha256:`."""
         return cls.filled(evidence, sha256_hash=evidence.digest.removeprefix("sha256:"))
 
 
 class EvidenceVerificationOut(WireModel):
-    """Whether the stored content is what was recorded. `actualSha256` is null where there is nothing to hash."""
+    """Whether the stored content matches the record. `actualSha256` is null if there is no stored content."""
 
     verified: bool
     expected_sha256: str
@@ -180,7 +181,7 @@ class EvidenceVerificationOut(WireModel):
 
     @classmethod
     def compared(cls, evidence: Evidence, found: Measured | None, checked_at: datetime) -> Self:
-        """The comparison of what was recorded with what was found."""
+        """Compare the record with the stored content, None if there is none."""
         verified = found is not None and (found.digest, found.size) == (evidence.digest, evidence.size)
         return cls(
             verified=verified,
@@ -194,7 +195,7 @@ class EvidenceVerificationOut(WireModel):
 
 def _message(evidence: Evidence, found: Measured | None, *, verified: bool) -> str:
     if verified:
-        return "The stored content is what was recorded."
+        return "The stored content matches the record."
     if evidence.external_url is not None:
-        return "The content is kept elsewhere and is not fetched: compare its SHA-256 yourself."
+        return "The content is stored elsewhere and is not fetched; compare its SHA-256 yourself."
     return "The stored content is missing." if found is None else "The stored content was altered."

@@ -1,4 +1,4 @@
-"""Flows on the wire (facts.md 4)."""
+"""Request and response models of flows."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self, cast
@@ -17,7 +17,7 @@ from domain.facts.templates import template_document
 MAX_TYPES = 200
 
 Names = Annotated[list[Name], Field(max_length=MAX_TYPES)]
-TemplateText = Annotated[str, Field(description="YAML of at most 64 KiB (facts.md 8.3)")]
+TemplateText = Annotated[str, Field(description="A template in YAML, of at most 64 KiB")]
 
 _CHANGEABLE = (
     "name",
@@ -40,7 +40,7 @@ trail:
 
 
 class _RequiredTypes(WireIn):
-    """`requiredAttestations` is the other name of `requiredAttestationTypes` (C01)."""
+    """The list of required types: `requiredAttestations` is an alternative name for `requiredAttestationTypes`."""
 
     required_attestation_types: Names | None = None
     required_attestations: Names | None = None
@@ -54,7 +54,7 @@ class _RequiredTypes(WireIn):
 
     @property
     def required_types(self) -> list[str] | None:
-        """The list under whichever name, each type once; None where neither is given."""
+        """The list under either name, without duplicates; None if neither is given."""
         given = (
             self.required_attestations if self.required_attestation_types is None else self.required_attestation_types
         )
@@ -62,9 +62,9 @@ class _RequiredTypes(WireIn):
 
 
 class FlowIn(_RequiredTypes):
-    """A flow to be defined. `requiredAttestations` is the other name of `requiredAttestationTypes` (C01).
+    """A new flow. `requiredAttestations` is an alternative name for `requiredAttestationTypes`.
 
-    A template stands in the place of the list of types. It is refused where it cannot be read to its end.
+    A template replaces the list of types. A malformed template is rejected.
     """
 
     model_config = {
@@ -86,7 +86,7 @@ class FlowIn(_RequiredTypes):
     visibility: Visibility = "PRIVATE"
 
     def to_command(self, template: Template | None) -> NewFlow:
-        """What the command takes."""
+        """Return the input of the command."""
         return NewFlow(
             name=self.name,
             description=self.description,
@@ -100,7 +100,7 @@ class FlowIn(_RequiredTypes):
 
 
 class FlowChangeIn(_RequiredTypes):
-    """What to change of a flow. A field that is absent stays; null takes the template away, and elsewhere is absent."""
+    """Changes to a flow. An absent field keeps its value, and so does null, except that it removes the template."""
 
     model_config = {
         "json_schema_extra": {
@@ -122,7 +122,7 @@ class FlowChangeIn(_RequiredTypes):
     visibility: Visibility | None = None
 
     def to_command(self, template: Template | None) -> FlowChange:
-        """What the command takes."""
+        """Return the input of the command."""
         given = {name: value for name in _CHANGEABLE if (value := getattr(self, name)) is not None}
         if "template_yaml" in self.model_fields_set:
             given["template"] = template
@@ -130,7 +130,7 @@ class FlowChangeIn(_RequiredTypes):
 
 
 class FlowOut(WireModel):
-    """A flow. Its version is its ETag as well."""
+    """A flow. Its ETag is its version."""
 
     id: UUID
     name: str
@@ -149,12 +149,12 @@ class FlowOut(WireModel):
 
     @classmethod
     def of(cls, flow: Flow, call: Call) -> Self:
-        """With the organisation that it belongs to."""
+        """Return the flow with the slug of its organisation."""
         return cls.filled(flow, org_slug=call.tenant.org_slug)
 
 
 class TemplateOut(WireModel):
-    """A flow's template for clients that ask for JSON (C02); both are null where the flow has none."""
+    """A flow's template for clients that ask for JSON. Both forms are null for a flow without a template."""
 
     flow_id: UUID = shows("id")
     template_yaml: str | None = shows("template_text")
@@ -162,16 +162,16 @@ class TemplateOut(WireModel):
 
     @classmethod
     def of(cls, flow: Flow, _call: Call) -> Self:
-        """The text as it was sent, and the same as an object."""
+        """Return the text as it was sent, and the same parsed."""
         text = flow.template_text
         return cls.filled(flow, effective_template=None if text is None else template_document(text))
 
 
 class FlowsQuery(ListQuery):
-    """Which flows: the one of a name, or all."""
+    """Filters of flows."""
 
-    name: Annotated[Short | None, Field(description="Exactly this name")] = None
+    name: Annotated[Short | None, Field(description="The exact name")] = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to."""
+        """Return the filters, as keyword arguments of the query."""
         return {"name": self.name}

@@ -1,4 +1,4 @@
-"""Provenance on the wire (facts.md 6.3, 6.4)."""
+"""Request and response models of provenance."""
 
 import json
 from dataclasses import fields
@@ -22,15 +22,17 @@ Builder = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pa
 
 
 class ProvenanceIn(WireIn):
-    """Who built an artifact, from what, and the proof of it.
+    """The builder and the sources of an artifact, with an optional proof.
 
-    The proof is a DSSE `envelope` with an in-toto statement of SLSA provenance, as an object or as its text; the body
-    itself may be one (`payload`, `payloadType`, `signatures`). What an envelope says of the build need not be given
-    again; what is given beside it and not said in it keeps the provenance unverified. Without an envelope `builderId`
-    and `builderType` are required, and `provenanceSignature` may sign the fields: base64 over the UTF-8 JSON of one
-    object with the members artifactDigest, buildConfigUri, buildFinishedOn, buildStartedOn, builderId, builderType,
-    slsaLevel, sourceCommitSha, sourceRepositoryUri, in this order, without blanks; what is not given is null, slsaLevel
-    is "L0", times are written as 2026-01-31T12:00:00.000000Z, the digest as sha256: and 64 lower-case digits.
+    The proof is a DSSE `envelope` with an in-toto statement of SLSA provenance, as an object or as JSON text; the body
+    itself may also be one (`payload`, `payloadType`, `signatures`). Fields that the envelope states need not be given
+    again; fields that are given but not stated in the envelope keep the provenance unverified.
+
+    Without an envelope, `builderId` and `builderType` are required, and `provenanceSignature` may hold a base64
+    signature of the fields. It covers the UTF-8 JSON of one object without blanks, with the members artifactDigest,
+    buildConfigUri, buildFinishedOn, buildStartedOn, builderId, builderType, slsaLevel, sourceCommitSha and
+    sourceRepositoryUri in this order. Missing values are null (slsaLevel: "L0"), times have the form
+    2026-01-31T12:00:00.000000Z, and the digest is sha256: and 64 lower-case digits.
     """
 
     model_config = {
@@ -56,10 +58,10 @@ class ProvenanceIn(WireIn):
     build_finished_on: Instant | None = None
     provenance_signature: Long | None = None
     slsa_level: SlsaLevel = SlsaLevel.L0
-    envelope: Annotated[dict[str, Any] | str | None, Field(description="DSSE envelope, as an object or its text")] = (
-        None
-    )
-    payload: Annotated[str | None, Field(description="Of a body that is a DSSE envelope itself")] = None
+    envelope: Annotated[
+        dict[str, Any] | str | None, Field(description="A DSSE envelope, as an object or as JSON text")
+    ] = None
+    payload: Annotated[str | None, Field(description="The payload, if the body itself is a DSSE envelope")] = None
     payload_type: str | None = None
     signatures: list[dict[str, Any]] | None = None
 
@@ -73,28 +75,28 @@ class ProvenanceIn(WireIn):
         except Invalid as error:
             raise invalid_under("envelope", error) from error
         if not isinstance(value, dict):
-            raise ValueError("must be an object, or the text of one")  # noqa: TRY004 - pydantic answers these with 400
+            raise ValueError("must be an object, or its JSON text")  # noqa: TRY004 - pydantic turns these into 400
         return value
 
     def envelope_text(self) -> str | None:
-        """The envelope as it is stored. Raises Invalid where there are two."""
+        """Return the envelope as it is stored, or None. Raises Invalid when there are two."""
         fields = (("payload", self.payload), ("payloadType", self.payload_type), ("signatures", self.signatures))
         root = {name: value for name, value in fields if value is not None}
         if root and self.envelope is not None:
-            raise Invalid.of("envelope", "the body is an envelope itself; give one of them")
+            raise Invalid.of("envelope", "the body itself is also an envelope; give one of them")
         envelope = root or self.envelope
         return None if envelope is None else json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
 
     def to_claim(self, digest: str, stated: Statement | None) -> ProvenanceClaim:
-        """The claim, with what the envelope says where the body does not. Raises Invalid without a builder."""
+        """Return the claim, filled from the envelope where the body says nothing. Raises Invalid without a builder."""
         given = Build(**{field.name: getattr(self, field.name) for field in fields(Build)})
         build, builder_type = given, self.builder_type
         if stated and stated.build:
             build, builder_type = given.filled(stated.build), builder_type or stated.builder_type
         if build.builder_id is None:
-            raise Invalid.of("builderId", "is required where no SLSA provenance in an envelope names the builder")
+            raise Invalid.of("builderId", "is required, unless SLSA provenance in an envelope names the builder")
         if builder_type is None:
-            raise Invalid.of("builderType", "is required where no envelope holds SLSA provenance")
+            raise Invalid.of("builderType", "is required, unless an envelope contains SLSA provenance")
         signature = self.provenance_signature
         return ProvenanceClaim(
             digest=digest,
@@ -107,9 +109,9 @@ class ProvenanceIn(WireIn):
 
 
 class ProvenanceOut(WireModel):
-    """Recorded provenance. `message` says why it is verified or not, `keyId` whose signature it is, as of `checkedAt`.
+    """Recorded provenance. As of `checkedAt`, `message` says why it is verified or not, and `keyId` names the key.
 
-    `slsaLevel` is the reporter's claim; of an envelope's statement it is no part.
+    `slsaLevel` is the reporter's claim; it is not part of the envelope's statement.
     """
 
     id: UUID
@@ -135,7 +137,7 @@ class ProvenanceOut(WireModel):
 
     @classmethod
     def of(cls, provenance: Provenance, _call: Call) -> Self:
-        """As recorded, with its newest check."""
+        """Return the provenance with its latest check."""
         claim, check = provenance.claim, provenance.check
         return cls.filled(
             provenance,
@@ -154,7 +156,7 @@ class ProvenanceOut(WireModel):
 
 
 class VerificationOut(WireModel):
-    """What a check found. `keyId` is what signatures call the key that made the good one."""
+    """The result of a check. `keyId` names the key of the valid signature."""
 
     artifact_id: UUID
     provenance_status: ProvenanceStatus
@@ -164,14 +166,14 @@ class VerificationOut(WireModel):
 
     @classmethod
     def none(cls, artifact_id: UUID) -> Self:
-        """There was nothing to check."""
-        message = "No provenance is recorded of this artifact."
+        """Return the result for an artifact without provenance."""
+        message = "No provenance is recorded for this artifact."
         status = ProvenanceStatus.NO_PROVENANCE
         return cls(artifact_id=artifact_id, provenance_status=status, message=message, key_id=None, checked_at=None)
 
     @classmethod
     def checked(cls, artifact_id: UUID, check: Check, *, added: bool) -> Self:
-        """The newest check; `added` says whether this request made it, else it found what that one had found."""
+        """Return the latest check. `added` means that this request recorded it, as its outcome is new."""
         since = "This was recorded as a new check." if added else "Nothing changed since the last recorded check."
         return cls(
             artifact_id=artifact_id,

@@ -1,4 +1,4 @@
-"""Provenance keys on the wire."""
+"""Request and response models of provenance keys."""
 
 from typing import Annotated
 from uuid import UUID
@@ -11,11 +11,11 @@ from domain.facts.provenance import KeyAlgorithm, NewProvenanceKey
 from integrations.formats.dsse.keys import read_public_key
 
 MAX_PEM = 16_384
-"""Characters; an RSA key of 8192 bits takes a tenth."""
+"""Characters: ten times what an RSA key of 8192 bits needs."""
 
 
 class ProvenanceKeyIn(WireIn):
-    """A public key to be registered. The algorithm is the key's own: Ed25519, ECDSA P-256 or RSA-PSS, with SHA-256."""
+    """A public key to register. Its type decides the algorithm: Ed25519, ECDSA P-256 or RSA-PSS with SHA-256."""
 
     model_config = {
         "json_schema_extra": {
@@ -36,18 +36,18 @@ class ProvenanceKeyIn(WireIn):
     ]
     key_id: Annotated[
         Name | None,
-        Field(description="What signatures call the key, if not by the hexadecimal SHA-256 of its DER; that holds too"),
+        Field(description="The key id in signatures. Default, and always accepted: the hex SHA-256 of the key's DER"),
     ] = None
 
     def to_command(self) -> NewProvenanceKey:
-        """What the command takes. Raises Invalid for anything but a public key of these kinds."""
+        """Return the input of the command. Raises Invalid for anything but a public key of these types."""
         public_key = read_public_key(self.public_key_pem)
         key_id = self.key_id or public_key.fingerprint
         return NewProvenanceKey(self.name, key_id, public_key.algorithm, public_key.pem)
 
 
 class ProvenanceKeyOut(WireModel):
-    """A registered key. `keyId` is what signatures call it."""
+    """A registered public key. `keyId` is the key id in signatures."""
 
     id: UUID
     name: str

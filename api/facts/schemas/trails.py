@@ -1,4 +1,4 @@
-"""Trails on the wire (facts.md 5)."""
+"""Request and response models of trails."""
 
 import re
 from collections.abc import Mapping
@@ -19,24 +19,24 @@ from domain.facts.requirements import Template
 from domain.facts.trails import UNKNOWN, NewTrail, Trail, TrailStatus
 
 NUMBER = re.compile(r"[0-9]{1,18}")
-"""What a client's 64 bits hold."""
+"""A decimal number that fits into 64 bits."""
 Email = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
 CiHeader = Annotated[str | None, Header("X-Factstore-CI-Context")]
-"""The CI system that tells what the body does not: `github-actions`, `gitlab-ci`, `jenkins`, … (facts.md 5.3)."""
+"""The CI system whose variables fill fields missing in the body: `github-actions`, `gitlab-ci`, `jenkins`, …"""
 StatusFilter = Annotated[
     Literal["PENDING", "COMPLIANT", "NON_COMPLIANT", "IN_PROGRESS"] | None,
-    Field(description="IN_PROGRESS is another word for PENDING (C04)"),
+    Field(description="IN_PROGRESS is an alternative name for PENDING"),
 ]
 
 _GIT = ("git_commit_sha", "git_branch", "git_author", "git_author_email", "build_url")
 
 
 class TrailIn(WireIn):
-    """A trail to be opened.
+    """A new trail.
 
-    The git data may be left to the CI system that X-Factstore-CI-Context names: its variables are read from
-    `ciEnvironment`, or from the server's own environment where that is absent. `pullRequestNumber` is the other form of
-    `pullRequestId` (C03). A template of its own stands in the place of the flow's.
+    Missing git data is filled from the CI system that `X-Factstore-CI-Context` names: its variables are read from
+    `ciEnvironment` or, if that is absent, from the server's own environment. `pullRequestNumber` is an alternative to
+    `pullRequestId`. A template given here replaces the template of the flow.
     """
 
     model_config = {
@@ -75,7 +75,7 @@ class TrailIn(WireIn):
     org_slug: Short | None = None
     build_url: Url | None = None
     name: Name | None = None
-    template_yaml: Annotated[str, Field(description="YAML of at most 64 KiB (facts.md 8.3)")] | None = None
+    template_yaml: Annotated[str, Field(description="A template in YAML, of at most 64 KiB")] | None = None
 
     @model_validator(mode="after")
     def _one_pull_request(self) -> "TrailIn":
@@ -85,7 +85,7 @@ class TrailIn(WireIn):
         return self
 
     def to_command(self, actor: Actor, context: CiContext | None, template: Template | None) -> NewTrail:
-        """What the command takes. Raises Invalid, naming what neither the body nor the CI context tells."""
+        """Return the input of the command. Raises Invalid for git data that neither the body nor the CI context has."""
         number = self.pull_request_number
         return NewTrail(
             flow_id=self.flow_id,
@@ -99,21 +99,21 @@ class TrailIn(WireIn):
         )
 
     def _git_data(self, context: CiContext | None) -> dict[str, Any]:
-        """The body wins. Few CI systems tell who the author is (C05)."""
-        told = {name: getattr(self, name) for name in _GIT}
+        """Return the git data of the body, completed from the CI context. Few CI systems provide the author."""
+        found = {name: getattr(self, name) for name in _GIT}
         if context is not None:
-            told = {name: getattr(context, name) if value is None else value for name, value in told.items()}
-            told["git_author"] = told["git_author"] or UNKNOWN
-            told["git_author_email"] = told["git_author_email"] or UNKNOWN
-        missing = [name for name in _GIT if told[name] is None and name != "build_url"]
+            found = {name: getattr(context, name) if value is None else value for name, value in found.items()}
+            found["git_author"] = found["git_author"] or UNKNOWN
+            found["git_author_email"] = found["git_author_email"] or UNKNOWN
+        missing = [name for name in _GIT if found[name] is None and name != "build_url"]
         if missing:
-            reason = "neither the body nor a CI context tells it"
+            reason = "is required, unless a CI context provides it"
             raise invalid_fields(FieldError(str(TrailIn.model_fields[name].alias), reason) for name in missing)
-        return told
+        return found
 
 
 class TrailOut(WireModel):
-    """A trail: one execution of a flow. `pullRequestNumber` is null when the id is not a number."""
+    """A trail: one run of a flow. `pullRequestNumber` is null when `pullRequestId` is not a number."""
 
     id: UUID
     flow_id: UUID
@@ -137,7 +137,7 @@ class TrailOut(WireModel):
 
     @classmethod
     def of(cls, trail: Trail, call: Call) -> Self:
-        """With the number that the pull request's id is, where it is one."""
+        """Return the trail, with the pull request's id as a number if it is one."""
         pull_request = trail.pull_request_id
         number = int(pull_request) if pull_request and NUMBER.fullmatch(pull_request) else None
         return cls.filled(trail, pull_request_number=number, org_slug=call.tenant.org_slug)
@@ -145,24 +145,24 @@ class TrailOut(WireModel):
 
 class _TrailFilters(WireIn):
     status: StatusFilter = None
-    name: Annotated[Short | None, Field(description="Exactly this name")] = None
+    name: Annotated[Short | None, Field(description="The exact name")] = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to; `IN_PROGRESS` is our PENDING."""
+        """Return the filters, as keyword arguments of the query; IN_PROGRESS becomes PENDING."""
         status = TrailStatus.PENDING if self.status == "IN_PROGRESS" else self.status and TrailStatus(self.status)
         return {"status": status, "name": self.name}
 
 
 class FlowTrailsQuery(_TrailFilters, PageQuery):
-    """Which trails of a flow."""
+    """Filters of a flow's trails."""
 
 
 class TrailsQuery(_TrailFilters, ListQuery):
-    """Which trails: of a flow, of a commit, of a status or name, or all."""
+    """Filters of trails. A trail must match all of them."""
 
     flow_id: UUID | None = None
     git_commit_sha: Short | None = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to."""
+        """Return the filters, as keyword arguments of the query."""
         return {**super().to_filters(), "flow_id": self.flow_id, "commit": self.git_commit_sha}

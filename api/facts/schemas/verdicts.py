@@ -1,4 +1,4 @@
-"""Verdicts on the wire (ARCHITECTURE.md 2, rule 7)."""
+"""Request and response models of verdicts."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -12,18 +12,18 @@ from storage.facts.queries.verdicts import Recomputation
 
 
 class VerdictsQuery(ListQuery):
-    """Which verdicts: of a flow, of an artifact, or all."""
+    """Filters of verdicts. A verdict must match all of them."""
 
     flow_id: UUID | None = None
     sha256_digest: Short | None = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to."""
+        """Return the filters, as keyword arguments of the query."""
         return {"flow_id": self.flow_id, "digest": self.sha256_digest}
 
 
 class VerdictOut(WireModel):
-    """A verdict as it was kept: the answer, its reasons, and everything it was found from."""
+    """A stored verdict: the outcome, its reasons, and all inputs on which it is based."""
 
     id: UUID
     kind: str
@@ -38,7 +38,7 @@ class VerdictOut(WireModel):
 
 
 class RecomputationOut(WireModel):
-    """A verdict found anew from the facts it names. `confirmed` when nothing differs."""
+    """A verdict recomputed from its inputs. `confirmed` means that nothing differs."""
 
     verdict_id: UUID
     confirmed: bool
@@ -48,7 +48,7 @@ class RecomputationOut(WireModel):
 
     @classmethod
     def compared(cls, verdict: Verdict, found: Recomputation) -> Self:
-        """Against the verdict as it was kept."""
+        """Compare the recomputation with the stored verdict."""
         return cls(
             verdict_id=verdict.id,
             confirmed=not found.differences,

@@ -1,4 +1,4 @@
-"""Webhook configs, deliveries and receipts on the wire (integrations.md 13, 14.1)."""
+"""Request and response models of webhook configs, deliveries and receipts."""
 
 from collections.abc import Sequence
 from typing import Annotated, Self
@@ -17,12 +17,12 @@ from storage.inbox.queries import DeliveryRow
 MAX_GRACE_HOURS = 24 * 7
 
 Token = Annotated[str, StringConstraints(min_length=1, max_length=2048, pattern=r"^[!-~]+$")]
-"""What goes into an HTTP header: visible ASCII."""
+"""Visible ASCII characters, as the token is sent in an HTTP header."""
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=512, pattern=r"^\s*\S[\s\S]*$")]
 
 
 class WebhookConfigIn(WireIn):
-    """A sender to be let in. The secret is what both sides know; it is never shown again."""
+    """A new webhook config for one sender. The secret is shared with the sender and never returned."""
 
     model_config = {
         "json_schema_extra": {
@@ -37,7 +37,7 @@ class WebhookConfigIn(WireIn):
     flow_id: UUID
 
     def to_command(self) -> NewWebhookConfig:
-        """What the command takes. Raises Invalid for a source that is not known."""
+        """Return the input of the command. Raises Invalid for an unknown source."""
         source = self.source.upper()
         if source not in SENDERS:
             raise Invalid.of("source", f"must be one of {', '.join(SENDERS)}")
@@ -45,16 +45,16 @@ class WebhookConfigIn(WireIn):
 
 
 class RotationIn(WireIn):
-    """A new secret; the one before stays valid for a while, so that the sender can be changed without a gap."""
+    """A new secret. The previous secret stays valid for a grace period, so that the sender can switch meanwhile."""
 
     secret: Secret
     grace_hours: Annotated[
-        int, Field(strict=True, ge=0, le=MAX_GRACE_HOURS, description="How long the old secret stays valid")
+        int, Field(strict=True, ge=0, le=MAX_GRACE_HOURS, description="Hours for which the previous secret stays valid")
     ] = 24
 
 
 class WebhookConfigOut(WireModel):
-    """A config. `url` is what to enter at the sender."""
+    """A webhook config. `url` is the address to enter at the sender."""
 
     id: UUID
     source: str
@@ -67,15 +67,15 @@ class WebhookConfigOut(WireModel):
 
     @classmethod
     def of(cls, config: WebhookConfig, call: Call) -> Self:
-        """With the address at which clients reach the receiver."""
+        """Return the config with its public URL."""
         base = call.services.settings.address
         return cls.filled(config, url=f"{base}/api/v1/webhooks/{config.source.lower()}/{config.id}")
 
 
 class ReconciliationIn(WireIn):
-    """Where the sender tells what it delivered, and the token for asking it.
+    """The API address of the hook at the sender, and the token to query it.
 
-    Both are given together always: a token never goes to an address that it was not meant for.
+    Both must be given together, so that a token is never sent to an address it was not meant for.
     """
 
     model_config = {
@@ -90,15 +90,15 @@ class ReconciliationIn(WireIn):
     }
 
     hook_url: Annotated[
-        Url, Field(description="The hook's address in the sender's API, ending in /hooks/ and its number")
+        Url, Field(description="The URL of the hook in the sender's API, ending in /hooks/ and the number of the hook")
     ]
     token: Token
 
 
 class ReconciliationOut(WireModel):
-    """When a sender's list of deliveries was compared with ours, and is next; never the token.
+    """The reconciliation of a webhook config, without its token.
 
-    `lastRunAt` is when a comparison last came to its end, `lastError` what was wrong with the last one.
+    `lastRunAt` is the time of the last completed comparison; `lastError` is the error of the last attempt.
     """
 
     webhook_config_id: UUID = shows("config_id")
@@ -110,7 +110,7 @@ class ReconciliationOut(WireModel):
 
 
 class DeliveryOut(WireModel):
-    """One delivery. `status` is PENDING, SUCCESS or FAILED; `duplicates` counts the copies that came as well."""
+    """A delivery. `status` is PENDING, SUCCESS or FAILED; `duplicates` counts its repeated deliveries."""
 
     id: UUID
     receipt_id: UUID = shows("id")
@@ -129,18 +129,18 @@ class DeliveryOut(WireModel):
 
     @classmethod
     def of(cls, delivery: DeliveryRow, _call: Call) -> Self:
-        """As kept; the operator's error text stays inside."""
+        """Return the delivery, without the error text for operators."""
         return cls.filled(delivery, payload_hash=_payload_hash(delivery))
 
 
 class ReceiptOut(DeliveryOut):
-    """A delivery with what it recorded."""
+    """A delivery with the attestations it recorded."""
 
     attestation_ids: list[UUID]
 
     @classmethod
     def settled(cls, delivery: DeliveryRow, recorded: Sequence[UUID]) -> Self:
-        """With the ids of the attestations that came of it."""
+        """Return the delivery with the ids of its attestations."""
         return cls.filled(delivery, payload_hash=_payload_hash(delivery), attestation_ids=list(recorded))
 
 
@@ -149,6 +149,6 @@ def _payload_hash(delivery: DeliveryRow) -> str:
 
 
 class ReceiptQuery(WireIn):
-    """`wait` holds the answer back until the delivery is settled, at most so many seconds."""
+    """`wait` delays the response until the delivery is processed, up to so many seconds."""
 
     wait: Annotated[float, Field(ge=0, le=30, description="Seconds to wait for the outcome")] = 0

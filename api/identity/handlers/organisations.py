@@ -1,4 +1,4 @@
-"""Organisations."""
+"""Handlers of organisations."""
 
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
@@ -13,7 +13,7 @@ from storage.identity.queries import organisations as queries
 async def create_organisation(call: Call, body: OrganisationIn, dry_run: DryRun = False) -> Created[OrganisationOut]:
     """Create an organisation.
 
-    Its members, keys and evidence are its own; nobody of another organisation sees that they exist.
+    Its members, API keys and evidence are isolated: other organisations cannot see that they exist.
     """
     async with call.transaction(dry_run=dry_run) as tx:
         organisation = await commands.create_organisation(tx, body.to_command(), call.actor)
@@ -21,7 +21,10 @@ async def create_organisation(call: Call, body: OrganisationIn, dry_run: DryRun 
 
 
 async def list_organisations(call: Call, query: ListQuery) -> Reply[list[OrganisationOut]]:
-    """List the organisations the caller may see: its own, or all for platform administrators."""
+    """List organisations.
+
+    The caller's own organisation, or all of them for platform administrators.
+    """
     caller = call.caller
     only = None if caller.may(Permission.PLATFORM_MANAGE) else caller.org_id
     async with call.read() as reader:
@@ -30,7 +33,7 @@ async def list_organisations(call: Call, query: ListQuery) -> Reply[list[Organis
 
 
 async def get_organisation(call: Call, organisation: str) -> OrganisationOut:
-    """Get an organisation by its slug or its id."""
+    """Get an organisation by its slug or id."""
     caller = call.caller
     async with call.read() as reader:
         found = await queries.organisation_by_slug_or_id(reader, organisation)

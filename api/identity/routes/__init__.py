@@ -1,4 +1,4 @@
-"""The paths of whom there is."""
+"""Routes of organisations."""
 
 from api.identity.routes import organisations
 

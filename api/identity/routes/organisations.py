@@ -1,4 +1,4 @@
-"""Paths of organisations."""
+"""Routes of organisations."""
 
 from api.http.calls import Route, tagged
 from api.http.paths import V1

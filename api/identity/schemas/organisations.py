@@ -1,4 +1,4 @@
-"""Organisations on the wire (integrations.md 3)."""
+"""Request and response models of organisations."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from domain.identity.organisations import NewOrganisation, OrganisationType
 
 
 class OrganisationIn(WireIn):
-    """An organisation to be founded. The slug is its name in paths, for ever."""
+    """A new organisation. The slug names it in paths and cannot be changed."""
 
     model_config = {"json_schema_extra": {"examples": [{"slug": "acme", "name": "Acme Ltd"}]}}
 
@@ -18,12 +18,12 @@ class OrganisationIn(WireIn):
     type: OrganisationType = OrganisationType.SHARED
 
     def to_command(self) -> NewOrganisation:
-        """What the command takes."""
+        """Return the input of the command."""
         return NewOrganisation(self.slug, self.name, self.description, self.type)
 
 
 class OrganisationOut(WireModel):
-    """A tenant."""
+    """An organisation."""
 
     id: UUID
     slug: str

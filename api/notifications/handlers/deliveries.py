@@ -1,4 +1,4 @@
-"""Outgoing messages with their attempts, dead letters, and the destinations they go to."""
+"""Handlers of outgoing messages, dead letters and destinations."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ from storage.outbox import queries, recovery
 async def list_messages(call: Call, query: MessagesQuery) -> Reply[list[MessageOut]]:
     """List outgoing messages, newest first.
 
-    Dead letters are those with `status=FAILED`.
+    With `status=FAILED` it lists the dead letters.
     """
     async with call.read() as reader:
         page = await queries.list_messages(reader, call.tenant, query.window(descending=True), **query.to_filters())
@@ -35,7 +35,7 @@ async def get_message(call: Call, message_id: UUID) -> MessageDetailOut:
 async def replay_message(call: Call, message_id: UUID, dry_run: DryRun = False) -> Updated[MessageDetailOut]:
     """Replay a dead letter.
 
-    It keeps its id and starts its schedule of attempts again.
+    The message keeps its id; its retry schedule starts again.
     """
     async with call.transaction(dry_run=dry_run) as tx:
         await recovery.replay_message(tx, call.tenant, message_id)
@@ -50,16 +50,19 @@ async def _detail(call: Call, reader: Reader, message_id: UUID) -> MessageDetail
 
 
 async def replay_destination(call: Call, destination_id: UUID, dry_run: DryRun = False) -> Updated[ReplayedOut]:
-    """Replay the dead letters of a destination, the oldest 10,000 of them."""
+    """Replay the dead letters of a destination.
+
+    One request replays up to 10,000 dead letters, oldest first.
+    """
     async with call.transaction(dry_run=dry_run) as tx:
         replayed = await recovery.replay_destination(tx, call.tenant, destination_id)
     return updated(ReplayedOut(replayed=replayed), dry_run=dry_run)
 
 
 async def enable_destination(call: Call, destination_id: UUID, dry_run: DryRun = False) -> Updated[DestinationOut]:
-    """Enable a destination that was disabled or is paused.
+    """Enable a disabled or paused destination.
 
-    Waiting messages are sent at once. Dead letters stay until they are replayed.
+    Waiting messages are sent at once. Dead letters stay as they are until they are replayed.
     """
     async with call.transaction(dry_run=dry_run) as tx:
         destination = await recovery.enable_destination(tx, call.tenant, destination_id)

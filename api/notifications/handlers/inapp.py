@@ -1,4 +1,4 @@
-"""In-app notifications."""
+"""Handlers of in-app notifications."""
 
 from uuid import UUID
 
@@ -21,7 +21,7 @@ BATCH = 100
 async def list_notifications(call: Call, query: NotificationsQuery) -> Reply[list[NotificationOut]]:
     """List the notifications of the organisation, newest first.
 
-    Everybody in the organisation sees the same notifications; `isRead` is the caller's own.
+    All members of the organisation see the same notifications; `isRead` is specific to the caller.
     """
     async with call.read() as reader:
         page = await queries.list_notifications(
@@ -31,7 +31,7 @@ async def list_notifications(call: Call, query: NotificationsQuery) -> Reply[lis
 
 
 async def count_unread_notifications(call: Call) -> UnreadCountOut:
-    """Count the notifications the caller has not read."""
+    """Count the caller's unread notifications."""
     async with call.read() as reader:
         return UnreadCountOut(count=await queries.count_unread(reader, call.tenant, call.caller.id))
 
@@ -50,7 +50,7 @@ async def mark_all_notifications_read(
 ) -> Preview[WouldUpdate[UnreadCountOut]] | None:
     """Mark all notifications as read.
 
-    A dry run answers with the count of unread notifications as it would be.
+    A dry run returns the number of unread notifications that would remain.
     """
     async with call.transaction(dry_run=dry_run) as tx:
         await commands.mark_all_read(tx, call.tenant, call.caller.id)
@@ -61,10 +61,10 @@ async def mark_all_notifications_read(
 async def stream_notifications(call: Call, last_event_id: LastEventId = None) -> web.StreamResponse:
     """Stream notifications as server-sent events.
 
-    Each event `notification` carries one notification in JSON; its `id` is the number of the notification in the
+    Each event `notification` contains one notification in JSON; its `id` is the number of the notification in the
     organisation, without gaps. A client that reconnects sends the last number it received in `Last-Event-ID` and gets
-    what it missed; browsers do so by themselves. A comment every 15 seconds keeps the connection alive. The stream ends
-    when the credential is no longer valid.
+    the events it missed; browsers do so by themselves. A comment every 15 seconds keeps the connection alive. The
+    stream ends when the credential is no longer valid.
     """
     tenant, caller = call.tenant, call.caller
 
@@ -75,8 +75,8 @@ async def stream_notifications(call: Call, last_event_id: LastEventId = None) ->
 
     async with call.read() as reader:
         newest = (await queries.newest_numbers(reader, [tenant.org_id])).get(tenant.org_id, 0)
-    place = newest if last_event_id is None else min(last_event_id, newest)
-    return await call.request.app[NOTIFICATIONS].serve(call, place, follow)
+    position = newest if last_event_id is None else min(last_event_id, newest)
+    return await call.request.app[NOTIFICATIONS].serve(call, position, follow)
 
 
 def _event(call: Call, notification: Notification) -> StreamEvent:

@@ -1,4 +1,4 @@
-"""Notification rules: what issues secrets and sends tests. The ordinary operations stand in the routes."""
+"""Handlers of notification rules that issue secrets or send messages; the routes define the other operations."""
 
 from uuid import UUID
 
@@ -23,7 +23,7 @@ async def create_notification_rule(
 ) -> Created[IssuedRuleOut]:
     """Create a notification rule.
 
-    It applies to events from now on. The `signingSecret` of a webhook is shown in this answer and never again.
+    It applies to events from now on. The `signingSecret` of a webhook is returned only in this response.
     """
     new, envelope = body.to_command(), call.services.envelope
     async with call.transaction(dry_run=dry_run) as tx:
@@ -36,8 +36,7 @@ async def update_notification_rule(
 ) -> Updated[IssuedRuleOut]:
     """Update a notification rule.
 
-    Messages that wait for this rule are sent to its new address. A rule that becomes a webhook is given a signing
-    secret.
+    Waiting messages of the rule are sent to its new address. A rule that becomes a webhook gets a signing secret.
     """
     change, expected, envelope = body.to_command(), expected_versions(if_match), call.services.envelope
     async with call.transaction(dry_run=dry_run) as tx:
@@ -52,8 +51,8 @@ async def rotate_notification_rule_secret(
 ) -> Updated[IssuedRuleOut]:
     """Rotate the signing secret of a webhook rule.
 
-    Messages are signed with both secrets until the grace period ends, so that the receiver can change without a gap.
-    The new secret is shown in this answer and never again.
+    Messages are signed with both secrets until the grace period ends, so that the receiver can switch without
+    interruption. The new secret is returned only in this response.
     """
     new, expected, envelope = body.to_command(rule_id), expected_versions(if_match), call.services.envelope
     async with call.transaction(dry_run=dry_run) as tx:
@@ -64,9 +63,9 @@ async def rotate_notification_rule_secret(
 async def try_notification_rule(
     call: Call, rule_id: UUID, dry_run: DryRun = False
 ) -> Preview[WouldCreate[MessageOut]] | None:
-    """Send a test notification for one rule, active or not.
+    """Send a test notification.
 
-    Its outcome is listed among the deliveries of the rule.
+    The rule may be active or not. The outcome is listed among the deliveries of the rule.
     """
     async with call.transaction(dry_run=dry_run) as tx:
         message = await get_message(tx, call.tenant, await commands.send_test(tx, call.tenant, rule_id))
@@ -74,7 +73,7 @@ async def try_notification_rule(
 
 
 async def list_notification_rule_deliveries(call: Call, rule_id: UUID, query: ListQuery) -> Reply[list[MessageOut]]:
-    """List what was sent or waits to be sent for a rule, newest first."""
+    """List the outgoing messages of a notification rule, newest first."""
     async with call.read() as reader:
         await queries.get_rule(reader, call.tenant, rule_id)
         page = await list_messages(reader, call.tenant, query.window(descending=True), rule_id=rule_id)

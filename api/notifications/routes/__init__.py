@@ -1,4 +1,4 @@
-"""The paths of notifications and of what is sent."""
+"""Routes of notification rules, outgoing messages and in-app notifications."""
 
 from api.notifications.routes import deliveries, inapp, rules
 

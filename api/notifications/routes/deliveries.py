@@ -1,4 +1,4 @@
-"""Outgoing messages and destinations."""
+"""Routes of outgoing messages and destinations."""
 
 from api.http.calls import Route, tagged
 from api.http.paths import V1
@@ -20,7 +20,7 @@ ROUTES = tagged(
     Route("GET", MESSAGES, deliveries.list_messages, MANAGE),
     Route("GET", f"{MESSAGES}/{{message_id}}", deliveries.get_message, MANAGE),
     Route("POST", f"{MESSAGES}/{{message_id}}/replay", deliveries.replay_message, MANAGE, status=202, errors=(409,)),
-    _DESTINATIONS.list(list_destinations, "List the destinations of outgoing messages and their health, oldest first."),
+    _DESTINATIONS.list(list_destinations, "List the destinations of outgoing messages, oldest first."),
     _DESTINATIONS.get(get_destination, "Get a destination."),
     Route("POST", f"{DESTINATION}/replay", deliveries.replay_destination, MANAGE, status=202, errors=(409,)),
     Route("POST", f"{DESTINATION}/enable", deliveries.enable_destination, MANAGE),

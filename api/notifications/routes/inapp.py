@@ -1,4 +1,4 @@
-"""Paths of in-app notifications (integrations.md 11)."""
+"""Routes of in-app notifications."""
 
 from api.http.calls import Route, tagged
 from api.http.paths import V1

@@ -1,4 +1,4 @@
-"""Notification rules."""
+"""Routes of notification rules."""
 
 from api.http.calls import Route, tagged
 from api.http.paths import V1
@@ -31,11 +31,11 @@ ROUTES = tagged(
         get_rule,
         """Get a notification rule.
 
-        The ETag is the version. A change that sends it as If-Match is made to this version or refused with 412.
+        The ETag is the version. A change that sends it as `If-Match` fails with 412 if the rule has changed since.
         """,
     ),
     Route("PUT", RULE, rules.update_notification_rule, MANAGE, errors=(412,)),
-    _RULES.delete(archive_rule, "Delete a notification rule and skip the messages that wait for it."),
+    _RULES.delete(archive_rule, "Delete a notification rule and skip its waiting messages."),
     Route("POST", f"{RULE}/test", rules.try_notification_rule, MANAGE, status=202),
     Route("POST", f"{RULE}/rotate-secret", rules.rotate_notification_rule_secret, MANAGE, errors=(409, 412)),
     Route("GET", f"{RULE}/deliveries", rules.list_notification_rule_deliveries, MANAGE),

@@ -1,4 +1,4 @@
-"""Outgoing messages, their attempts and destinations on the wire."""
+"""Request and response models of outgoing messages, their attempts and destinations."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -15,19 +15,19 @@ from storage.outbox.queries import AttemptRow, Destination, Message
 
 
 class MessagesQuery(ListQuery):
-    """Of one destination, one rule, one status."""
+    """Filters of outgoing messages. A message must match all of them."""
 
     status: MessageStatus | None = None
     destination_id: UUID | None = None
     rule_id: UUID | None = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to."""
+        """Return the filters, as keyword arguments of the query."""
         return {"status": self.status, "destination_id": self.destination_id, "rule_id": self.rule_id}
 
 
 class MessageOut(WireModel):
-    """A message on its way out, or settled. `payload` is JSON text; `nextAttemptAt` is null once it is settled."""
+    """An outgoing message. `payload` is JSON text. `nextAttemptAt` is null once it was sent, failed or was skipped."""
 
     id: UUID
     rule_id: UUID | None
@@ -41,18 +41,18 @@ class MessageOut(WireModel):
     created_at: Instant
     sent_at: Annotated[
         Instant | None,
-        Field(validation_alias="settled_at", description="When it was settled: sent, given up or skipped"),
+        Field(validation_alias="settled_at", description="When it was sent, failed permanently or was skipped"),
     ]
     next_attempt_at: Instant | None = shows("due_at")
 
     @classmethod
     def of(cls, message: Message, _call: Call) -> Self:
-        """With its payload as text."""
+        """Return the message with its payload as text."""
         return cls.filled(message, payload=_text(message))
 
 
 class AttemptOut(WireModel):
-    """One try. `outcome` is SENT, or TRANSIENT, THROTTLED, PERMANENT or POISON: what kind of failure it was."""
+    """One attempt. `outcome` is SENT, or the kind of failure: TRANSIENT, THROTTLED, PERMANENT or POISON."""
 
     outcome: str
     status_code: int | None
@@ -69,7 +69,7 @@ class MessageDetailOut(MessageOut):
 
     @classmethod
     def detailed(cls, message: Message, attempts: Iterable[AttemptRow], call: Call) -> Self:
-        """With its payload as text."""
+        """Return the message with its payload as text, and its attempts."""
         return cls.filled(message, payload=_text(message), attempts=[AttemptOut.of(row, call) for row in attempts])
 
 
@@ -78,7 +78,7 @@ def _text(message: Message) -> str:
 
 
 class DestinationOut(WireModel):
-    """Where messages go. `status` is OK, FAILING (one message at a time tries), PAUSED or DISABLED."""
+    """A destination of messages. `status` is OK, FAILING (one message at a time is tried), PAUSED or DISABLED."""
 
     id: UUID
     channel: str
@@ -93,7 +93,7 @@ class DestinationOut(WireModel):
 
     @classmethod
     def of(cls, destination: Destination, _call: Call) -> Self:
-        """With how it fares in a word."""
+        """Return the destination with its status."""
         return cls.filled(destination, status=_status(destination))
 
 
@@ -106,6 +106,6 @@ def _status(destination: Destination) -> str:
 
 
 class ReplayedOut(WireModel):
-    """How many dead letters were queued again."""
+    """The number of dead letters that were queued again."""
 
     replayed: int

@@ -1,4 +1,4 @@
-"""In-app notifications on the wire (integrations.md 11)."""
+"""Request and response models of in-app notifications."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -15,24 +15,24 @@ MAX_NUMBER = 2**63 - 1
 
 LastEventId = Annotated[
     int | None,
-    Field(ge=0, le=MAX_NUMBER, description="Begin behind this event; absent: with the next one that comes"),
+    Field(ge=0, le=MAX_NUMBER, description="Start after this event; default: with the next new event"),
     Header("Last-Event-ID", query="lastEventId"),
 ]
 
 
 class NotificationsQuery(ListQuery):
-    """Which notifications: all, or those that fit all that is given."""
+    """Filters of notifications. A notification must match all of them."""
 
-    is_read: Annotated[bool | None, Field(description="Whether the caller has read them")] = None
+    is_read: Annotated[bool | None, Field(description="Whether the caller has read the notification")] = None
     severity: Severity | None = None
 
     def to_filters(self) -> Mapping[str, Any]:
-        """What the query is narrowed to."""
+        """Return the filters, as keyword arguments of the query."""
         return {"is_read": self.is_read, "severity": self.severity}
 
 
 class NotificationOut(WireModel):
-    """A notification. `isRead` is the caller's own; the entity is what it tells of."""
+    """A notification. `isRead` is specific to the caller; `entityType` and `entityId` name its subject."""
 
     id: UUID
     title: str
@@ -45,6 +45,6 @@ class NotificationOut(WireModel):
 
 
 class UnreadCountOut(WireModel):
-    """How many notifications the caller has not read."""
+    """The number of notifications that the caller has not read."""
 
     count: int

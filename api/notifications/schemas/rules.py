@@ -1,4 +1,4 @@
-"""Notification rules on the wire (integrations.md 12.1)."""
+"""Request and response models of notification rules."""
 
 import json
 from datetime import timedelta
@@ -22,7 +22,7 @@ MAX_GRACE_HOURS = 24 * 7
 
 
 def _config(given: Any) -> Any:
-    """The object in a text, or the object; pydantic says the rest."""
+    """Return the JSON object in a text, or any other value for pydantic to check."""
     text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
     if len(text.encode()) > MAX_CONFIG:
         raise ValueError(f"has more than {MAX_CONFIG} bytes")
@@ -33,7 +33,7 @@ def _config(given: Any) -> Any:
     except Invalid as error:
         raise ValueError(error.message) from error
     if not isinstance(config, dict):
-        raise ValueError("must hold a JSON object")  # noqa: TRY004 - pydantic's validators raise ValueError
+        raise ValueError("must be a JSON object")  # noqa: TRY004 - pydantic's validators raise ValueError
     return config
 
 
@@ -42,16 +42,16 @@ ChannelConfig = Annotated[
     BeforeValidator(_config),
     WithJsonSchema({"anyOf": [{"type": "string", "contentMediaType": "application/json"}, {"type": "object"}]}),
     Field(
-        description="A text that holds a JSON object, or the object itself, of at most 8 KiB. WEBHOOK and SLACK need "
-        "`webhookUrl`; WEBHOOK takes a `secret` to sign with (`whsec_` and base64 of 24 to 64 bytes), else it is given "
-        "a random one; EMAIL needs `to`, 1 to 20 addresses as a list or separated by commas; IN_APP needs nothing."
+        description="A JSON object, or a text containing one, of at most 8 KiB. WEBHOOK and SLACK need `webhookUrl`. "
+        "WEBHOOK accepts a signing `secret` (`whsec_` and base64 of 24 to 64 bytes); the default is a random one. "
+        "EMAIL needs `to`, 1 to 20 addresses as a list or separated by commas. IN_APP needs nothing."
     ),
 ]
 TemplateText = Annotated[
     str,
     Field(
-        description=f"A jinja2 template in place of the usual text, of at most {MAX_SOURCE >> 10} KiB. It may speak of "
-        f"{', '.join(f'`{name}`' for name in VARIABLES)}. Of a template that fails the usual text is sent, with a note."
+        description=f"A Jinja template that replaces the default text, of at most {MAX_SOURCE >> 10} KiB. Variables: "
+        f"{', '.join(f'`{name}`' for name in VARIABLES)}. If rendering fails, the default text is sent with a note."
     ),
 ]
 _TEMPLATES = ("title_template", "message_template")
@@ -60,7 +60,7 @@ _WEBHOOK = '{"webhookUrl": "https://hooks.example.com/trailgate"}'
 
 
 class NotificationRuleIn(WireIn):
-    """A rule to be made: of what, whom, and by which channel. A filter that is absent takes everything."""
+    """A new rule: the event that triggers it, and the channel. Without filters all flows and environments apply."""
 
     model_config = {
         "json_schema_extra": {
@@ -86,7 +86,7 @@ class NotificationRuleIn(WireIn):
     message_template: TemplateText | None = None
 
     def to_command(self) -> NewRule:
-        """What the command takes. Raises Invalid for templates that cannot be read."""
+        """Return the input of the command. Raises Invalid for malformed templates."""
         return NewRule(
             name=self.name,
             trigger=self.trigger_event,
@@ -99,9 +99,9 @@ class NotificationRuleIn(WireIn):
 
 
 class NotificationRuleChangeIn(WireIn):
-    """What to change of a rule. What is absent or null stays; a clear flag takes away, whatever else is sent.
+    """Changes to a rule. An absent or null field keeps its value; a `clear…` flag removes it and takes precedence.
 
-    A channelConfig as it was read, masked, stays what it is.
+    A `channelConfig` with masked secrets, as it was read, keeps those secrets.
     """
 
     model_config = {
@@ -125,7 +125,7 @@ class NotificationRuleChangeIn(WireIn):
     clear_message_template: Flag = False
 
     def to_command(self) -> RuleChange:
-        """What the command takes. Raises Invalid for templates that cannot be read."""
+        """Return the input of the command. Raises Invalid for malformed templates."""
         fields = {
             "name": self.name,
             "is_active": self.is_active,
@@ -142,7 +142,7 @@ class NotificationRuleChangeIn(WireIn):
 
 
 class SigningSecretIn(WireIn):
-    """A new signing secret, or none for a random one. The one before is used beside it until the grace ends."""
+    """A new signing secret, random by default. The previous secret stays in use until the grace period ends."""
 
     model_config = {"json_schema_extra": {"examples": [{"graceHours": 24}]}}
 
@@ -150,16 +150,16 @@ class SigningSecretIn(WireIn):
         str | None, Field(max_length=512, description="`whsec_` and base64 of 24 to 64 bytes (Standard Webhooks 1.0)")
     ] = None
     grace_hours: Annotated[
-        int, Field(strict=True, ge=0, le=MAX_GRACE_HOURS, description="How long both secrets sign")
+        int, Field(strict=True, ge=0, le=MAX_GRACE_HOURS, description="Hours during which both secrets are used")
     ] = GRACE // timedelta(hours=1)
 
     def to_command(self, rule_id: UUID) -> NewSigningSecret:
-        """What the command takes."""
+        """Return the input of the command."""
         return NewSigningSecret(rule_id, self.secret, timedelta(hours=self.grace_hours))
 
 
 class NotificationRuleOut(WireModel):
-    """A rule. Its version is its ETag as well. `channelConfig` is JSON text with its secrets masked."""
+    """A notification rule. Its ETag is its version. `channelConfig` is JSON text with masked secrets."""
 
     id: UUID
     name: str
@@ -178,21 +178,21 @@ class NotificationRuleOut(WireModel):
 
     @classmethod
     def of(cls, rule: NotificationRule, _call: Call) -> Self:
-        """With its configuration as text."""
+        """Return the rule with its configuration as text."""
         return cls.filled(rule, channel_config=_shown(rule))
 
 
 class IssuedRuleOut(NotificationRuleOut):
-    """A rule with the secret that this very request gave it: shown here once, and null where it keeps the one it has.
+    """A rule with the signing secret issued by this request. The secret is returned only once; null if it is unchanged.
 
-    Receivers check signatures with it as Standard Webhooks 1.0 describes.
+    Receivers use it to check signatures as described by Standard Webhooks 1.0.
     """
 
     signing_secret: str | None
 
     @classmethod
     def of(cls, issued: Issued, _call: Call) -> Self:  # type: ignore[override]  # a rule just changed, with its secret
-        """With its configuration as text."""
+        """Return the rule with its configuration as text and its signing secret."""
         return cls.filled(issued.rule, channel_config=_shown(issued.rule), signing_secret=issued.signing_secret)
 
 

@@ -1,4 +1,4 @@
-"""Public keys in SPKI PEM, and whether one of them made a signature."""
+"""Public keys in SPKI PEM, and the verification of signatures with them."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,10 +19,10 @@ from domain.facts.provenance import KeyAlgorithm
 FIELD = "publicKeyPem"
 MIN_RSA_BITS, MAX_RSA_BITS = 2048, 8192
 MAX_RSA_EXPONENT = 2**32
-"""A longer one makes every verification as dear as a signature."""
+"""A larger exponent makes every verification as expensive as a signature."""
 _BEGIN = "-----BEGIN PUBLIC KEY-----"
 _RAW_P256 = 64
-"""Bytes of r and s side by side (IEEE P1363); a DER form is never as short by more than chance."""
+"""Bytes of r and s concatenated (IEEE P1363); a DER signature of this length is possible but extremely unlikely."""
 _PSS = PSS(MGF1(SHA256()), PSS.AUTO)
 
 Key = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
@@ -30,7 +30,7 @@ Key = Ed25519PublicKey | EllipticCurvePublicKey | RSAPublicKey
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A key that may be registered. `fingerprint` is the hexadecimal SHA-256 of its SPKI DER."""
+    """A public key of a supported kind. `fingerprint` is the hexadecimal SHA-256 of its SPKI DER."""
 
     key: Key
     algorithm: KeyAlgorithm
@@ -38,7 +38,7 @@ class PublicKey:
     fingerprint: str
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Whether this key made the signature of the message. ECDSA comes as DER or as r and s side by side."""
+        """Whether this key made the signature. ECDSA signatures may be DER or r and s concatenated."""
         try:
             match self.key:
                 case Ed25519PublicKey():
@@ -54,19 +54,19 @@ class PublicKey:
 
 @lru_cache(maxsize=1024)
 def read_public_key(pem: str) -> PublicKey:
-    """The key of a `BEGIN PUBLIC KEY` block (RFC 7468, section 13), its PEM in the form that cryptography writes.
+    """Parse a `BEGIN PUBLIC KEY` block (RFC 7468, section 13) and normalise its PEM.
 
-    Raises Invalid for anything else. The message never holds the text: it may be a private key.
+    Raises Invalid for anything else. The message never contains the text, which may be a private key.
     """
     text = pem.strip()
     if "PRIVATE" in text:
-        raise Invalid.of(FIELD, "this is a private key; keep it secret, replace it, and register its public half")
+        raise Invalid.of(FIELD, "is a private key; replace that key pair and register only the new public key")
     if not text.startswith(_BEGIN) or text.count("-----BEGIN") > 1:
         raise Invalid.of(FIELD, f"must be one block that begins with {_BEGIN}")
     try:
         key = load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise Invalid.of(FIELD, "holds no public key that can be read") from error
+        raise Invalid.of(FIELD, "is not a readable public key") from error
     algorithm, known = _algorithm(key)
     der = known.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     written = known.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
@@ -87,9 +87,9 @@ def _algorithm(key: object) -> tuple[KeyAlgorithm, Key]:
 
 def _check_rsa(key: RSAPublicKey) -> None:
     if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
-        raise Invalid.of(FIELD, f"an RSA key has {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, not {key.key_size}")
+        raise Invalid.of(FIELD, f"an RSA key must have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits, not {key.key_size}")
     if key.public_numbers().e > MAX_RSA_EXPONENT:
-        raise Invalid.of(FIELD, "an RSA key's exponent has at most 32 bits")
+        raise Invalid.of(FIELD, "an RSA key's exponent must have at most 32 bits")
 
 
 def _der(signature: bytes) -> bytes:

@@ -1,6 +1,6 @@
-"""DSSE envelopes: what is in them, and which registered key signed it (DSSE 1.0.2, envelope.md and protocol.md).
+"""DSSE envelopes (DSSE 1.0.2): parse them, and find the registered key that signed them.
 
-Envelopes are strangers' text. Whatever stands in them, nothing but Unverifiable is raised.
+Envelopes are untrusted text: whatever their content, only Unverifiable is raised.
 """
 
 from base64 import b64decode
@@ -20,17 +20,17 @@ from integrations.formats.dsse.keys import PublicKey, read_public_key
 MAX_ENVELOPE = 1 << 20
 """Characters."""
 MAX_SIGNATURES = 1000
-"""Signatures that are looked at."""
+"""Signatures that are read; further ones are ignored."""
 MAX_TRIES_OF_KEY = 16
-"""Verifications with one key: a thousand signatures in its name must not cost a thousand of them."""
+"""Verifications with one key, so that a thousand signatures with its id do not cost a thousand verifications."""
 MAX_TRIES = 256
-"""Verifications in all: twice each of as many keys as an organisation may have, and some."""
+"""Verifications in all: more than two for each of the keys that an organisation may have."""
 
 _STANDARD = str.maketrans("-_", "+/")
 
 
 class Unverifiable(Exception):  # noqa: N818 - an outcome: "raise Unverifiable"
-    """It proves nothing. `reason` is for people, printable and short."""
+    """The envelope or signature proves nothing. `reason` is for people, printable and short."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -39,7 +39,7 @@ class Unverifiable(Exception):  # noqa: N818 - an outcome: "raise Unverifiable"
 
 @dataclass(frozen=True, slots=True)
 class DsseSignature:
-    """A signature in base64, and the id of the key that is said to have made it; an empty one is none."""
+    """A base64 signature and the id of the key that allegedly made it; an empty id counts as None."""
 
     text: str
     key_id: str | None = None
@@ -47,7 +47,7 @@ class DsseSignature:
 
 @dataclass(frozen=True, slots=True)
 class DsseEnvelope:
-    """What somebody signed, or says he did."""
+    """A parsed envelope, whose signatures are not verified yet."""
 
     payload_type: str
     payload: bytes
@@ -55,7 +55,7 @@ class DsseEnvelope:
 
 
 def read_envelope(text: str) -> DsseEnvelope:
-    """The envelope in a JSON text. Raises Unverifiable; entries of `signatures` that are none are passed over."""
+    """Parse an envelope from JSON. Raises Unverifiable; malformed entries of `signatures` are ignored."""
     if len(text) > MAX_ENVELOPE:
         raise Unverifiable(f"The envelope has more than {MAX_ENVELOPE} characters.")
     try:
@@ -85,7 +85,7 @@ def _signatures(entries: Sequence[Any]) -> Iterator[DsseSignature]:
 
 
 def read_base64(text: str) -> bytes | None:
-    """The bytes behind either alphabet, padding optional; None when it is not base64."""
+    """Decode base64 in the standard or the URL-safe alphabet, padding optional; None if it is not base64."""
     standard = text.translate(_STANDARD).rstrip("=")
     try:
         return b64decode(standard + "=" * (-len(standard) % 4), validate=True)
@@ -94,7 +94,7 @@ def read_base64(text: str) -> bytes | None:
 
 
 def pae(payload_type: str, payload: bytes) -> bytes:
-    """The bytes that are signed: the pre-authentication encoding. Lengths are in bytes of UTF-8."""
+    """Return the signed bytes: DSSE's pre-authentication encoding, with lengths in bytes of UTF-8."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
@@ -102,10 +102,10 @@ def pae(payload_type: str, payload: bytes) -> bytes:
 def find_signer(
     message: bytes, signatures: Sequence[DsseSignature], keys: Sequence[ProvenanceKey]
 ) -> ProvenanceKey | None:
-    """The key of the first signature that is good.
+    """Return the key of the first valid signature, or None.
 
-    A signature that names a key is tried with the keys of that id or fingerprint alone, one that names none with every
-    key; signatures with a name come first. All of it is bounded, whatever the envelope holds.
+    A signature with a key id is checked only with the keys of that id or fingerprint, one without with every key;
+    signatures with a key id come first. The number of verifications is limited, whatever the envelope contains.
     """
     known = _readable(keys)
     named = _by_name(known)
@@ -127,7 +127,7 @@ Known = tuple[ProvenanceKey, PublicKey]
 
 
 def _readable(keys: Sequence[ProvenanceKey]) -> list[Known]:
-    """A stored key that cannot be read any more verifies nothing; the others still do."""
+    """Parse the stored keys, and skip those that can no longer be read."""
     known: list[Known] = []
     for key in keys:
         try:

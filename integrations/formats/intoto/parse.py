@@ -1,7 +1,7 @@
 """in-toto statements with SLSA provenance: Statement v0.1 and v1, predicates v0.2 and v1 (slsa.dev/provenance).
 
-Everything but the statement's own type is optional and read defensively: what has another shape than expected counts
-as not said.
+Only the types of the statement and of its predicate are required. Any other value of an unexpected shape counts as
+missing.
 """
 
 import re
@@ -18,14 +18,14 @@ from integrations.deliveries import utc_time
 from integrations.formats.dsse.verify import Unverifiable
 
 PAYLOAD_TYPES = frozenset({"application/vnd.in-toto+json", "application/vnd.in-toto.provenance+json"})
-"""in-toto attestation v1, envelope.md: the general type, or the one of the predicate."""
+"""The payload types of the in-toto Attestation Framework v1: the general one, and the one for provenance."""
 STATEMENT_TYPES = frozenset({"https://in-toto.io/Statement/v0.1", "https://in-toto.io/Statement/v1"})
 SLSA_V02 = "https://slsa.dev/provenance/v0.2"
 SLSA_V1 = "https://slsa.dev/provenance/v1"
 
 MAX_TEXT = 512
 _COMMIT = re.compile(r"[0-9a-fA-F]{40}|[0-9a-fA-F]{64}")
-_MAKERS = {
+_BUILDER_NAMES = {
     "github": BuilderType.GITHUB_ACTIONS,
     "circleci": BuilderType.CIRCLE_CI,
     "jenkins": BuilderType.JENKINS,
@@ -34,9 +34,10 @@ _MAKERS = {
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a statement says of its subjects.
+    """A parsed statement.
 
-    `digests` are their SHA-256, spelled as ours. `build` is None for a predicate that is no SLSA provenance we know.
+    `digests` are the SHA-256 of its subjects, normalised. `build` is None if the predicate is not SLSA provenance of a
+    supported version.
     """
 
     predicate_type: str
@@ -46,7 +47,7 @@ class Statement:
 
 
 def read_statement(payload: bytes) -> Statement:
-    """The statement in a payload. Raises Unverifiable for what is none."""
+    """Parse the statement in a payload. Raises Unverifiable if it is not one."""
     try:
         value: Any = orjson.loads(payload)
     except ValueError as error:
@@ -67,9 +68,9 @@ def _digests(subjects: Any) -> frozenset[str]:
 
 
 def _builder_type(build: Build | None) -> BuilderType:
-    """Told by the builder's id, which begins with the address of the system."""
+    """Derive the type from the builder's id, a URI that contains the name of the build system."""
     builder = (build.builder_id or "").lower() if build else ""
-    return next((kind for maker, kind in _MAKERS.items() if maker in builder), BuilderType.GENERIC)
+    return next((kind for name, kind in _BUILDER_NAMES.items() if name in builder), BuilderType.GENERIC)
 
 
 def _build_v02(predicate: Any) -> Build:
@@ -102,7 +103,7 @@ _BUILDS: Mapping[str, Callable[[Any], Build]] = {SLSA_V02: _build_v02, SLSA_V1: 
 
 
 def _source(materials: list[Any]) -> tuple[str | None, str | None]:
-    """The repository and the commit of the first material that is a git commit."""
+    """Return the repository and the commit of the first material that is a git commit."""
     for material in materials:
         uri = _text(_at(material, "uri"))
         commits = (_at(material, "digest", name) for name in ("gitCommit", "sha1"))
@@ -113,7 +114,7 @@ def _source(materials: list[Any]) -> tuple[str | None, str | None]:
 
 
 def _workflow(parameters: Any) -> str | None:
-    """The build's own definition, under the names that GitHub and Google give it."""
+    """Return the location of the build definition, under the names that GitHub and Google use."""
     for name in ("workflow", "buildConfigSource"):
         given = _at(parameters, name)
         repository, path, ref = (_text(_at(given, part)) for part in ("repository", "path", "ref"))
@@ -123,7 +124,7 @@ def _workflow(parameters: Any) -> str | None:
 
 
 def _joined(uri: str | None, path: str | None) -> str | None:
-    """The file within a repository, as SPDX download locations write it: `uri@ref#path`."""
+    """Join repository and file as an SPDX download location: `uri@ref#path`."""
     return _text(f"{uri}#{path}") if uri and path else uri
 
 
@@ -138,7 +139,7 @@ def _list(value: Any) -> list[Any]:
 
 
 def _text(value: Any) -> str | None:
-    """A line of text that a database stores and a person reads; None for anything else."""
+    """Return the value if it is a printable line of at most MAX_TEXT characters; otherwise None."""
     usable = isinstance(value, str) and 0 < len(value) <= MAX_TEXT and value.isprintable() and not value.isspace()
     return value if usable else None
 

@@ -1,7 +1,7 @@
-"""Whether anybody we know signs for a claim (facts.md 6.4, W19).
+"""Verification of provenance claims.
 
-Nothing is verified but by a good signature of a registered key over a statement about this very digest, and only as
-far as that statement goes: what is claimed beyond it is unsigned.
+A claim is verified only by a valid signature of a registered key over a statement about the claim's own digest. The
+statement must confirm everything that is claimed, because the rest would be unsigned.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ UNSIGNED = "It is not signed: there is neither an envelope nor a provenanceSigna
 
 
 def read_stated(envelope: str | None, digest: str) -> Statement | None:
-    """What an envelope says, signed or not; None where it says nothing that can be read.
+    """Parse the statement in an envelope without checking signatures; None if there is none that can be read.
 
-    Raises Rejected for a statement about other artifacts than the one of `digest`.
+    Raises Rejected if the statement is only about artifacts other than `digest`.
     """
     if envelope is None:
         return None
@@ -33,7 +33,7 @@ def read_stated(envelope: str | None, digest: str) -> Statement | None:
 
 
 def check(claim: ProvenanceClaim, keys: Sequence[ProvenanceKey]) -> ProvenanceFinding:
-    """Look for a good signature of one of these keys: in the envelope first, then the detached one. Never raises."""
+    """Look for a valid signature by one of these keys: first in the envelope, then the detached one. Never raises."""
     reasons: list[str] = []
     for given, prove in ((claim.envelope, _by_envelope), (claim.signature, _by_signature)):
         if given is None:
@@ -92,5 +92,5 @@ def _refusal(signatures: Sequence[DsseSignature], keys: Sequence[ProvenanceKey])
 
 
 def _shown(text: str) -> str:
-    """A stranger's text as it may be stored and shown."""
+    """Make untrusted text safe to store and show: ASCII, escaped, at most 80 characters of it."""
     return ascii(text[:80])

@@ -1,4 +1,4 @@
-"""A reference to a Jira issue: its key as text, or JSON with the key as `issueRef` (facts.md 7.4)."""
+"""A reference to a Jira issue: its key as plain text, or JSON with the key in `issueRef`."""
 
 import re
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from integrations.formats.json_files import as_object, as_text, parse_json, read
 from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable, shown
 
 _KEY = re.compile(r"[A-Z][A-Z0-9_]{0,254}-[0-9]{1,18}")
-"""Jira's own rule for project keys: a capital first, then capitals, digits and underscores."""
+"""Jira's rule for project keys: a capital letter, then capital letters, digits and underscores."""
 
 
 def parse(path: Path, _: Deadline) -> ParsedEvidence:
-    """Passed when the key has the form of one; whether there is such an issue is not asked. Raises Unreadable."""
+    """Pass if the text has the form of an issue key; Jira is not asked whether the issue exists. Raises Unreadable."""
     text = read_utf8(path).strip()
     details = _from_json(text) if text.startswith(b"{") else {"issueRef": _decoded(text)}
     reference = details["issueRef"]
@@ -38,4 +38,4 @@ def _decoded(text: bytes) -> str:
     try:
         return text.decode()
     except ValueError:
-        raise Unreadable("The file is not text in UTF-8") from None
+        raise Unreadable("The file is not UTF-8 text") from None

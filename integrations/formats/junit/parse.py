@@ -1,8 +1,7 @@
-"""JUnit XML, as pytest, Maven, Gradle, Jest, gotestsum and their like write it. There is no standard.
+"""JUnit XML as written by pytest, Maven, Gradle, Jest, gotestsum and others. There is no standard.
 
-Cases are counted where they stand, each once, so that the nesting of suites is of no account. The totals in a suite's
-attributes are believed in two things only: in a suite without cases, and when they admit to more failures than its
-cases show.
+Every test case is counted once, however suites are nested. The totals in a suite's attributes are used only if the
+suite has no cases, or if they report more failures than its cases show.
 """
 
 import re
@@ -21,10 +20,10 @@ _SHOWN_CASES = 20
 
 
 def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
-    """Passed when there are tests and none of them failed or broke. Raises Unreadable."""
+    """Pass if there are tests and none of them has a failure or an error. Raises Unreadable."""
     report = _Report()
     stream(path, report.start, report.end, deadline)
-    return report.reading()
+    return report.parsed()
 
 
 @dataclass(slots=True)
@@ -47,7 +46,7 @@ class _Counts:
 
 @dataclass(slots=True)
 class _Suite:
-    """An open suite, or the `testsuites` around them all. `claimed` are its attributes, `counted` what it holds."""
+    """An open `testsuite` or `testsuites`: `claimed` are the totals in its attributes, `counted` those of its cases."""
 
     name: str
     claimed: _Counts
@@ -81,13 +80,13 @@ class _Case:
     outcome: str | None = None
 
     def note(self, outcome: str) -> None:
-        """The worst counts: a case may fail, break while it is torn down, and be skipped as well."""
+        """Keep the worst outcome: a case may have a failure, an error in its tear-down, and a skip as well."""
         if self.outcome is None or _WORST_FIRST.index(outcome) < _WORST_FIRST.index(self.outcome):
             self.outcome = outcome
 
 
 class _Report:
-    """Follows the elements of one file and keeps the open ones only."""
+    """Counts the elements of one file; only the open ones are in memory."""
 
     def __init__(self) -> None:
         self._suites: list[_Suite] = []
@@ -116,7 +115,7 @@ class _Report:
             case = self._cases.pop()
             self._count(case.outcome, case.attributes)
 
-    def reading(self) -> ParsedEvidence:
+    def parsed(self) -> ParsedEvidence:
         total = self._total
         failed = {"failed": self._failed} if self._failed else {}
         return ParsedEvidence(total.tests > 0 and not total.bad, asdict(total) | failed, _reason(total))
@@ -125,7 +124,7 @@ class _Report:
         if self._cases:
             self._cases[-1].note(outcome)
         elif outcome in _BAD:
-            self._count(outcome, {"name": self._suites[-1].name})  # the suite itself broke, as before its first case
+            self._count(outcome, {"name": self._suites[-1].name})  # the suite itself failed, as in its set-up
 
     def _count(self, outcome: str | None, attributes: Mapping[str, str]) -> None:
         self._suites[-1].hold_case(outcome)
@@ -135,8 +134,8 @@ class _Report:
 
 def _reason(total: _Counts) -> str | None:
     if total.bad:
-        return f"Of {total.tests} tests {total.failures} failed and {total.errors} broke"
-    return None if total.tests else "The file holds no test"
+        return f"Of {total.tests} tests, {total.failures} failed and {total.errors} had errors"
+    return None if total.tests else "The file contains no test"
 
 
 def _full_name(attributes: Mapping[str, str]) -> str:
@@ -146,7 +145,7 @@ def _full_name(attributes: Mapping[str, str]) -> str:
 def _suite(name: str, attributes: Mapping[str, str]) -> _Suite:
     claimed = _Counts(*(_number(attributes, count) for count in ("tests", "failures", "errors", "skipped")))
     if name == "testsuites":
-        claimed.tests = claimed.skipped = 0  # what stands around suites may say that they failed, but holds no test
+        claimed.tests = claimed.skipped = 0  # the root element may report failures, but contains no tests itself
     return _Suite(attributes.get("name", ""), claimed)
 
 

@@ -1,4 +1,4 @@
-"""SARIF, the common report of static analysis and image scanners (OASIS SARIF 2.1.0; scans.md 19.1)."""
+"""SARIF, the common report format of static analysis and image scanners (OASIS SARIF 2.1.0)."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -16,15 +16,15 @@ _FROM_SCORE = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"))
 
 
 def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
-    """Passed when no run has a result that counts. Raises Unreadable."""
+    """Pass if no run has a result that counts. Raises Unreadable."""
     return parsed_sarif(read_json(path, deadline), deadline)
 
 
 def parsed_sarif(document: Any, deadline: Deadline) -> ParsedEvidence:
-    """The reading of a parsed report.
+    """Evaluate a parsed report.
 
-    Results do not count when they are suppressed, gone since the baseline, or state that all is well (`kind`). A run
-    whose tool did not succeed has not shown anything, so that it cannot pass either. Raises Unreadable.
+    Results do not count if they are suppressed, absent since the baseline, or not a finding (`kind`). A run whose tool
+    did not succeed proves nothing, so it cannot pass. Raises Unreadable.
     """
     found: Counter[str] = Counter()
     doubts: list[str] = []
@@ -41,7 +41,7 @@ def _runs(document: Any) -> Iterator[Mapping[str, Any]]:
         raise Unreadable("The file is not SARIF: it has no list of runs")
     version = document.get("version", "2.1.0")
     if not as_text(version).startswith("2."):
-        raise Unreadable(f"SARIF version {shown(str(version))} is not read, only 2.1.0")
+        raise Unreadable(f"SARIF version {shown(str(version))} is not supported, only 2.1.0")
     if not runs:
         raise Unreadable("The SARIF file has no run: nothing was analysed")
     for run in runs:
@@ -64,7 +64,7 @@ def _counts(result: Mapping[str, Any]) -> bool:
 
 
 def _is_suppressed(result: Mapping[str, Any]) -> bool:
-    """Whether there are suppressions and nobody is still looking at one or has refused it (SARIF 3.35.3)."""
+    """Whether there are suppressions, all accepted: none under review or rejected (SARIF 3.35.3)."""
     suppressions = as_array(result.get("suppressions"))
     return bool(suppressions) and all(
         isinstance(suppression, dict) and suppression.get("status", "accepted") == "accepted"
@@ -82,7 +82,7 @@ def _severity(result: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
 
 
 def _score(value: Any) -> float | None:
-    """A CVSS-like number, which GitHub wants as text."""
+    """Parse a CVSS-like score, a number that GitHub requires to be text."""
     try:
         score = float(value) if isinstance(value, str | int | float) else None
     except ValueError:
@@ -91,7 +91,7 @@ def _score(value: Any) -> float | None:
 
 
 class _Rules:
-    """The rules of a tool and of its extensions, found as results refer to them (SARIF 3.27.5 to 3.27.7, 3.52.4)."""
+    """The rules of a tool and its extensions, looked up by a result's reference (SARIF 3.27.5 to 3.27.7, 3.52.4)."""
 
     def __init__(self, tool: Mapping[str, Any]) -> None:
         self._driver = as_array(as_object(tool.get("driver")).get("rules"))
@@ -100,7 +100,7 @@ class _Rules:
         self._by_id = {as_text(rule.get("id")): rule for rule in rules}
 
     def of(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The rule that a result is of; an empty one when the report does not describe it."""
+        """Return the rule of a result; an empty one if the report does not describe it."""
         reference = as_object(result.get("rule"))
         place = _place(as_object(reference.get("toolComponent")).get("index"), self._extensions)
         component = self._driver if place is None else self._extensions[place]
@@ -110,7 +110,7 @@ class _Rules:
         return self._named(as_text(result.get("ruleId", reference.get("id"))))
 
     def _named(self, rule_id: str) -> Mapping[str, Any]:
-        """By the whole id, else by what stands before its last slash: ids may be hierarchical (SARIF 3.27.5)."""
+        """Look up the complete id, else its part before the last slash: ids may be hierarchical (SARIF 3.27.5)."""
         return self._by_id.get(rule_id) or self._by_id.get(rule_id.rpartition("/")[0], {})
 
 

@@ -1,6 +1,7 @@
-"""What `snyk test`, `snyk container test` and `snyk iac test` write with --json, or any of Snyk's SARIF.
+"""The reports of `snyk test`, `snyk container test` and `snyk iac test` with --json, and Snyk's SARIF.
 
-One object for a project, an array for several (--all-projects), and for an image the applications found inside it.
+JSON reports are one object for a project or an array for several (--all-projects). The object for an image also lists
+the applications found inside it.
 """
 
 from collections import Counter
@@ -17,17 +18,17 @@ _LISTS = ("vulnerabilities", "infrastructureAsCodeIssues")
 
 
 def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
-    """Passed when Snyk found nothing, in either of its formats. Raises Unreadable."""
+    """Pass if Snyk found nothing, in either of its formats. Raises Unreadable."""
     document = read_json(path, deadline)
-    reading_of = parsed_sarif if "runs" in as_object(document) else parsed_snyk
-    return reading_of(document, deadline)
+    evaluate = parsed_sarif if "runs" in as_object(document) else parsed_snyk
+    return evaluate(document, deadline)
 
 
 def parsed_snyk(document: Any, deadline: Deadline) -> ParsedEvidence:
-    """The reading of a parsed report: passed when no project has an issue, and none says that it is not `ok`.
+    """Evaluate a parsed report: pass if no project has an issue and none reports that it is not `ok`.
 
-    Vulnerabilities and licences count alike, once for each path that leads to them. What a policy ignores stands under
-    `filtered` and does not count. Raises Unreadable.
+    Vulnerabilities and licence issues both count, once per dependency path. Issues that a policy ignores are listed in
+    `filtered` and do not count. Raises Unreadable.
     """
     found: Counter[str] = Counter()
     licenses = projects = refused = 0
@@ -38,20 +39,20 @@ def parsed_snyk(document: Any, deadline: Deadline) -> ParsedEvidence:
             deadline.check()
             found[_severity(issue)] += 1
             licenses += _is_license(issue)
-    doubts = ["Snyk says that the project is not ok"] if refused and not found else []
+    doubts = ["Snyk reports that the project is not ok"] if refused and not found else []
     return parsed_findings(found, doubts, licenses=licenses, projects=projects)
 
 
 def _projects(document: Any) -> Iterator[Mapping[str, Any]]:
     pending = list(document) if isinstance(document, list) else [document]
     if not pending:
-        raise Unreadable("The file holds no Snyk project: nothing was tested")
+        raise Unreadable("The file contains no Snyk project: nothing was tested")
     while pending:
         project = as_object(pending.pop())
         if "error" in project:
-            raise Unreadable("Snyk reports an error in place of a result")
+            raise Unreadable("Snyk reports an error instead of a result")
         if not isinstance(project.get("vulnerabilities"), list):
-            raise Unreadable("The file is neither SARIF nor Snyk's: it has no list of vulnerabilities")
+            raise Unreadable("The file is neither SARIF nor Snyk's JSON: it has no list of vulnerabilities")
         pending.extend(as_array(project.get("applications")))
         yield project
 

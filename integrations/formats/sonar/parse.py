@@ -1,4 +1,4 @@
-"""SonarQube's quality gate: the answer of `api/qualitygates/project_status`, or the body of its webhook."""
+"""SonarQube's quality gate: the response of `api/qualitygates/project_status`, or the body of its webhook."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ _SHOWN_CONDITIONS = 10
 
 
 def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
-    """Passed when the quality gate is OK or PASSED, in any case. Raises Unreadable."""
+    """Pass if the quality gate is OK or PASSED, in upper or lower case. Raises Unreadable."""
     document = as_object(read_json(path, deadline))
     gate = _gate(document)
     status = as_text(gate.get("status"))
@@ -29,7 +29,7 @@ def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
 
 
 def _gate(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The object whose status is the gate's. That of a webhook's outermost object is the analysis' own."""
+    """Return the object with the gate's status; in a webhook, the root's status is that of the analysis."""
     if "projectStatus" in document:
         return as_object(document["projectStatus"])
     if "qualityGate" not in document:

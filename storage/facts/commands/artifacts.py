@@ -1,4 +1,4 @@
-"""Reporting artifacts: the only implementation, for one from the API and for many at once."""
+"""Reporting artifacts, one or many at once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -57,18 +57,18 @@ _EDGES = Batch(
         "WHERE excluded.event_id < edges.event_id",
     )
 )
-"""An edge is known by the least of its events, whichever of them was written first: a rebuild finds the same."""
+"""An edge names the smallest of its event ids, whichever was written first, so that a rebuild gives the same edge."""
 
 
 async def record_artifacts(tx: Transaction, tenant: Tenant, new: Sequence[NewArtifact]) -> list[ArtifactReport]:
-    """Report artifacts, and judge the trails they were built on; the answer is in the order of `new`.
+    """Report artifacts and judge their trails again; return the reports in the order of `new`.
 
-    What was reported before, by trail, digest, name and tag, is answered as it stands and leaves no second event.
-    Raises NotFound for an unknown trail: then nothing is recorded.
+    A report with the same trail, digest, name and tag as an earlier one changes nothing: the earlier one is returned.
+    Raises NotFound for an unknown trail; then nothing is recorded.
     """
     trails = await lock_trails(tx, tenant, [artifact.trail_id for artifact in new])
     flows = {trail.id: trail.flow_id for trail in trails}
-    digests = sorted({artifact.digest for artifact in new})  # in one order, or two reports would wait for each other
+    digests = sorted({artifact.digest for artifact in new})  # a fixed order, so that two reports cannot deadlock
     known = [{"id": tx.new_id(), "digest": digest} for digest in digests]
     await _KNOW.write(tx, {"org_id": tenant.org_id, "created_at": tx.now}, known)
     drafts = {tx.new_id(): artifact for artifact in new}
@@ -76,12 +76,14 @@ async def record_artifacts(tx: Transaction, tenant: Tenant, new: Sequence[NewArt
     made = await tx.rows(_REPORT, tenant.org_id, tx.now, *_REPORTS.arrays(rows))
     if made:
         await refresh_status(tx, tenant, trails)
-        await _tell(tx, tenant, drafts, made)
+        await _append_events(tx, tenant, drafts, made)
     return await reports_of_keys(tx, tenant, [artifact.key for artifact in new])
 
 
-async def _tell(tx: Transaction, tenant: Tenant, drafts: Mapping[UUID, NewArtifact], made: Sequence[Row]) -> None:
-    """Two events for each report: our own name, and the one that v1 has always used."""
+async def _append_events(
+    tx: Transaction, tenant: Tenant, drafts: Mapping[UUID, NewArtifact], made: Sequence[Row]
+) -> None:
+    """Append two audit events for each report, `artifact.reported` and the name that v1 uses, and write the edges."""
     events = [
         _event(name, drafts[row["id"]], row)
         for row in made

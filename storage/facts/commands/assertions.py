@@ -1,4 +1,4 @@
-"""Deciding whether artifacts may go on: for one from the API, and for many in one transaction."""
+"""Deciding whether artifacts may be released, one or many in one transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,9 +26,9 @@ from storage.rows import from_row
 
 @dataclass(frozen=True, slots=True)
 class NewAssertion:
-    """May the artifact of this digest go on in this flow? With a trail only that trail's report of it counts.
+    """A request to decide whether an artifact may be released. With `trail_id`, only the report on that trail counts.
 
-    The flow may be left out where a trail is named: it is the trail's.
+    `flow_id` may be None if `trail_id` is given: then it is the trail's flow.
     """
 
     digest: str
@@ -39,7 +39,7 @@ class NewAssertion:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict with the assessment behind it."""
+    """A verdict with the assessment that it is based on."""
 
     verdict: Verdict
     assessment: Assessment
@@ -65,7 +65,7 @@ CROSS JOIN LATERAL (
 JOIN trails t ON t.id = found.trail_id
 ORDER BY t.id FOR SHARE OF t
 """
-"""Shared: assertions do not wait for each other, and no report changes a trail's latest results between the reading."""
+"""FOR SHARE: assertions do not block each other, and no report can change a trail's results while they are read."""
 
 _KEEP = Batch(
     BatchInsert(
@@ -81,9 +81,9 @@ _verdict = from_row(Verdict)
 async def decide(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -> list[Decision]:
     """Decide assertions by the flow's current version and the newest report of each digest in the flow.
 
-    A trail's own template stands in the place of the flow's. The trails are held while their latest results are read;
-    every verdict is kept with its inputs and audited. The answer is in the order of `new`. Raises NotFound for an
-    unknown flow, an unknown trail, and a trail of another flow.
+    A trail's own template replaces the flow's. The trails are locked while their latest results are read; every verdict
+    is stored with its inputs and audited. Return the decisions in the order of `new`. Raises NotFound for an unknown
+    flow, an unknown trail, and a trail of another flow.
     """
     wanted = await _with_flows(tx, tenant, new)
     flows = await _flows(tx, tenant, {flow_id for flow_id, _ in wanted})
@@ -117,7 +117,7 @@ async def _flows(tx: Transaction, tenant: Tenant, flow_ids: set[UUID]) -> dict[U
 
 
 async def _candidates(tx: Transaction, tenant: Tenant, wanted: Sequence[tuple[UUID, NewAssertion]]) -> dict[int, Row]:
-    """By the place of the assertion: the newest report of its artifact."""
+    """Return the newest report of each assertion's artifact, by the position of the assertion."""
     asked = [
         {
             "place": place,

@@ -1,4 +1,4 @@
-"""Recording attestations: the only implementation, for one from the API and for hundreds from the drain."""
+"""Recording attestations: one from the API, or hundreds from the drain."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -57,10 +57,10 @@ WHERE (excluded.observed_at, excluded.attestation_id) > (latest_results.observed
 
 
 async def record_attestations(tx: Transaction, tenant: Tenant, new: Sequence[NewAttestation]) -> list[Attestation]:
-    """Record what was found, and judge the trails it was found on; the answer is in the order of `new`.
+    """Record attestations and judge their trails again; return the attestations in the order of `new`.
 
-    The trails are locked in the order of their ids, so that two reports which complete a trail see each other.
-    Raises NotFound for an unknown trail: then nothing is recorded.
+    The trails are locked, so that of two concurrent reports that complete a trail the second sees the first.
+    Raises NotFound for an unknown trail; then nothing is recorded.
     """
     trails = await lock_trails(tx, tenant, [attestation.trail_id for attestation in new])
     return await record_on_trails(tx, tenant, trails, new)
@@ -69,7 +69,7 @@ async def record_attestations(tx: Transaction, tenant: Tenant, new: Sequence[New
 async def record_on_trails(
     tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail], new: Sequence[NewAttestation]
 ) -> list[Attestation]:
-    """The same on trails that are held already; all of them are judged."""
+    """Record attestations on trails that this transaction has locked; judge all of these trails again."""
     rows = [_row(tx, tenant, attestation) for attestation in new]
     shared = {"org_id": tenant.org_id, "created_at": tx.now, "n": 1, "result_n": 1}
     await _RECORD.write(tx, shared, rows, rows, _latest(rows, new))
@@ -84,7 +84,7 @@ _attestation = from_row(Attestation)
 
 
 def _row(tx: Transaction, tenant: Tenant, new: NewAttestation) -> dict[str, Any]:
-    """The attestation with its first result, as it is written, sealed and answered."""
+    """Return the attestation with its first result, as it is written, sealed and returned."""
     attestation_id = tx.new_id()
     return {
         "id": attestation_id,
@@ -116,7 +116,7 @@ def _row(tx: Transaction, tenant: Tenant, new: NewAttestation) -> dict[str, Any]
 
 
 def _latest(rows: Sequence[Row], new: Sequence[NewAttestation]) -> list[dict[str, Any]]:
-    """The newest of each key within the batch: a statement may touch a row but once."""
+    """Return the newest of each key in the batch, because ON CONFLICT DO UPDATE may not update a row twice."""
     newest: dict[tuple[UUID, str, str, str], Row] = {}
     for row, attestation in zip(rows, new, strict=True):
         key = (row["trail_id"], row["slot"] or "", row["digest"] or "", attestation.key)

@@ -1,4 +1,4 @@
-"""Attaching evidence to attestations, and noting who took it away (facts.md 7.3, 7.5, 20.2)."""
+"""Attaching evidence to attestations, and auditing who downloads it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -26,10 +26,10 @@ FROM attestations a WHERE a.org_id = $1 AND a.trail_id = $2 AND a.id = $3
 async def attach_file(
     tx: Transaction, tenant: Tenant, new: NewEvidence, staged: Path, blobs: Keeper, *, most: int
 ) -> Evidence:
-    """Keep a staged file as evidence; the answer is its row.
+    """Store a staged file as evidence and return its row.
 
-    Raises NotFound without such an attestation on the trail, and Conflict where it has `most` files already: then the
-    staged file is still where it was.
+    Raises NotFound if the trail has no such attestation, and Conflict if the attestation already has `most` files; then
+    the staged file is left in place.
     """
     evidence = await _attach(tx, tenant, new, most)
     await keep(tx, blobs, staged, new.digest, new.size)
@@ -37,18 +37,18 @@ async def attach_file(
 
 
 async def attach_reference(tx: Transaction, tenant: Tenant, new: NewEvidence, *, most: int) -> Evidence:
-    """Record evidence that is kept elsewhere. Raises as `attach_file` does."""
+    """Record evidence that is stored elsewhere. Raises NotFound and Conflict as `attach_file` does."""
     return await _attach(tx, tenant, new, most)
 
 
 async def _attach(tx: Transaction, tenant: Tenant, new: NewEvidence, most: int) -> Evidence:
-    """The trail is held, so that nobody counts the same files meanwhile."""
+    """Insert the evidence, with the trail locked so that concurrent uploads cannot exceed the limit together."""
     await lock_trails(tx, tenant, [new.trail_id])
     files = await tx.value(_FILES, tenant.org_id, new.trail_id, new.attestation_id)
     if files is None:
         raise NotFound(f"There is no attestation {new.attestation_id} on trail {new.trail_id}.")
     if files >= most:
-        raise Conflict(f"Attestation {new.attestation_id} has {files} evidence files, and may have no more.", "state")
+        raise Conflict(f"Attestation {new.attestation_id} has {files} evidence files, which is the maximum.", "state")
     evidence = Evidence(
         id=tx.new_id(),
         org_id=tenant.org_id,
@@ -69,12 +69,12 @@ async def _attach(tx: Transaction, tenant: Tenant, new: NewEvidence, most: int) 
 
 
 async def note_access(tx: Transaction, tenant: Tenant, evidence: Evidence, actor: Actor, *, part: str | None) -> None:
-    """Write down who took a file away, and which `part` of it (`bytes 0-99/100`) where it was not the whole."""
+    """Audit a download of a file; `part` is the range (`bytes 0-99/100`) of a partial download."""
     event = _event(AuditName.EVIDENCE_ACCESSED, actor, evidence, {"contentRange": part})
     await append(tx, tenant, [event])
 
 
-def _event(name: AuditName, actor: Actor, evidence: Evidence, told: Mapping[str, Any]) -> Event:
+def _event(name: AuditName, actor: Actor, evidence: Evidence, further: Mapping[str, Any]) -> Event:
     payload = {
         "evidenceId": str(evidence.id),
         "attestationId": str(evidence.attestation_id),
@@ -82,7 +82,7 @@ def _event(name: AuditName, actor: Actor, evidence: Evidence, told: Mapping[str,
         "fileName": evidence.name,
         "sha256Hash": evidence.digest.removeprefix("sha256:"),
         "fileSizeBytes": evidence.size,
-        **told,
+        **further,
     }
     record = asdict(evidence)
     return Event(name, actor, EVIDENCE, record, payload, trail_id=evidence.trail_id, digest=evidence.digest)

@@ -1,4 +1,4 @@
-"""Defining flows. Every change makes a version that stays: trails are pinned to theirs, verdicts cite it."""
+"""Defining flows. Every change makes a version that is kept: trails are pinned to a version, and verdicts cite it."""
 
 from collections.abc import Collection
 from typing import Any
@@ -28,7 +28,7 @@ _flow = from_row(Flow)
 
 
 async def create_flow(tx: Transaction, tenant: Tenant, new: NewFlow, actor: Actor) -> Flow:
-    """Define a flow. Raises Invalid for its tags, Conflict when the name is taken."""
+    """Create a flow. Raises Invalid for bad tags, Conflict when the name is taken."""
     check_tags(new.tags)
     values = {
         "name": new.name,
@@ -51,10 +51,10 @@ async def update_flow(
     *,
     expected: Collection[int] | None = None,
 ) -> Flow:
-    """Change a flow for the trails to come; what changes nothing makes no version.
+    """Change a flow for future trails, unless nothing changes.
 
-    `expected` are the versions that the change was meant for, None for any. Raises NotFound, Stale for another version,
-    Invalid for its tags, Conflict when the name is taken.
+    `expected` are the versions that the caller accepts, None for any. Raises NotFound, Stale for another version,
+    Invalid for bad tags, Conflict when the name is taken.
     """
     check_tags(change.get("tags", {}))
     held = await FLOWS.hold(tx, tenant, flow_id, expected)
@@ -64,14 +64,14 @@ async def update_flow(
 async def archive_flow(
     tx: Transaction, tenant: Tenant, flow_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
 ) -> Flow:
-    """Put a flow away and free its name; the answer is the flow at its end.
+    """Archive a flow, release its name and return its last version.
 
-    Raises NotFound, Stale, and Conflict while it has trails or lets webhooks in.
+    Raises NotFound, Stale, and Conflict while the flow has trails or webhook configs.
     """
     held = await FLOWS.hold(tx, tenant, flow_id, expected)
     for what, sql in _IN_USE.items():
         if await tx.value(sql, tenant.org_id, flow_id):
-            raise Conflict(f"The flow '{held['name']}' has {what}.", kind="state")
+            raise Conflict(f"The flow '{held['name']}' cannot be deleted while it has {what}.", kind="state")
     return _flow(await FLOWS.archive(tx, tenant, actor, held))
 
 
@@ -83,7 +83,7 @@ _IN_USE = {
 
 
 def _columns(change: FlowChange) -> dict[str, Any]:
-    """The fields as columns: a template is kept as it was sent and as what it was compiled to."""
+    """Return the fields as columns; a template is stored both as its text and in compiled form."""
     columns: dict[str, Any] = {**change}
     if "template" in columns:
         template = change["template"]

@@ -1,4 +1,4 @@
-"""Recording provenance, and every check of it as a fact of its own. The checking itself is done before, elsewhere."""
+"""Recording provenance, and each check of it as a separate fact. The caller does the checking."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +18,7 @@ from storage.rows import insert
 
 @dataclass(frozen=True, slots=True)
 class NewProvenance:
-    """A claim about an artifact, and what the first check of it found."""
+    """A claim about an artifact, and the finding of its first check."""
 
     subject: Subject
     claim: ProvenanceClaim
@@ -26,9 +26,9 @@ class NewProvenance:
 
 
 async def record_provenance(tx: Transaction, tenant: Tenant, new: NewProvenance, actor: Actor) -> Provenance:
-    """Record who built an artifact, with the outcome of the first check.
+    """Record the provenance of an artifact, with the finding of its first check.
 
-    Raises Conflict when it is recorded already, and when the key of the finding was withdrawn meanwhile.
+    Raises Conflict when provenance is recorded already, and when the key of the finding was deleted in the meantime.
     """
     await _hold_key(tx, tenant, new.finding)
     row, subject = _row(tx, tenant, new, actor), new.subject
@@ -45,9 +45,9 @@ async def record_provenance(tx: Transaction, tenant: Tenant, new: NewProvenance,
 async def record_check(
     tx: Transaction, tenant: Tenant, subject: Subject, finding: ProvenanceFinding, actor: Actor
 ) -> tuple[Provenance, bool]:
-    """Add a check to recorded provenance; one that repeats the newest is not added, and the answer's second part false.
+    """Add a check to recorded provenance, unless it repeats the newest one; also return whether it was added.
 
-    Raises Conflict when the key of the finding was withdrawn meanwhile.
+    Raises Conflict when no provenance is recorded, and when the key of the finding was deleted in the meantime.
     """
     await _hold_key(tx, tenant, finding)
     row = await tx.row(
@@ -57,7 +57,7 @@ async def record_check(
     )
     known = await find_provenance(tx, tenant, subject)
     if row is None or known is None:
-        raise Conflict(f"No provenance is recorded of artifact {subject.report_id}.", kind="state")
+        raise Conflict(f"No provenance is recorded for artifact {subject.report_id}.", kind="state")
     if known.check.repeats(finding):
         return known, False
     check, event = await _add_check(tx, row, known.check.n + 1, finding, actor)
@@ -69,9 +69,9 @@ _HOLD_KEY = "SELECT id FROM provenance_keys WHERE org_id = $1 AND id = $2 AND ar
 
 
 async def _hold_key(tx: Transaction, tenant: Tenant, finding: ProvenanceFinding) -> None:
-    """The check was made before this transaction: its key must count until the end of it."""
+    """Lock the key of a finding: the check was made before this transaction, and its key must still be valid."""
     if finding.key and not await tx.value(_HOLD_KEY, tenant.org_id, finding.key.id):
-        raise Conflict(f"The provenance key '{finding.key.name}' was deleted meanwhile; try again.", kind="race")
+        raise Conflict(f"The provenance key '{finding.key.name}' was just deleted; try again.", kind="race")
 
 
 def _row(tx: Transaction, tenant: Tenant, new: NewProvenance, actor: Actor) -> dict[str, Any]:
@@ -109,29 +109,29 @@ async def _add_check(
     }
     await insert(tx, "provenance_checks", row)
     signer = finding.key.key_id if finding.key else None
-    told = {
-        **_told(provenance),
+    payload = {
+        **_ids(provenance),
         "check": n,
         "status": finding.status.provenance_status.value,
         "reason": finding.reason,
         "keyId": signer,
     }
     name, trail_id, digest = AuditName.PROVENANCE_VERIFIED, provenance["trail_id"], provenance["digest"]
-    event = Event(name, actor, PROVENANCE_CHECK, row, told, trail_id=trail_id, digest=digest)
+    event = Event(name, actor, PROVENANCE_CHECK, row, payload, trail_id=trail_id, digest=digest)
     return Check(n, finding.status, finding.reason, row["key_id"], signer, finding.predicate_type, tx.now), event
 
 
 def _event(name: AuditName, actor: Actor, row: Row) -> Event:
-    told = {
-        **_told(row),
+    payload = {
+        **_ids(row),
         "builderId": row["builder_id"],
         "builderType": row["builder_type"],
         "slsaLevel": row["slsa_level"],
     }
-    return Event(name, actor, PROVENANCE, row, told, trail_id=row["trail_id"], digest=row["digest"])
+    return Event(name, actor, PROVENANCE, row, payload, trail_id=row["trail_id"], digest=row["digest"])
 
 
-def _told(provenance: Row) -> dict[str, Any]:
+def _ids(provenance: Row) -> dict[str, Any]:
     return {
         "provenanceId": str(provenance["id"]),
         "artifactId": str(provenance["report_id"]),

@@ -1,4 +1,4 @@
-"""Registering and withdrawing the public keys of whoever signs provenance."""
+"""Registering and deleting the public keys that verify provenance."""
 
 from domain.audit.events import Actor
 from domain.errors import Conflict
@@ -20,17 +20,17 @@ KEYS = Definition(
 
 _PLAIN = Commands(KEYS, key_of)
 delete_provenance_key = _PLAIN.delete
-"""Let a key count no longer, in checks from now on."""
+"""Archive a key, so that future checks do not use it."""
 
 
 async def create_provenance_key(tx: Transaction, tenant: Tenant, new: NewProvenanceKey, actor: Actor) -> ProvenanceKey:
     """Register a key. Raises Conflict for a taken name or key id, and when the organisation has MAX_KEYS already."""
-    await _check_room(tx, tenant, new)
+    await _check_limit(tx, tenant, new)
     return await _PLAIN.create(tx, tenant, new, actor)
 
 
-async def _check_room(tx: Transaction, tenant: Tenant, new: NewProvenanceKey) -> None:
-    """The organisation's row is held, so that two registrations see each other."""
+async def _check_limit(tx: Transaction, tenant: Tenant, new: NewProvenanceKey) -> None:
+    """Check the key id and the number of keys, with the organisation locked so that registrations run in turn."""
     await tx.execute("SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE", tenant.org_id)
     keys = await active_keys(tx, tenant)
     same = next((key for key in keys if key.key_id == new.key_id), None)

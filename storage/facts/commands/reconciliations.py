@@ -1,4 +1,4 @@
-"""Reconciling with a sender: where it tells what it delivered, and runs that are claimed in leases and settled once."""
+"""Reconciliation with a sender's list of its deliveries: its settings, and its runs, claimed with a lease."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from storage.secrets.envelope import SecretCipher
 
 @dataclass(frozen=True, slots=True)
 class NewReconciliation:
-    """Where a config's sender tells what it delivered, and the token for asking it."""
+    """The URL of the sender's hook, whose API lists its deliveries, and the token for that API."""
 
     config_id: UUID
     hook_url: str
@@ -30,9 +30,9 @@ class NewReconciliation:
 async def set_reconciliation(
     tx: Transaction, tenant: Tenant, new: NewReconciliation, envelope: SecretCipher, actor: Actor
 ) -> Reconciliation:
-    """Begin to reconcile a config, or do it elsewhere or with another token; its first run is due at once.
+    """Set or replace the reconciliation of a webhook config; its first run is due at once.
 
-    Raises NotFound for the config, Conflict for one whose sender cannot be asked.
+    Raises NotFound for the config, Conflict if its sender has no API for it.
     """
     config = await _hold_config(tx, tenant, new.config_id)
     if config["source"] not in SOURCES:
@@ -54,7 +54,7 @@ async def set_reconciliation(
 
 
 async def remove_reconciliation(tx: Transaction, tenant: Tenant, config_id: UUID, actor: Actor) -> Reconciliation:
-    """Reconcile a config no longer, and forget the token. Raises NotFound."""
+    """Remove the reconciliation of a config with its token, and audit that. Raises NotFound."""
     config = await _hold_config(tx, tenant, config_id)
     gone = await forget_reconciliation(tx, tenant, config_id)
     if gone is None:
@@ -74,7 +74,7 @@ SELECT * FROM gone
 
 
 async def forget_reconciliation(tx: Transaction, tenant: Tenant, config_id: UUID) -> Reconciliation | None:
-    """Remove it with its token as a part of a change that is audited by itself; None where there is none."""
+    """Remove a reconciliation with its token, for callers that write their own audit event; None if there is none."""
     row = await tx.row(_FORGET, tenant.org_id, config_id)
     return reconciliation_of(row) if row else None
 
@@ -85,7 +85,7 @@ SELECT * FROM webhook_configs WHERE org_id = $1 AND id = $2 AND archived_at IS N
 
 
 async def _hold_config(tx: Transaction, tenant: Tenant, config_id: UUID) -> Row:
-    """The config as the event will declare it: nobody changes it before the commit."""
+    """Return the config, locked so that the audit event records its state at the commit."""
     row = await tx.row(_HOLD_CONFIG, tenant.org_id, config_id)
     if row is None:
         raise NotFound(f"There is no webhook config {config_id}.")
@@ -99,7 +99,7 @@ def _event(actor: Actor, config: Row, hook_url: str | None) -> Event:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A reconciliation whose turn it is. `leased_until` is what the claim is known by."""
+    """A claimed reconciliation. `leased_until` identifies the claim."""
 
     config_id: UUID
     org_id: UUID
@@ -126,17 +126,17 @@ RETURNING r.config_id, r.org_id, due.source, r.hook_url, r.secret_id, r.next_run
 
 
 async def claim_reconciliation(tx: Transaction, lease: timedelta) -> Due | None:
-    """Lease the one that has been due for longest. A lease that is not settled runs out by itself."""
+    """Lease the reconciliation that has been due longest; None if none is due. An unsettled lease expires."""
     row = await tx.row(_CLAIM, tx.now, tx.now + lease)
     return Due(**row) if row else None
 
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationOutcome:
-    """What a run came to: the deliveries asked for, and in words what went wrong.
+    """The outcome of a run: the deliveries requested again, and the error for people, if any.
 
-    `whole` is True when the comparison came to its end, so that the next one need not look back further. `retry_after`
-    is the sender's own wish.
+    `whole` is True if the comparison was complete, so that the next one need not look back further. `retry_after` is
+    the wait that the sender asked for.
     """
 
     asked: Sequence[str]
@@ -158,7 +158,7 @@ WHERE config_id = $1 AND next_run_at = $2
 
 
 async def settle_reconciliation(tx: Transaction, due: Due, outcome: ReconciliationOutcome, interval: timedelta) -> None:
-    """End a claim. What was asked for is noted even where the claim is lost: set anew, or leased by another worker."""
+    """Settle a claim. Requests are recorded even if the claim is lost to a changed setting or another worker."""
     if outcome.asked:
         await tx.execute(_ASKED, due.config_id, due.org_id, tx.now, list(outcome.asked))
     well_at = due.last_run_at or due.created_at
@@ -176,5 +176,5 @@ WHERE ctid = ANY(ARRAY(
 
 
 async def forget_requests(tx: Transaction, age: timedelta, limit: int) -> int:
-    """Delete up to `limit` requests that were made longer ago than `age`; the answer is how many went."""
+    """Delete up to `limit` redelivery requests older than `age`; return how many."""
     return await tx.execute(_FORGET_REQUESTS, tx.now - age, limit)

@@ -1,4 +1,4 @@
-"""Later results of an attestation: what a processor read in its evidence. The first one came with it."""
+"""Later results of an attestation, from processing its evidence. The first result comes with the attestation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from storage.notifications.commands.notices import raise_notices
 
 @dataclass(frozen=True, slots=True)
 class NewResult:
-    """What is now held to be true of an attestation. `details` takes the place of what was shown before."""
+    """A new result of an attestation. `details` replaces the details shown before."""
 
     trail_id: UUID
     attestation_id: UUID
@@ -43,13 +43,18 @@ WITH added AS (
          (SELECT max(n) FROM attestation_results known WHERE known.attestation_id = r.attestation_id)
            + row_number() OVER (PARTITION BY r.attestation_id ORDER BY r.id),
          $1, r.status, r.id, r.reason, r.details, r.processor, r.evidence_id, $2
-  FROM {_RESULTS.source("r", 4)}
+  FROM {_RESULTS.source("r", 3)}
   RETURNING *
 ), newest AS (
-  SELECT DISTINCT ON (attestation_id) attestation_id, n, status FROM added ORDER BY attestation_id, n DESC
+  SELECT DISTINCT ON (r.attestation_id) r.attestation_id, r.n, r.status, a.trail_id
+  FROM added r JOIN attestations a ON a.id = r.attestation_id ORDER BY r.attestation_id, r.n DESC
 ), shown AS (
   UPDATE latest_results h SET status = newest.status, result_n = newest.n
-  FROM newest WHERE h.trail_id = ANY($3::uuid[]) AND h.attestation_id = newest.attestation_id
+  FROM newest CROSS JOIN LATERAL (
+    SELECT slot, digest, key FROM latest_results l
+    WHERE l.trail_id = newest.trail_id AND l.attestation_id = newest.attestation_id OFFSET 0
+  ) found
+  WHERE h.trail_id = newest.trail_id AND h.slot = found.slot AND h.digest = found.digest AND h.key = found.key
 )
 SELECT r.id, r.org_id, r.attestation_id, r.n, r.status, r.reason, r.details, r.processor, r.evidence_id, r.created_at,
        coalesce(a.name, a.type) AS label
@@ -58,9 +63,9 @@ FROM added r JOIN attestations a ON a.id = r.attestation_id ORDER BY r.id
 
 
 async def add_results(tx: Transaction, tenant: Tenant, new: Sequence[NewResult]) -> None:
-    """Add results, and judge the trails anew. Raises NotFound for an unknown trail.
+    """Add results and judge the trails again. Raises NotFound for an unknown trail.
 
-    The trails are held while the numbers of the results are given.
+    The trails are locked while the results get their numbers.
     """
     trails = await lock_trails(tx, tenant, [result.trail_id for result in new])
     drafts = {tx.new_id(): result for result in new}
@@ -76,7 +81,7 @@ async def add_results(tx: Transaction, tenant: Tenant, new: Sequence[NewResult])
         }
         for result_id, result in drafts.items()
     ]
-    added = await tx.rows(_ADD, tenant.org_id, tx.now, [trail.id for trail in trails], *_RESULTS.arrays(rows))
+    added = await tx.rows(_ADD, tenant.org_id, tx.now, *_RESULTS.arrays(rows))
     flows = {trail.id: trail.flow_id for trail in trails}
     failed = [(row, drafts[row["id"]]) for row in added if row["status"] == ResultStatus.FAILED]
     await raise_notices(tx, tenant, [_notice(row, result, flows[result.trail_id]) for row, result in failed])

@@ -1,4 +1,4 @@
-"""Holding trails, and keeping their status: every fact on a trail ends here, and its notices begin here."""
+"""Locking trails and updating their status after each new fact, with a notice when a trail becomes NON_COMPLIANT."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from storage.notifications.commands.notices import raise_notices
 
 @dataclass(frozen=True, slots=True)
 class LockedTrail:
-    """A trail whose row this transaction holds, with what is asked of it."""
+    """A trail whose row this transaction has locked, with its requirements."""
 
     id: UUID
     flow_id: UUID
@@ -38,7 +38,7 @@ ORDER BY t.id FOR NO KEY UPDATE OF t
 
 
 async def lock_trails(tx: Transaction, tenant: Tenant, trail_ids: Iterable[UUID]) -> list[LockedTrail]:
-    """Hold the trails, always in the order of their ids. Raises NotFound for the first that is not there."""
+    """Lock trails, always in the order of their ids to avoid deadlocks. Raises NotFound for an unknown trail."""
     wanted = set(trail_ids)
     rows = await tx.rows(_LOCK, tenant.org_id, list(wanted))
     for missing in wanted - {row["id"] for row in rows}:
@@ -53,7 +53,7 @@ UPDATE trails t SET status = s.status, status_at = $1 FROM {_STATUSES.source("s"
 
 
 async def refresh_status(tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail]) -> None:
-    """Judge locked trails anew, and tell of those that turned NON_COMPLIANT."""
+    """Judge locked trails again, and raise a notice for each that became NON_COMPLIANT."""
     changed = await judge_trails(tx, tenant, trails)
     fallen = [trail for trail, status in changed if status is TrailStatus.NON_COMPLIANT]
     await raise_notices(tx, tenant, [trail_non_compliant(one.id, one.flow_id, one.asked.flow_name) for one in fallen])
@@ -62,7 +62,7 @@ async def refresh_status(tx: Transaction, tenant: Tenant, trails: Sequence[Locke
 async def judge_trails(
     tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail]
 ) -> list[tuple[LockedTrail, TrailStatus]]:
-    """Judge locked trails by their latest results and artifacts; the answer is what changed, with the new status."""
+    """Judge locked trails by their latest results and artifacts; return the changed trails with their new status."""
     latest = await latest_results_of(tx, [trail.id for trail in trails])
     artifacts = await candidates_of(tx, tenant, [trail.id for trail in trails if trail.asked.requirements.artifacts])
     verdicts = [trail_status(trail.asked, latest[trail.id], artifacts.get(trail.id, ())) for trail in trails]

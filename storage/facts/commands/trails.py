@@ -1,4 +1,4 @@
-"""Opening trails, changing what later events add to them, and keeping their status."""
+"""Opening trails, and filling in fields that later events report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _VERSIONS = """
 SELECT id, version FROM flows WHERE org_id = $1 AND id = ANY($2::uuid[]) AND archived_at IS NULL
 ORDER BY id FOR KEY SHARE
 """
-"""Held, so that no flow is archived under a trail that is about to begin."""
+"""Locked, so that no flow is archived while a trail is being opened in it."""
 
 _SEALED = f"{columns(Trail)}, template"
 
@@ -69,10 +69,10 @@ _trail = from_row(Trail)
 
 
 async def open_trails(tx: Transaction, tenant: Tenant, new: Sequence[NewTrail]) -> list[Trail]:
-    """Open trails, each pinned to its flow's current version; the answer has those made.
+    """Open trails, each pinned to its flow's current version; return those that were created.
 
-    A correlation key that is taken makes no trail and is no error. Raises NotFound for an unknown flow, Conflict for
-    a taken name.
+    A trail with a correlation key that is taken is not created, without an error. Raises NotFound for an unknown flow,
+    Conflict for a taken name.
     """
     versions = await _flow_versions(tx, tenant, {trail.flow_id for trail in new})
     drafts = {
@@ -97,7 +97,7 @@ async def open_trails(tx: Transaction, tenant: Tenant, new: Sequence[NewTrail]) 
 
 
 async def _link(tx: Transaction, tenant: Tenant, made: Sequence[Row], event_ids: Sequence[UUID]) -> None:
-    """From each commit to the trail of its build."""
+    """Write an edge from each commit to its trail."""
     shared = {"org_id": tenant.org_id, "to_kind": "commit", "from_kind": "trail", "relation": "built"}
     rows = [
         {"to_key": _commit_key(row), "from_id": row["id"], "event_id": event_id}
@@ -147,14 +147,14 @@ def _event(name: AuditName, actor: Actor, row: Row) -> Event:
 
 
 def _commit_key(row: Row) -> str:
-    """`repository@sha`, or the bare sha where the repository  is not known."""
+    """Return `repository@sha`, or only the SHA if the repository is not known."""
     commit, repository = row["git_commit_sha"], row["git_repository"]
     return f"{repository}@{commit}" if repository else commit
 
 
 @dataclass(frozen=True, slots=True)
 class TrailChange:
-    """What a later event adds to a trail; None leaves a field as it is."""
+    """Fields that a later event adds to a trail; None leaves a field as it is."""
 
     trail_id: UUID
     actor: Actor
@@ -177,16 +177,16 @@ RETURNING {", ".join(f"t.{name}" for name in _SEALED.split(", "))}
 
 
 async def change_trails(tx: Transaction, tenant: Tenant, changes: Sequence[TrailChange]) -> None:
-    """Add what later events tell to trails that this transaction holds (`lock_trails`).
+    """Apply changes to trails that this transaction has locked (`lock_trails`).
 
-    Several changes of one trail are merged: the last word on each field counts.
+    Several changes of one trail are merged; for each field the last value counts.
     """
     merged: dict[UUID, dict[str, Any]] = {}
     for change in changes:
-        told = {name: value for name in _ADDED if (value := getattr(change, name)) is not None}
-        if told:
+        given = {name: value for name in _ADDED if (value := getattr(change, name)) is not None}
+        if given:
             row = merged.setdefault(change.trail_id, {"id": change.trail_id, **dict.fromkeys(_ADDED)})
-            row |= {**told, "actor": change.actor}
+            row |= {**given, "actor": change.actor}
     if not merged:
         return
     rows = [merged[trail_id] for trail_id in sorted(merged)]

@@ -36,13 +36,13 @@ _config = from_row(WebhookConfig)
 async def create_webhook_config(
     tx: Transaction, tenant: Tenant, new: NewWebhookConfig, envelope: SecretCipher, actor: Actor
 ) -> WebhookConfig:
-    """Let a sender in, with a principal of its own that its facts are reported by.
+    """Create a config, with a principal of its own that reports the sender's facts.
 
-    Raises NotFound for the flow, Conflict when `default` has as many configs of the source as are tried for a delivery
-    that names none.
+    Raises NotFound for the flow, and Conflict when the organisation `default` has MAX_DEFAULT_CONFIGS configs of the
+    source: a delivery to the path without a config id is checked against each of them.
     """
     await get_flow(tx, tenant, new.flow_id)
-    await _check_room(tx, tenant, new.source)
+    await _check_limit(tx, tenant, new.source)
     config_id = tx.new_id()
     sender = NewPrincipal("service", f"webhook-{new.source.lower()}-{config_id}", "reporter")
     values = {
@@ -62,7 +62,7 @@ async def create_webhook_config(
 _COUNT = "SELECT count(*) FROM webhook_configs WHERE org_id = $1 AND source = $2 AND archived_at IS NULL"
 
 
-async def _check_room(tx: Transaction, tenant: Tenant, source: str) -> None:
+async def _check_limit(tx: Transaction, tenant: Tenant, source: str) -> None:
     if tenant.org_slug != DEFAULT_ORGANISATION:
         return
     await tx.value("SELECT pg_advisory_xact_lock(7241004, hashtext($1))", source)
@@ -76,7 +76,7 @@ async def _check_room(tx: Transaction, tenant: Tenant, source: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NewSecret:
-    """What replaces a config's secret; the one before stays valid for `grace`."""
+    """A new secret for a config; the previous one stays valid for `grace`."""
 
     config_id: UUID
     secret: str
@@ -99,9 +99,9 @@ async def rotate_webhook_secret(
 async def delete_webhook_config(
     tx: Transaction, tenant: Tenant, config_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
 ) -> WebhookConfig:
-    """Let a sender in no longer, and reconcile with it no more; what it reported stays.
+    """Archive a config and remove its reconciliation; the facts that the sender reported stay.
 
-    The answer is the config at its end. Raises NotFound, Stale.
+    Return the last version of the config. Raises NotFound, Stale.
     """
     held = await CONFIGS.hold(tx, tenant, config_id, expected)
     archived = await CONFIGS.archive(tx, tenant, actor, held, {"is_active": False})

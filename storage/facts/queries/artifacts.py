@@ -36,7 +36,7 @@ _REPORTS = Listing("artifact", _COLUMNS, _SOURCE, _report, alias="r.", counted="
 
 
 async def list_trail_artifacts(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[ArtifactReport]:
-    """What was reported on a trail, oldest first. Raises NotFound for the trail."""
+    """List the artifacts reported on a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
     return await _REPORTS.page(
         reader, tenant, window, within={"r.trail_id = {}": trail_id}, counter=("artifacts", trail_id)
@@ -46,7 +46,7 @@ async def list_trail_artifacts(reader: Reader, tenant: Tenant, trail_id: UUID, w
 async def list_artifacts(
     reader: Reader, tenant: Tenant, digest: str, window: Window, *, flow_id: UUID | None = None, name: str | None = None
 ) -> Page[ArtifactReport]:
-    """The reports of one digest, in any spelling, over all trails, oldest first; an unknown digest has none."""
+    """List the reports of one digest, in any spelling, over all trails, oldest first; an unknown digest has none."""
     return await _REPORTS.page(
         reader,
         tenant,
@@ -67,7 +67,7 @@ ORDER BY k.place
 
 
 async def reports_of_keys(reader: Reader, tenant: Tenant, keys: Sequence[ReportKey]) -> list[ArtifactReport]:
-    """The report of each key that has one, in the order of the keys."""
+    """Return the report of each key that has one, in the order of the keys."""
     wanted = [{"place": place, **key._asdict()} for place, key in enumerate(keys)]
     return [_report(row) for row in await reader.rows(_OF_KEYS, tenant.org_id, *_KEYS.arrays(wanted))]
 
@@ -79,7 +79,7 @@ WHERE org_id = $1 AND trail_id = ANY($2::uuid[])
 
 
 async def candidates_of(reader: Reader, tenant: Tenant, trail_ids: Sequence[UUID]) -> dict[UUID, list[Candidate]]:
-    """What was reported on each trail, as the evaluator takes it."""
+    """Return the artifacts reported on each trail, as input of the evaluation."""
     found: dict[UUID, list[Candidate]] = {trail_id: [] for trail_id in trail_ids}
     for row in await reader.rows(_CANDIDATES, tenant.org_id, trail_ids) if trail_ids else ():
         found[row["trail_id"]].append(Candidate(row["name"], row["digest"]))

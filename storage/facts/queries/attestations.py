@@ -43,7 +43,7 @@ ATTESTATIONS = Listing("attestation", _COLUMNS, _WITH_FILE, _made, alias="a.", c
 
 
 async def get_attestation(reader: Reader, tenant: Tenant, trail_id: UUID, attestation_id: UUID) -> Attestation:
-    """One attestation of a trail. Raises NotFound, also for one of another trail."""
+    """Return one attestation of a trail. Raises NotFound, also for one of another trail."""
     where = ATTESTATIONS.of(tenant).and_("a.trail_id = {} AND a.id = {}", trail_id, attestation_id)
     row = await reader.row(f"{ATTESTATIONS.select} WHERE {where}", *where.values)
     if row is None:
@@ -61,9 +61,9 @@ async def list_attestations(
     name: str | None = None,
     status: ResultStatus | None = None,
 ) -> Page[Attestation]:
-    """The attestations of a trail with their newest results, oldest first. Raises NotFound for the trail.
+    """List the attestations of a trail with their newest results, oldest first. Raises NotFound for the trail.
 
-    `status` is the newest result's.
+    `status` filters by the newest result.
     """
     await get_trail(reader, tenant, trail_id)
     return await ATTESTATIONS.page(
@@ -83,13 +83,13 @@ WHERE a.org_id = $1 AND a.trail_id = $2 GROUP BY a.type, r.status ORDER BY a.typ
 
 
 async def count_by_type(reader: Reader, tenant: Tenant, trail_id: UUID) -> dict[tuple[str, ResultStatus], int]:
-    """How many attestations of each type a trail has, by their newest status."""
+    """Count a trail's attestations by type and newest status."""
     rows = await reader.rows(_COUNTS, tenant.org_id, trail_id)
     return {(row["type"], ResultStatus(row["status"])): row["n"] for row in rows}
 
 
 async def attestations_of_source(reader: Reader, tenant: Tenant, source_id: UUID) -> Sequence[UUID]:
-    """The ids of what one delivery recorded."""
+    """Return the ids of the attestations that one delivery recorded."""
     rows = await reader.rows(
         "SELECT id FROM attestations WHERE org_id = $1 AND source_id = $2 ORDER BY id", tenant.org_id, source_id
     )

@@ -1,4 +1,4 @@
-"""What trails still lack: of one trail, and of all that are not compliant."""
+"""Missing evidence: of one trail, and of all trails that are not compliant."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from storage.facts.queries.requirements import asked_by
 from storage.paging import Listing, Page, Where, Window, capped_count, fetch_page
 
 MAX_UNSURE = 1000
-"""Trails judged for a total beyond those that SQL can tell."""
+"""Trails whose templates are evaluated for the total because SQL cannot decide them."""
 
 _FROM = "trails t JOIN flow_versions v ON v.flow_id = t.flow_id AND v.version = t.flow_version"
 _TEMPLATE = "coalesce(t.template, v.template)"
@@ -38,30 +38,30 @@ _TRAILS = Listing(
 
 @dataclass(frozen=True, slots=True)
 class TrailEvidence:
-    """All that was attested on a trail, by type and newest status, and what is lacking."""
+    """The number of a trail's attestations by type and newest status, and what is missing."""
 
     counts: Mapping[tuple[str, ResultStatus], int]
     completeness: Completeness
 
     @property
     def types(self) -> list[str]:
-        """Every type that was reported, whatever came of it."""
+        """Every type that was reported, whatever its status."""
         return list(dict.fromkeys(kind for kind, _ in self.counts))
 
     def total(self, *statuses: ResultStatus) -> int:
-        """How many attestations stand at these statuses."""
+        """Return how many attestations have one of these statuses."""
         return sum(number for (_, status), number in self.counts.items() if status in statuses)
 
 
 async def evidence_of_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> TrailEvidence:
-    """Raises NotFound for the trail."""
+    """Return what was attested on a trail and what is missing. Raises NotFound for the trail."""
     lacking = await _judged(reader, tenant, [await _TRAILS.get(reader, tenant, trail_id)])
     return TrailEvidence(await count_by_type(reader, tenant, trail_id), lacking[trail_id])
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A trail that lacks something."""
+    """A trail with missing evidence."""
 
     trail_id: UUID
     flow_id: UUID
@@ -86,19 +86,19 @@ AND ({_TEMPLATE} -> 'artifacts' <> '[]'
      OR (SELECT true FROM latest_results l WHERE l.trail_id = t.id AND l.status = 'PASSED' LIMIT 1))
 """
 _SURE = f"(CASE WHEN {_TEMPLATE} IS NULL THEN {_TYPE_OPEN} ELSE {_PENDING_FOR_EVIDENCE} END)"
-"""Something is lacking, as far as SQL can tell: all of it for lists of types, most of it for templates.
+"""Whether evidence is missing, as far as SQL can decide: exact for lists of types, incomplete for templates.
 
-A trail with a template that is PENDING, though something passed or an artifact is asked for and no approval is, can
-lack nothing but evidence (`domain.facts.evaluation.trail_status`). Other trails with a template are judged.
-No EXISTS there: PostgreSQL would read all of latest_results to answer it for every trail at once.
+A trail with a template certainly lacks evidence if it is PENDING, needs no approval, and something has passed or the
+template requires an artifact (`domain.facts.evaluation.trail_status`). For other trails the template is evaluated.
+The scalar subquery replaces an EXISTS, for which PostgreSQL would read all of latest_results.
 """
 
 
 async def list_gaps(reader: Reader, tenant: Tenant, window: Window, *, flow_id: UUID | None = None) -> Page[Gap]:
-    """The trails that lack something, oldest first, of one flow where given.
+    """List the trails with missing evidence, oldest first, of one flow if given.
 
-    A page may be shorter than asked for: a trail that is not compliant for another reason turns out to be complete
-    only when its template is evaluated. Exact up to 10,000 trails, of which MAX_UNSURE may need that.
+    A page may be shorter than requested: that a trail is complete, and not compliant for another reason, may only
+    be found by evaluating its template. The total is exact up to 10,000 trails, MAX_UNSURE of them evaluated.
     """
     where = _TRAILS.of(tenant).and_("t.status <> 'COMPLIANT'")
     if flow_id is not None:
@@ -113,13 +113,13 @@ async def list_gaps(reader: Reader, tenant: Tenant, window: Window, *, flow_id: 
 
 
 async def _unsure(reader: Reader, where: Where) -> list[Row]:
-    """In no order: they are only counted, and an order would cost a walk through every trail."""
+    """Return the trails that SQL cannot decide, unordered: they are only counted, and sorting would read them all."""
     where = where.and_(f"{_TEMPLATE} IS NOT NULL").and_(f"{_SURE} IS NOT TRUE")
     return await reader.rows(f"{_TRAILS.select} WHERE {where} LIMIT {MAX_UNSURE + 1}", *where.values)
 
 
 async def _judged(reader: Reader, tenant: Tenant, rows: Sequence[Row]) -> dict[UUID, Completeness]:
-    """Two statements for however many trails."""
+    """Evaluate any number of trails with two statements."""
     asked = {row["id"]: asked_by(row) for row in rows}
     latest = await latest_results_of(reader, asked)
     artifacts = await candidates_of(

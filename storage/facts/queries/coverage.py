@@ -1,4 +1,4 @@
-"""Reading reports of test coverage: the attestations that carry metrics."""
+"""Reading test coverage reports: the attestations with coverage metrics."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from storage.paging import Page, Window
 
 
 async def list_coverage(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[Attestation]:
-    """The coverage reported on a trail, oldest first. Raises NotFound for the trail."""
+    """List the coverage reported on a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
     within = {"a.trail_id = {}": trail_id, "a.type = {}": COVERAGE_TYPE, "a.payload ? {}": COVERAGE}
     return await ATTESTATIONS.page(reader, tenant, window, within=within)

@@ -15,7 +15,7 @@ _EVIDENCE = Listing.plain(Evidence, "evidence", "evidence")
 
 @dataclass(frozen=True, slots=True)
 class EvidenceTarget:
-    """An attestation that evidence is brought for. `type` decides who reads the file."""
+    """An attestation that evidence is uploaded for. `type` selects the processor that reads the file."""
 
     trail_id: UUID
     attestation_id: UUID
@@ -25,7 +25,7 @@ class EvidenceTarget:
 async def find_target(
     reader: Reader, tenant: Tenant, attestation_id: UUID, trail_id: UUID | None = None
 ) -> EvidenceTarget:
-    """The attestation, on that trail where one is named. Raises NotFound."""
+    """Find an attestation, on the given trail if any. Raises NotFound."""
     row = await reader.row(
         "SELECT trail_id, id AS attestation_id, type FROM attestations "
         "WHERE org_id = $1 AND id = $2 AND ($3::uuid IS NULL OR trail_id = $3)",
@@ -38,15 +38,15 @@ async def find_target(
 
 
 async def get_evidence(reader: Reader, tenant: Tenant, evidence_id: UUID) -> Evidence:
-    """One file. Raises NotFound, also for another organisation's."""
+    """Return one evidence record. Raises NotFound, also for another organisation's."""
     return await _EVIDENCE.get(reader, tenant, evidence_id)
 
 
 async def find_by_digest(reader: Reader, tenant: Tenant, digest: str) -> Evidence:
-    """The organisation's oldest file of that content, a kept one before one that lies elsewhere. Raises NotFound.
+    """Return the organisation's oldest evidence with a digest; a stored file wins over a reference. Raises NotFound.
 
-    Content is shared between organisations, the right to it is not: whoever has no kept file of a digest, but only
-    claims that it lies elsewhere, is not given what another organisation keeps.
+    Stored content is shared between organisations, access to it is not: an organisation that only recorded a reference
+    with the digest must not get the file that another organisation stored.
     """
     for kept in ("AND external_url IS NULL", ""):
         row = await reader.row(
@@ -59,7 +59,7 @@ async def find_by_digest(reader: Reader, tenant: Tenant, digest: str) -> Evidenc
 
 
 async def list_trail_evidence(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[Evidence]:
-    """The files of a trail's attestations, oldest first. Raises NotFound for the trail."""
+    """List the evidence of a trail's attestations, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
     return await _EVIDENCE.page(
         reader, tenant, window, within={"trail_id = {}": trail_id}, counter=("evidence", trail_id)
@@ -69,5 +69,5 @@ async def list_trail_evidence(reader: Reader, tenant: Tenant, trail_id: UUID, wi
 async def list_attestation_evidence(
     reader: Reader, tenant: Tenant, target: EvidenceTarget, window: Window
 ) -> Page[Evidence]:
-    """The files of an attestation that exists, oldest first."""
+    """List the evidence of an attestation, oldest first."""
     return await _EVIDENCE.page(reader, tenant, window, within={"attestation_id = {}": target.attestation_id})

@@ -22,10 +22,10 @@ _FLOWS = Listing(
 
 
 async def get_flow(reader: Reader, tenant: Tenant, flow_id: UUID) -> Flow:
-    """One flow. Raises NotFound, also for another organisation's."""
+    """Return one flow. Raises NotFound, also if it is archived or belongs to another organisation."""
     return await _FLOWS.get(reader, tenant, flow_id)
 
 
 async def list_flows(reader: Reader, tenant: Tenant, window: Window, *, name: str | None = None) -> Page[Flow]:
-    """The organisation's flows, oldest first; of one name there is one at most."""
+    """List the organisation's flows, oldest first; a name matches one flow at most."""
     return await _FLOWS.page(reader, tenant, window, filters={"f.name = {}": name}, counter=("flows", NO_PARENT))

@@ -28,7 +28,7 @@ LEFT JOIN provenance_keys k ON k.id = c.key_id
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The artifact that provenance is about: one report of a digest on a trail."""
+    """The artifact that provenance describes: one report of a digest on a trail."""
 
     report_id: UUID
     trail_id: UUID
@@ -39,7 +39,7 @@ _SUBJECT = "SELECT digest FROM artifact_reports WHERE org_id = $1 AND trail_id =
 
 
 async def get_subject(reader: Reader, tenant: Tenant, trail_id: UUID, report_id: UUID) -> Subject:
-    """An artifact of a trail. Raises NotFound for the trail, for the artifact, and for one of another trail."""
+    """Return an artifact of a trail. Raises NotFound for the trail, and for an artifact that it does not have."""
     digest = await reader.value(_SUBJECT, tenant.org_id, trail_id, report_id)
     if digest is None:
         await get_trail(reader, tenant, trail_id)
@@ -48,16 +48,16 @@ async def get_subject(reader: Reader, tenant: Tenant, trail_id: UUID, report_id:
 
 
 async def find_provenance(reader: Reader, tenant: Tenant, subject: Subject) -> Provenance | None:
-    """What is recorded of an artifact, if anything."""
+    """Return the provenance of an artifact; None if none is recorded."""
     row = await reader.row(f"{_PROVENANCE} WHERE p.org_id = $1 AND p.report_id = $2", tenant.org_id, subject.report_id)
     return _made(row) if row else None
 
 
 async def get_provenance(reader: Reader, tenant: Tenant, trail_id: UUID, report_id: UUID) -> Provenance:
-    """What is recorded of an artifact. Raises NotFound for the trail, the artifact, and where nothing is."""
+    """Return the provenance of an artifact. Raises NotFound for the trail, the artifact, and missing provenance."""
     found = await find_provenance(reader, tenant, await get_subject(reader, tenant, trail_id, report_id))
     if found is None:
-        raise NotFound(f"No provenance is recorded of artifact {report_id}.")
+        raise NotFound(f"No provenance is recorded for artifact {report_id}.")
     return found
 
 
@@ -70,15 +70,15 @@ _IS_REPORTED = "SELECT EXISTS (SELECT FROM artifact_reports WHERE org_id = $1 AN
 
 
 async def get_provenance_of_digest(reader: Reader, tenant: Tenant, digest: str) -> Provenance:
-    """That of the newest report of a digest that has any, whatever its spelling.
+    """Return the provenance of the newest report of a digest, in any spelling, that has provenance.
 
-    Raises NotFound, saying whether it is the artifact or its provenance that is missing.
+    Raises NotFound, with a message that tells whether the artifact or its provenance is missing.
     """
     normal = normalise_digest(digest)
     row = await reader.row(_NEWEST_OF_DIGEST, tenant.org_id, normal)
     if row is None:
         known = await reader.value(_IS_REPORTED, tenant.org_id, normal)
-        raise NotFound(f"No provenance is recorded of {normal}." if known else f"There is no artifact {normal}.")
+        raise NotFound(f"No provenance is recorded for {normal}." if known else f"There is no artifact {normal}.")
     return _made(row)
 
 

@@ -1,4 +1,4 @@
-"""Reading the public keys of whoever signs provenance."""
+"""Reading the public keys that verify provenance."""
 
 from uuid import UUID
 
@@ -14,17 +14,17 @@ _KEYS = Listing("provenance key", columns(ProvenanceKey), "provenance_keys", key
 
 
 async def get_provenance_key(reader: Reader, tenant: Tenant, key_id: UUID) -> ProvenanceKey:
-    """One key that counts. Raises NotFound, also for an archived one and for another organisation's."""
+    """Return one active key. Raises NotFound, also if it is archived or belongs to another organisation."""
     return await _KEYS.get(reader, tenant, key_id)
 
 
 async def list_provenance_keys(reader: Reader, tenant: Tenant, window: Window) -> Page[ProvenanceKey]:
-    """The keys that count, oldest first."""
+    """List the active keys, oldest first."""
     return await _KEYS.page(reader, tenant, window)
 
 
 async def active_keys(reader: Reader, tenant: Tenant) -> list[ProvenanceKey]:
-    """All keys that count, newest first; there are MAX_KEYS at most (domain/facts/provenance.py)."""
+    """Return all active keys, newest first; there are at most MAX_KEYS (domain/facts/provenance.py)."""
     where = _KEYS.of(tenant)
     rows = await reader.rows(f"{_KEYS.select} WHERE {where} ORDER BY created_at DESC, id DESC", *where.values)
     return [key_of(row) for row in rows]

@@ -1,4 +1,4 @@
-"""Reading reconciliations: what people see of them, and which deliveries of a sender never came."""
+"""Reading reconciliations, and finding the deliveries of a sender that never arrived."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ _GET = f"SELECT {columns(Reconciliation)} FROM reconciliations WHERE org_id = $1
 
 
 async def get_reconciliation(reader: Reader, tenant: Tenant, config_id: UUID) -> Reconciliation:
-    """The reconciliation of a config. Raises NotFound, also for another organisation's."""
+    """Return the reconciliation of a config. Raises NotFound, also for another organisation's."""
     row = await reader.row(_GET, tenant.org_id, config_id)
     if row is None:
         raise NotFound(f"The webhook config {config_id} is not reconciled.")
@@ -36,6 +36,10 @@ WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.org_id = $1 AND d.config_id =
 async def missing_deliveries(
     reader: Reader, org_id: UUID, config_id: UUID, guids: Sequence[str], now: datetime
 ) -> set[str]:
-    """Those of a sender's delivery ids that its config never got, and that may be asked for at this time."""
+    """Return those of a sender's delivery ids that never arrived and that may be requested again now.
+
+    An id is left out once it was requested MAX_TIMES times, and while its last request is younger than
+    TIMEOUT_REDELIVERY.
+    """
     rows = await reader.rows(_MISSING, org_id, config_id, list(guids), MAX_TIMES, now - TIMEOUT_REDELIVERY)
     return {row["guid"] for row in rows}

@@ -1,4 +1,4 @@
-"""What a flow version asks for, out of its row."""
+"""Requirements of a flow version, read from its row."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -9,7 +9,7 @@ from domain.facts.requirements import RequirementSet
 
 
 def asked_by(row: Mapping[str, Any]) -> Asked:
-    """What a flow version asks for: its template, or the one in its place, else its list of types."""
+    """Return the requirements in a row: those of its template, else those of its list of types."""
     template = row["template"]
     requirements = _of_types(tuple(row["required_types"])) if template is None else RequirementSet.from_json(template)
     return Asked(requirements, row["requires_approval"], row["name"], tuple(sorted(row["tags"].items())))

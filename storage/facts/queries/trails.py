@@ -15,7 +15,7 @@ _TRAILS = Listing.plain(Trail, "trails", "trail")
 
 
 async def get_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> Trail:
-    """One trail. Raises NotFound, also for another organisation's."""
+    """Return one trail. Raises NotFound, also for another organisation's."""
     return await _TRAILS.get(reader, tenant, trail_id)
 
 
@@ -29,7 +29,7 @@ async def list_trails(
     status: TrailStatus | None = None,
     name: str | None = None,
 ) -> Page[Trail]:
-    """Trails, oldest first, narrowed to what is given; an unknown flow has none. Names are unique inside a flow."""
+    """List trails, oldest first, filtered by the given values; an unknown flow has none."""
     return await _TRAILS.page(
         reader,
         tenant,
@@ -49,7 +49,7 @@ async def list_flow_trails(
     status: TrailStatus | None = None,
     name: str | None = None,
 ) -> Page[Trail]:
-    """The trails of a flow that must exist. Raises NotFound."""
+    """List the trails of a flow. Raises NotFound for the flow."""
     await get_flow(reader, tenant, flow_id)
     return await list_trails(reader, tenant, window, flow_id=flow_id, status=status, name=name)
 
@@ -66,14 +66,14 @@ CROSS JOIN LATERAL (
   SELECT id FROM named WHERE flow_id = wanted.flow_id ORDER BY created_at DESC, id DESC LIMIT 1
 ) found
 """
-"""By the commit first, and MATERIALIZED to keep it so: the planner would else walk the trails of the flow from the
-newest on, which is all of them for a commit that has none."""
+"""MATERIALIZED makes PostgreSQL search by commit first: otherwise it may scan the trails of the flow from the newest,
+which reads all of them for a commit without a trail."""
 
 
 async def newest_trails_of_commits(
     reader: Reader, tenant: Tenant, wanted: Iterable[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], UUID]:
-    """For each (flow, commit) that has a trail, the newest one's id. An abbreviated commit finds what it begins."""
+    """Return the id of the newest trail for each (flow, commit) that has one. An abbreviated commit is a prefix."""
     asked = [{"flow_id": flow, "commit": commit, "last": _last_of(commit)} for flow, commit in wanted]
     rows = await reader.rows(_OF_COMMITS, tenant.org_id, *_COMMITS.arrays(asked)) if asked else []
     return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
@@ -92,25 +92,28 @@ CROSS JOIN LATERAL (
   SELECT id FROM named WHERE flow_id = wanted.flow_id ORDER BY created_at DESC, id DESC LIMIT 1
 ) found
 """
-"""One range holds every beginning of 7 to 12 digits, and next to nothing else."""
+"""One index range contains every abbreviation of 7 to 12 digits, and hardly anything else."""
 
 
 async def newest_trails_of_abbreviations(
     reader: Reader, tenant: Tenant, wanted: Iterable[tuple[UUID, str]]
 ) -> dict[tuple[UUID, str], UUID]:
-    """For each (flow, whole commit) the newest trail that knows it by its first 7 to 12 digits, as some senders do."""
+    """Return the newest trail for each (flow, full commit) whose commit is stored abbreviated to 7 to 12 digits.
+
+    Some senders report only abbreviated commits.
+    """
     asked = [{"flow_id": flow, "commit": commit} for flow, commit in wanted if is_whole(commit)]
     rows = await reader.rows(_OF_ABBREVIATIONS, tenant.org_id, *_WHOLE.arrays(asked)) if asked else []
     return {(row["flow_id"], row["commit"]): row["id"] for row in rows}
 
 
 def _last_of(commit: str) -> str:
-    """The end of the range of commits that this one may stand for."""
-    return commit + "g" if is_abbreviated(commit) else commit  # g: the first letter behind the digits
+    """Return the end of the range of commits that a commit, possibly abbreviated, may stand for."""
+    return commit + "g" if is_abbreviated(commit) else commit  # g: the first letter after the hexadecimal digits
 
 
 async def flows_of_trails(reader: Reader, tenant: Tenant, trail_ids: Sequence[UUID]) -> dict[UUID, UUID]:
-    """The flow of each trail that exists."""
+    """Return the flow of each trail that exists."""
     rows = await reader.rows(
         "SELECT id, flow_id FROM trails WHERE org_id = $1 AND id = ANY($2::uuid[])", tenant.org_id, trail_ids
     )

@@ -1,4 +1,4 @@
-"""Reading verdicts, and finding them again from what they were found from."""
+"""Reading verdicts, and recomputing them from their inputs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,21 +21,21 @@ _VERDICTS = Listing.plain(Verdict, "verdicts", "verdict")
 
 
 async def get_verdict(reader: Reader, tenant: Tenant, verdict_id: UUID) -> Verdict:
-    """One verdict. Raises NotFound, also for another organisation's."""
+    """Return one verdict. Raises NotFound, also for another organisation's."""
     return await _VERDICTS.get(reader, tenant, verdict_id)
 
 
 async def list_verdicts(
     reader: Reader, tenant: Tenant, window: Window, *, flow_id: UUID | None = None, digest: str | None = None
 ) -> Page[Verdict]:
-    """Verdicts, oldest first unless the window says otherwise; of one flow and of one digest where given."""
+    """List verdicts in the direction of the window, oldest first by default; of one flow and one digest if given."""
     filters = {"flow_id = {}": flow_id, "digest = {}": normalise_digest(digest) if digest else None}
     return await _VERDICTS.page(reader, tenant, window, filters=filters, counter=("verdicts", NO_PARENT))
 
 
 @dataclass(frozen=True, slots=True)
 class Recomputation:
-    """A verdict found anew. `differences` names everything that is not as it was; without any it is confirmed."""
+    """A recomputed verdict. `differences` lists everything that changed; without any the verdict is confirmed."""
 
     outcome: str | None
     differences: list[str]
@@ -60,7 +60,7 @@ WHERE a.org_id = $1
 
 
 async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recomputation:
-    """Find a verdict again from the facts it names as they stand now; four statements at most."""
+    """Recompute a verdict from the current state of the facts that it cites, with at most four statements."""
     version = await reader.row(_VERSION, tenant.org_id, verdict.flow_id, verdict.inputs["flowVersion"])
     if version is None:
         return Recomputation(None, [f"version {verdict.inputs['flowVersion']} of flow {verdict.flow_id} is gone"])
@@ -116,10 +116,10 @@ async def _report_differences(reader: Reader, tenant: Tenant, inputs: AssertionI
 def _answer_differences(verdict: Verdict, assessment: Assessment) -> list[str]:
     result = result_to_json(assessment)
     differences = [
-        f"{name} was {then!r} and is found to be {result.get(name)!r}"
+        f"{name} was {then!r} and is now {result.get(name)!r}"
         for name, then in verdict.result.items()
         if result.get(name) != then
     ]
     if assessment.outcome != verdict.outcome:
-        differences.insert(0, f"the outcome was {verdict.outcome} and is found to be {assessment.outcome}")
+        differences.insert(0, f"the outcome was {verdict.outcome} and is now {assessment.outcome}")
     return differences

@@ -16,24 +16,24 @@ _CONFIGS = Listing.plain(WebhookConfig, "webhook_configs", "webhook config", arc
 
 
 async def get_webhook_config(reader: Reader, tenant: Tenant, config_id: UUID) -> WebhookConfig:
-    """One config. Raises NotFound, also for another organisation's and for deleted ones."""
+    """Return one config. Raises NotFound, also if it is deleted or belongs to another organisation."""
     return await _CONFIGS.get(reader, tenant, config_id)
 
 
 async def list_webhook_configs(reader: Reader, tenant: Tenant, window: Window) -> Page[WebhookConfig]:
-    """The organisation's configs, oldest first."""
+    """List the organisation's configs, oldest first."""
     return await _CONFIGS.page(reader, tenant, window)
 
 
 @dataclass(frozen=True, slots=True)
 class ReceiverConfig:
-    """A config as the receiver needs it: whose it is and every secret that is valid now."""
+    """A config for the webhook receiver: its organisation and every secret that is valid now."""
 
     config_id: UUID
     org_id: UUID
     source: str
     signed: bool
-    """Its sender signs: a token alone is not enough any more."""
+    """The sender has signed a delivery: from then on a token alone is not accepted."""
     secrets: tuple[str, ...]
 
 
@@ -48,7 +48,10 @@ WHERE c.source = $1 AND c.is_active AND c.archived_at IS NULL
 async def receiver_configs(
     reader: Reader, envelope: SecretCipher, source: str, config_id: UUID | None
 ) -> list[ReceiverConfig]:
-    """The configs a delivery may belong to: the one its path names, else all of `default` for that source."""
+    """Return the configs that a delivery may belong to: the one in its path, else all of `default` for the source.
+
+    Raises envelope.Undecipherable.
+    """
     if config_id is not None:
         rows = await reader.rows(f"{_RECEIVER} AND c.id = $2", source, config_id)
     else:
@@ -75,7 +78,7 @@ def _secret_ids(row: Row) -> list[UUID]:
 
 @dataclass(frozen=True, slots=True)
 class ConfigTarget:
-    """Where a config's deliveries go, and who reports them."""
+    """The flow that a config's deliveries belong to, and the principal that reports them."""
 
     org_id: UUID
     org_slug: str
@@ -84,7 +87,7 @@ class ConfigTarget:
 
 
 async def targets(reader: Reader, config_ids: Sequence[UUID]) -> dict[UUID, ConfigTarget]:
-    """The targets of configs, deleted ones too: what was accepted before is still processed."""
+    """Return the targets of configs, also of deleted ones: deliveries accepted before are still processed."""
     rows = await reader.rows(
         "SELECT c.id, c.org_id, o.slug AS org_slug, c.flow_id, c.principal_id "
         "FROM webhook_configs c JOIN organisations o ON o.id = c.org_id WHERE c.id = ANY($1::uuid[])",

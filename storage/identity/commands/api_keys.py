@@ -1,4 +1,4 @@
-"""Making and revoking API keys, and noting when they are used."""
+"""Creating and revoking API keys, and recording when they are used."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ from storage.rows import insert
 
 
 async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor: Actor) -> tuple[ApiKey, str]:
-    """Make a key; its text is in the answer and nowhere else. Raises Conflict when a given text is in use."""
+    """Create a key and return it with its text, which is stored only as a hash. Raises Conflict for a text in use."""
     text = new.text or random_key()
     row: dict[str, Any] = {
         "id": tx.new_id(),
@@ -37,7 +37,7 @@ async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor:
     try:
         await insert(tx, "api_keys", row)
     except asyncpg.UniqueViolationError as error:
-        raise Conflict("This key exists already.") from error
+        raise Conflict("This API key exists already.") from error
     await append(tx, tenant, [_key_event(AuditName.API_KEY_CREATED, actor, row)])
     return api_key_of({**row, "last_used_at": None}), text
 
@@ -49,7 +49,7 @@ RETURNING *
 
 
 async def revoke_api_key(tx: Transaction, tenant: Tenant, key_id: UUID, actor: Actor) -> None:
-    """End a key at once; revoking it again changes nothing. Raises NotFound."""
+    """Revoke a key with immediate effect; revoking it again changes nothing. Raises NotFound."""
     row = await tx.row(_REVOKE, tenant.org_id, key_id, tx.now)
     if row:
         await append(tx, tenant, [_key_event(AuditName.API_KEY_REVOKED, actor, row)])
@@ -64,7 +64,7 @@ ON CONFLICT (api_key_id) DO UPDATE SET last_used_at = greatest(api_key_uses.last
 
 
 async def note_key_uses(tx: Transaction, uses: dict[UUID, datetime]) -> None:
-    """Keep when keys were last used, for many at once: a request never writes for this."""
+    """Record when keys were last used, for many keys at once, so that no request has to write it."""
     ordered = sorted(uses.items())
     await tx.execute(_USED, [key_id for key_id, _ in ordered], [used for _, used in ordered])
 

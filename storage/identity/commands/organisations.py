@@ -1,4 +1,4 @@
-"""Founding organisations."""
+"""Creating organisations."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from storage.rows import insert
 
 
 async def create_organisation(tx: Transaction, new: NewOrganisation, actor: Actor) -> Organisation:
-    """Found an organisation. Raises Invalid for a bad slug, Conflict for a taken one."""
+    """Create an organisation. Raises Invalid for a bad slug, Conflict for a taken one."""
     check_slug(new.slug)
     row: dict[str, Any] = {
         "id": tx.new_id(),

@@ -1,4 +1,4 @@
-"""Making principals and their memberships."""
+"""Creating principals and their memberships."""
 
 from typing import Any
 from uuid import UUID
@@ -17,7 +17,7 @@ from storage.rows import insert
 
 
 async def create_principal(tx: Transaction, tenant: Tenant, new: NewPrincipal, actor: Actor) -> UUID:
-    """Make a principal and its membership of the organisation; the answer is its id.
+    """Create a principal and its membership of the organisation; return the id of the principal.
 
     Raises Invalid for an unknown role, Conflict for a taken name.
     """
@@ -45,10 +45,10 @@ async def create_principal(tx: Transaction, tenant: Tenant, new: NewPrincipal, a
     except asyncpg.UniqueViolationError as error:
         raise Conflict(f"A principal named '{new.username}' exists already.") from error
     await insert(tx, "memberships", member)
-    told = {"principalId": str(principal_id)}
+    payload = {"principalId": str(principal_id)}
     events = [
-        Event(AuditName.PRINCIPAL_CREATED, actor, PRINCIPAL, row, {**told, "kind": new.kind}),
-        Event(AuditName.MEMBERSHIP_CREATED, actor, MEMBERSHIP, member, {**told, "role": new.role}),
+        Event(AuditName.PRINCIPAL_CREATED, actor, PRINCIPAL, row, {**payload, "kind": new.kind}),
+        Event(AuditName.MEMBERSHIP_CREATED, actor, MEMBERSHIP, member, {**payload, "role": new.role}),
     ]
     await append(tx, tenant, events)
     return principal_id

@@ -1,4 +1,4 @@
-"""Reading API keys, and turning one into a principal."""
+"""Reading API keys, and finding the principals that they belong to."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -11,7 +11,7 @@ from storage.database import Reader, Row
 from storage.rows import from_row
 
 CREDENTIAL_CHANGES = "credential_changes"
-"""Where PostgreSQL announces, by the id of an organisation or principal, that its keys may no longer hold."""
+"""The NOTIFY channel for changes to credentials; the payload is the id of the organisation or principal concerned."""
 
 _PRINCIPALS_OF_KEYS = """
 SELECT k.sha256, p.id, p.kind, k.org_id, o.slug, m.role, k.id AS key_id, k.permissions, k.scopes
@@ -25,7 +25,7 @@ WHERE k.sha256 = ANY($1::bytea[]) AND k.revoked_at IS NULL AND (k.expires_at IS 
 
 
 async def principals_of_keys(reader: Reader, hashes: Collection[bytes], now: datetime) -> dict[bytes, Principal]:
-    """Whose keys these are, where they hold now: not revoked, not expired, their owners active and members."""
+    """Return the principals of valid keys by key hash: not revoked or expired, and the owner is an active member."""
     rows = await reader.rows(_PRINCIPALS_OF_KEYS, list(hashes), now)
     return {row["sha256"]: _principal(row) for row in rows}
 
@@ -52,12 +52,12 @@ api_key_of = from_row(ApiKey)
 
 
 async def list_api_keys(reader: Reader, tenant: Tenant, limit: int) -> list[ApiKey]:
-    """The organisation's keys, oldest first, revoked ones too."""
+    """Return the organisation's keys, oldest first, including revoked ones."""
     return [api_key_of(row) for row in await reader.rows(_KEYS, tenant.org_id, limit)]
 
 
 async def organisation_of_key(reader: Reader, key_id: UUID) -> Tenant | None:
-    """The organisation a key is good for; None for an unknown key."""
+    """Return the organisation of a key; None for an unknown key."""
     row = await reader.row(
         "SELECT o.id, o.slug FROM api_keys k JOIN organisations o ON o.id = k.org_id WHERE k.id = $1", key_id
     )

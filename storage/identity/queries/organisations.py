@@ -1,4 +1,4 @@
-"""Reading organisations. They are the tenants, so no tenant limits these queries."""
+"""Reading organisations. They are the tenants themselves, so these queries are not limited to one tenant."""
 
 from uuid import UUID
 
@@ -13,7 +13,7 @@ _ORGANISATIONS = Listing("organisation", columns(Organisation), "organisations",
 
 
 async def organisation_by_slug_or_id(reader: Reader, name: str) -> Organisation | None:
-    """An organisation as paths and headers name it: by slug first, then by id."""
+    """Find an organisation by slug, else by id, as used in paths and headers; None if there is none."""
     row = await reader.row(f"{_ORGANISATIONS.select} WHERE slug = $1", name)
     if row is None and (org_id := _as_uuid(name)):
         row = await reader.row(f"{_ORGANISATIONS.select} WHERE id = $1", org_id)
@@ -21,13 +21,13 @@ async def organisation_by_slug_or_id(reader: Reader, name: str) -> Organisation 
 
 
 async def every_organisation(reader: Reader) -> list[Organisation]:
-    """All of them, oldest first: for the operator's own commands, which work through each."""
+    """Return all organisations, oldest first, for operators' commands."""
     rows = await reader.rows(f"{_ORGANISATIONS.select} ORDER BY created_at, id")
     return [organisation_of(row) for row in rows]
 
 
 async def list_organisations(reader: Reader, only: UUID | None, window: Window) -> Page[Organisation]:
-    """Every organisation, or the one the caller belongs to, oldest first."""
+    """List the organisation `only`, or all organisations for None, oldest first."""
     where = Where(("($1::uuid IS NULL OR id = $1)",), (only,))
     items, following = await fetch_page(reader, _ORGANISATIONS, where, window)
     number, capped = await capped_count(reader, "organisations", where)

@@ -1,4 +1,4 @@
-"""The thread: identity, inbox, audit, ledger and the first facts."""
+"""The first schema: identity, inbox, audit, ledger and the first facts."""
 
 from datetime import UTC, datetime
 
@@ -25,7 +25,7 @@ APPEND_ONLY = (
 REFUSE_CHANGE = """
 CREATE FUNCTION trailgate_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  -- Retention and erasure say so for their own transaction; nobody else changes a fact.
+  -- Facts may change only in a transaction that sets this, such as a migration.
   IF current_setting('trailgate.retention', true) = 'on' THEN
     RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
   END IF;

@@ -1,4 +1,4 @@
-"""The facts slice: templates, artifacts, evidence, provenance, verdicts, later results, idempotency keys."""
+"""Facts: templates, artifacts, evidence, provenance, verdicts, later results, idempotency keys."""
 
 import sqlalchemy as sa
 from alembic import op

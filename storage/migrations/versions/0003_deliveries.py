@@ -1,4 +1,4 @@
-"""Senders and deliveries: the outbox with destinations and attempts, notification rules, in-app, reconciliation."""
+"""Deliveries: outbox, destinations, attempts, notification rules, in-app notifications, reconciliation."""
 
 from datetime import UTC, datetime
 
@@ -179,7 +179,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["config_id"], ["webhook_configs.id"], name=op.f("reconciliations_config_id_fkey")),
         sa.PrimaryKeyConstraint("config_id", name=op.f("reconciliations_pkey")),
     )
-    op.execute("DELETE FROM idempotency_keys")  # answers in clear; from now on they are kept encrypted
+    op.execute("DELETE FROM idempotency_keys")  # stored responses were unencrypted; new ones are encrypted
     op.drop_table("outbox")
     op.create_table(
         "outbox",

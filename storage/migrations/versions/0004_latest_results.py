@@ -1,4 +1,4 @@
-"""The newest result of each attestation of a trail is called what it is."""
+"""Rename slot_heads to latest_results."""
 
 from alembic import op
 

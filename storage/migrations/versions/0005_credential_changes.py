@@ -1,4 +1,4 @@
-"""Announce every change of what a credential rests on, so that processes which remember one forget it at once."""
+"""NOTIFY every change that affects credentials, so that processes drop the ones they cache at once."""
 
 from alembic import op
 

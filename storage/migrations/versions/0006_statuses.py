@@ -1,4 +1,4 @@
-"""Lists of trails and messages by status have an index for every status that few rows may be in."""
+"""Add indexes for lists of trails and messages by status."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""In-app notifications: giving them their numbers, and noting who has read what (integrations.md 11)."""
+"""In-app notifications: assigning their numbers, and recording who has read them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from storage.notifications.tables import notifications
 
 @dataclass(frozen=True, slots=True)
 class NewNotification:
-    """What everybody in the organisation shall see. A `message_id` becomes one notification, however often it comes."""
+    """A notification for everybody in the organisation. A repeated `message_id` gets no second notification."""
 
     title: str
     message: str
@@ -55,10 +55,10 @@ RETURNING newest.kept
 
 
 async def notify(tx: Transaction, tenant: Tenant, new: Sequence[NewNotification]) -> int:
-    """Put notifications at the end of the organisation's stream, in this order; the answer is how many were new.
+    """Append notifications to the organisation's stream, in this order; return how many were new.
 
-    The stream is held until the end of the transaction, so that numbers appear in the order of the commits. A message
-    that has its notification already uses no number. Once it is committed, `announce` wakes those who listen.
+    The stream is locked until the transaction ends, so that numbers become visible in order. A message that already
+    has a notification is skipped. Call `announce` after the commit to wake the clients that stream notifications.
     """
     if not new:
         return 0
@@ -102,9 +102,9 @@ DELETE FROM notification_reads USING run WHERE org_id = $1 AND principal_id = $2
 
 
 async def mark_read(tx: Transaction, tenant: Tenant, principal_id: UUID, notification_id: UUID) -> Notification:
-    """Note that a person has read one; to say it twice is no error. Raises NotFound.
+    """Mark one notification as read by a person; repeating it is no error. Raises NotFound.
 
-    A run without gaps behind what the person has read to its end becomes part of that, so that few marks are kept.
+    Marks that follow `read_to` without a gap are merged into it, so that few marks are stored.
     """
     notification = await get_notification(tx, tenant, principal_id, notification_id)
     read_to = await tx.value(_HOLD_READER, tenant.org_id, principal_id)
@@ -124,6 +124,6 @@ _FORGET_MARKS = "DELETE FROM notification_reads WHERE org_id = $1 AND principal_
 
 
 async def mark_all_read(tx: Transaction, tenant: Tenant, principal_id: UUID) -> None:
-    """Note that a person has read everything there is. What comes later is unread."""
+    """Mark all current notifications as read by a person."""
     read_to = await tx.value(_READ_ALL, tenant.org_id, principal_id)
     await tx.execute(_FORGET_MARKS, tenant.org_id, principal_id, read_to)

@@ -1,4 +1,4 @@
-"""Raising triggers: a message for every rule that listens, in the transaction of the fact (integrations.md 12.2)."""
+"""Raising triggers: queue a message for every matching rule, in the transaction of the fact."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +19,7 @@ WHERE org_id = $1 AND trigger = ANY($2::text[]) AND is_active AND archived_at IS
 
 
 async def raise_notices(tx: Transaction, tenant: Tenant, notices: Sequence[Notice]) -> list[UUID]:
-    """Queue a message for each pair of notice and listening rule; the answer is the messages' ids."""
+    """Queue a message for each notice and each active rule that matches it; return the ids of the messages."""
     if not notices:
         return []
     triggers = sorted({notice.trigger.value for notice in notices})
@@ -29,7 +29,7 @@ async def raise_notices(tx: Transaction, tenant: Tenant, notices: Sequence[Notic
 
 
 def message(notice: Notice, listener: Listener) -> NewMessage:
-    """What the outbox keeps for one rule."""
+    """Make the outbox message of a notice for one rule."""
     return NewMessage(
         destination_id=listener.destination_id,
         channel=listener.channel,
@@ -41,7 +41,7 @@ def message(notice: Notice, listener: Listener) -> NewMessage:
 
 
 def payload_of(notice: Notice) -> Mapping[str, Any]:
-    """A notice as it is kept with its message, in the names of the wire."""
+    """Return the payload of a notice, under its JSON field names, as stored with the message."""
     return {
         "triggerEvent": notice.trigger.value,
         "severity": notice.severity.value,

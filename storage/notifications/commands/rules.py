@@ -1,4 +1,4 @@
-"""Defining notification rules. What waits in the outbox follows its rule: to a new address, or to its end."""
+"""Notification rules. Waiting messages follow their rule: they go to its new address, and are skipped on deletion."""
 
 import json
 import secrets
@@ -54,7 +54,7 @@ _UNSIGNED: Row = {"signing_secret_id": None, "previous_signing_secret_id": None,
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A rule, with the signing secret that this very action gave it, in clear: it is never shown again."""
+    """A rule, with its signing secret in clear if this action set a new one; the secret is never shown again."""
 
     rule: NotificationRule
     signing_secret: str | None = None
@@ -70,9 +70,9 @@ RULES = Definition(
 
 
 async def create_rule(tx: Transaction, tenant: Tenant, new: NewRule, envelope: SecretCipher, actor: Actor) -> Issued:
-    """Define a rule, for what happens from now on.
+    """Create a rule for future events.
 
-    Raises NotFound for the flow it is limited to, Invalid for its channel's configuration.
+    Raises NotFound for an unknown filter flow, Invalid for a bad channel configuration.
     """
     await check_reference(tx, tenant, "flow", new.filter_flow_id)
     config = checked_config(new.channel, new.config)
@@ -102,11 +102,11 @@ async def update_rule(
     envelope: SecretCipher,
     expected: Collection[int] | None = None,
 ) -> Issued:
-    """Change a rule; what changes nothing makes no version. The configuration must fit the channel it ends up with.
+    """Change a rule, unless nothing changes. The configuration must be valid for the resulting channel.
 
-    A value that is sent as it is shown, masked, stays. A new `secret` in the configuration replaces the signing secret
-    with the usual grace. `expected` are the versions that the change was meant for, None for any. Raises NotFound, also
-    for the flow it is to be limited to, Stale for another version, Invalid for the configuration.
+    A masked value that is sent back keeps the stored one. A new `secret` in the configuration replaces the signing
+    secret with the default grace period. `expected` are the versions that the caller accepts, None for any. Raises
+    NotFound for the rule or the filter flow, Stale for another version, Invalid for the configuration.
     """
     await check_reference(tx, tenant, "flow", change.get("filter_flow_id"))
     row = await RULES.hold(tx, tenant, rule_id, expected)
@@ -127,7 +127,7 @@ async def update_rule(
 
 @dataclass(frozen=True, slots=True)
 class NewSigningSecret:
-    """What replaces the secret of a rule; None asks for a random one. The one before is used beside it for `grace`."""
+    """A new signing secret for a rule, random for None. For `grace`, webhooks are also signed with the previous one."""
 
     rule_id: UUID
     secret: str | None = None
@@ -143,7 +143,7 @@ async def rotate_signing_secret(
     *,
     expected: Collection[int] | None = None,
 ) -> Issued:
-    """Replace the secret that a rule's webhooks are signed with.
+    """Replace the secret that signs the webhooks of a rule.
 
     Raises NotFound, Stale, Invalid for the secret, Conflict for a rule of another channel.
     """
@@ -158,7 +158,7 @@ async def rotate_signing_secret(
 async def archive_rule(
     tx: Transaction, tenant: Tenant, rule_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
 ) -> NotificationRule:
-    """Put a rule away: nothing is sent for it any more. The answer is the rule at its end. Raises NotFound, Stale."""
+    """Archive a rule, skip its waiting messages and return its last version. Raises NotFound, Stale."""
     row = await RULES.hold(tx, tenant, rule_id, expected)
     archived = await RULES.archive(tx, tenant, actor, row, {"is_active": False})
     await _end_waiting(tx, tenant, row, MessageStatus.SKIPPED, "The rule was deleted.")
@@ -166,10 +166,10 @@ async def archive_rule(
 
 
 async def send_test(tx: Transaction, tenant: Tenant, rule_id: UUID) -> UUID:
-    """Queue a message for this one rule, active or not; the answer is the message's id. Raises NotFound."""
+    """Queue a test message for one rule, active or not; return the id of the message. Raises NotFound."""
     rule = await get_rule(tx, tenant, rule_id)
     notice = trial_notice(rule)
-    payload = {**payload_of(notice), "entityType": None, "entityId": None}  # it tells of nothing that happened
+    payload = {**payload_of(notice), "entityType": None, "entityId": None}  # a test concerns no entity
     message = NewMessage(rule.destination_id, rule.channel, rule.trigger, notice.subject, payload, rule.id)
     [message_id] = await enqueue(tx, tenant, [message])
     return message_id
@@ -184,7 +184,7 @@ async def _config(tx: Transaction, envelope: SecretCipher, row: Row) -> dict[str
 async def _kept_config(
     tx: Transaction, tenant: Tenant, envelope: SecretCipher, channel: Channel, config: Mapping[str, Any]
 ) -> Row:
-    """The columns of a checked configuration: what is encrypted, what is shown, where it leads."""
+    """Store a checked configuration; return its columns: the secret, the masked form and the destination."""
     address, label = address_of(channel, config), label_of(channel, config)
     return {
         "config_secret_id": await keep_secret(tx, tenant, envelope, json.dumps(config), CONFIG_PURPOSE),
@@ -196,7 +196,7 @@ async def _kept_config(
 async def _signing(
     tx: Transaction, tenant: Tenant, envelope: SecretCipher, row: Row, sent: Mapping[str, Any]
 ) -> tuple[Row, str | None]:
-    """The columns of the signing secret that a row should have, and that secret where it is a new one."""
+    """Return the changes to the signing secret's columns, and the secret itself if it is new."""
     if row["channel"] != Channel.WEBHOOK:
         return _UNSIGNED, None
     given = checked_secret(sent[SECRET], f"{FIELD}.{SECRET}") if sent.get(SECRET) is not None else None
@@ -242,7 +242,7 @@ UPDATE messages m SET destination_id = $4, channel = $5 FROM redirected r WHERE 
 
 
 async def _redirect(tx: Transaction, tenant: Tenant, row: Row, changed: Row) -> None:
-    """Take what waits to the new address, where there is nothing to wait for: the failures were the old one's."""
+    """Move waiting messages to the new address, due at once: the back-off was for the failures of the old address."""
     target = changed["destination_id"]
     moved = await tx.execute(
         _REDIRECT, tenant.org_id, row["destination_id"], row["id"], target, changed["channel"], tx.now

@@ -1,4 +1,4 @@
-"""Reading in-app notifications, each as one person sees it (integrations.md 11)."""
+"""Reading in-app notifications, with the read marks of one person."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -28,12 +28,12 @@ _NOTIFICATIONS = Listing(
 
 
 def _seen_by(tenant: Tenant, principal_id: UUID) -> Where:
-    """The organisation's notifications; the reader is $2 of every statement here."""
+    """Return the condition for the organisation's notifications; the person is $2 in every statement here."""
     return Where(("org_id = $1",), (tenant.org_id, principal_id))
 
 
 async def get_notification(reader: Reader, tenant: Tenant, principal_id: UUID, notification_id: UUID) -> Notification:
-    """One notification. Raises NotFound, also for another organisation's."""
+    """Return one notification. Raises NotFound, also for another organisation's."""
     where = _seen_by(tenant, principal_id).and_("id = {}", notification_id)
     row = await reader.row(f"{_NOTIFICATIONS.select} WHERE {where}", *where.values)
     if row is None:
@@ -50,7 +50,7 @@ async def list_notifications(
     is_read: bool | None = None,
     severity: Severity | None = None,
 ) -> Page[Notification]:
-    """The organisation's notifications, newest first: in the order of their numbers, which is that of the commits."""
+    """List the organisation's notifications by number, which is commit order, newest first."""
     where = _seen_by(tenant, principal_id)
     for condition in _READ[is_read]:
         where = where.and_(condition)
@@ -65,7 +65,7 @@ async def list_notifications(
 
 
 async def _page(reader: Reader, where: Where, window: Window) -> tuple[list[Notification], Cursor | None]:
-    """A cursor names a notification, as everywhere; what counts is its number."""
+    """Return one page. The cursor contains a time and an id as in every list, but the order is by number."""
     behind = replace(window, after=None, descending=True)
     if window.after is not None:
         behind = replace(behind, page=0)
@@ -75,7 +75,7 @@ async def _page(reader: Reader, where: Where, window: Window) -> tuple[list[Noti
 
 
 async def _total(reader: Reader, where: Where, is_read: bool | None) -> int:  # noqa: FBT001 - a filter of the list
-    """How many there are: known from the numbers."""
+    """Compute the total from the numbers, without counting rows."""
     counts = await reader.row(_COUNTS, *where.values)
     return counts[_COUNTED[is_read]] if counts else 0
 
@@ -94,7 +94,7 @@ _COUNTED = {None: "total", True: "read", False: "unread"}
 
 
 async def count_unread(reader: Reader, tenant: Tenant, principal_id: UUID) -> int:
-    """How many a person has not read: the numbers behind what it has read to, less its marks; nothing is scanned."""
+    """Return how many notifications a person has not read: the numbers after `read_to` minus the marks beyond it."""
     counts = await reader.row(_COUNTS, tenant.org_id, principal_id)
     return counts["unread"] if counts else 0
 
@@ -102,14 +102,14 @@ async def count_unread(reader: Reader, tenant: Tenant, principal_id: UUID) -> in
 async def notifications_behind(
     reader: Reader, tenant: Tenant, principal_id: UUID, n: int, limit: int
 ) -> list[Notification]:
-    """The next ones behind a number, in the order of the stream."""
+    """Return up to `limit` notifications after number `n`, oldest first."""
     where = _seen_by(tenant, principal_id).and_("n > {}", n)
     rows = await reader.rows(f"{_NOTIFICATIONS.select} WHERE {where} ORDER BY n LIMIT $4", *where.values, limit)
     return [_NOTIFICATIONS.make(row) for row in rows]
 
 
 async def newest_numbers(reader: Reader, org_ids: Collection[UUID]) -> dict[UUID, int]:
-    """The last number of each of these organisations that has any: for a process that serves them all."""
+    """Return the last number of each of these organisations that has notifications."""
     rows = await reader.rows(
         "SELECT org_id, last_n FROM notification_streams WHERE org_id = ANY($1::uuid[])", list(org_ids)
     )

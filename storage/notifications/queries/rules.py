@@ -17,21 +17,21 @@ _RULES = Listing.plain(NotificationRule, "notification_rules", "notification rul
 
 
 async def get_rule(reader: Reader, tenant: Tenant, rule_id: UUID) -> NotificationRule:
-    """One rule. Raises NotFound, also for another organisation's and for deleted ones."""
+    """Return one rule. Raises NotFound, also if it is deleted or belongs to another organisation."""
     return await _RULES.get(reader, tenant, rule_id)
 
 
 async def list_rules(reader: Reader, tenant: Tenant, window: Window) -> Page[NotificationRule]:
-    """The organisation's rules, oldest first."""
+    """List the organisation's rules, oldest first."""
     return await _RULES.page(reader, tenant, window)
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTarget:
-    """A rule as the relay needs it: its channel's configuration in clear, and the secrets to sign with, newest first.
+    """A rule for the relay: its channel configuration in clear, and the secrets to sign with, newest first.
 
-    What waits for a rule that is not active is still sent, for it was raised while the rule was; of an archived one
-    nothing is.
+    Waiting messages of an inactive rule are still sent, because the rule was active when they were raised; those of an
+    archived rule are not.
     """
 
     rule_id: UUID
@@ -54,7 +54,7 @@ FROM notification_rules WHERE id = ANY($1::uuid[])
 
 
 async def channel_targets(reader: Reader, envelope: SecretCipher, rule_ids: Sequence[UUID]) -> dict[UUID, RuleTarget]:
-    """Where the messages of these rules go, of whichever organisation, archived ones too.
+    """Return the targets of rules of any organisation, including archived ones, by rule id.
 
     Raises envelope.Undecipherable.
     """

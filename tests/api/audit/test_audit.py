@@ -1,4 +1,4 @@
-"""The audit on the wire: facts.md 17.1, 2.3 and 2.6."""
+"""The audit on the wire."""
 
 import asyncio
 import json
@@ -12,10 +12,11 @@ from domain.audit.events import V1_NAMES, Actor, AuditName, Event
 from domain.identity.records import DENIAL
 from storage.audit.commands import append
 from storage.services import Services
-from tests.api.caller import Caller, make_world, unique
+from tests.api.caller import Caller, unique
 from tests.api.times import assert_times
+from tests.api.world import make_world
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENTITY = {
     "id",
@@ -28,7 +29,7 @@ ENTITY = {
     "occurredAt",
     "region",
 }
-"""facts.md 17.1."""
+"""The fields of version 1."""
 OURS = {"actorId", "credentialId", "recordKind", "recordId", "recordVersion", "requestId", "hash"}
 FOUNDING = 4
 """Events of a new organisation: itself, its administrator, the membership, the key."""
@@ -93,7 +94,7 @@ async def test_every_change_is_audited_newest_first(api: Caller) -> None:
 
 
 async def test_reading_and_refusals_leave_no_event(api: Caller) -> None:
-    await make_world(api)
+    await make_world(api, "attestation_id")
     before = await events(api)
     await api.post("/flows", {"name": ""}, status=400)
     await api.get(f"/flows/{uuid4()}", status=404)
@@ -121,7 +122,7 @@ FILTERS = {
 
 @pytest.mark.parametrize("query", FILTERS.values(), ids=FILTERS)
 async def test_event_types_are_taken_in_every_spelling(api: Caller, query: str) -> None:
-    await make_world(api)
+    await make_world(api, "attestation_id")
     assert [event["eventType"] for event in await events(api, query)] == ["TRAIL_CREATED"]
 
 
@@ -132,7 +133,7 @@ async def test_an_unknown_event_type_is_400_and_lists_the_known_ones(api: Caller
 
 
 async def test_the_events_of_an_actor(api: Caller) -> None:
-    await make_world(api)
+    await make_world(api, "attestation_id")
     everything = await events(api)
     actor = everything[0]["actor"]
     own = [event for event in everything if event["actor"] == actor]
@@ -158,7 +159,7 @@ async def test_a_window_of_time_is_inclusive(api: Caller) -> None:
 
 
 async def test_several_event_types(api: Caller) -> None:
-    await make_world(api)
+    await make_world(api, "attestation_id")
     wanted = {"FLOW_CREATED", "TRAIL_CREATED"}
     query = "eventType=flow.created&eventType=TRAIL_CREATED"
     page = (await api.get(f"/audit?{query}")).json
@@ -180,40 +181,38 @@ async def tell(api: Caller, services: Services, **about: Any) -> str:
     return str(event_id)
 
 
-async def test_the_events_of_an_environment(api: Caller, open_for_module: Services) -> None:
+async def test_the_events_of_an_environment(api: Caller, app_services: Services) -> None:
     one, other = uuid4(), uuid4()
-    told = [await tell(api, open_for_module, environment_id=environment) for environment in (one, other, one)]
+    told = [await tell(api, app_services, environment_id=environment) for environment in (one, other, one)]
     assert [event["id"] for event in await events(api, f"environmentId={one}")] == [told[2], told[0]]
     assert await events(api, f"environmentId={uuid4()}") == []
 
 
 @pytest.mark.parametrize("spelling", [DIGEST, DIGEST.upper(), "ab" * 32, "AB" * 32])
-async def test_the_events_of_an_artifact_in_every_spelling(
-    api: Caller, open_for_module: Services, spelling: str
-) -> None:
-    told = await tell(api, open_for_module, digest=DIGEST)
-    await tell(api, open_for_module, digest="sha256:" + "cd" * 32)
+async def test_the_events_of_an_artifact_in_every_spelling(api: Caller, app_services: Services, spelling: str) -> None:
+    told = await tell(api, app_services, digest=DIGEST)
+    await tell(api, app_services, digest="sha256:" + "cd" * 32)
     [event] = await events(api, f"artifactSha256={spelling}")
     assert (event["id"], event["artifactSha256"]) == (told, DIGEST)
 
 
-async def test_a_digest_of_another_kind_is_compared_as_it_is(api: Caller, open_for_module: Services) -> None:
-    told = await tell(api, open_for_module, digest="sha512:Ab")
+async def test_a_digest_of_another_kind_is_compared_as_it_is(api: Caller, app_services: Services) -> None:
+    told = await tell(api, app_services, digest="sha512:Ab")
     assert [event["id"] for event in await events(api, "artifactSha256=sha512:Ab")] == [told]
     assert await events(api, "artifactSha256=sha512:ab") == []
 
 
-async def test_the_events_of_a_region(api: Caller, open_for_module: Services) -> None:
-    told = await tell(api, open_for_module, region="ap-south-1")
+async def test_the_events_of_a_region(api: Caller, app_services: Services) -> None:
+    told = await tell(api, app_services, region="ap-south-1")
     assert [event["id"] for event in await events(api, "region=ap-south-1")] == [told]
     assert await events(api, "region=ap-south") == []
 
 
-async def test_filters_narrow_together(api: Caller, open_for_module: Services) -> None:
+async def test_filters_narrow_together(api: Caller, app_services: Services) -> None:
     one, other = uuid4(), uuid4()
-    await tell(api, open_for_module, environment_id=one)
-    await tell(api, open_for_module, environment_id=other, digest=DIGEST)
-    told = await tell(api, open_for_module, environment_id=one, digest=DIGEST)
+    await tell(api, app_services, environment_id=one)
+    await tell(api, app_services, environment_id=other, digest=DIGEST)
+    told = await tell(api, app_services, environment_id=one, digest=DIGEST)
     query = f"environmentId={one}&artifactSha256={DIGEST}&eventType=ARTIFACT_DEPLOYED&region=test"
     assert [event["id"] for event in await events(api, query)] == [told]
 

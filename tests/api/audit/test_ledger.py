@@ -1,4 +1,4 @@
-"""The ledger on the wire: facts.md 19 and the ledger lines of 28.6, checked with what the answers hold."""
+"""The ledger on the wire: checked with what the answers hold."""
 
 import asyncio
 import base64
@@ -22,10 +22,10 @@ from tests.api.times import assert_times
 from tests.conftest import Installation
 from workers.seal import seal_and_sign
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENTRY = {"entryId", "recordId", "eventType", "contentHash", "previousHash", "timestamp", "metadata"}
-"""facts.md 19.1."""
+"""The fields of version 1."""
 ADDED = {"factId", "sequence", "entryHash", "hashAlgorithm"}
 VERIFICATION = {
     "recordId",
@@ -39,7 +39,7 @@ VERIFICATION = {
 }
 CHAIN = {"valid", "entriesChecked", "firstEntryTimestamp", "lastEntryTimestamp", "brokenAt", "message"}
 STATUS = {"enabled", "type", "totalEntries", "healthy", "message"}
-"""facts.md 19.2."""
+"""Their answers of version 1."""
 ZEROS = "0" * 64
 
 
@@ -64,8 +64,8 @@ async def chain(api: Caller, **window: str | None) -> Any:
     return (await api.post("/ledger/verify-chain", window, status=200)).json
 
 
-async def test_entries_have_every_field_and_chain_from_64_zeros(api: Caller, open_for_module: Services) -> None:
-    await sealed_trail(api, open_for_module)
+async def test_entries_have_every_field_and_chain_from_64_zeros(api: Caller, app_services: Services) -> None:
+    await sealed_trail(api, app_services)
     entries = await entries_of(api)
     before = ZEROS
     for place, entry in enumerate(entries, start=1):
@@ -90,8 +90,8 @@ async def test_entries_have_every_field_and_chain_from_64_zeros(api: Caller, ope
     assert kinds[-4:] == ["FLOW_CREATED", "TRAIL_CREATED", "ATTESTATION_RECORDED", "ATTESTATION_RECORDED"]
 
 
-async def test_pages_of_the_ledger(api: Caller, open_for_module: Services) -> None:
-    await sealed_trail(api, open_for_module)
+async def test_pages_of_the_ledger(api: Caller, app_services: Services) -> None:
+    await sealed_trail(api, app_services)
     entries = await entries_of(api)
     total = len(entries)
     size = total - 2
@@ -115,12 +115,12 @@ async def test_a_bad_page_is_named(api: Caller, query: str, named: str) -> None:
     assert (await api.get(f"/ledger/entries?{query}", status=400)).fields == [named]
 
 
-async def test_an_entry_of_a_record_is_its_newest(api: Caller, open_for_module: Services) -> None:
+async def test_an_entry_of_a_record_is_its_newest(api: Caller, app_services: Services) -> None:
     config = await api.make_config((await api.make_flow())["id"])
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     first = (await api.get(f"/ledger/entries/{config['id']}")).json
     await api.post(f"/webhook-configs/{config['id']}/rotate", {"secret": "new"}, status=200)
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     second = (await api.get(f"/ledger/entries/{config['id']}")).json
     assert [one["eventType"] for one in (first, second)] == ["WEBHOOK_CONFIG_CREATED", "WEBHOOK_CONFIG_ROTATED"]
     assert second["sequence"] > first["sequence"]
@@ -128,8 +128,8 @@ async def test_an_entry_of_a_record_is_its_newest(api: Caller, open_for_module: 
     await api.get(f"/ledger/entries/{uuid4()}", status=404)
 
 
-async def test_a_record_is_verified_and_its_proof_holds_elsewhere(api: Caller, open_for_module: Services) -> None:
-    trail_id = await sealed_trail(api, open_for_module)
+async def test_a_record_is_verified_and_its_proof_holds_elsewhere(api: Caller, app_services: Services) -> None:
+    trail_id = await sealed_trail(api, app_services)
     verdict = await verified(api, trail_id)
     assert verdict.keys() == VERIFICATION | {"result", "sequence", "entryHash", "hashAlgorithm", "opening", "proof"}
     assert (verdict["verified"], verdict["result"]) == (True, "verified")
@@ -173,31 +173,31 @@ async def tampered(services: Services, sql: str, *args: Any) -> AsyncIterator[No
     yield
 
 
-async def test_an_altered_row_is_found_also_the_last_one(api: Caller, open_for_module: Services) -> None:
-    trail_id = await sealed_trail(api, open_for_module)
+async def test_an_altered_row_is_found_also_the_last_one(api: Caller, app_services: Services) -> None:
+    trail_id = await sealed_trail(api, app_services)
     last = (await api.get(f"/trails/{trail_id}/attestations")).json["items"][-1]["id"]
     assert (await verified(api, last))["verified"] is True
     change = "UPDATE attestation_results SET status = 'FAILED' WHERE attestation_id = $1"
-    async with tampered(open_for_module, change, UUID(last)):
+    async with tampered(app_services, change, UUID(last)):
         verdict = await verified(api, last)
     assert (verdict["verified"], verdict["result"]) == (False, "altered")
     assert (await verified(api, trail_id))["verified"] is True
 
 
-async def test_a_removed_row_is_found(api: Caller, open_for_module: Services) -> None:
-    trail_id = await sealed_trail(api, open_for_module)
+async def test_a_removed_row_is_found(api: Caller, app_services: Services) -> None:
+    trail_id = await sealed_trail(api, app_services)
     last = (await api.get(f"/trails/{trail_id}/attestations")).json["items"][-1]["id"]
-    async with tampered(open_for_module, "DELETE FROM attestation_results WHERE attestation_id = $1", UUID(last)):
+    async with tampered(app_services, "DELETE FROM attestation_results WHERE attestation_id = $1", UUID(last)):
         assert (await verified(api, last))["result"] == "missing"
 
 
-async def test_a_broken_link_is_found_and_named(api: Caller, open_for_module: Services) -> None:
-    await sealed_trail(api, open_for_module)
+async def test_a_broken_link_is_found_and_named(api: Caller, app_services: Services) -> None:
+    await sealed_trail(api, app_services)
     assert (await api.get("/ledger/status")).json["healthy"] is True
     entries = await entries_of(api)
     broken = entries[-2]
     change = "UPDATE ledger_entries SET previous_hash = $2 WHERE event_id = $1"
-    async with tampered(open_for_module, change, UUID(broken["entryId"]), bytes(32)):
+    async with tampered(app_services, change, UUID(broken["entryId"]), bytes(32)):
         verdict = await chain(api)
         status = (await api.get("/ledger/status")).json
     assert (verdict["valid"], verdict["brokenAt"]) == (False, broken["entryId"])
@@ -206,8 +206,8 @@ async def test_a_broken_link_is_found_and_named(api: Caller, open_for_module: Se
     assert (await verified(api, broken["recordId"]))["verified"] is False
 
 
-async def test_the_whole_chain_holds(api: Caller, open_for_module: Services) -> None:
-    await sealed_trail(api, open_for_module)
+async def test_the_whole_chain_holds(api: Caller, app_services: Services) -> None:
+    await sealed_trail(api, app_services)
     entries = await entries_of(api)
     verdict = await chain(api)
     assert verdict.keys() == CHAIN
@@ -224,10 +224,10 @@ async def test_the_whole_chain_holds(api: Caller, open_for_module: Services) -> 
     assert empty_body == verdict
 
 
-async def test_a_window_is_inclusive_at_both_ends(api: Caller, open_for_module: Services) -> None:
+async def test_a_window_is_inclusive_at_both_ends(api: Caller, app_services: Services) -> None:
     for _ in range(3):
         await api.make_flow()
-        await seal_and_sign(open_for_module)
+        await seal_and_sign(app_services)
     times = sorted({entry["timestamp"] for entry in await entries_of(api)})
     assert len(times) >= 3
     middle = times[1]
@@ -259,18 +259,18 @@ async def test_a_bad_window_is_400(api: Caller, window: dict[str, Any], named: l
     assert "from" in refused.json["message"] or "to" in refused.json["message"]
 
 
-async def test_the_status(api: Caller, open_for_module: Services) -> None:
-    await sealed_trail(api, open_for_module)
+async def test_the_status(api: Caller, app_services: Services) -> None:
+    await sealed_trail(api, app_services)
     status = (await api.get("/ledger/status")).json
     assert status.keys() == STATUS | {"unsealed", "checkpoint"}
     assert (status["enabled"], status["type"], status["healthy"], status["unsealed"]) == (True, "sql", True, 0)
     assert status["totalEntries"] == len(await entries_of(api)) == status["checkpoint"]["treeSize"]
 
 
-async def test_parallel_facts_keep_the_chain(api: Caller, open_for_module: Services) -> None:
-    sealing = [seal_and_sign(open_for_module) for _ in range(3)]
+async def test_parallel_facts_keep_the_chain(api: Caller, app_services: Services) -> None:
+    sealing = [seal_and_sign(app_services) for _ in range(3)]
     await asyncio.gather(*(api.make_flow() for _ in range(10)), *sealing)
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     verdict = await chain(api)
     assert verdict["valid"] is True
     entries = await entries_of(api)
@@ -279,9 +279,9 @@ async def test_parallel_facts_keep_the_chain(api: Caller, open_for_module: Servi
 
 
 async def test_the_ledger_survives_a_restart(
-    api: Caller, open_for_module: Services, installation: Installation, tmp_path: Path
+    api: Caller, app_services: Services, installation: Installation, tmp_path: Path
 ) -> None:
-    trail_id = await sealed_trail(api, open_for_module)
+    trail_id = await sealed_trail(api, app_services)
     settings = installation.settings(tmp_path, master_key=None)
     async with open_services(settings, "restarted") as services, TestClient(TestServer(build_app(services))) as client:
         again = Caller(client, api.key)

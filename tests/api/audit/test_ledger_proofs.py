@@ -15,7 +15,7 @@ from tests.api.caller import Caller, found_organisation, make_holder
 from tests.api.times import assert_times
 from workers.seal import seal_and_sign
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CHECKPOINT = {"treeSize", "rootHash", "keyId", "publicKey", "note", "createdAt"}
 
@@ -52,8 +52,8 @@ def included(proof: Any) -> bool:
     return merkle.verify_inclusion(leaf, proof["leafIndex"], checkpoint["treeSize"], path, root_of(checkpoint))
 
 
-async def test_an_entry_is_proven_under_the_newest_checkpoint(api: Caller, open_for_module: Services) -> None:
-    flows = await grown(api, open_for_module)
+async def test_an_entry_is_proven_under_the_newest_checkpoint(api: Caller, app_services: Services) -> None:
+    flows = await grown(api, app_services)
     for flow_id in flows:
         proof = (await api.get(f"/ledger/entries/{flow_id}/proof")).json
         entry = (await api.get(f"/ledger/entries/{flow_id}")).json
@@ -65,8 +65,8 @@ async def test_an_entry_is_proven_under_the_newest_checkpoint(api: Caller, open_
         assert not included(proof)
 
 
-async def test_an_entry_is_proven_under_every_checkpoint_that_covers_it(api: Caller, open_for_module: Services) -> None:
-    first, *_ = await grown(api, open_for_module)
+async def test_an_entry_is_proven_under_every_checkpoint_that_covers_it(api: Caller, app_services: Services) -> None:
+    first, *_ = await grown(api, app_services)
     sizes = [one["treeSize"] for one in await checkpoints(api)]
     assert len(sizes) == 3
     for size in sizes:
@@ -75,12 +75,12 @@ async def test_an_entry_is_proven_under_every_checkpoint_that_covers_it(api: Cal
         assert included(proof)
 
 
-async def test_an_older_entry_of_a_record_is_named_by_its_number(api: Caller, open_for_module: Services) -> None:
+async def test_an_older_entry_of_a_record_is_named_by_its_number(api: Caller, app_services: Services) -> None:
     config = await api.make_config((await api.make_flow())["id"])
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     old = (await api.get(f"/ledger/entries/{config['id']}")).json
     await api.post(f"/webhook-configs/{config['id']}/rotate", {"secret": "new"}, status=200)
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     new = (await api.get(f"/ledger/entries/{config['id']}")).json
     for entry, query in ((new, ""), (new, f"?sequence={new['sequence']}"), (old, f"?sequence={old['sequence']}")):
         proof = (await api.get(f"/ledger/entries/{config['id']}/proof{query}")).json
@@ -90,23 +90,23 @@ async def test_an_older_entry_of_a_record_is_named_by_its_number(api: Caller, op
     assert "entry" in (await api.get(f"/ledger/entries/{config['id']}/proof?sequence={foreign}", status=404)).text
 
 
-async def test_there_is_no_proof_before_there_is_a_checkpoint(api: Caller, open_for_module: Services) -> None:
+async def test_there_is_no_proof_before_there_is_a_checkpoint(api: Caller, app_services: Services) -> None:
     flow = await api.make_flow()
     for path in (f"/ledger/entries/{flow['id']}/proof", f"/ledger/entries/{uuid4()}/proof", "/ledger/consistency"):
         await api.get(path, status=404)
     await api.get("/ledger/checkpoints/latest", status=404)
     assert await checkpoints(api) == []
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     size = (await checkpoints(api))[0]["treeSize"]
     await api.get(f"/ledger/entries/{flow['id']}/proof?treeSize={size - 1}", status=404)
     later = await api.make_flow()
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     refused = await api.get(f"/ledger/entries/{later['id']}/proof?treeSize={size}", status=404)
     assert "does not cover" in refused.json["message"]
 
 
-async def test_growth_is_proven_between_any_two_checkpoints(api: Caller, open_for_module: Services) -> None:
-    await grown(api, open_for_module, 4)
+async def test_growth_is_proven_between_any_two_checkpoints(api: Caller, app_services: Services) -> None:
+    await grown(api, app_services, 4)
     sizes = [one["treeSize"] for one in await checkpoints(api)][::-1]
     assert len(sizes) == 4
     for place, old in enumerate(sizes):
@@ -122,12 +122,12 @@ async def test_growth_is_proven_between_any_two_checkpoints(api: Caller, open_fo
     await api.get(f"/ledger/consistency?from={sizes[0] - 1}", status=404)
 
 
-async def test_a_rewritten_ledger_has_no_proof_of_growth(api: Caller, open_for_module: Services) -> None:
+async def test_a_rewritten_ledger_has_no_proof_of_growth(api: Caller, app_services: Services) -> None:
     """Somebody with the database and the key in his hands still cannot connect to what was published before."""
-    await grown(api, open_for_module, 2)
+    await grown(api, app_services, 2)
     new, old = [one["treeSize"] for one in await checkpoints(api)]
     published = root_of((await checkpoints(api))[1])
-    async with open_for_module.database.transaction() as tx:
+    async with app_services.database.transaction() as tx:
         forged = sha256(b"another first leaf").digest()
         rewritten = (
             "UPDATE ledger_tiles SET hashes = $2 || substr(hashes, 33) WHERE org_id = $1 AND level = 0 AND n = 0"
@@ -145,8 +145,8 @@ async def test_a_bad_pair_of_sizes_is_400(api: Caller, query: str, named: str) -
     assert (await api.get(f"/ledger/consistency?{query}", status=400)).fields == [named]
 
 
-async def test_checkpoints_newest_first_page_by_page(api: Caller, open_for_module: Services) -> None:
-    await grown(api, open_for_module, 5)
+async def test_checkpoints_newest_first_page_by_page(api: Caller, app_services: Services) -> None:
+    await grown(api, app_services, 5)
     everything = await checkpoints(api)
     sizes = [one["treeSize"] for one in everything]
     assert sizes == sorted(sizes, reverse=True)
@@ -167,8 +167,8 @@ async def test_checkpoints_newest_first_page_by_page(api: Caller, open_for_modul
     assert await checkpoints(api, f"?before={sizes[2]}") == everything[3:]
 
 
-async def test_one_checkpoint_as_json_and_as_a_note(api: Caller, open_for_module: Services) -> None:
-    await grown(api, open_for_module, 2)
+async def test_one_checkpoint_as_json_and_as_a_note(api: Caller, app_services: Services) -> None:
+    await grown(api, app_services, 2)
     newest, oldest = await checkpoints(api)
     assert (await api.get("/ledger/checkpoints/latest")).json == newest
     path = f"/ledger/checkpoints/{oldest['treeSize']}"
@@ -183,12 +183,12 @@ async def test_one_checkpoint_as_json_and_as_a_note(api: Caller, open_for_module
         await api.get(f"/ledger/checkpoints/{unknown}", status=404)
 
 
-async def test_the_keys_that_sign(api: Caller, open_for_module: Services) -> None:
-    await grown(api, open_for_module, 1)
+async def test_the_keys_that_sign(api: Caller, app_services: Services) -> None:
+    await grown(api, app_services, 1)
     answer = await api.get("/ledger/keys")
     assert answer.headers["X-Total-Count"] == str(len(answer.json))
     [current] = [key for key in answer.json if key["isCurrent"]]
-    signer = open_for_module.signer
+    signer = app_services.signer
     assert current["keyId"] == signer.key_id == (await checkpoints(api))[0]["keyId"]
     assert (current["algorithm"], base64.b64decode(current["publicKey"])) == ("Ed25519", signer.public_key)
     assert_times(current, "createdAt")
@@ -197,10 +197,10 @@ async def test_the_keys_that_sign(api: Caller, open_for_module: Services) -> Non
     assert base64.b64decode(blob)[:1] == b"\x01"
 
 
-async def test_a_ledger_is_its_organisations_alone(api: Caller, open_for_module: Services) -> None:
-    stranger = await found_organisation(api.client, open_for_module)
-    [flow_id] = await grown(api, open_for_module, 1)
-    await grown(stranger, open_for_module, 2)
+async def test_a_ledger_is_its_organisations_alone(api: Caller, app_services: Services) -> None:
+    stranger = await found_organisation(api.client, app_services)
+    [flow_id] = await grown(api, app_services, 1)
+    await grown(stranger, app_services, 2)
     size = (await checkpoints(api))[0]["treeSize"]
     await stranger.get(f"/ledger/entries/{flow_id}/proof", status=404)
     await stranger.get(f"/ledger/entries/{flow_id}/proof?treeSize={size}", status=404)
@@ -209,11 +209,11 @@ async def test_a_ledger_is_its_organisations_alone(api: Caller, open_for_module:
     assert parse_note(foreign).checkpoint.org_id == stranger.tenant.org_id
 
 
-async def test_an_auditor_may_and_a_reporter_may_not(api: Caller, open_for_module: Services) -> None:
-    [flow_id] = await grown(api, open_for_module, 1)
+async def test_an_auditor_may_and_a_reporter_may_not(api: Caller, app_services: Services) -> None:
+    [flow_id] = await grown(api, app_services, 1)
     paths = (f"entries/{flow_id}/proof", "consistency", "checkpoints", "checkpoints/latest", "keys")
     for role, status in (("auditor", 200), ("reporter", 403)):
-        holder = await make_holder(open_for_module, api.tenant, role)
+        holder = await make_holder(app_services, api.tenant, role)
         for path in paths:
             await Caller(api.client, holder.key).get(f"/ledger/{path}", status=status)
 

@@ -1,4 +1,4 @@
-"""Artifacts on the wire: facts.md 6.1, 6.2, 28.1 and the naming conflict C06."""
+"""Artifacts on the wire, by the names of version 1 and by ours."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from storage.services import Services
 from tests.api.caller import DIGEST, Caller, found_organisation
 from tests.api.times import assert_times
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENTITY = {
     "id",
@@ -26,7 +26,7 @@ ENTITY = {
     "orgSlug",
     "provenanceStatus",
 }
-"""facts.md 6.1."""
+"""The fields of version 1."""
 OURS = {"flowId", "name", "tag", "artifactType", "gitCommit", "buildUrl", "commitUrl", "annotations"}
 OTHER = "sha256:" + "cd" * 32
 SPELLINGS = [DIGEST, DIGEST.upper(), "ab" * 32, "AB" * 32, "Sha256:" + "aB" * 32]
@@ -140,7 +140,7 @@ async def test_the_type_is_taken_in_any_case(api: Caller, sent: str | None, show
 
 @pytest.mark.parametrize("stored", SPELLINGS)
 async def test_every_spelling_of_a_digest_finds_every_other(api: Caller, stored: str) -> None:
-    """W16: upper case and bare hex find the same artifact."""
+    """Upper case and bare hex find the same artifact."""
     made = await api.report_artifact(await new_trail(api), stored)
     assert made["sha256Digest"] == DIGEST
     for spelling in SPELLINGS:
@@ -189,7 +189,6 @@ async def test_an_unknown_trail_is_404(api: Caller) -> None:
 
 
 async def test_a_repeated_report_answers_the_first(api: Caller) -> None:
-    """W17."""
     trail_id = await new_trail(api)
     first = await api.report_artifact(trail_id, registry="one")
     again = await api.report_artifact(trail_id, "AB" * 32, registry="two", reportedBy="somebody else")
@@ -234,9 +233,9 @@ async def test_a_dry_run_tells_and_keeps_nothing(api: Caller) -> None:
 
 
 async def test_another_organisations_artifacts_are_not_ours(
-    http: TestClient[Any, Any], open_for_module: Services, api: Caller
+    http: TestClient[Any, Any], app_services: Services, api: Caller
 ) -> None:
-    stranger = await found_organisation(http, open_for_module)
+    stranger = await found_organisation(http, app_services)
     trail_id = await new_trail(api)
     mine = await api.report_artifact(trail_id)
     theirs = await stranger.report_artifact(await new_trail(stranger))

@@ -1,4 +1,4 @@
-"""Assertions over the wire (facts.md 8, 28.3)."""
+"""Assertions over the wire."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from storage.services import Services
 from tests.api.caller import Caller, found_organisation
 from tests.api.test_statements import statements
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 DIGEST = "sha256:" + "5d" * 32
 
@@ -254,7 +254,7 @@ async def test_a_bad_body_names_its_field(api: Caller, body: dict[str, Any], fie
 
 
 async def test_two_reports_that_complete_a_trail_end_compliant_every_time(api: Caller) -> None:
-    """Each locks the trail, so the later one sees the earlier one's head."""
+    """Each locks the trail, so the later one sees what the earlier one left."""
     flow = await api.make_flow(requiredAttestations=["A", "B"])
     for _ in range(20):
         trail = await built(api, flow)
@@ -263,12 +263,12 @@ async def test_two_reports_that_complete_a_trail_end_compliant_every_time(api: C
         assert (await ask(api, flow))["compliant"]
 
 
-async def test_an_assertion_takes_a_bounded_number_of_statements(api: Caller, open_for_module: Services) -> None:
+async def test_an_assertion_takes_a_bounded_number_of_statements(api: Caller, app_services: Services) -> None:
     flow = await api.make_flow(requiredAttestations=["TEST"])
     trail = await built(api, flow)
     counts = []
     for _ in range(2):
-        async with statements(open_for_module) as seen:
+        async with statements(app_services) as seen:
             await ask(api, flow)
         counts.append(len(seen))
         for n in range(20):
@@ -278,11 +278,11 @@ async def test_an_assertion_takes_a_bounded_number_of_statements(api: Caller, op
 
 
 async def test_another_organisations_flow_and_artifacts_are_not_seen(
-    api: Caller, http: Any, open_for_module: Services
+    api: Caller, http: Any, app_services: Services
 ) -> None:
     flow = await api.make_flow()
     await built(api, flow)
-    stranger = await found_organisation(http, open_for_module)
+    stranger = await found_organisation(http, app_services)
     await stranger.post("/assert", {"flowId": flow["id"], "sha256Digest": DIGEST}, 404)
     theirs = await stranger.make_flow()
     assert not (await ask(stranger, theirs))["compliant"]

@@ -1,4 +1,4 @@
-"""Attestations on the wire: facts.md 7.1, 7.2, 28.2 and the naming conflict C07."""
+"""Attestations on the wire, by the names of version 1 and by ours."""
 
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,7 +12,7 @@ from storage.services import Services
 from tests.api.caller import DIGEST, NOBODY, Caller, found_organisation
 from tests.api.times import assert_times
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENTITY = {
     "id",
@@ -30,7 +30,7 @@ ENTITY = {
     "artifactFingerprint",
     "createdAt",
 }
-"""facts.md 7.1."""
+"""The fields of version 1."""
 OURS = {"description", "metadata", "attestedBy", "origin", "receiptId", "observedAt", "targetArtifact", "gitCommit"}
 
 
@@ -199,7 +199,7 @@ async def test_an_attestation_of_another_trail_is_404(api: Caller) -> None:
 
 
 async def test_the_trail_may_stand_in_the_body(api: Caller) -> None:
-    """W20: what the shipped workflows call."""
+    """What the shipped workflows call."""
     trail_id = await new_trail(api)
     sent = {"type": "junit", "passed": False, "name": "unit", "trailId": trail_id, "artifactSha256": DIGEST}
     made = (await api.post("/attestations", sent)).json
@@ -209,7 +209,7 @@ async def test_the_trail_may_stand_in_the_body(api: Caller) -> None:
 
 
 async def test_the_alias_refuses_what_the_path_refuses(
-    api: Caller, http: TestClient[Any, Any], open_for_module: Services
+    api: Caller, http: TestClient[Any, Any], app_services: Services
 ) -> None:
     trail_id = await new_trail(api)
     assert (await api.post("/attestations", {"type": "TEST"}, status=400)).fields == ["trailId"]
@@ -217,7 +217,7 @@ async def test_the_alias_refuses_what_the_path_refuses(
     assert (await api.post("/attestations", {"trailId": trail_id}, status=400)).fields == ["type"]
     foreign = {"trailId": trail_id, "type": "TEST", "orgSlug": "default"}
     await api.post("/attestations", foreign, status=404)
-    stranger = await found_organisation(http, open_for_module)
+    stranger = await found_organisation(http, app_services)
     await stranger.post("/attestations", {"trailId": trail_id, "type": "TEST"}, status=404)
     rehearsed = (await api.post("/attestations?dryRun=true", {"trailId": trail_id, "type": "TEST"}, status=200)).json
     assert rehearsed["wouldCreate"]["trailId"] == trail_id
@@ -256,11 +256,11 @@ async def test_filters(api: Caller, query: str, expected: list[int]) -> None:
     assert ("Link" in first.headers) == (len(expected) > 1)
 
 
-async def test_a_filter_by_status_looks_at_the_newest_result(api: Caller, open_for_module: Services) -> None:
+async def test_a_filter_by_status_looks_at_the_newest_result(api: Caller, app_services: Services) -> None:
     trail_id = await new_trail(api)
     made = await api.attest(trail_id, "A", "PENDING")
     new = NewResult(UUID(trail_id), UUID(made["id"]), ResultStatus.FAILED, NOBODY)
-    async with open_for_module.database.transaction() as tx:
+    async with app_services.database.transaction() as tx:
         await add_results(tx, api.tenant, [new])
     assert (await api.get(f"/trails/{trail_id}/attestations?status=PENDING")).json["totalItems"] == 0
     [found] = (await api.get(f"/trails/{trail_id}/attestations?status=FAILED")).json["items"]
@@ -269,7 +269,7 @@ async def test_a_filter_by_status_looks_at_the_newest_result(api: Caller, open_f
 
 
 async def test_evidence_for_one_artifact_says_nothing_of_another(api: Caller) -> None:
-    """Heads are kept per digest and slot: a failure of one is not redeemed by a pass of the other."""
+    """The latest result is kept per digest and slot: a failure of one is not redeemed by a pass of the other."""
     trail_id = await new_trail(api)
     await api.attest(trail_id, "snyk", "FAILED", artifactFingerprint=DIGEST)
     await api.attest(trail_id, "snyk", "PASSED", artifactFingerprint="cd" * 32)

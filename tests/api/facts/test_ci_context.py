@@ -1,4 +1,4 @@
-"""Trails filled by a CI system: facts.md 5.3 and the scenarios of 28.1."""
+"""Trails filled by a CI system."""
 
 import os
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.caller import COMMIT, Caller, trail_body
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HEADER = "X-Factstore-CI-Context"
 GITHUB = {
@@ -72,12 +72,12 @@ async def test_the_map_is_never_mixed_with_the_servers_variables(api: Caller, mo
 
 
 async def test_the_body_wins(api: Caller) -> None:
-    own = {
+    own: dict[str, Any] = {
         "gitCommitSha": COMMIT,
         "gitBranch": "refs/heads/as-sent",
         "gitAuthor": "Grace",
         "gitAuthorEmail": "grace@example.com",
-        "buildUrl": "",  # given is given (facts.md 5.3)
+        "buildUrl": "",  # given is given
     }
     assert told(await open_trail(api, ciEnvironment=GITHUB, **own)) == own
     partly = await open_trail(api, ciEnvironment=GITHUB, gitBranch="mine", gitCommitSha=None)

@@ -1,4 +1,4 @@
-"""Evidence in bulk, the summary of a trail, and gaps: facts.md 20.1, 28.6, W63, W64."""
+"""Evidence in bulk, the summary of a trail, and gaps."""
 
 from typing import Any
 from uuid import uuid4
@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def new_trail(api: Caller, *required: str) -> str:
@@ -58,7 +58,6 @@ BAD: list[tuple[Any, str]] = [
 
 
 async def test_a_bad_item_is_told_by_its_place_and_the_others_are_recorded(api: Caller) -> None:
-    """(N) of 28.6: the failing item is identified; W63."""
     trail_id, unknown = await new_trail(api, "license"), str(uuid4())
     bad = [{**item(trail_id), **change} for change, _ in BAD]
     answer = await collect(api, item(trail_id, "a"), item(unknown), *bad, "text", None, [], item(trail_id, "b"))
@@ -105,9 +104,9 @@ async def test_a_dry_run_of_a_collection(api: Caller) -> None:
 
 
 async def test_a_foreign_trail_is_unknown_to_a_collection(
-    http: TestClient[Any, Any], open_for_module: Services, api: Caller
+    http: TestClient[Any, Any], app_services: Services, api: Caller
 ) -> None:
-    stranger = await found_organisation(http, open_for_module)
+    stranger = await found_organisation(http, app_services)
     trail_id = await new_trail(api)
     foreign, missing = await collect(stranger, item(trail_id)), str(uuid4())
     unknown = await collect(stranger, item(missing))
@@ -144,7 +143,7 @@ async def test_a_summary_of_nothing(api: Caller) -> None:
 
 
 async def test_a_summary_is_complete_only_when_everything_passed(api: Caller) -> None:
-    """W64: a failed one must not count as collected evidence that suffices."""
+    """A failed one must not count as collected evidence that suffices."""
     trail_id = await new_trail(api, "a", "b")
     await api.attest(trail_id, "a", "FAILED")
     await api.attest(trail_id, "b", "PENDING")

@@ -1,4 +1,4 @@
-"""Test coverage on the wire: facts.md 20.1, 28.6."""
+"""Test coverage on the wire."""
 
 from hashlib import sha256
 from typing import Any
@@ -10,7 +10,7 @@ from storage.services import Services
 from tests.api.caller import Caller
 from tests.api.times import assert_times
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def new_trail(api: Caller) -> str:
@@ -113,11 +113,11 @@ async def test_other_attestations_are_no_coverage(api: Caller) -> None:
     assert (answer.json, answer.headers["X-Total-Count"]) == ([made], "1")
 
 
-async def test_the_uploaded_report_is_shown(api: Caller, open_for_module: Services) -> None:
+async def test_the_uploaded_report_is_shown(api: Caller, app_services: Services) -> None:
     trail_id = await new_trail(api)
     made = await cover(api, trail_id)
     digest = sha256(b"report").hexdigest()
-    async with open_for_module.database.transaction() as tx:
+    async with app_services.database.transaction() as tx:
         await tx.execute(
             "INSERT INTO evidence (id, org_id, attestation_id, trail_id, digest, name, size, media_type, uploaded_by, "
             "created_at) VALUES (gen_random_uuid(), $1, $2, $3, $4, 'jacoco.xml', 6, 'text/xml', $1, now())",

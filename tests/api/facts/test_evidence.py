@@ -1,4 +1,4 @@
-"""Evidence files on the wire: facts.md 7.3, 7.5, 28.2, W21-W25, and the issue's list of bad uploads."""
+"""Evidence files on the wire: what is kept, what is read, and what is refused."""
 
 import asyncio
 import base64
@@ -15,12 +15,13 @@ from aiohttp.test_utils import TestClient, TestServer
 from api.app import build_app
 from storage.blobs.sweep import sweep_blobs
 from storage.services import Services, open_services
-from tests.api.caller import Caller, found_organisation, make_world
+from tests.api.caller import Caller, found_organisation
 from tests.api.times import assert_times
 from tests.api.uploading import FORM, Attested, fetch, form_body, objects, staged
+from tests.api.world import make_world
 from tests.conftest import Installation
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SHA_OF_A = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
 JUNIT = '<testsuite tests="{tests}" failures="{failures}" errors="0" skipped="0">{cases}</testsuite>'
@@ -86,7 +87,7 @@ async def test_the_attestation_shows_its_last_file_and_the_lists_show_all(api: C
         "/trails/{other}/evidence",
     ],
 )
-async def test_what_does_not_belong_together_is_404(api: Caller, open_for_module: Services, path: str) -> None:
+async def test_what_does_not_belong_together_is_404(api: Caller, app_services: Services, path: str) -> None:
     attested, content = await Attested.made(api), unlike_any()
     elsewhere = await Attested.made(api)
     names = {"trail": attested.trail_id, "attestation": attested.id, "elsewhere": elsewhere.trail_id, "other": uuid4()}
@@ -95,7 +96,7 @@ async def test_what_does_not_belong_together_is_404(api: Caller, open_for_module
     if "attestations/" in url and "trails" in url:
         await api.post(url, data=form_body(content), headers=FORM, status=404)
         await api.post(url, reference(), status=404)
-    assert f"sha256:{sha(content)}" not in objects(open_for_module.blobs)
+    assert f"sha256:{sha(content)}" not in objects(app_services.blobs)
 
 
 async def test_the_alias_takes_forms_json_and_text(api: Caller) -> None:
@@ -158,15 +159,18 @@ async def test_a_later_file_is_a_later_result_and_the_trail_follows(api: Caller)
     assert len((await api.get(attested.path)).json) == 3
 
 
-async def test_a_result_names_its_evidence_and_processor(api: Caller, open_for_module: Services) -> None:
+async def test_a_result_names_its_evidence_and_processor(api: Caller, app_services: Services) -> None:
     attested = await Attested.made(api, "JUnit")
     made = (await attested.send(junit(True))).json
-    async with open_for_module.database.read() as reader:
+    async with app_services.database.read() as reader:
         rows = await reader.rows(
             "SELECT n, evidence_id, processor FROM attestation_results WHERE attestation_id = $1 ORDER BY n",
             UUID(attested.id),
         )
-    assert [tuple(row) for row in rows] == [(1, None, None), (2, UUID(made["id"]), "junit")]
+    assert [(row["n"], row["evidence_id"], row["processor"]) for row in rows] == [
+        (1, None, None),
+        (2, UUID(made["id"]), "junit"),
+    ]
 
 
 HOSTILE_NAMES = [
@@ -184,13 +188,11 @@ HOSTILE_NAMES = [
 
 
 @pytest.mark.parametrize(("sent", "kept"), HOSTILE_NAMES)
-async def test_a_file_name_is_shown_and_never_a_path(
-    api: Caller, open_for_module: Services, sent: str, kept: str
-) -> None:
+async def test_a_file_name_is_shown_and_never_a_path(api: Caller, app_services: Services, sent: str, kept: str) -> None:
     attested, content = await Attested.made(api), unlike_any()
     made = (await attested.send(content, f'name="file"; filename={sent}')).json
     assert made["fileName"] == kept
-    store = open_for_module.blobs
+    store = app_services.blobs
     assert store.path(f"sha256:{sha(content)}").read_bytes() == content
     assert {path.name for path in store.staging.parent.iterdir()} == {"sha256", "staging"}
     assert staged(store) == []
@@ -213,7 +215,7 @@ async def test_a_media_type_that_is_none_is_bytes(api: Caller, sent: str, kept: 
     assert (await (await Attested.made(api)).send(b"a", media=sent)).json["contentType"] == kept
 
 
-async def test_nothing_is_kept_of_an_empty_or_missing_file(api: Caller, open_for_module: Services) -> None:
+async def test_nothing_is_kept_of_an_empty_or_missing_file(api: Caller, app_services: Services) -> None:
     attested = await Attested.made(api)
     refused = await attested.send(b"", status=400)
     assert (refused.fields, refused.json["details"][0]["message"]) == (["file"], "empty file")
@@ -221,10 +223,10 @@ async def test_nothing_is_kept_of_an_empty_or_missing_file(api: Caller, open_for
     await api.post(attested.path, status=400)
     await api.post(attested.path, data=b"x", headers={"Content-Type": "text/plain"}, status=415)
     assert await attested.names() == []
-    assert staged(open_for_module.blobs) == []
+    assert staged(app_services.blobs) == []
 
 
-def declarations(content: bytes) -> list[tuple[dict[str, str], dict[str, str]]]:
+def declarations(content: bytes) -> list[tuple[dict[str, str], dict[str, Any]]]:
     """Ways to say which hash a file has: headers, form fields."""
     digest = hashlib.sha256(content)
     encoded = base64.b64encode(digest.digest()).decode()
@@ -240,14 +242,14 @@ def declarations(content: bytes) -> list[tuple[dict[str, str], dict[str, str]]]:
 
 
 @pytest.mark.parametrize("way", range(7))
-async def test_a_file_must_have_the_hash_it_was_said_to_have(api: Caller, open_for_module: Services, way: int) -> None:
+async def test_a_file_must_have_the_hash_it_was_said_to_have(api: Caller, app_services: Services, way: int) -> None:
     attested, content = await Attested.made(api, "jira"), unlike_any()
     headers, fields = declarations(b"another file")[way]
     refused = await attested.send(content, headers=headers, status=422, **fields)
     assert sha(content) in refused.json["message"]
     assert (await attested.shown())["status"] == "PENDING"
     assert await attested.names() == []
-    assert (staged(open_for_module.blobs), f"sha256:{sha(content)}" in objects(open_for_module.blobs)) == ([], False)
+    assert (staged(app_services.blobs), f"sha256:{sha(content)}" in objects(app_services.blobs)) == ([], False)
     headers, fields = declarations(content)[way]
     await attested.send(content, headers=headers, **fields)
 
@@ -320,7 +322,7 @@ async def test_a_reference_that_is_none_is_refused(api: Caller, field: str, valu
     assert await attested.names() == []
 
 
-async def test_the_same_content_is_stored_once(api: Caller, open_for_module: Services) -> None:
+async def test_the_same_content_is_stored_once(api: Caller, app_services: Services) -> None:
     content = unlike_any() * 1000
     several = [await Attested.made(api) for _ in range(4)]
     made = await asyncio.gather(
@@ -328,17 +330,17 @@ async def test_the_same_content_is_stored_once(api: Caller, open_for_module: Ser
     )
     assert {one.json["sha256Hash"] for one in made} == {sha(content)}
     assert len({one.json["id"] for one in made}) == 12
-    async with open_for_module.database.read() as reader:
+    async with app_services.database.read() as reader:
         [row] = await reader.rows("SELECT size, backend FROM blobs WHERE digest = $1", f"sha256:{sha(content)}")
-    assert tuple(row) == (len(content), "local")
-    assert open_for_module.blobs.path(f"sha256:{sha(content)}").read_bytes() == content
-    assert staged(open_for_module.blobs) == []
+    assert (row["size"], row["backend"]) == (len(content), "local")
+    assert app_services.blobs.path(f"sha256:{sha(content)}").read_bytes() == content
+    assert staged(app_services.blobs) == []
 
 
-async def test_a_dry_run_reads_the_file_and_keeps_nothing(api: Caller, open_for_module: Services) -> None:
+async def test_a_dry_run_reads_the_file_and_keeps_nothing(api: Caller, app_services: Services) -> None:
     attested, content = await Attested.made(api, "junit"), junit(True) + b"<!-- %s -->" % uuid4().hex.encode()
     dry = {"X-Dry-Run": "true"}
-    before = objects(open_for_module.blobs), (await api.get("/audit")).json["totalElements"]
+    before = objects(app_services.blobs), (await api.get("/audit")).json["totalElements"]
     for sent in (
         await attested.send(content, headers=dry, status=200),
         await api.post(f"/evidence/{attested.id}", data=content, headers=dry, status=200),
@@ -346,8 +348,8 @@ async def test_a_dry_run_reads_the_file_and_keeps_nothing(api: Caller, open_for_
         assert sent.json["wouldCreate"]["sha256Hash"] == sha(content)
     assert (await api.post(attested.path, reference(), status=200, headers=dry)).json["dryRun"] is True
     await attested.send(content, headers={**dry, "X-Content-SHA256": "0" * 64}, status=422)
-    assert (objects(open_for_module.blobs), (await api.get("/audit")).json["totalElements"]) == before
-    assert (await attested.names(), staged(open_for_module.blobs)) == ([], [])
+    assert (objects(app_services.blobs), (await api.get("/audit")).json["totalElements"]) == before
+    assert (await attested.names(), staged(app_services.blobs)) == ([], [])
     assert (await attested.shown())["status"] == "PENDING"
 
 
@@ -361,12 +363,12 @@ async def test_an_upload_is_audited_with_its_hash(api: Caller) -> None:
 
 
 async def test_another_organisation_sees_nothing_of_it(
-    http: TestClient[Any, Any], open_for_module: Services, api: Caller
+    http: TestClient[Any, Any], app_services: Services, api: Caller
 ) -> None:
     """Not by its id, not by its hash, and not by claiming to have the same content elsewhere."""
     attested, content = await Attested.made(api), unlike_any()
     made = (await attested.send(content)).json
-    stranger = await found_organisation(http, open_for_module)
+    stranger = await found_organisation(http, app_services)
     await stranger.get(f"/evidence/{made['sha256Hash']}", status=404)
     await stranger.get(f"/evidence/{made['id']}/verify", status=404)
     own = await Attested.made(stranger)
@@ -396,7 +398,7 @@ async def test_size_and_number_have_limits(installation: Installation, tmp_path:
         await attested.send(b"x" * 300_000)
         await api.post(f"/evidence/{attested.id}", data=b"x" * 300_000, headers=raw)
         for again in (attested.send(b"y", status=409), api.post(attested.path, reference(), status=409)):
-            assert "no more" in (await again).json["message"]
+            assert "which is the maximum" in (await again).json["message"]
         assert f"sha256:{sha(b'y')}" not in objects(services.blobs)
         assert staged(services.blobs) == []
 
@@ -441,20 +443,20 @@ async def upload_by_hand(attested: Attested, length: int, body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("lie", [-1000, -5, 1, 2_000, 1_000_000])
-async def test_a_length_that_is_a_lie_records_nothing(api: Caller, open_for_module: Services, lie: int) -> None:
+async def test_a_length_that_is_a_lie_records_nothing(api: Caller, app_services: Services, lie: int) -> None:
     attested, body = await Attested.made(api), form_body(b"x" * 50_000)
     answer = await upload_by_hand(attested, len(body) + lie, body)
     assert b"400" in answer if lie < 0 else not answer
     for _ in range(100):
-        if not staged(open_for_module.blobs):
+        if not staged(app_services.blobs):
             break
         await asyncio.sleep(0.02)
-    assert staged(open_for_module.blobs) == []
+    assert staged(app_services.blobs) == []
     assert await attested.names() == []
 
 
-async def test_an_upload_that_breaks_off_leaves_no_row_and_no_file(api: Caller, open_for_module: Services) -> None:
-    attested, store = await Attested.made(api), open_for_module.blobs
+async def test_an_upload_that_breaks_off_leaves_no_row_and_no_file(api: Caller, app_services: Services) -> None:
+    attested, store = await Attested.made(api), app_services.blobs
     _, writer = await asyncio.open_connection(api.client.host, api.client.port)
     head = "".join(f"{name}: {value}\r\n" for name, value in own(attested).items())
     request = f"POST /api/v1{attested.path} HTTP/1.1\r\nHost: t\r\n{head}Content-Length: 9000000\r\n\r\n"
@@ -473,33 +475,33 @@ async def test_an_upload_that_breaks_off_leaves_no_row_and_no_file(api: Caller, 
     assert (staged(store), await attested.names()) == ([], [])
 
 
-async def test_what_a_killed_process_left_is_swept(api: Caller, open_for_module: Services) -> None:
+async def test_what_a_killed_process_left_is_swept(api: Caller, app_services: Services) -> None:
     """Killed while it streamed, and killed between the object and its row: the parts are called as the upload does."""
-    await make_world(api)
-    store, content = open_for_module.blobs, unlike_any()
+    await make_world(api, "evidence_id")
+    store, content = app_services.blobs, unlike_any()
     half, whole = store.staging / "upload-half", store.staging / "upload-whole"
     half.write_bytes(b"x")
     whole.write_bytes(content)
     digest = f"sha256:{sha(content)}"
     await store.promote(whole, digest)
-    past = (open_for_module.clock.now() - timedelta(hours=2)).timestamp()
+    past = (app_services.clock.now() - timedelta(hours=2)).timestamp()
     for path in (half, store.path(digest)):
         os.utime(path, (past, past))
     before = objects(store)
-    async for _ in sweep_blobs(open_for_module.database, store):
+    async for _ in sweep_blobs(app_services.database, store):
         pass
     assert objects(store) == before - {digest}
     assert staged(store) == []
 
 
-async def test_an_upload_that_is_sent_again_under_its_key_is_one(api: Caller, open_for_module: Services) -> None:
+async def test_an_upload_that_is_sent_again_under_its_key_is_one(api: Caller, app_services: Services) -> None:
     """The answer is kept in the upload's own transaction; of the second request's file nothing stays behind."""
     attested, content, key = await Attested.made(api, "jira"), unlike_any(), {"Idempotency-Key": uuid4().hex}
     first = await attested.send(content, headers=key)
     again = await attested.send(content, headers=key)
     assert (again.json, again.headers["Idempotency-Replayed"]) == (first.json, "true")
     assert len(await attested.names()) == 1
-    assert staged(open_for_module.blobs) == []
+    assert staged(app_services.blobs) == []
     await attested.send(content + b"x", headers=key, status=422)
     assert (await fetch(api, f"/evidence/{sha(content)}")).body == content
 

@@ -1,4 +1,4 @@
-"""Downloads of evidence: facts.md 20.2, W23, W65; ranges and conditions of RFC 9110."""
+"""Downloads of evidence: ranges and conditions of RFC 9110."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ from tests.api.times import assert_times
 from tests.api.uploading import Attested, fetch
 from workers.seal import seal_and_sign
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TEN = b"0123456789"
 
@@ -231,7 +231,7 @@ async def test_a_reference_is_described_and_never_a_redirect(api: Caller) -> Non
     assert (verified["verified"], verified["actualSha256"], verified["sizeBytes"]) == (False, None, None)
 
 
-async def test_a_whole_file_verifies(api: Caller, open_for_module: Services) -> None:
+async def test_a_whole_file_verifies(api: Caller, app_services: Services) -> None:
     made = await kept(api, large(1))
     verified = (await api.get(f"/evidence/{made['id']}/verify")).json
     assert_times(verified, "checkedAt")
@@ -241,9 +241,9 @@ async def test_a_whole_file_verifies(api: Caller, open_for_module: Services) -> 
         "expectedSha256": made["sha256Hash"],
         "actualSha256": made["sha256Hash"],
         "sizeBytes": CHUNK + 3,
-        "message": "The stored content is what was recorded.",
+        "message": "The stored content matches the record.",
     }
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     sealed = (await api.post(f"/ledger/verify/{made['id']}", status=200)).json
     assert (sealed["verified"], sealed["result"]) == (True, "verified")
 
@@ -256,10 +256,10 @@ def spoil(services: Services, made: Any, at: int) -> None:
     path.write_bytes(content)
 
 
-async def test_spoilt_content_of_one_chunk_is_refused_whole(api: Caller, open_for_module: Services) -> None:
+async def test_spoilt_content_of_one_chunk_is_refused_whole(api: Caller, app_services: Services) -> None:
     content = uuid4().bytes
     made = await kept(api, content)
-    spoil(open_for_module, made, -1)
+    spoil(app_services, made, -1)
     with capture_logs() as logs:
         answer = await fetch(api, f"/evidence/{made['sha256Hash']}")
         verified = (await api.get(f"/evidence/{made['id']}/verify")).json
@@ -271,12 +271,10 @@ async def test_spoilt_content_of_one_chunk_is_refused_whole(api: Caller, open_fo
 
 
 @pytest.mark.parametrize("at", [0, CHUNK, -1])
-async def test_spoilt_content_of_many_chunks_never_arrives_whole(
-    api: Caller, open_for_module: Services, at: int
-) -> None:
+async def test_spoilt_content_of_many_chunks_never_arrives_whole(api: Caller, app_services: Services, at: int) -> None:
     """The head is out before the end has been read: what is left is to let the client see that it broke off."""
     made = await kept(api, large(3))
-    spoil(open_for_module, made, at)
+    spoil(app_services, made, at)
     with capture_logs() as logs:
         reader, writer = await asyncio.open_connection(api.client.host, api.client.port)
         writer.write(
@@ -293,10 +291,10 @@ async def test_spoilt_content_of_many_chunks_never_arrives_whole(
 
 
 @pytest.mark.parametrize("damage", ["cut", "grown", "gone"])
-async def test_content_of_another_size_or_none_is_refused(api: Caller, open_for_module: Services, damage: str) -> None:
+async def test_content_of_another_size_or_none_is_refused(api: Caller, app_services: Services, damage: str) -> None:
     content = uuid4().bytes
     made = await kept(api, content)
-    path = open_for_module.blobs.path(f"sha256:{made['sha256Hash']}")
+    path = app_services.blobs.path(f"sha256:{made['sha256Hash']}")
     path.unlink() if damage == "gone" else path.write_bytes(content[:-1] if damage == "cut" else content + b"x")
     for headers in ({}, {"Range": "bytes=0-1"}):
         answer = await fetch(api, f"/evidence/{made['sha256Hash']}", **headers)
@@ -305,16 +303,16 @@ async def test_content_of_another_size_or_none_is_refused(api: Caller, open_for_
     assert (verified["verified"], verified["sizeBytes"]) == (False, {"cut": 15, "grown": 17, "gone": None}[damage])
 
 
-async def test_an_upload_of_the_same_content_mends_it(api: Caller, open_for_module: Services) -> None:
+async def test_an_upload_of_the_same_content_mends_it(api: Caller, app_services: Services) -> None:
     content = uuid4().bytes
     made = await kept(api, content)
-    spoil(open_for_module, made, 0)
+    spoil(app_services, made, 0)
     await kept(api, content)
     assert (await fetch(api, f"/evidence/{made['sha256Hash']}")).body == content
     assert (await api.get(f"/evidence/{made['id']}/verify")).json["verified"] is True
 
 
-async def test_who_may_read_and_who_may_write(api: Caller, open_for_module: Services) -> None:
+async def test_who_may_read_and_who_may_write(api: Caller, app_services: Services) -> None:
     made = await kept(api, TEN)
     for role, reads, writes in (
         ("viewer", 403, 403),
@@ -322,7 +320,7 @@ async def test_who_may_read_and_who_may_write(api: Caller, open_for_module: Serv
         ("reporter", 403, 201),
         ("member", 200, 201),
     ):
-        caller = Caller(api.client, (await make_holder(open_for_module, api.tenant, role)).key, api.tenant)
+        caller = Caller(api.client, (await make_holder(app_services, api.tenant, role)).key, api.tenant)
         assert (await fetch(caller, f"/evidence/{made['sha256Hash']}")).status == reads
         assert (await caller.send("GET", f"/evidence/{made['id']}/verify")).status == reads
         assert (await caller.send("POST", f"/evidence/{made['attestationId']}", data=b"x")).status == writes

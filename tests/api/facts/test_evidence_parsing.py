@@ -65,7 +65,9 @@ async def test_the_loop_answers_while_a_large_file_is_parsed(tmp_path: Path) -> 
         began = time.thread_time()
         await asyncio.sleep(0.01)
         longest = max(longest, time.thread_time() - began)
-    assert (await reading).details["vulnerabilities"] == 60_000
+    parsed = await reading
+    assert parsed is not None
+    assert parsed.details["vulnerabilities"] == 60_000
     assert longest < 0.1, "processor time of this thread between two turns"
 
 

@@ -1,4 +1,4 @@
-"""Changing flows: partial merges, versions that stay, ETag and If-Match (facts.md 4.2, ARCHITECTURE.md 4.1, 4.3)."""
+"""Changing flows: partial merges, versions that stay, ETag and If-Match."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from storage.services import Services
 from tests.api.caller import Answer, Caller, unique
 from workers.seal import seal_and_sign
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 TEMPLATE = "trail: {attestations: [{name: tests, type: junit}]}"
 
@@ -69,7 +69,7 @@ async def test_a_change_touches_its_field_and_no_other(api: Caller, field: str) 
 
 @pytest.mark.parametrize("field", CHANGES)
 async def test_null_takes_the_template_away_and_is_absent_elsewhere(api: Caller, field: str) -> None:
-    """facts.md 2.1: explicit null clears nullable fields."""
+    """Explicit null clears nullable fields."""
     flow = await full_flow(api)
     changed = (await put(api, flow, {field: None})).json
     cleared = field == "templateYaml"
@@ -85,17 +85,16 @@ async def test_a_blank_template_is_none(api: Caller) -> None:
 
 
 @pytest.mark.parametrize("unchanged", [{}, {"colour": "blue"}, "everything"])
-async def test_what_changes_nothing_makes_no_version(api: Caller, open_for_module: Services, unchanged: Any) -> None:
+async def test_what_changes_nothing_makes_no_version(api: Caller, app_services: Services, unchanged: Any) -> None:
     flow = await full_flow(api)
     answer = await put(api, flow, flow if unchanged == "everything" else unchanged)
     assert (answer.json, answer.headers["ETag"]) == (flow, '"1"')
-    assert len(await versions(open_for_module, flow)) == 1
+    assert len(await versions(app_services, flow)) == 1
     events = (await api.get("/audit?eventType=FLOW_UPDATED")).json
     assert events["totalElements"] == 0
 
 
 async def test_a_rename_to_a_taken_name_is_409_and_to_itself_200(api: Caller) -> None:
-    """facts.md 28.1."""
     flow, other = await api.make_flow(), await api.make_flow()
     conflict = await put(api, flow, {"name": other["name"]}, status=409)
     assert other["name"] in conflict.json["message"]
@@ -170,7 +169,7 @@ async def test_an_unknown_flow_is_404_whatever_if_match_says(api: Caller) -> Non
         await put(api, nobody, {"description": "x"}, status=404, headers=headers)
 
 
-async def test_of_parallel_changes_none_is_lost(api: Caller, open_for_module: Services) -> None:
+async def test_of_parallel_changes_none_is_lost(api: Caller, app_services: Services) -> None:
     """Both versions are kept, and the second is made from the first."""
     flow = await api.make_flow()
     bodies: list[Any] = [
@@ -183,10 +182,10 @@ async def test_of_parallel_changes_none_is_lost(api: Caller, open_for_module: Se
     assert sorted(answer.json["version"] for answer in answers) == [2, 3, 4, 5]
     merged = (await api.get(f"/flows/{flow['id']}")).json
     assert {key: merged[key] for body in bodies for key in body} == {k: v for body in bodies for k, v in body.items()}
-    assert [row["version"] for row in await versions(open_for_module, flow)] == [1, 2, 3, 4, 5]
+    assert [row["version"] for row in await versions(app_services, flow)] == [1, 2, 3, 4, 5]
 
 
-async def test_of_parallel_changes_with_one_etag_one_wins(api: Caller, open_for_module: Services) -> None:
+async def test_of_parallel_changes_with_one_etag_one_wins(api: Caller, app_services: Services) -> None:
     flow = await api.make_flow()
     for turn in range(3):
         tag = {"If-Match": f'"{turn + 1}"'}
@@ -194,7 +193,7 @@ async def test_of_parallel_changes_with_one_etag_one_wins(api: Caller, open_for_
             api.send("PUT", f"/flows/{flow['id']}", json={"description": f"{turn} {n}"}, headers=tag) for n in range(4)
         )
         assert sorted(answer.status for answer in await asyncio.gather(*calls)) == [200, 412, 412, 412]
-    assert len(await versions(open_for_module, flow)) == 4
+    assert len(await versions(app_services, flow)) == 4
 
 
 async def test_of_parallel_renames_to_one_name_one_wins(api: Caller) -> None:
@@ -204,17 +203,17 @@ async def test_of_parallel_renames_to_one_name_one_wins(api: Caller) -> None:
     assert sorted(answer.status for answer in await asyncio.gather(*calls)) == [200, 409, 409, 409]
 
 
-async def test_old_versions_stay_as_they_were(api: Caller, open_for_module: Services) -> None:
+async def test_old_versions_stay_as_they_were(api: Caller, app_services: Services) -> None:
     flow = await full_flow(api)
-    [before] = await versions(open_for_module, flow)
+    [before] = await versions(app_services, flow)
     await put(api, flow, {"name": unique("second"), "templateYaml": None, "tags": {}})
-    first, second = await versions(open_for_module, flow)
+    first, second = await versions(app_services, flow)
     assert dict(first) == dict(before)
     assert (second["template_text"], second["template"], second["tags"]) == (None, None, {})
 
 
 async def test_a_trail_keeps_the_version_it_was_opened_with(api: Caller) -> None:
-    """ARCHITECTURE.md 4.3: editing a flow never touches existing trails."""
+    """Editing a flow never touches existing trails."""
     flow = await api.make_flow(requiredAttestations=["BUILD"])
     old = await api.make_trail(flow["id"])
     await put(api, flow, {"requiredAttestations": ["BUILD", "TEST"]})
@@ -226,7 +225,7 @@ async def test_a_trail_keeps_the_version_it_was_opened_with(api: Caller) -> None
     assert await api.status_of(new["id"]) == "PENDING"
 
 
-async def test_every_change_is_audited_and_verifies(api: Caller, open_for_module: Services) -> None:
+async def test_every_change_is_audited_and_verifies(api: Caller, app_services: Services) -> None:
     flow = await full_flow(api)
     await put(api, flow, {"name": unique("second")})
     await put(api, flow, {"templateYaml": None, "description": "third"})
@@ -236,12 +235,12 @@ async def test_every_change_is_audited_and_verifies(api: Caller, open_for_module
         ("FLOW_UPDATED", 2),
         ("FLOW_CREATED", 1),
     ]
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     verdict = (await api.post(f"/ledger/verify/{flow['id']}", status=200)).json
     assert verdict["verified"] is True, verdict
 
 
-async def test_a_dry_run_of_a_change_and_of_a_deletion(api: Caller, open_for_module: Services) -> None:
+async def test_a_dry_run_of_a_change_and_of_a_deletion(api: Caller, app_services: Services) -> None:
     flow = await full_flow(api)
     on = {"X-Dry-Run": "true"}
     rehearsed = (await put(api, flow, {"description": "new"}, headers=on)).json
@@ -251,7 +250,7 @@ async def test_a_dry_run_of_a_change_and_of_a_deletion(api: Caller, open_for_mod
     deletion = await api.send("DELETE", f"/flows/{flow['id']}", headers=on)
     assert (deletion.status, deletion.json["wouldDelete"]["id"]) == (200, flow["id"])
     assert (await api.get(f"/flows/{flow['id']}")).json == flow
-    assert len(await versions(open_for_module, flow)) == 1
+    assert len(await versions(app_services, flow)) == 1
 
 
 async def test_a_dry_run_has_the_errors_of_the_real_call(api: Caller) -> None:

@@ -1,4 +1,4 @@
-"""Flows on the wire: facts.md 4 and the scenarios of 28.1."""
+"""Flows on the wire."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,7 @@ from tests.api.caller import Caller, trail_body, unique
 from tests.api.times import assert_times
 from workers.seal import seal_and_sign
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENTITY = {
     "id",
@@ -26,7 +26,7 @@ ENTITY = {
     "createdAt",
     "updatedAt",
 }
-"""facts.md 4.1."""
+"""The fields of version 1."""
 OURS = {"requiredAttestations", "visibility", "version"}
 
 
@@ -213,7 +213,7 @@ async def test_a_deleted_flow_is_gone_and_its_name_free(api: Caller) -> None:
 
 
 async def test_a_flow_with_trails_is_not_deleted(api: Caller) -> None:
-    """facts.md 4.2: 409 while trails exist."""
+    """It is 409 while trails exist."""
     flow = await api.make_flow()
     await api.make_trail(flow["id"])
     refused = await api.send("DELETE", f"/flows/{flow['id']}")
@@ -239,11 +239,11 @@ async def test_of_parallel_deletions_one_wins(api: Caller) -> None:
     assert (await api.get("/flows")).headers["X-Total-Count"] == "0"
 
 
-async def test_what_is_deleted_stays_in_the_audit_and_verifies(api: Caller, open_for_module: Services) -> None:
+async def test_what_is_deleted_stays_in_the_audit_and_verifies(api: Caller, app_services: Services) -> None:
     flow = await api.make_flow()
     await api.send("DELETE", f"/flows/{flow['id']}")
     events = [one for one in (await api.get("/audit")).json["events"] if one["recordId"] == flow["id"]]
     assert [(one["eventType"], one["recordVersion"]) for one in events] == [("FLOW_DELETED", 2), ("FLOW_CREATED", 1)]
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     verdict = (await api.post(f"/ledger/verify/{flow['id']}", status=200)).json
     assert verdict["verified"] is True, verdict

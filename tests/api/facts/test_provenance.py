@@ -1,4 +1,4 @@
-"""Provenance on the wire: facts.md 6.3, 6.4, 28.1, 28.7, W18, W19."""
+"""Provenance on the wire."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ from tests.integrations.formats.dsse.signing import (
     url_safe,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENTITY = {
     "id",
@@ -42,7 +42,7 @@ ENTITY = {
     "provenanceStatus",
     "recordedAt",
 }
-"""facts.md 6.3."""
+"""The fields of version 1."""
 OURS = {"trailId", "sha256Digest", "envelope", "message", "keyId", "predicateType", "checkedAt"}
 BUILDER = "https://github.com/actions/runner/github-hosted"
 PLAIN = {"builderId": "ci.example.com", "builderType": "GENERIC"}
@@ -116,7 +116,7 @@ async def test_provenance_reads_as_it_was_recorded(api: Caller) -> None:
 
 @pytest.mark.parametrize("text", ["verified", "MEUCIQDx", std(b"\0" * 64), "A" * 2048])
 async def test_a_junk_signature_stays_unverified(api: Caller, text: str) -> None:
-    """28.1, W19: any text used to count."""
+    """Not any text counts."""
     await register(api, signer())
     artifact = await new_artifact(api)
     made = await record(api, artifact, PLAIN | {"provenanceSignature": text})
@@ -263,7 +263,6 @@ async def test_a_predicate_cannot_smuggle_in_what_no_database_stores(api: Caller
 
 @pytest.mark.parametrize("signed", [True, False])
 async def test_an_envelope_about_another_artifact_is_422(api: Caller, signed: bool) -> None:
-    """28.7."""
     one = signer()
     if signed:
         await register(api, one)
@@ -354,7 +353,6 @@ async def test_another_key_of_the_same_signature_is_another_check(api: Caller) -
 
 
 async def test_provenance_by_digest(api: Caller) -> None:
-    """W18."""
     oldest, middle, newest = [await new_artifact(api) for _ in range(3)]
     path = f"/artifacts/{DIGEST}/provenance"
     await api.get(f"/artifacts/{OTHER_DIGEST}/provenance", status=404)
@@ -384,9 +382,9 @@ async def test_the_list_of_artifacts_shows_the_status(api: Caller) -> None:
 
 
 async def test_another_organisations_provenance_does_not_exist_nor_its_keys(
-    api: Caller, open_for_module: Services
+    api: Caller, app_services: Services
 ) -> None:
-    stranger = await found_organisation(api.client, open_for_module)
+    stranger = await found_organisation(api.client, app_services)
     one = signer()
     await register(stranger, one)
     artifact = await new_artifact(api)
@@ -460,6 +458,6 @@ async def test_an_idempotency_key_records_once(api: Caller) -> None:
     one = signer()
     await register(api, one)
     artifact = await new_artifact(api)
-    keyed = {"headers": {"Idempotency-Key": unique("attempt")}}
+    keyed: dict[str, Any] = {"headers": {"Idempotency-Key": unique("attempt")}}
     first = await record(api, artifact, envelope(statement(), one), **keyed)
     assert await record(api, artifact, first["envelope"], **keyed) == first

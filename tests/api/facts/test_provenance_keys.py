@@ -13,7 +13,7 @@ from tests.api.caller import Caller, found_organisation, unique
 from tests.api.times import assert_times
 from tests.integrations.formats.dsse.signing import ALGORITHMS, Signer, new_signer, signer
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 KEYS = "/provenance-keys"
 
@@ -126,8 +126,8 @@ async def test_a_refusal_names_the_field(api: Caller, fields: Any, named: str) -
     assert (await api.get(KEYS)).json == []
 
 
-async def test_another_organisations_keys_do_not_exist(api: Caller, open_for_module: Services) -> None:
-    stranger = await found_organisation(api.client, open_for_module)
+async def test_another_organisations_keys_do_not_exist(api: Caller, app_services: Services) -> None:
+    stranger = await found_organisation(api.client, app_services)
     made = (await api.post(KEYS, key_body(signer()))).json
     await stranger.get(f"{KEYS}/{made['id']}", status=404)
     assert (await stranger.send("DELETE", f"{KEYS}/{made['id']}")).status == 404

@@ -14,7 +14,7 @@ from tests.api.times import assert_times
 from tests.conftest import Installation
 from workers.seal import seal_and_sign
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 HOOK = "https://api.github.com/repos/example/app/hooks/42"
 TOKEN = "a-token-nobody-shows"
@@ -34,7 +34,7 @@ async def audited(api: Caller, config_id: str) -> list[Any]:
     return [e for e in events if e["recordId"] == config_id and e["eventType"] == "WEBHOOK_CONFIG_RECONCILED"]
 
 
-async def test_it_is_set_and_read_and_never_shows_its_token(api: Caller, open_for_module: Services) -> None:
+async def test_it_is_set_and_read_and_never_shows_its_token(api: Caller, app_services: Services) -> None:
     config_id = await make_config(api)
     await api.get(path_of(config_id), status=404)
     made = await api.reconcile(config_id, hookUrl=HOOK, token=TOKEN)
@@ -51,7 +51,7 @@ async def test_it_is_set_and_read_and_never_shows_its_token(api: Caller, open_fo
     assert read.json == made.json
     everything = [made, read, await api.get("/audit?size=100"), await api.get("/webhook-configs")]
     assert not [answer for answer in everything if TOKEN in answer.text]
-    async with open_for_module.database.read() as reader:
+    async with app_services.database.read() as reader:
         kept = await reader.row(
             "SELECT s.data, r.* FROM reconciliations r JOIN secrets s ON s.id = r.secret_id WHERE config_id = $1",
             config_id,
@@ -61,10 +61,10 @@ async def test_it_is_set_and_read_and_never_shows_its_token(api: Caller, open_fo
     assert TOKEN not in str(dict(kept))
 
 
-async def test_it_is_set_anew(api: Caller, open_for_module: Services) -> None:
+async def test_it_is_set_anew(api: Caller, app_services: Services) -> None:
     config_id = await make_config(api)
     await api.reconcile(config_id)
-    async with open_for_module.database.transaction() as tx:
+    async with app_services.database.transaction() as tx:
         await tx.execute(
             "UPDATE reconciliations SET last_error = 'e', last_run_at = now(), next_run_at = now() + interval '1 h' "
             "WHERE config_id = $1",
@@ -79,10 +79,10 @@ async def test_it_is_set_anew(api: Caller, open_for_module: Services) -> None:
     assert anew["nextRunAt"] < seen["nextRunAt"]
 
 
-async def test_it_is_removed_with_its_token(api: Caller, open_for_module: Services) -> None:
+async def test_it_is_removed_with_its_token(api: Caller, app_services: Services) -> None:
     config_id = await make_config(api)
     await api.reconcile(config_id)
-    async with open_for_module.database.read() as reader:
+    async with app_services.database.read() as reader:
         secret_id = await reader.value("SELECT secret_id FROM reconciliations WHERE config_id = $1", config_id)
         gone = await api.send("DELETE", path_of(config_id))
         assert (gone.status, gone.text) == (204, "")
@@ -91,7 +91,7 @@ async def test_it_is_removed_with_its_token(api: Caller, open_for_module: Servic
     assert (await api.send("DELETE", path_of(config_id))).status == 404
 
 
-async def test_it_ends_with_its_config(api: Caller, open_for_module: Services) -> None:
+async def test_it_ends_with_its_config(api: Caller, app_services: Services) -> None:
     config_id = await make_config(api)
     await api.reconcile(config_id)
     assert (await api.send("DELETE", f"/webhook-configs/{config_id}", params={"dryRun": "true"})).status == 200
@@ -99,11 +99,11 @@ async def test_it_ends_with_its_config(api: Caller, open_for_module: Services) -
     assert (await api.send("DELETE", f"/webhook-configs/{config_id}")).status == 204
     await api.get(path_of(config_id), status=404)
     await api.reconcile(config_id, status=404)
-    async with open_for_module.database.read() as reader:
+    async with app_services.database.read() as reader:
         assert await reader.value("SELECT count(*) FROM reconciliations WHERE config_id = $1", config_id) == 0
 
 
-async def test_both_changes_are_audited_and_the_config_still_verifies(api: Caller, open_for_module: Services) -> None:
+async def test_both_changes_are_audited_and_the_config_still_verifies(api: Caller, app_services: Services) -> None:
     config_id = await make_config(api)
     await api.reconcile(config_id)
     await api.send("DELETE", path_of(config_id))
@@ -112,7 +112,7 @@ async def test_both_changes_are_audited_and_the_config_still_verifies(api: Calle
     payloads = [event["payload"] for event in events]
     assert [TOKEN in str(payload) for payload in payloads] == [False, False]
     assert ["hooks/42" in str(payload) for payload in payloads] == [True, False]
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     verified = (await api.post(f"/ledger/verify/{config_id}", status=200)).json
     assert (verified["verified"], verified["result"]) == (True, "verified")
 

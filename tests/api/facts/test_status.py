@@ -1,4 +1,4 @@
-"""What a trail's status follows from: facts.md 5.4, 28.2 and ARCHITECTURE.md 4.3."""
+"""What a trail's status follows from."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from tests.api.caller import Caller
 from tests.api.webhooks.sending import generic, github_headers, let_in
 from workers.drain import drain
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Report = tuple[str, str] | tuple[str, str, str]
 
@@ -125,11 +125,11 @@ async def test_a_report_to_an_unknown_trail_spoils_no_other_in_its_batch(api: Ca
     assert (await api.get(f"/trails/{good}/attestations")).json["totalItems"] == 10
 
 
-async def test_an_api_report_and_a_delivery_meet_in_one_trail(api: Caller, open_for_module: Services) -> None:
+async def test_an_api_report_and_a_delivery_meet_in_one_trail(api: Caller, app_services: Services) -> None:
     flow = await api.make_flow(requiredAttestations=["BUILD", "TEST"])
     trail_id = (await api.make_trail(flow["id"]))["id"]
     sender = await let_in(api, "GENERIC", flow_id=flow["id"])
     body = generic("test.passed", trailId=trail_id)
     await sender.deliver(body, github_headers(body))
-    await asyncio.gather(api.attest(trail_id, "BUILD"), drain(open_for_module))
+    await asyncio.gather(api.attest(trail_id, "BUILD"), drain(app_services))
     assert await api.status_of(trail_id) == "COMPLIANT"

@@ -1,4 +1,4 @@
-"""Templates on the wire: stored as sent, evaluated as compiled, refused where unreadable (facts.md 4.4, 5.1, 8.3)."""
+"""Templates on the wire: stored as sent, evaluated as compiled, refused where unreadable."""
 
 from time import process_time
 from typing import Any
@@ -13,7 +13,7 @@ from storage.services import Services
 from tests.api.caller import Answer, Caller, trail_body, unique
 from tests.api.refusals import assert_refused
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 NAMED = """\
 # what every build carries
@@ -43,7 +43,7 @@ async def test_a_template_is_stored_as_it_was_sent(api: Caller) -> None:
 
 
 async def test_a_flow_without_a_template_has_one_written_for_it(api: Caller) -> None:
-    """facts.md 4.4: name, description, requiredAttestations, tags."""
+    """With name, description, requiredAttestations, tags."""
     fields = {"description": "Z\u00fcrich: ships", "requiredAttestations": ["BUILD", "yes"], "tags": {"team": "a"}}
     flow = await api.make_flow(**fields)
     answer = await read(api, flow)
@@ -52,7 +52,6 @@ async def test_a_flow_without_a_template_has_one_written_for_it(api: Caller) -> 
 
 
 async def test_json_is_an_envelope(api: Caller) -> None:
-    """C02."""
     flow = await api.make_flow(templateYaml=NAMED)
     answer = await read(api, flow, "application/json")
     assert answer.headers["Content-Type"].partition(";")[0] == "application/json"
@@ -128,7 +127,7 @@ BAD: dict[str, tuple[str, str]] = {
     "a tag": ("!!python/object/apply:os.system ['true']", "tags"),
     "a deep one": ("[" * 30_000, "nests more than"),
     "a long one": ("# " + "x" * 65_536, "65536 bytes"),
-    "a NUL in disguise": ('trail: {attestations: [{name: "a\\0"}]}', "no text"),
+    "a NUL in disguise": ('trail: {attestations: [{name: "a\\0"}]}', "contains a NUL character"),
     "a bad condition": (conditional("flow.name = 1"), "trail.attestations[0].if cannot be read"),
     "a pattern RE2 does not take": (conditional('matches(flow.name, "(?=a)b")'), "RE2"),
 }
@@ -196,7 +195,6 @@ async def test_a_condition_that_is_false_waives(api: Caller) -> None:
 
 
 async def test_a_trails_own_template_overrides_the_flows(api: Caller) -> None:
-    """facts.md 5.1, 28.3."""
     flow = await api.make_flow(templateYaml=NAMED)
     own = "trail: {attestations: [{name: smoke}]}"
     trail = await api.make_trail(flow["id"], templateYaml=own)
@@ -218,7 +216,7 @@ async def test_a_template_that_is_taken_away_leaves_the_types(api: Caller) -> No
 
 
 async def test_required_types_in_a_template_count(api: Caller) -> None:
-    """The user guide's dialect (facts.md 8.3, Do)."""
+    """The user guide's dialect."""
     flow = await api.make_flow(templateYaml="name: payments\nrequiredAttestations: [BUILD]\ntags: {a: b}")
     trail = await api.make_trail(flow["id"])
     await api.attest(trail["id"], "TEST")
@@ -227,9 +225,9 @@ async def test_required_types_in_a_template_count(api: Caller) -> None:
     assert await api.status_of(trail["id"]) == "COMPLIANT"
 
 
-async def test_what_is_evaluated_is_kept_beside_the_text(api: Caller, open_for_module: Services) -> None:
+async def test_what_is_evaluated_is_kept_beside_the_text(api: Caller, app_services: Services) -> None:
     flow = await api.make_flow(templateYaml=NAMED)
-    async with open_for_module.database.read() as reader:
+    async with app_services.database.read() as reader:
         stored = await reader.value("SELECT template FROM flow_versions WHERE flow_id = $1", UUID(flow["id"]))
     assert stored == {
         "trail": [

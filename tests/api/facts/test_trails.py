@@ -1,4 +1,4 @@
-"""Trails on the wire: facts.md 5 and the scenarios of 28.1."""
+"""Trails on the wire."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from tests.api.caller import COMMIT, Caller, trail_body, unique
 from tests.api.times import assert_times
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ENTITY = {
     "id",
@@ -29,7 +29,7 @@ ENTITY = {
     "createdAt",
     "updatedAt",
 }
-"""facts.md 5.1."""
+"""The fields of version 1."""
 OURS = {"pullRequestNumber", "flowVersion", "gitRepository"}
 
 
@@ -136,7 +136,7 @@ async def test_an_unknown_flow_is_404_on_creation_and_an_empty_list_on_reading(a
 
 
 async def test_an_unknown_flow_is_told_before_what_is_missing(api: Caller) -> None:
-    """facts.md 5.2: checked first."""
+    """The flow is checked first."""
     missing = str(uuid4())
     assert missing in (await api.post("/trails", {"flowId": missing}, status=404)).json["message"]
     flow = await api.make_flow()

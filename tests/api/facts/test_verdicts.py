@@ -1,4 +1,4 @@
-"""Verdicts: kept with what they were found from, found again, and provable (ARCHITECTURE.md 2, rule 7)."""
+"""Verdicts: kept with what they were found from, found again, and provable."""
 
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ from tests.api.caller import Caller, found_organisation
 from tests.api.facts.test_assertions import DIGEST, TEMPLATE, ask, built
 from workers.seal import seal_and_sign
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def decided(api: Caller, **flow: Any) -> tuple[dict[str, Any], str]:
@@ -28,10 +28,10 @@ async def test_a_verdict_names_everything_it_was_found_from(api: Caller) -> None
     inputs = verdict["inputs"]
     assert (inputs["flowId"], inputs["flowVersion"], inputs["basis"]) == (answer["flowId"], 1, "flow template")
     assert (inputs["trailId"], inputs["artifactName"]) == (trail, "app")
-    [head] = inputs["results"]
-    assert (head["key"], head["type"], head["status"], head["result"]) == ("unit", "junit", "PASSED", 1)
+    [latest] = inputs["results"]
+    assert (latest["key"], latest["type"], latest["status"], latest["result"]) == ("unit", "junit", "PASSED", 1)
     assert verdict["result"]["missingNames"] == answer["missingAttestationNames"]
-    assert verdict["result"]["required"] == [head["attestationId"]]
+    assert verdict["result"]["required"] == [latest["attestationId"]]
 
 
 @pytest.mark.parametrize(
@@ -65,13 +65,13 @@ TAMPERINGS = {
 
 
 @pytest.mark.parametrize("what", TAMPERINGS)
-async def test_whoever_changes_an_input_is_named(api: Caller, open_for_module: Services, what: str) -> None:
+async def test_whoever_changes_an_input_is_named(api: Caller, app_services: Services, what: str) -> None:
     answer, trail = await decided(api, requiredAttestations=["junit"])
     assert answer["compliant"]
     sql, expected = TAMPERINGS[what]
     for number, value in ((1, answer["attestations"][0]["id"]), (2, trail)):
         sql = sql.replace(f"${number}", f"'{value}'")
-    async with open_for_module.database.transaction() as tx:
+    async with app_services.database.transaction() as tx:
         await tx.execute("SET LOCAL trailgate.retention = 'on'")
         await tx.execute(sql)
     found = (await api.get(f"/verdicts/{answer['verdictId']}/recompute")).json
@@ -91,16 +91,16 @@ async def test_verdicts_are_listed_by_flow_and_artifact(api: Caller) -> None:
     assert [one["id"] for one in by_digest] == [other["verdictId"]]
 
 
-async def test_a_verdict_is_proven_by_the_ledger(api: Caller, open_for_module: Services) -> None:
+async def test_a_verdict_is_proven_by_the_ledger(api: Caller, app_services: Services) -> None:
     answer, _ = await decided(api)
-    await seal_and_sign(open_for_module)
+    await seal_and_sign(app_services)
     proof = (await api.post(f"/ledger/verify/{answer['verdictId']}", status=200)).json
     assert proof["verified"] is True
 
 
-async def test_a_strangers_verdict_is_not_there(api: Caller, http: Any, open_for_module: Services) -> None:
+async def test_a_strangers_verdict_is_not_there(api: Caller, http: Any, app_services: Services) -> None:
     answer, _ = await decided(api)
-    stranger = await found_organisation(http, open_for_module)
+    stranger = await found_organisation(http, app_services)
     for path in (f"/verdicts/{answer['verdictId']}", f"/verdicts/{answer['verdictId']}/recompute"):
         await stranger.get(path, 404)
         await api.get(path.replace(answer["verdictId"], str(uuid4())), 404)

@@ -1,4 +1,4 @@
-"""Webhook configs: created, listed, rotated, deleted (integrations.md 13)."""
+"""Webhook configs: created, listed, rotated, deleted."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -16,11 +16,11 @@ from tests.api.times import assert_times
 from tests.api.webhooks.sending import github_headers, let_in
 from tests.conftest import ADMIN_KEY
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BODY = b'{"zen": "Half measures are as bad as nothing at all."}'
 CACHED = 1.1
-"""Seconds after which the front door has forgotten what it looked up."""
+"""Seconds after which the receiver has forgotten what it looked up."""
 
 
 async def test_a_config_says_where_to_deliver_and_never_its_secret(api: Caller) -> None:

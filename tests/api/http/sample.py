@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from aiohttp import web
@@ -17,9 +18,21 @@ from api.http.problems import Problem
 from api.http.wire import Instant, WireIn, WireModel
 from domain import errors
 from domain.identity.permissions import Permission, Principal
+from storage.services import Services
 
 FLOW_ID = UUID("0198c0de-1111-7000-8000-000000000001")
 ORG_ID = UUID("0198c0de-2222-7000-8000-000000000002")
+
+
+@dataclass
+class Seen:
+    """What the handlers were given."""
+
+    bodies: list[BaseModel] = field(default_factory=list)
+    staged: list[tuple[Path, bytes]] = field(default_factory=list)
+
+
+SEEN: web.AppKey[Seen] = web.AppKey("seen", Seen)
 
 
 class Status(StrEnum):
@@ -33,7 +46,7 @@ class Detail(WireModel):
 
 
 class ErrorOut(WireModel):
-    """facts.md 2.2."""
+    """What every refusal is."""
 
     status: int
     error: str
@@ -141,7 +154,7 @@ async def create_flow(
 
     With X-Dry-Run nothing is stored.
     """
-    call.services["bodies"].append(body)
+    call.request.app[SEEN].bodies.append(body)
     return _flow(body, dry_run=dry_run)
 
 
@@ -172,7 +185,7 @@ async def find_snapshot(call: Call, expression: str) -> dict[str, str]:
 async def add_evidence(call: Call, flow_id: UUID, form: EvidenceForm) -> EvidenceOut:
     """Attach a file."""
     staged = [form.file, *form.attachments]
-    call.services["staged"].extend((one.path, one.path.read_bytes()) for one in staged)
+    call.request.app[SEEN].staged.extend((one.path, one.path.read_bytes()) for one in staged)
     if form.comment == "keep":
         form.file.path.rename(form.file.path.with_name("kept"))
     if form.comment == "refuse":
@@ -331,7 +344,8 @@ CHANGES = Surface(
 
 def sample_app(staging: Path) -> web.Application:
     app = web.Application()
-    app[SERVICES] = {"bodies": [], "staged": []}
+    app[SERVICES] = cast("Services", None)
+    app[SEEN] = Seen()
     app[STAGING] = staging
     install(app, (FACTS, CHANGES))
     return app

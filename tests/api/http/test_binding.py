@@ -6,7 +6,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, make_mocked_request
 from pydantic import BaseModel, ConfigDict
 from pytest_aiohttp import AiohttpClient
 
@@ -193,7 +193,7 @@ async def test_json_media_types(client: TestClient[Any, Any]) -> None:
 
 async def test_a_handler_is_a_plain_function(tmp_path: Path) -> None:
     app = sample_app(tmp_path)
-    call = Call(app[SERVICES], None, None, "id")  # type: ignore[arg-type]
+    call = Call(app[SERVICES], None, make_mocked_request("POST", "/", app=app), "id")
     assert (await create_flow(call, FlowIn(name="x"), dry_run=True)).dry_run
     with pytest.raises(Unauthenticated):
         _ = call.caller

@@ -11,8 +11,8 @@ import pytest
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
-from api.http.calls import SERVICES, STAGING
-from tests.api.http.sample import FLOW_ID, drip, sample_app
+from api.http.calls import STAGING
+from tests.api.http.sample import FLOW_ID, SEEN, drip, sample_app
 
 PATH = f"/api/v1/flows/{FLOW_ID}/evidence"
 MULTIPART = "multipart/form-data; boundary=frontier"
@@ -63,7 +63,7 @@ async def test_a_file_is_staged_and_hashed(send: Send, client: TestClient[Any, A
         "attachments": 0,
     }
     assert client.app is not None
-    ((staged, seen),) = client.app[SERVICES]["staged"]
+    ((staged, seen),) = client.app[SEEN].staged
     assert seen == content
     assert staged.parent == client.app[STAGING]
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The table of prototypes.md A1, line by line: none of these may be a 500, and each names what is wrong."""
+"""Hostile requests: none of them may be a 500, and each answer names what is wrong."""
 
 import asyncio
 from pathlib import Path

@@ -2,7 +2,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiohttp import web
@@ -12,6 +12,7 @@ from pytest_aiohttp import AiohttpClient
 from api.http.calls import SERVICES, STAGING
 from api.http.documents import ASSETS, add_documents
 from api.http.middleware import install
+from storage.services import Services
 from tests.api.http.sample import CHANGES, FACTS
 from tests.paths import ROOT
 
@@ -19,7 +20,7 @@ from tests.paths import ROOT
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient, tmp_path: Path) -> TestClient[Any, Any]:
     app = web.Application()
-    app[SERVICES], app[STAGING] = {}, tmp_path
+    app[SERVICES], app[STAGING] = cast("Services", None), tmp_path
     facts, changes = install(app, (FACTS, CHANGES))
     add_documents(app, FACTS, facts, ("/api-docs", "/v3/api-docs", "/openapi.json"))
     add_documents(app, CHANGES, changes, ("/openapi.json",), page="/docs")

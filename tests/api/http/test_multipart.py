@@ -118,7 +118,7 @@ async def test_no_disposition_is_more_than_a_refusal(text: str) -> None:
         (b"X-Other: y", ("", "", "")),
     ],
 )
-async def test_heads(head: bytes, expected: tuple[str, str, str]) -> None:
+async def test_part_headers(head: bytes, expected: tuple[str, str, str]) -> None:
     assert await read([part(b"x", head) + END]) == [(*expected, b"x")]
 
 

@@ -18,7 +18,7 @@ from tests.api.http.sample import CHANGES, FACTS
 def documented(surface: Surface, staging: Path) -> dict[str, Any]:
     app = web.Application()
     app[STAGING] = staging
-    return json.loads(json.dumps(document(surface, register(app, surface))))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(document(surface, register(app, surface))))
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def test_poisoned_keys_are_shown_printable() -> None:
 
 
 def test_screening_a_push_body_costs_no_more_than_a_few_parses_of_it() -> None:
-    """Against `json.loads` of the same body, because a wall clock measures the machine; a walk in Python costs 20."""
+    """Against `json.loads` of the same body, because a clock measures the machine; a walk in Python costs 20."""
     commit = {"id": "8e12e345" * 5, "message": "fix: No more\nNaN", "added": ["a/b.py"] * 5, "url": "https://x/y" * 3}
     raw = json.dumps({"commits": [commit] * 32, "size": 12, "at": 1700000000}).encode()
     assert 5000 < len(raw) < 8000

@@ -1,4 +1,4 @@
-"""Organisations on the wire: integrations.md 3 and the slug rules of ARCHITECTURE.md 3."""
+"""Organisations on the wire: what they are called, and who sees them."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ from domain.identity.slugs import RESERVED
 from tests.api.caller import Caller, unique
 from tests.api.times import assert_times
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_an_organisation_has_every_field_of_the_entity(admin: Caller) -> None:
@@ -92,7 +92,7 @@ async def test_others_see_their_own_alone(api: Caller) -> None:
 
 
 async def test_the_list_of_organisations_says_its_total(admin: Caller, api: Caller) -> None:
-    """facts.md 2.5: every array takes `page` and `size` and carries X-Total-Count."""
+    """Every array takes `page` and `size` and carries X-Total-Count."""
     answer = await api.get("/organisations")
     assert answer.headers["X-Total-Count"] == "1"
     assert len((await admin.get("/organisations?size=1")).json) == 1

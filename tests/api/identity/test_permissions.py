@@ -1,26 +1,40 @@
-"""Who may do what: every route by every kind of caller, the expectation derived from domain/identity/permissions.py."""
+"""Who may do what: every route by every kind of caller, the expectation derived from domain/identity/permissions.py.
 
-from collections.abc import Awaitable, Callable
+What a route decides about a caller is asked without HTTP, for all routes and roles. Over HTTP go two roles to every
+route, one that is let in and one that is refused, and every kind of credential to one route of each permission; in
+`make test-all` all of them go everywhere.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import pytest
+import pytest_asyncio
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.__main__ import check_exposure
 from api.app import build_app
 from api.http.binding import Endpoint
+from api.http.calls import Call
 from api.surfaces import EXEMPT
-from domain.identity.permissions import ROLES, Permission, role_permissions
+from domain.errors import Forbidden, Unauthenticated
+from domain.identity.permissions import ROLES, Permission, Principal, narrowed, role_permissions
+from domain.tenant import Tenant
 from storage.identity.commands.api_keys import revoke_api_key
 from storage.services import NotConfigured, Services, open_services
-from tests.api.caller import NOBODY, Caller, found_organisation, make_holder, make_world, unique
-from tests.api.table import ENDPOINTS, GUARDED, url_of
+from tests.api.caller import NOBODY, Caller, found_organisation, make_holder, unique
+from tests.api.table import ENDPOINTS, GUARDED, SURFACE, name_of, permission_of, url_of
+from tests.api.walks import Walk
+from tests.api.world import make_world
 from tests.conftest import ADMIN_KEY, Installation
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MakeKey = Callable[[Services, Caller], Awaitable[str | None]]
 
@@ -31,49 +45,140 @@ async def status_of(caller: Caller, endpoint: Endpoint) -> int:
     return (await caller.send(endpoint.route.method, url_of(endpoint), **request)).status
 
 
-async def refusals(caller: Caller) -> dict[str, int]:
-    """What each guarded route answers, where that is a refusal; nothing may be a failure of ours."""
-    answers = {endpoint.route.name: await status_of(caller, endpoint) for endpoint in GUARDED}
+async def refusals(caller: Caller, endpoints: Sequence[Endpoint] = GUARDED) -> dict[str, int]:
+    """What each route answers, where that is a refusal; nothing may be a failure of ours."""
+    answers = {endpoint.route.name: await status_of(caller, endpoint) for endpoint in endpoints}
     assert [name for name, status in answers.items() if status >= 500] == []
     return {name: status for name, status in answers.items() if status in {401, 403}}
 
 
-def beyond(held: frozenset[Permission]) -> dict[str, int]:
+def beyond(held: frozenset[Permission], endpoints: Sequence[Endpoint] = GUARDED) -> dict[str, int]:
     """The routes that ask for more than is held."""
-    return {one.route.name: 403 for one in GUARDED if one.route.permission not in held}
+    return {one.route.name: 403 for one in endpoints if one.route.permission not in held}
+
+
+def principal(role: str, organisation: str, key: list[Permission] | None = None) -> Principal:
+    held = narrowed(role_permissions(role, organisation), key)
+    return Principal(NOBODY.principal_id, "user", UUID(int=1), organisation, role, held)
+
+
+async def decides(endpoint: Endpoint, caller: Principal | None) -> int:
+    """The answer's status as far as it depends on the caller: the very code that serves, without what it serves."""
+
+    async def authenticate(_request: web.Request) -> Principal | None:
+        return caller
+
+    needed, nothing = endpoint.route.permission, cast("Any", None)
+    assert needed is not None
+    judge = copy(endpoint)
+    judge.surface = replace(SURFACE, authenticate=authenticate, denied=None)
+    try:
+        admitted = await judge._admitted(Call(nothing, None, nothing, "a request"), needed)
+    except Unauthenticated:
+        return 401
+    except Forbidden:
+        return 403
+    assert admitted.principal is caller
+    return 200
+
+
+async def decisions(caller: Principal | None) -> dict[str, int]:
+    """What each guarded route says to that caller, where that is a refusal."""
+    found = {one.route.name: await decides(one, caller) for one in GUARDED}
+    return {name: status for name, status in found.items() if status != 200}
+
+
+@pytest.mark.parametrize("organisation", ["default", "acme"])
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_opens_exactly_its_routes(role: str, organisation: str) -> None:
+    assert await decisions(principal(role, organisation)) == beyond(role_permissions(role, organisation))
+
+
+@pytest.mark.parametrize("permission", Permission)
+async def test_a_key_narrowed_to_one_permission(permission: Permission) -> None:
+    held = role_permissions("admin", "acme") & {permission}
+    assert await decisions(principal("admin", "acme", [permission])) == beyond(held)
 
 
 @pytest.mark.parametrize("role", ROLES)
-async def test_a_role_opens_exactly_its_routes(open_for_module: Services, api: Caller, role: str) -> None:
-    holder = await make_holder(open_for_module, api.tenant, role)
-    expected = beyond(role_permissions(role, api.tenant.org_slug))
-    assert await refusals(replace(api, key=holder.key)) == expected
+async def test_a_key_never_exceeds_its_owner(role: str) -> None:
+    held = role_permissions(role, "acme")
+    assert await decisions(principal(role, "acme", list(Permission))) == beyond(held)
+    assert await decisions(principal(role, "acme", [])) == beyond(frozenset())
 
 
-async def test_the_administrator_of_default_may_do_everything(admin: Caller) -> None:
-    assert await refusals(admin) == {}
+async def test_nobody_opens_nothing() -> None:
+    assert await decisions(None) == {one.route.name: 401 for one in GUARDED}
 
 
+EVERY_ROUTE = Walk(GUARDED, requests=1, times=2, pattern=name_of)
+"""Who is let in everywhere, and who is refused everywhere."""
+EVERY_ROLE = Walk(GUARDED, requests=1, times=2 * len(ROLES), pattern=None)
+
+
+@EVERY_ROUTE.groups()
+async def test_the_administrator_of_default_may_do_everything(admin: Caller, endpoints: Sequence[Endpoint]) -> None:
+    assert await refusals(admin, endpoints) == {}
+
+
+@EVERY_ROUTE.groups()
+async def test_a_role_without_permissions_may_do_nothing(
+    app_services: Services, api: Caller, endpoints: Sequence[Endpoint]
+) -> None:
+    holder = await make_holder(app_services, api.tenant, "none")
+    assert await refusals(replace(api, key=holder.key), endpoints) == {one.route.name: 403 for one in endpoints}
+
+
+@EVERY_ROLE.groups()
+@pytest.mark.parametrize("role", ROLES)
+async def test_a_role_opens_exactly_its_routes_over_http(
+    app_services: Services, api: Caller, role: str, endpoints: Sequence[Endpoint]
+) -> None:
+    holder = await make_holder(app_services, api.tenant, role)
+    expected = beyond(role_permissions(role, api.tenant.org_slug), endpoints)
+    assert await refusals(replace(api, key=holder.key), endpoints) == expected
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def default(admin: Caller) -> Tenant:
+    found = (await admin.get("/organisations/default")).json
+    return Tenant(UUID(found["id"]), "default")
+
+
+@EVERY_ROLE.groups()
 @pytest.mark.parametrize("role", [role for role in ROLES if role != "admin"])
-async def test_default_gives_other_roles_nothing_more(open_for_module: Services, admin: Caller, role: str) -> None:
-    default = (await admin.get("/organisations/default")).json
-    tenant = replace(admin.tenant, org_id=default["id"])
-    holder = await make_holder(open_for_module, tenant, role)
-    assert await refusals(replace(admin, key=holder.key)) == beyond(ROLES[role])
+async def test_default_gives_other_roles_nothing_more(
+    app_services: Services, admin: Caller, default: Tenant, role: str, endpoints: Sequence[Endpoint]
+) -> None:
+    holder = await make_holder(app_services, default, role)
+    assert await refusals(replace(admin, key=holder.key), endpoints) == beyond(ROLES[role], endpoints)
 
 
-@pytest.mark.parametrize("permission", sorted({one.route.permission for one in GUARDED if one.route.permission}))
-async def test_a_key_narrowed_to_one_permission(open_for_module: Services, api: Caller, permission: Permission) -> None:
-    holder = await make_holder(open_for_module, api.tenant, "admin", [permission])
+PERMISSIONS = sorted({one.route.permission for one in GUARDED if one.route.permission})
+NARROWED_KEYS = Walk(GUARDED, requests=1, times=len(PERMISSIONS), pattern=permission_of)
+
+
+@NARROWED_KEYS.groups()
+@pytest.mark.parametrize("permission", PERMISSIONS)
+async def test_a_key_narrowed_to_one_permission_over_http(
+    app_services: Services, api: Caller, permission: Permission, endpoints: Sequence[Endpoint]
+) -> None:
+    holder = await make_holder(app_services, api.tenant, "admin", [permission])
     held = role_permissions("admin", api.tenant.org_slug) & {permission}
-    assert await refusals(replace(api, key=holder.key)) == beyond(held)
+    assert await refusals(replace(api, key=holder.key), endpoints) == beyond(held, endpoints)
 
 
-async def test_a_key_never_exceeds_its_owner(open_for_module: Services, api: Caller) -> None:
-    holder = await make_holder(open_for_module, api.tenant, "viewer", list(Permission))
-    assert await refusals(replace(api, key=holder.key)) == beyond(ROLES["viewer"])
-    nothing = await make_holder(open_for_module, api.tenant, "admin", [])
-    assert await refusals(replace(api, key=nothing.key)) == beyond(frozenset())
+WIDE_KEYS = Walk(GUARDED, requests=2, pattern=permission_of)
+
+
+@WIDE_KEYS.groups()
+async def test_a_key_never_exceeds_its_owner_over_http(
+    app_services: Services, api: Caller, endpoints: Sequence[Endpoint]
+) -> None:
+    holder = await make_holder(app_services, api.tenant, "viewer", list(Permission))
+    assert await refusals(replace(api, key=holder.key), endpoints) == beyond(ROLES["viewer"], endpoints)
+    nothing = await make_holder(app_services, api.tenant, "admin", [])
+    assert await refusals(replace(api, key=nothing.key), endpoints) == beyond(frozenset(), endpoints)
 
 
 async def nobody(services: Services, api: Caller) -> str | None:
@@ -110,29 +215,48 @@ async def former_member(services: Services, api: Caller) -> str | None:
     return holder.key
 
 
-@pytest.mark.parametrize("make", [nobody, invented, revoked, expired, disabled_owner, former_member])
+OUTSIDERS: list[MakeKey] = [nobody, invented, revoked, expired, disabled_owner, former_member]
+WITHOUT_A_KEY = Walk(GUARDED, requests=1, times=len(OUTSIDERS), pattern=permission_of)
+
+
+@WITHOUT_A_KEY.groups()
+@pytest.mark.parametrize("make", OUTSIDERS)
 async def test_without_a_key_that_holds_everything_is_401(
-    open_for_module: Services, api: Caller, make: MakeKey
+    app_services: Services, api: Caller, make: MakeKey, endpoints: Sequence[Endpoint]
 ) -> None:
-    outsider = replace(api, key=await make(open_for_module, api))
-    assert await refusals(outsider) == {one.route.name: 401 for one in GUARDED}
-    refused = await outsider.get("/flows", status=401)
+    outsider = replace(api, key=await make(app_services, api))
+    assert await refusals(outsider, endpoints) == {one.route.name: 401 for one in endpoints}
+
+
+@pytest.mark.parametrize("make", OUTSIDERS)
+async def test_a_401_says_how_to_authenticate(app_services: Services, api: Caller, make: MakeKey) -> None:
+    refused = await replace(api, key=await make(app_services, api)).get("/flows", status=401)
     assert refused.headers["WWW-Authenticate"].startswith("Bearer ")
     assert refused.json["error"] == "Unauthorized"
 
 
-async def test_a_key_holds_until_its_last_moment(open_for_module: Services, api: Caller) -> None:
+async def test_a_key_holds_until_its_last_moment(app_services: Services, api: Caller) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=5)
-    holder = await make_holder(open_for_module, api.tenant, "viewer", expires_at=soon)
+    holder = await make_holder(app_services, api.tenant, "viewer", expires_at=soon)
     await replace(api, key=holder.key).get("/flows")
 
 
-async def test_a_key_of_another_organisation_sees_its_own_only(
-    http: TestClient[Any, Any], open_for_module: Services, api: Caller
+STRANGERS = Walk(GUARDED, requests=2, pattern=permission_of)
+
+
+@STRANGERS.groups()
+async def test_a_key_of_another_organisation_opens_the_same_routes(
+    http: TestClient[Any, Any], app_services: Services, api: Caller, endpoints: Sequence[Endpoint]
 ) -> None:
-    world = await make_world(api)
-    stranger = await found_organisation(http, open_for_module)
-    assert await refusals(stranger) == await refusals(api)
+    stranger = await found_organisation(http, app_services)
+    assert await refusals(stranger, endpoints) == await refusals(api, endpoints)
+
+
+async def test_a_key_of_another_organisation_sees_its_own_only(
+    http: TestClient[Any, Any], app_services: Services, api: Caller
+) -> None:
+    world = await make_world(api, "flow_id")
+    stranger = await found_organisation(http, app_services)
     await stranger.get(f"/flows/{world['flow_id']}", status=404)
     await api.get(f"/flows/{world['flow_id']}")
 
@@ -222,12 +346,10 @@ async def trail_of(flow_id: str) -> dict[str, str]:
 
 
 async def test_a_narrowed_platform_key_stays_narrow_elsewhere(
-    open_for_module: Services, admin: Caller, api: Caller
+    app_services: Services, admin: Caller, api: Caller, default: Tenant
 ) -> None:
-    default = (await admin.get("/organisations/default")).json
-    tenant = replace(admin.tenant, org_id=default["id"])
     narrow = [Permission.PLATFORM_MANAGE, Permission.FACTS_READ]
-    holder = await make_holder(open_for_module, tenant, "admin", narrow)
+    holder = await make_holder(app_services, default, "admin", narrow)
     inside: dict[str, Any] = {"headers": {"X-Trailgate-Organisation": api.tenant.org_slug}}
     caller = replace(admin, key=holder.key)
     await caller.get("/flows", **inside)
@@ -235,8 +357,8 @@ async def test_a_narrowed_platform_key_stays_narrow_elsewhere(
     await caller.get("/audit", status=403, **inside)
 
 
-async def test_nobody_else_leaves_his_organisation(open_for_module: Services, api: Caller, admin: Caller) -> None:
-    holder = await make_holder(open_for_module, api.tenant, "admin")
+async def test_nobody_else_leaves_his_organisation(app_services: Services, api: Caller, admin: Caller) -> None:
+    holder = await make_holder(app_services, api.tenant, "admin")
     member = replace(api, key=holder.key)
     for own in (api.tenant.org_slug, str(api.tenant.org_id)):
         await member.get("/flows", headers={"X-Trailgate-Organisation": own})
@@ -244,22 +366,32 @@ async def test_nobody_else_leaves_his_organisation(open_for_module: Services, ap
         await member.get("/flows", status=404, headers={"X-Trailgate-Organisation": foreign})
 
 
-async def test_with_authentication_off_everybody_is_the_administrator_of_default(
-    installation: Installation, tmp_path: Path
-) -> None:
-    settings = installation.settings(tmp_path, auth="off")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def anybody(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Caller]:
+    """Without a key, where authentication is off."""
+    settings = installation.settings(tmp_path_factory.mktemp("off"), auth="off")
     async with (
         open_services(settings, "test auth off") as services,
         TestClient(TestServer(build_app(services))) as client,
     ):
-        anybody = Caller(client, None)
-        assert await refusals(anybody) == {}
-        flow = await anybody.make_flow()
-        assert flow["orgSlug"] == "default"
-        [event] = [e for e in (await anybody.get("/audit?size=100")).json["events"] if e["recordId"] == flow["id"]]
-        assert (event["actor"], event["credentialId"]) == ("admin", None)
-        assert (await Caller(client, "bogus").get("/flows")).status == 200
-        assert (await Caller(client, ADMIN_KEY).get("/flows")).status == 200
+        yield Caller(client, None)
+
+
+AUTHENTICATION_OFF = Walk(GUARDED, requests=1, pattern=permission_of)
+
+
+@AUTHENTICATION_OFF.groups()
+async def test_with_authentication_off_everything_is_open(anybody: Caller, endpoints: Sequence[Endpoint]) -> None:
+    assert await refusals(anybody, endpoints) == {}
+
+
+async def test_with_authentication_off_everybody_is_the_administrator_of_default(anybody: Caller) -> None:
+    flow = await anybody.make_flow()
+    assert flow["orgSlug"] == "default"
+    [event] = [e for e in (await anybody.get("/audit?size=100")).json["events"] if e["recordId"] == flow["id"]]
+    assert (event["actor"], event["credentialId"]) == ("admin", None)
+    assert (await replace(anybody, key="bogus").get("/flows")).status == 200
+    assert (await replace(anybody, key=ADMIN_KEY).get("/flows")).status == 200
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])

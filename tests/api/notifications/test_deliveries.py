@@ -78,7 +78,7 @@ class Outbox:
         return (await self.api.get(f"/destinations/{found[0]['destinationId']}")).json, found
 
     async def wakes(self) -> bool:
-        """Whether the relay is called, once whoever rings had time for it; the queue is empty afterwards."""
+        """Whether the relay is called, once whoever wakes it had time for that; the queue is empty afterwards."""
         await asyncio.sleep(10 * PAUSE)
         jobs = await self.services.redis.zrange(QUEUE, 0, -1)
         await self.services.redis.flushdb()

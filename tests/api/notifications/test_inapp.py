@@ -1,4 +1,4 @@
-"""In-app notifications over HTTP (integrations.md 11): one list for all, read by each for itself."""
+"""In-app notifications over HTTP: one list for all, read by each for itself."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -15,7 +15,7 @@ from tests.api.caller import Caller, found_organisation, make_holder
 from tests.api.test_paging import next_of
 from tests.api.times import assert_times
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 ALL = "/notifications"
 COUNT = f"{ALL}/unread-count"
@@ -26,9 +26,9 @@ Tell = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
-def tell(api: Caller, open_for_module: Services) -> Tell:
+def tell(api: Caller, app_services: Services) -> Tell:
     async def told(*titles: str, severity: Severity = Severity.INFO, **fields: Any) -> None:
-        async with open_for_module.database.transaction() as tx:
+        async with app_services.database.transaction() as tx:
             await notify(tx, api.tenant, [NewNotification(title, "m", severity, **fields) for title in titles])
 
     return told
@@ -82,9 +82,9 @@ async def test_reading_all(api: Caller, tell: Tell) -> None:
     assert await count(api) == 1
 
 
-async def test_everybody_reads_for_themselves(api: Caller, open_for_module: Services, tell: Tell) -> None:
+async def test_everybody_reads_for_themselves(api: Caller, app_services: Services, tell: Tell) -> None:
     await tell("a", "b")
-    viewer, reporter = [await colleague(api, open_for_module, role) for role in ("viewer", "reporter")]
+    viewer, reporter = [await colleague(api, app_services, role) for role in ("viewer", "reporter")]
     await viewer.post(f"{ALL}/{(await viewer.get(ALL)).json[0]['id']}/read", status=200)
     await reporter.post(READ_ALL, status=204)
     assert [await count(who) for who in (api, viewer, reporter)] == [2, 1, 0]
@@ -120,11 +120,11 @@ async def test_pages_are_arrays_with_their_total_and_a_way_on(api: Caller, tell:
 
 
 async def test_a_cursor_to_what_retention_removed_leads_to_the_end(
-    api: Caller, open_for_module: Services, tell: Tell
+    api: Caller, app_services: Services, tell: Tell
 ) -> None:
     await tell(*"abc")
     first = await api.get(f"{ALL}?size=1")
-    async with open_for_module.database.transaction() as tx:
+    async with app_services.database.transaction() as tx:
         await tx.execute("DELETE FROM notifications WHERE org_id = $1", api.tenant.org_id)
         await tx.execute("UPDATE notification_streams SET first_n = 4 WHERE org_id = $1", api.tenant.org_id)
     answer = await api.get(str(next_of(first)))
@@ -132,11 +132,11 @@ async def test_a_cursor_to_what_retention_removed_leads_to_the_end(
 
 
 async def test_another_organisations_notifications_do_not_exist(
-    http: TestClient[Any, Any], api: Caller, open_for_module: Services, tell: Tell
+    http: TestClient[Any, Any], api: Caller, app_services: Services, tell: Tell
 ) -> None:
     await tell("a", "b")
     [newest, _] = (await api.get(ALL)).json
-    stranger = await found_organisation(http, open_for_module)
+    stranger = await found_organisation(http, app_services)
     await stranger.post(f"{ALL}/{newest['id']}/read", status=404)
     await stranger.post(READ_ALL, status=204)
     assert ((await stranger.get(ALL)).json, await count(stranger)) == ([], 0)

@@ -1,4 +1,4 @@
-"""Notification rules over HTTP (integrations.md 12.1): fields, masks, secrets, versions, tests, deliveries."""
+"""Notification rules over HTTP: fields, masks, secrets, versions, tests, deliveries."""
 
 import json
 from base64 import b64encode
@@ -16,13 +16,13 @@ from storage.services import Services
 from tests.api.caller import Caller, found_organisation, unique
 from tests.api.times import assert_times
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 RULES = "/notification-rules"
 URL = "https://hooks.example.com/services/xyzzy?token=xyzzy"
 MASKED = "https://hooks.example.com/…"
 SECRET = "whsec_" + b64encode(b"0123456789abcdef0123456789abcdef").decode()
-DRY = {"headers": {"X-Dry-Run": "true"}}
+DRY: dict[str, Any] = {"headers": {"X-Dry-Run": "true"}}
 
 
 def body(**fields: Any) -> dict[str, Any]:
@@ -147,11 +147,11 @@ async def test_every_channel(api: Caller, channel: str, config: Any, seen: Any, 
 
 
 @pytest.mark.parametrize("secret", [SECRET, SECRET.removeprefix("whsec_")])
-async def test_a_secret_of_ones_own(api: Caller, open_for_module: Services, secret: str) -> None:
+async def test_a_secret_of_ones_own(api: Caller, app_services: Services, secret: str) -> None:
     rule = await make(api, channelConfig={"webhookUrl": URL, "secret": secret})
     assert rule["signingSecret"] == SECRET
     assert json.loads(rule["channelConfig"]) == {"webhookUrl": MASKED}
-    found = await target(open_for_module, rule)
+    found = await target(app_services, rule)
     assert (found.config, found.signing_secrets) == ({"webhookUrl": URL}, (SECRET,))
 
 
@@ -214,8 +214,8 @@ async def test_a_line_is_named_where_a_template_breaks(api: Caller) -> None:
     assert refused.json["message"].startswith("messageTemplate: line 3: ")
 
 
-async def test_an_unknown_flow_is_404(http: TestClient[Any, Any], open_for_module: Services, api: Caller) -> None:
-    foreign = await (await found_organisation(http, open_for_module)).make_flow()
+async def test_an_unknown_flow_is_404(http: TestClient[Any, Any], app_services: Services, api: Caller) -> None:
+    foreign = await (await found_organisation(http, app_services)).make_flow()
     rule = await make(api)
     for flow_id in (str(uuid4()), foreign["id"]):
         await api.post(RULES, body(filterFlowId=flow_id), status=404)
@@ -238,7 +238,7 @@ async def test_null_keeps_and_a_clear_flag_wins(api: Caller) -> None:
         assert (await put(api, rule, {name: rule[name], flag: True}))[name] is None
 
 
-async def test_a_change_keeps_what_it_does_not_name(api: Caller, open_for_module: Services) -> None:
+async def test_a_change_keeps_what_it_does_not_name(api: Caller, app_services: Services) -> None:
     rule = await make(api, channelConfig={"webhookUrl": URL, "secret": SECRET})
     changed = await put(api, rule, {"name": "another", "isActive": False, "triggerEvent": "gate-blocked"})
     assert changed == {
@@ -250,26 +250,26 @@ async def test_a_change_keeps_what_it_does_not_name(api: Caller, open_for_module
         "updatedAt": changed["updatedAt"],
         "signingSecret": None,
     }
-    found = await target(open_for_module, rule)
+    found = await target(app_services, rule)
     assert (found.config, found.signing_secrets) == ({"webhookUrl": URL}, (SECRET,))
 
 
 @pytest.mark.parametrize("as_text", [True, False])
-async def test_a_mask_that_is_sent_back_changes_nothing(api: Caller, open_for_module: Services, as_text: bool) -> None:
+async def test_a_mask_that_is_sent_back_changes_nothing(api: Caller, app_services: Services, as_text: bool) -> None:
     rule = await make(api, channelConfig={"webhookUrl": URL, "token": "xyzzy"})
     config = rule["channelConfig"] if as_text else json.loads(rule["channelConfig"])
     changed = await put(api, rule, {"channelConfig": config})
     assert changed == {**rule, "signingSecret": None}
     config = {**json.loads(rule["channelConfig"]), "token": "new"}
     assert (await put(api, rule, {"channelConfig": config}))["version"] == 2
-    assert (await target(open_for_module, rule)).config == {"webhookUrl": URL, "token": "new"}
+    assert (await target(app_services, rule)).config == {"webhookUrl": URL, "token": "new"}
 
 
-async def test_a_rule_that_becomes_a_webhook_is_given_a_secret(api: Caller, open_for_module: Services) -> None:
+async def test_a_rule_that_becomes_a_webhook_is_given_a_secret(api: Caller, app_services: Services) -> None:
     rule = await make(api, channelType="SLACK")
     assert rule["signingSecret"] is None
     changed = await put(api, rule, {"channelType": "WEBHOOK"})
-    assert (await target(open_for_module, rule)).signing_secrets == (changed["signingSecret"],)
+    assert (await target(app_services, rule)).signing_secrets == (changed["signingSecret"],)
 
 
 async def test_the_merged_result_is_what_is_checked(api: Caller) -> None:
@@ -298,7 +298,7 @@ async def test_a_deleted_rule_is_gone(api: Caller) -> None:
     deleted = await api.send("DELETE", path)
     assert (deleted.status, deleted.text) == (204, "")
     for method, sub in (("GET", ""), ("DELETE", ""), ("PUT", ""), ("GET", "/deliveries"), ("POST", "/test")):
-        request = {"json": {}} if method == "PUT" else {}
+        request: dict[str, Any] = {"json": {}} if method == "PUT" else {}
         assert (await api.send(method, path + sub, **request)).status == 404
     assert (await api.get(RULES)).json == [other]
 
@@ -306,7 +306,7 @@ async def test_a_deleted_rule_is_gone(api: Caller) -> None:
 # The signing secret
 
 
-async def test_two_secrets_sign_during_a_rotation(api: Caller, open_for_module: Services) -> None:
+async def test_two_secrets_sign_during_a_rotation(api: Caller, app_services: Services) -> None:
     rule = await make(api)
     path = f"{RULES}/{rule['id']}/rotate-secret"
     rotated = await api.post(path, {"secret": SECRET}, status=200)
@@ -314,10 +314,10 @@ async def test_two_secrets_sign_during_a_rotation(api: Caller, open_for_module: 
     assert rotated.headers["ETag"] == '"2"'
     until = datetime.fromisoformat(rotated.json["previousSecretUntil"])
     assert abs(until - datetime.now(UTC) - timedelta(hours=24)) < timedelta(minutes=1)
-    assert (await target(open_for_module, rule)).signing_secrets == (SECRET, rule["signingSecret"])
+    assert (await target(app_services, rule)).signing_secrets == (SECRET, rule["signingSecret"])
     again = (await api.post(path, {"graceHours": 0}, status=200)).json
     assert again["signingSecret"] not in (SECRET, rule["signingSecret"])
-    assert (await target(open_for_module, rule)).signing_secrets == (again["signingSecret"],)
+    assert (await target(app_services, rule)).signing_secrets == (again["signingSecret"],)
     assert await read(api, rule) == shown(again)
 
 

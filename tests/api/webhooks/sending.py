@@ -13,7 +13,7 @@ from tests.api.caller import SECRET, Answer, Caller, sign
 from tests.paths import FIXTURES
 
 STANDARD_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-REFUSED = "This delivery does not prove itself."
+REFUSED = "This delivery could not be authenticated."
 
 
 def recorded(name: str) -> bytes:
@@ -69,7 +69,7 @@ def generic(event_type: str = "build.succeeded", **fields: Any) -> bytes:
 
 @dataclass(frozen=True)
 class Sender:
-    """A config and who owns it; deliveries go through the config's own door."""
+    """A config and who owns it; deliveries go through the config's own path."""
 
     owner: Caller
     flow_id: str

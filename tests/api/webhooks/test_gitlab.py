@@ -17,7 +17,6 @@ from storage.inbox.commands import Arrival, Receipt, accept
 from storage.services import Services, open_services
 from tests.api.caller import SECRET, Answer, Caller, sign
 from tests.api.webhooks.sending import (
-    FIXTURES,
     REFUSED,
     STANDARD_SECRET,
     Sender,
@@ -26,9 +25,10 @@ from tests.api.webhooks.sending import (
     standard_headers,
 )
 from tests.conftest import Installation
+from tests.paths import FIXTURES
 from workers.drain import drain
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 BODY = (FIXTURES / "gitlab" / "pipeline__success.json").read_bytes()
 
@@ -68,10 +68,10 @@ def told(answer: Answer) -> tuple[Any, ...]:
     return answer.status, body, answer.headers["WWW-Authenticate"]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def neighbour(installation: Installation, open_for_module: Services) -> AsyncIterator[TestClient[Any, Any]]:
-    """A second API on the same database and keys, with a cache of doors of its own."""
-    settings = installation.settings(open_for_module.settings.data_dir)
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def neighbour(installation: Installation, app_services: Services) -> AsyncIterator[TestClient[Any, Any]]:
+    """A second API on the same database and keys, with a cache of configs of its own."""
+    settings = installation.settings(app_services.settings.data_dir)
     async with (
         open_services(settings, "neighbour") as services,
         TestClient(TestServer(build_app(services))) as client,
@@ -80,13 +80,13 @@ async def neighbour(installation: Installation, open_for_module: Services) -> As
 
 
 @pytest.mark.parametrize("how", ["token", "signature"])
-async def test_a_pipeline_becomes_a_trail_by_either_proof(api: Caller, open_for_module: Services, how: str) -> None:
+async def test_a_pipeline_becomes_a_trail_by_either_proof(api: Caller, app_services: Services, how: str) -> None:
     sender = await let_in(api, "GITLAB", SECRET if how == "token" else STANDARD_SECRET)
     headers = by_token() if how == "token" else signed()
     accepted = await sender.deliver(BODY, headers)
     assert accepted.json["message"] == "Pipeline Hook accepted"
     assert accepted.json["deliveryId"] == headers["Idempotency-Key"]
-    await drain(open_for_module)
+    await drain(app_services)
     settled = await sender.receipt(accepted)
     assert (settled["status"], settled["eventType"]) == ("SUCCESS", "build.succeeded")
     trail = (await api.get(f"/trails/{settled['trailId']}")).json
@@ -94,36 +94,36 @@ async def test_a_pipeline_becomes_a_trail_by_either_proof(api: Caller, open_for_
     assert trail["status"] == "COMPLIANT"
 
 
-async def test_a_token_goes_on_as_long_as_nobody_signs(api: Caller, open_for_module: Services) -> None:
+async def test_a_token_goes_on_as_long_as_nobody_signs(api: Caller, app_services: Services) -> None:
     sender = await let_in(api, "GITLAB")
     for _ in range(3):
         await sender.deliver(BODY, by_token())
     await rotate(sender, "another token")
     for token in (SECRET, "another token"):
         await sender.deliver(BODY, by_token(token))
-    assert await signed_at(open_for_module, sender) is None
+    assert await signed_at(app_services, sender) is None
     assert len(await sender.deliveries()) == 5
 
 
-async def test_a_wrong_signature_ends_no_token(api: Caller, open_for_module: Services) -> None:
+async def test_a_wrong_signature_ends_no_token(api: Caller, app_services: Services) -> None:
     """A stranger could lock the sender out otherwise."""
     sender = await let_in(api, "GITLAB")
     await rotate(sender)
     for headers in (signed(BODY + b" "), signed(secret="whsec_" + "QUJD" * 8), by_token("wrong")):
         await sender.deliver(BODY, headers, 401)
     await sender.deliver(BODY, by_token())
-    assert await signed_at(open_for_module, sender) is None
+    assert await signed_at(app_services, sender) is None
 
 
 async def test_after_a_signature_the_token_is_refused_at_once_with_the_bare_answer(api: Caller) -> None:
-    """By the write, while the door is known from before, then by the door: the reason is for our log alone."""
+    """By the write, while the config is known from before, then by the look-up: the reason is for our log alone."""
     sender = await strengthened(api)
     refused = {}
     for reason in ("not_let_in", "token_after_signature"):
         with capture_logs() as logs:
             refused[reason] = await sender.deliver(BODY, by_token(), 401)
         assert [line["reason"] for line in logs if line["event"] == "webhook.refused"] == [reason]
-        await asyncio.sleep(1.1)  # what is known of a door holds for a second
+        await asyncio.sleep(1.1)  # what is known of a config holds for a second
     bare = told(await sender.deliver(BODY, by_token("wrong"), 401))
     assert bare[1]["message"] == REFUSED
     assert {reason: told(answer) for reason, answer in refused.items()} == dict.fromkeys(refused, bare)
@@ -193,9 +193,7 @@ async def take(services: Services, *arrivals: Arrival) -> list[Receipt | None]:
         return await accept(tx, arrivals)
 
 
-async def test_the_statement_that_keeps_a_delivery_is_the_one_that_refuses(
-    api: Caller, open_for_module: Services
-) -> None:
+async def test_the_statement_that_keeps_a_delivery_is_the_one_that_refuses(api: Caller, app_services: Services) -> None:
     sender, other = await strengthened(api), await let_in(api, "GITLAB")
     batch = [
         arrival(api, sender, by_signature=False),
@@ -203,35 +201,35 @@ async def test_the_statement_that_keeps_a_delivery_is_the_one_that_refuses(
         arrival(api, sender, by_signature=True),
         arrival(api, sender, by_signature=None),
     ]
-    receipts = await take(open_for_module, *batch)
+    receipts = await take(app_services, *batch)
     assert [receipt is not None for receipt in receipts] == [False, True, True, True]
-    assert await take(open_for_module, arrival(api, sender, by_signature=False)) == [None]
+    assert await take(app_services, arrival(api, sender, by_signature=False)) == [None]
 
 
-async def test_the_first_signature_is_what_counts(api: Caller, open_for_module: Services) -> None:
+async def test_the_first_signature_is_what_counts(api: Caller, app_services: Services) -> None:
     sender = await strengthened(api)
-    first = await signed_at(open_for_module, sender)
+    first = await signed_at(app_services, sender)
     await sender.deliver(BODY, signed())
-    assert await signed_at(open_for_module, sender) == first is not None
+    assert await signed_at(app_services, sender) == first is not None
 
 
 async def test_many_first_signatures_at_once_are_all_taken(
-    api: Caller, open_for_module: Services, neighbour: TestClient[Any, Any]
+    api: Caller, app_services: Services, neighbour: TestClient[Any, Any]
 ) -> None:
-    """Of two configs, through two processes, each in another order: nobody waits for anybody in a ring."""
+    """Of two configs, through two processes, each in another order: nobody waits for anybody in a circle."""
     senders = [await let_in(api, "GITLAB", STANDARD_SECRET) for _ in range(2)]
     elsewhere = [Sender(Caller(neighbour, api.key), one.flow_id, one.config_id, "GITLAB") for one in senders]
     through = [*senders, *reversed(elsewhere)] * 10
     answers = await asyncio.gather(*(one.deliver(BODY, signed()) for one in through))
     assert len({answer.json["receiptId"] for answer in answers}) == 40
     for sender in senders:
-        assert await signed_at(open_for_module, sender) is not None
+        assert await signed_at(app_services, sender) is not None
         assert len(await sender.deliveries()) == 20
         await sender.deliver(BODY, by_token(), 401)
 
 
 async def test_of_tokens_and_first_signatures_at_once_no_token_comes_in_later(
-    api: Caller, open_for_module: Services
+    api: Caller, app_services: Services
 ) -> None:
     sender = await let_in(api, "GITLAB")
     await rotate(sender)
@@ -245,5 +243,5 @@ async def test_of_tokens_and_first_signatures_at_once_no_token_comes_in_later(
     await sender.deliver(BODY, by_token(), 401)
     taken = sum(one.status == 202 for one in answers)
     assert len(await sender.deliveries()) == taken
-    await drain(open_for_module)
+    await drain(app_services)
     assert {one["status"] for one in await sender.deliveries()} == {"SUCCESS"}

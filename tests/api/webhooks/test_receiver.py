@@ -1,4 +1,4 @@
-"""What the front door accepts, and what becomes of it (integrations.md 14)."""
+"""What the receiver accepts, and what becomes of it."""
 
 import asyncio
 import json
@@ -21,10 +21,10 @@ from tests.api.webhooks.sending import (
 )
 from workers.drain import drain
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-async def test_a_github_run_becomes_a_trail_with_its_attestation(api: Caller, open_for_module: Services) -> None:
+async def test_a_github_run_becomes_a_trail_with_its_attestation(api: Caller, app_services: Services) -> None:
     sender = await let_in(api)
     body = recorded("workflow_run__success")
     headers = github_headers(body)
@@ -37,7 +37,7 @@ async def test_a_github_run_becomes_a_trail_with_its_attestation(api: Caller, op
     }
     waiting = await sender.receipt(accepted)
     assert (waiting["status"], waiting["trailId"], waiting["attestationIds"]) == ("PENDING", None, [])
-    await drain(open_for_module)
+    await drain(app_services)
     settled = await sender.receipt(accepted)
     assert (settled["status"], settled["eventType"]) == ("SUCCESS", "build.succeeded")
     trail = (await api.get(f"/trails/{settled['trailId']}")).json
@@ -65,12 +65,12 @@ GENERIC_OUTCOMES = [
 
 @pytest.mark.parametrize(("event", "type_", "status"), GENERIC_OUTCOMES)
 async def test_generic_events(
-    api: Caller, open_for_module: Services, event: str, type_: str | None, status: str | None
+    api: Caller, app_services: Services, event: str, type_: str | None, status: str | None
 ) -> None:
     sender = await let_in(api, "GENERIC", STANDARD_SECRET)
     body = generic(event, gitAuthor="ada", gitBranch="main", gitAuthorEmail="ada@example.com")
     accepted = await sender.deliver(body, standard_headers(body))
-    await drain(open_for_module)
+    await drain(app_services)
     settled = await sender.receipt(accepted)
     assert (settled["status"], settled["eventType"]) == ("SUCCESS", event)
     trail = (await api.get(f"/trails/{settled['trailId']}")).json
@@ -92,11 +92,11 @@ async def test_a_hex_hmac_of_the_body_in_either_header(api: Caller, source: str,
             await sender.deliver(body, {header: prefix + spelling(signature)})
 
 
-async def test_the_open_door_finds_the_config_by_its_signature(admin: Caller, open_for_module: Services) -> None:
-    """`default` alone has this door (ARCHITECTURE.md 3)."""
+async def test_the_path_without_a_config_finds_it_by_its_signature(admin: Caller, app_services: Services) -> None:
+    """`default` alone has this path."""
     secrets = [uuid4().hex, uuid4().hex]
     senders = [await let_in(admin, "GITHUB", secret) for secret in secrets]
-    await asyncio.sleep(1.1)  # a door looked up before is known for a second
+    await asyncio.sleep(1.1)  # a config looked up before is known for a second
     try:
         for sender, secret in zip(senders, secrets, strict=True):
             body = json.dumps({"zen": secret}).encode()
@@ -104,14 +104,14 @@ async def test_the_open_door_finds_the_config_by_its_signature(admin: Caller, op
                 headers = github_headers(body, "ping", secret)
                 await Caller(admin.client, None).post(path, status=202, data=body, headers=headers)
             assert len(await sender.deliveries()) == 3
-        await drain(open_for_module)
+        await drain(app_services)
         assert {one["eventType"] for one in await senders[0].deliveries()} == {"ping"}
     finally:
         for sender in senders:
             await admin.send("DELETE", f"/webhook-configs/{sender.config_id}")
 
 
-async def test_the_open_door_never_leads_into_another_organisation(api: Caller) -> None:
+async def test_the_path_without_a_config_never_leads_into_another_organisation(api: Caller) -> None:
     secret = uuid4().hex
     sender = await let_in(api, "GITHUB", secret)
     await asyncio.sleep(1.1)
@@ -122,32 +122,32 @@ async def test_the_open_door_never_leads_into_another_organisation(api: Caller) 
     await sender.deliver(body, github_headers(body, "ping", secret))
 
 
-async def test_a_copy_gets_the_same_receipt_and_is_counted(api: Caller, open_for_module: Services) -> None:
+async def test_a_copy_gets_the_same_receipt_and_is_counted(api: Caller, app_services: Services) -> None:
     sender = await let_in(api)
     body = recorded("workflow_run__success")
     headers = github_headers(body)
     first = await sender.deliver(body, headers)
     copies = [await sender.deliver(body, headers) for _ in range(2)]
-    await drain(open_for_module)
+    await drain(app_services)
     copies.append(await sender.deliver(body, headers))
     assert {copy.json["receiptId"] for copy in copies} == {first.json["receiptId"]}
     assert all("duplicate" in copy.json["message"] and copy.json["accepted"] is True for copy in copies)
     assert "duplicate" not in first.json["message"]
-    await drain(open_for_module)
+    await drain(app_services)
     [delivery] = await sender.deliveries()
     assert (delivery["duplicates"], delivery["status"]) == (3, "SUCCESS")
     [trail] = (await api.get("/trails")).json
     assert (await api.get(f"/trails/{trail['id']}/attestations")).json["totalItems"] == 1
 
 
-async def test_of_parallel_copies_one_is_kept(api: Caller, open_for_module: Services) -> None:
+async def test_of_parallel_copies_one_is_kept(api: Caller, app_services: Services) -> None:
     sender = await let_in(api)
     body = recorded("workflow_run__failure")
     headers = github_headers(body)
     answers = await asyncio.gather(*(sender.deliver(body, headers) for _ in range(20)))
     assert len({answer.json["receiptId"] for answer in answers}) == 1
     assert sorted("duplicate" in answer.json["message"] for answer in answers) == [False] + [True] * 19
-    await drain(open_for_module)
+    await drain(app_services)
     [delivery] = await sender.deliveries()
     assert delivery["duplicates"] == 19
     [trail] = (await api.get("/trails")).json
@@ -182,41 +182,41 @@ async def test_without_a_delivery_id_the_body_tells_copies_apart(api: Caller) ->
 
 
 @pytest.mark.parametrize("event", ["star", "coffee_brewed"])
-async def test_an_unknown_event_is_kept_as_success(api: Caller, open_for_module: Services, event: str) -> None:
+async def test_an_unknown_event_is_kept_as_success(api: Caller, app_services: Services, event: str) -> None:
     sender = await let_in(api)
     body = b'{"action": "created"}'
     accepted = await sender.deliver(body, github_headers(body, event))
-    await drain(open_for_module)
+    await drain(app_services)
     settled = await sender.receipt(accepted)
     assert (settled["status"], settled["eventType"], settled["trailId"]) == ("SUCCESS", f"github.{event}", None)
 
 
-async def test_an_unknown_generic_event_is_kept_as_success(api: Caller, open_for_module: Services) -> None:
+async def test_an_unknown_generic_event_is_kept_as_success(api: Caller, app_services: Services) -> None:
     sender = await let_in(api, "GENERIC")
     body = generic("coffee.brewed")
     accepted = await sender.deliver(body, github_headers(body))
-    await drain(open_for_module)
+    await drain(app_services)
     settled = await sender.receipt(accepted)
     assert (settled["status"], settled["eventType"]) == ("SUCCESS", "generic.coffee.brewed")
 
 
-async def test_a_form_encoded_github_hook(api: Caller, open_for_module: Services) -> None:
+async def test_a_form_encoded_github_hook(api: Caller, app_services: Services) -> None:
     sender = await let_in(api)
     form = urlencode({"payload": recorded("workflow_run__success").decode()}).encode()
     headers = github_headers(form) | {"Content-Type": "application/x-www-form-urlencoded"}
     accepted = await sender.deliver(form, headers)
-    await drain(open_for_module)
+    await drain(app_services)
     assert (await sender.receipt(accepted))["eventType"] == "build.succeeded"
 
 
 async def test_a_payload_that_is_not_githubs_is_a_dead_letter_and_lives_again_when_resent(
-    api: Caller, open_for_module: Services
+    api: Caller, app_services: Services
 ) -> None:
     sender = await let_in(api)
     body = b'{"action": "completed", "workflow_run": {"head_sha": "not hex"}}'
     headers = github_headers(body)
     accepted = await sender.deliver(body, headers)
-    await drain(open_for_module)
+    await drain(app_services)
     dead = await sender.receipt(accepted)
     assert dead["status"] == "FAILED"
     assert dead["statusMessage"].startswith("workflow_run.head_sha")
@@ -224,16 +224,16 @@ async def test_a_payload_that_is_not_githubs_is_a_dead_letter_and_lives_again_wh
     again = github_headers(good) | {"X-GitHub-Delivery": headers["X-GitHub-Delivery"]}
     assert (await sender.deliver(good, again)).json["receiptId"] == accepted.json["receiptId"]
     assert (await sender.receipt(accepted))["status"] == "PENDING"
-    await drain(open_for_module)
+    await drain(app_services)
     assert (await sender.receipt(accepted))["status"] == "SUCCESS"
 
 
-async def test_a_trail_of_another_flow_is_refused(api: Caller, open_for_module: Services) -> None:
+async def test_a_trail_of_another_flow_is_refused(api: Caller, app_services: Services) -> None:
     foreign = await api.make_trail((await api.make_flow())["id"])
     sender = await let_in(api, "GENERIC")
     body = generic("build.failed", trailId=foreign["id"])
     accepted = await sender.deliver(body, github_headers(body))
-    await drain(open_for_module)
+    await drain(app_services)
     settled = await sender.receipt(accepted)
     assert settled["status"] == "FAILED"
     assert "trailId" in settled["statusMessage"]
@@ -271,7 +271,7 @@ async def settle_soon(services: Services, after: float) -> None:
     await drain(services)
 
 
-async def test_a_receipt_can_be_waited_for(api: Caller, open_for_module: Services) -> None:
+async def test_a_receipt_can_be_waited_for(api: Caller, app_services: Services) -> None:
     sender = await let_in(api)
     body = recorded("workflow_run__success")
     accepted = await sender.deliver(body, github_headers(body))
@@ -280,7 +280,7 @@ async def test_a_receipt_can_be_waited_for(api: Caller, open_for_module: Service
     started = loop.time()
     assert (await api.get(f"{path}?wait=0.3")).json["status"] == "PENDING"
     assert 0.3 <= loop.time() - started < 2
-    settling = asyncio.create_task(settle_soon(open_for_module, 0.2))
+    settling = asyncio.create_task(settle_soon(app_services, 0.2))
     started = loop.time()
     assert (await api.get(f"{path}?wait=20")).json["status"] == "SUCCESS"
     assert 0.2 <= loop.time() - started < 5
@@ -290,15 +290,15 @@ async def test_a_receipt_can_be_waited_for(api: Caller, open_for_module: Service
     assert loop.time() - started < 2
 
 
-async def test_observed_times_are_believed_within_bounds(api: Caller, open_for_module: Services) -> None:
-    """ARCHITECTURE.md 4.3, latest: 30 days before the receipt to 5 minutes after it."""
+async def test_observed_times_are_believed_within_bounds(api: Caller, app_services: Services) -> None:
+    """At 30 days before the receipt to 5 minutes after it."""
     sender = await let_in(api, "GENERIC")
     now = datetime.now(UTC)
     observed: dict[str, Any] = {}
     for days in (1, 400, -400):
         body = generic(observedAt=(now - timedelta(days=days)).isoformat(), attestationName=str(days))
         accepted = await sender.deliver(body, github_headers(body))
-        await drain(open_for_module)
+        await drain(app_services)
         trail_id = (await sender.receipt(accepted))["trailId"]
         [one] = (await api.get(f"/trails/{trail_id}/attestations")).json["items"]
         observed[str(days)] = datetime.fromisoformat(one["observedAt"])

@@ -1,4 +1,4 @@
-"""What the front door refuses: one bare 401 for every failed proof, 400 for what cannot be read, 413 for too much."""
+"""What the receiver refuses: one bare 401 for every failed proof, 400 for what cannot be read, 413 for too much."""
 
 import json
 import logging
@@ -27,7 +27,7 @@ from tests.api.webhooks.sending import (
     standard_headers,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 LEAKS = ("Traceback", "asyncpg", "sqlalchemy", "pydantic", "BadSignature")
 
@@ -90,7 +90,7 @@ async def test_a_config_of_another_source_is_no_config(api: Caller) -> None:
     assert told(refused) == told(await unknown_config(api, "GITHUB"))
 
 
-async def test_the_open_door_refuses_with_the_same_words(api: Caller) -> None:
+async def test_the_path_without_a_config_refuses_with_the_same_words(api: Caller) -> None:
     caller = Caller(api.client, None)
     answers = [await caller.post(f"/webhooks/{source.lower()}", status=401, data=BODY) for source in SENDERS]
     assert {told(answer) for answer in answers} == {told(await unknown_config(api, "GITHUB"))}
@@ -99,7 +99,7 @@ async def test_the_open_door_refuses_with_the_same_words(api: Caller) -> None:
 async def test_a_deleted_config_refuses_at_once(api: Caller) -> None:
     sender = await let_in(api)
     headers = github_headers(BODY, "ping")
-    await sender.deliver(BODY, headers)  # the door is known now
+    await sender.deliver(BODY, headers)  # the config is known now
     assert (await api.send("DELETE", f"/webhook-configs/{sender.config_id}")).status == 204
     refused = await sender.deliver(BODY, github_headers(BODY, "ping"), 401)
     assert told(refused) == told(await unknown_config(api, "GITHUB"))
@@ -180,7 +180,7 @@ MALFORMED: dict[str, bytes] = {
 @pytest.mark.parametrize("name", MALFORMED)
 @pytest.mark.parametrize("source", SENDERS)
 async def test_a_body_that_is_no_json_is_400(api: Caller, source: str, name: str) -> None:
-    """integrations.md 14.3: malformed JSON and a missing event type are 400; so is an empty body (14.1)."""
+    """Malformed JSON and a missing event type are 400; so is an empty body."""
     sender = await let_in(api, source)
     body = MALFORMED[name]
     refused = await sender.deliver(body, github_headers(body, "push") | proof(source, body), 400)
@@ -259,7 +259,7 @@ async def test_a_content_type_of_strange_bytes_is_not_our_failure(
 
 
 @pytest.mark.parametrize("source", SENDERS)
-async def test_a_body_over_the_cap_is_413_on_both_doors(api: Caller, source: str) -> None:
+async def test_a_body_over_the_cap_is_413_on_both_paths(api: Caller, source: str) -> None:
     sender = await let_in(api, source)
     body = json.dumps({"eventType": "x", "fill": "y" * WEBHOOK_CAP}).encode()
     caller = Caller(api.client, None)

@@ -1,14 +1,15 @@
-"""Every recorded payload of every sender, through the front door as its vendor sends it, the drain and the receipt."""
+"""Every recorded payload of every sender, through the receiver as its vendor sends it, the drain and the receipt."""
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from hmac import digest
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
+from _pytest.mark.structures import ParameterSet
 from aiohttp.test_utils import TestClient
 
 from integrations import SENDERS
@@ -16,7 +17,6 @@ from integrations.contract import Delivery
 from storage.services import Services
 from tests.api.caller import SECRET, Caller, found_organisation, sign
 from tests.api.webhooks.sending import (
-    FIXTURES,
     STANDARD_SECRET,
     Sender,
     github_headers,
@@ -24,9 +24,10 @@ from tests.api.webhooks.sending import (
     let_in,
     standard_headers,
 )
+from tests.paths import FIXTURES
 from workers.drain import drain
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 Headers = dict[str, str]
 Send = Callable[[str, bytes, str], Headers]
@@ -107,10 +108,25 @@ def fixtures(source: str) -> list[str]:
 EVERY = [(vendor, name) for vendor, (source, _) in VENDORS.items() for name in fixtures(source)]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def owner(http: TestClient[Any, Any], open_for_module: Services) -> Caller:
+def event_of(source: str, name: str) -> str:
+    """A colon cannot stand in the name of a file."""
+    event = name.partition("__")[0]
+    return event.replace(".", ":") if source == "BITBUCKET" else event
+
+
+def recorded_payloads() -> Iterator[ParameterSet]:
+    """All of them in `make test-all`, the first of each event in `make test`."""
+    seen = set()
+    for vendor, name in EVERY:
+        event = vendor, event_of(VENDORS[vendor][0], name)
+        yield pytest.param(vendor, name, marks=[pytest.mark.slow] if event in seen else [])
+        seen.add(event)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def owner(http: TestClient[Any, Any], app_services: Services) -> Caller:
     """One organisation for all: each payload has a flow of its own in it."""
-    return await found_organisation(http, open_for_module)
+    return await found_organisation(http, app_services)
 
 
 async def sender_of(owner: Caller, vendor: str) -> Sender:
@@ -127,15 +143,9 @@ async def payload(owner: Caller, sender: Sender, name: str) -> bytes:
     return raw
 
 
-def event_of(source: str, name: str) -> str:
-    """A colon cannot stand in the name of a file."""
-    event = name.partition("__")[0]
-    return event.replace(".", ":") if source == "BITBUCKET" else event
-
-
-@pytest.mark.parametrize(("vendor", "name"), EVERY)
+@pytest.mark.parametrize(("vendor", "name"), list(recorded_payloads()))
 async def test_a_recorded_payload_becomes_what_it_says_and_its_copies_nothing_more(
-    owner: Caller, open_for_module: Services, vendor: str, name: str
+    owner: Caller, app_services: Services, vendor: str, name: str
 ) -> None:
     sender = await sender_of(owner, vendor)
     body, ours = await payload(owner, sender, name), name.endswith("own_format")
@@ -145,10 +155,10 @@ async def test_a_recorded_payload_becomes_what_it_says_and_its_copies_nothing_mo
 
     accepted = await sender.deliver(body, send(event, body, delivery_id))
     copy = await sender.deliver(body, send(event, body, delivery_id))
-    await drain(open_for_module)
+    await drain(app_services)
     settled = await sender.receipt(accepted)
     late = await sender.deliver(body, send(event, body, delivery_id))
-    await drain(open_for_module)
+    await drain(app_services)
 
     assert (settled["status"], settled["eventType"]) == ("SUCCESS", parsed.event_type)
     assert {one.json["receiptId"] for one in (copy, late)} == {accepted.json["receiptId"]}
@@ -174,7 +184,7 @@ async def check_facts(owner: Caller, settled: Any, parsed: Any) -> None:
 
 
 async def test_a_pull_request_that_names_its_commit_in_short_joins_the_trail_of_the_push(
-    owner: Caller, open_for_module: Services
+    owner: Caller, app_services: Services
 ) -> None:
     """Bitbucket Cloud abbreviates commits everywhere but in its pushes."""
     sender = await sender_of(owner, "bitbucket")
@@ -182,7 +192,7 @@ async def test_a_pull_request_that_names_its_commit_in_short_joins_the_trail_of_
     for name in ("repo.push__branch", "pullrequest.created__open", "pullrequest.approved__reviewer"):
         body, event = await payload(owner, sender, name), event_of("BITBUCKET", name)
         accepted = await sender.deliver(body, bitbucket(event, body, str(uuid4())))
-        await drain(open_for_module)
+        await drain(app_services)
         trails.append((await sender.receipt(accepted))["trailId"])
     assert len(set(trails)) == 1
     [trail] = (await owner.get(f"/trails?flowId={sender.flow_id}")).json

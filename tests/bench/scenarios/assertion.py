@@ -1,17 +1,17 @@
-"""Asserting by API, each answer a kept verdict with its audit event, against a bare SELECT by primary key."""
+"""Asserting by API, each answer a kept verdict with its audit event, beside a bare SELECT by primary key."""
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench import bare_select
-from tests.bench.contest import Contender, busy_of, contest, profile_load, rates, series_of
+from tests.bench.comparison import Side, busy_of, compare, processor_checks, profile_load, rates, series_of
 from tests.bench.figures import ratio_of_medians
 from tests.bench.load import post, write_requests
 from tests.bench.outcomes import TIMES, Check, HotSpot, Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared, install
-from tests.bench.stand import ADMIN_KEY, BASELINE, Stand, execute
+from tests.bench.testbed import ADMIN_KEY, BASELINE, Testbed, execute
 
 NAME = "assert"
 CONNECTIONS = 16
@@ -19,28 +19,28 @@ OURS, BARE = "Trailgate", "bare SELECT"
 _JSON = {"Content-Type": "application/json"}
 
 
-def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
     """Both get bodies of the same bytes."""
-    bare_url = stand.fresh(BASELINE, "template0")
+    bare_url = testbed.fresh(BASELINE, "template0")
     execute(bare_url, *bare_select.SCHEMA.split("; "))
-    ours = _requests(stand.home / "assert", prepared)
-    bare = write_requests(stand.home / "bare", [post("/", _JSON, body) for body in _bodies(prepared)])
-    with stand.api(install(stand)) as api, stand.baseline("bare_select", bare_url) as select:
-        contenders = {OURS: Contender(api, ours, _nothing), BARE: Contender(select, bare, _nothing)}
-        found = contest(stand, contenders, CONNECTIONS, plan)
+    ours = _requests(testbed.home / "assert", prepared)
+    bare = write_requests(testbed.home / "bare", [post("/", _JSON, body) for body in _bodies(prepared)])
+    with testbed.api(install(testbed)) as api, testbed.baseline("bare_select", bare_url) as select:
+        sides = {OURS: Side(api, ours, _nothing), BARE: Side(select, bare, _nothing)}
+        found = compare(testbed, sides, CONNECTIONS, plan)
     ratio = ratio_of_medians(rates(found[OURS]), rates(found[BARE]))
     return Outcome(
         NAME,
         f"one assertion with its verdict and audit event a request, {CONNECTIONS} connections, one API process",
         series_of(found),
-        (Check.at_least("against a bare SELECT", ratio, 0.4, TIMES),),
+        [*processor_checks(found[OURS], 220, 80), Check.figure("rate against a bare SELECT", ratio, TIMES)],
         busy_of(found[OURS]),
     )
 
 
-def profile(stand: Stand, prepared: Prepared, plan: Plan) -> list[HotSpot]:
+def profile(testbed: Testbed, prepared: Prepared, plan: Plan) -> list[HotSpot]:
     """Where the API process spends its time while deciding."""
-    return profile_load(stand, install(stand), _requests(stand.home / "assert", prepared), CONNECTIONS, plan)
+    return profile_load(testbed, install(testbed), _requests(testbed.home / "assert", prepared), CONNECTIONS, plan)
 
 
 def _nothing() -> None:

@@ -1,4 +1,4 @@
-"""Attesting by API: lock, facts, heads, audit and commit for each, against one INSERT and commit for each."""
+"""Attesting by API: lock, facts, latest results, audit and commit for each, beside one INSERT and commit for each."""
 
 import json
 from collections.abc import Sequence
@@ -6,13 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from tests.bench import bare_handler
-from tests.bench.contest import Contender, busy_of, contest, profile_load, rates, series_of
+from tests.bench.comparison import Side, busy_of, compare, processor_checks, profile_load, rates, series_of
+from tests.bench.deliveries import SECRET, signed
 from tests.bench.figures import ratio_of_medians
 from tests.bench.load import MARKER, post, write_requests
 from tests.bench.outcomes import TIMES, Check, HotSpot, Outcome
 from tests.bench.plan import Plan
-from tests.bench.product import SECRET, TRAILS, Prepared, install, signed
-from tests.bench.stand import ADMIN_KEY, BASELINE, Stand, execute
+from tests.bench.product import TRAILS, Prepared, install
+from tests.bench.testbed import ADMIN_KEY, BASELINE, Testbed, execute
 
 NAME = "attest"
 CONNECTIONS = 16
@@ -21,29 +22,29 @@ SUITES = ("unit", "integration", "contract", "browser", "load", "smoke", "licenc
 OURS, INSERT = "Trailgate", "(b) verify, INSERT, commit"
 
 
-def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
     """Both get bodies of the same bytes."""
-    ours_url, bare_url = install(stand), stand.fresh(BASELINE, "template0")
+    ours_url, bare_url = install(testbed), testbed.fresh(BASELINE, "template0")
     execute(bare_url, bare_handler.SCHEMA)
-    ours = _requests(stand.home / "attest", prepared)
-    bare = write_requests(stand.home / "bare", [post("/", signed("push", one, MARKER), one) for one in _bodies()])
+    ours = _requests(testbed.home / "attest", prepared)
+    bare = write_requests(testbed.home / "bare", [post("/", signed("push", one, MARKER), one) for one in _bodies()])
     clear_bare = partial(execute, bare_url, "TRUNCATE arrivals")
-    with stand.api(ours_url) as api, stand.baseline("bare_handler", SECRET, bare_url) as insert:
-        contenders = {OURS: Contender(api, ours, lambda: None), INSERT: Contender(insert, bare, clear_bare)}
-        found = contest(stand, contenders, CONNECTIONS, plan)
+    with testbed.api(ours_url) as api, testbed.baseline("bare_handler", SECRET, bare_url) as insert:
+        sides = {OURS: Side(api, ours, lambda: None), INSERT: Side(insert, bare, clear_bare)}
+        found = compare(testbed, sides, CONNECTIONS, plan)
     ratio = ratio_of_medians(rates(found[OURS]), rates(found[INSERT]))
     return Outcome(
         NAME,
         f"one attestation a request, {CONNECTIONS} connections, {TRAILS} trails, one API process",
         series_of(found),
-        (Check.at_least("against (b)", ratio, 0.6, TIMES),),
+        [*processor_checks(found[OURS], 215, 85), Check.figure("rate against (b)", ratio, TIMES)],
         busy_of(found[OURS]),
     )
 
 
-def profile(stand: Stand, prepared: Prepared, plan: Plan) -> list[HotSpot]:
+def profile(testbed: Testbed, prepared: Prepared, plan: Plan) -> list[HotSpot]:
     """Where the API process spends its time while recording."""
-    return profile_load(stand, install(stand), _requests(stand.home / "attest", prepared), CONNECTIONS, plan)
+    return profile_load(testbed, install(testbed), _requests(testbed.home / "attest", prepared), CONNECTIONS, plan)
 
 
 def _requests(file: Path, prepared: Prepared) -> Path:

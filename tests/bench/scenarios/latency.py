@@ -11,13 +11,14 @@ from uuid import UUID
 import aiohttp
 import asyncpg
 
+from tests.bench.deliveries import signed, workflow_run
 from tests.bench.figures import Spread, percentile
 from tests.bench.outcomes import Check, Outcome, Series
 from tests.bench.plan import Plan
 from tests.bench.processor import Meter
-from tests.bench.product import Prepared, install, signed, workflow_run
+from tests.bench.product import Prepared, install
 from tests.bench.rounds import alternate
-from tests.bench.stand import Running, Stand
+from tests.bench.testbed import Running, Testbed
 
 NAME = "latency"
 RATE = 50
@@ -36,13 +37,13 @@ class _Deliveries:
     latencies: list[float] = field(default_factory=list)
 
 
-def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
     """The clock runs from before the POST until a SELECT sees the attestation."""
-    url = install(stand)
-    with stand.api(url) as api, stand.worker(url) as worker:
+    url = install(testbed)
+    with testbed.api(url) as api, testbed.worker(url) as worker:
         asyncio.run(_deliver(api, url, prepared, range(RATE * 2)))
         first = RATE * 2
-        meter = Meter({"the API": api.pid, "the worker": worker.pid, "PostgreSQL": stand.postgres_pid})
+        meter = Meter({"the API": api.pid, "the worker": worker.pid, "PostgreSQL": testbed.postgres_pid})
         rounds = iter(_ranges(first, round(RATE * STRETCH * plan.seconds), plan.rounds))
         found = alternate({NAME: lambda: asyncio.run(_deliver(api, url, prepared, next(rounds)))}, plan.rounds)[NAME]
         busy = meter.cores()

@@ -15,7 +15,7 @@ from tests.bench.plan import Plan
 from tests.bench.processor import Meter
 from tests.bench.product import Prepared, create, install
 from tests.bench.rounds import alternate
-from tests.bench.stand import ADMIN_KEY, Running, Stand, free_port
+from tests.bench.testbed import ADMIN_KEY, Running, Testbed, free_port
 
 NAME = "notify"
 RATE = 10
@@ -37,19 +37,19 @@ class Receiver:
         return web.Response()
 
 
-def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
     """The clock runs from before the POST of the attestation until the receiver has the request."""
-    url, port = install(stand), free_port()
+    url, port = install(testbed), free_port()
     rule = {
         "name": "bench",
         "triggerEvent": "ATTESTATION_FAILED",
         "channelType": "WEBHOOK",
         "channelConfig": json.dumps({"webhookUrl": f"http://127.0.0.1:{port}/"}),
     }
-    with stand.api(url) as api, stand.worker(url) as worker:
+    with testbed.api(url) as api, testbed.worker(url) as worker:
         create(api.url, "/api/v1/notification-rules", rule)
         asyncio.run(_tell(api, prepared, port, range(RATE * 2)))
-        meter = Meter({"the API": api.pid, "the worker": worker.pid, "PostgreSQL": stand.postgres_pid})
+        meter = Meter({"the API": api.pid, "the worker": worker.pid, "PostgreSQL": testbed.postgres_pid})
         rounds = iter(_ranges(RATE * 2, round(RATE * STRETCH * plan.seconds), plan.rounds))
         found = alternate({NAME: lambda: asyncio.run(_tell(api, prepared, port, next(rounds)))}, plan.rounds)[NAME]
         busy = meter.cores()

@@ -1,4 +1,4 @@
-"""Emptying the outbox with one worker, against a bare client that posts the same bodies to the same receiver."""
+"""Emptying the outbox with one worker, beside a bare client that posts the same bodies to the same receiver."""
 
 import asyncio
 import json
@@ -21,18 +21,20 @@ from storage.clock import SystemClock
 from storage.database import open_database
 from storage.ids import Ids
 from storage.outbox.commands import NewMessage, enqueue
-from tests.bench.figures import ratio_of_medians
+from tests.bench.draining import POSTGRES, WORKER, wait_for
+from tests.bench.figures import Spread, ratio_of_medians
 from tests.bench.outcomes import TIMES, Check, HotSpot, Outcome, Series
 from tests.bench.plan import Plan
 from tests.bench.processor import Meter
 from tests.bench.product import Prepared, create, install
 from tests.bench.profiles import hottest, profiling
 from tests.bench.rounds import alternate
-from tests.bench.stand import ROOT, Stand, fetch_value
+from tests.bench.testbed import ROOT, Testbed, fetch_value
 from workers.notifications.flow import MAX_CONCURRENT
 
 NAME = "relay"
 OURS, BARE = "Trailgate", "bare client"
+PER_MESSAGE = "µs/message"
 _SHARE = 4
 """The messages are so many times fewer than the deliveries of a backlog."""
 _BATCH = 500
@@ -53,33 +55,45 @@ class Relayed:
     per_second: float
     busy: dict[str, float]
 
+    def cost(self, process: str) -> float:
+        """Processor time of a process, microseconds a message."""
+        return self.busy[process] / self.per_second * 1_000_000
 
-def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+
+def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
     """Ours and the bare client post as many messages in turn."""
     count = plan.backlog // _SHARE
-    with stand.baseline("bare_receiver") as receiver:
-        body = stand.home / "relay.body"
+    with testbed.baseline("bare_receiver") as receiver:
+        body = testbed.home / "relay.body"
         body.write_bytes(_body())
         sides = {
             BARE: partial(_post_bare, receiver.url, body, count),
-            OURS: partial(_relay, stand, prepared, receiver.url, count),
+            OURS: partial(_relay, testbed, prepared, receiver.url, count),
         }
         found = alternate(sides, plan.rounds)
     speed = {name: [one.per_second for one in relayed] for name, relayed in found.items()}
+    costs = {process: [one.cost(process) for one in found[OURS]] for process in (WORKER, POSTGRES)}
     return Outcome(
         NAME,
         f"{count:,} signed webhooks to one receiver, one worker, {MAX_CONCURRENT} at once",
-        [Series(name, "messages/s", values) for name, values in speed.items()],
-        [Check.at_least("against a bare client", ratio_of_medians(speed[OURS], speed[BARE]), 0.5, TIMES)],
+        [
+            *(Series(name, "messages/s", values) for name, values in speed.items()),
+            *(Series(f"{OURS}: processor time, {who}", PER_MESSAGE, values) for who, values in costs.items()),
+        ],
+        [
+            Check.at_most(f"processor time, {WORKER}", Spread.of(costs[WORKER]).median, 125, PER_MESSAGE),
+            Check.at_most(f"processor time, {POSTGRES}", Spread.of(costs[POSTGRES]).median, 50, PER_MESSAGE),
+            Check.figure("rate against a bare client", ratio_of_medians(speed[OURS], speed[BARE]), TIMES),
+        ],
         {name: fmean(one.busy[name] for one in found[OURS]) for name in found[OURS][0].busy},
     )
 
 
-def profile(stand: Stand, prepared: Prepared, plan: Plan) -> list[HotSpot]:
+def profile(testbed: Testbed, prepared: Prepared, plan: Plan) -> list[HotSpot]:
     """Where the worker spends its time while relaying."""
-    output = stand.home / "relay.profile"
-    with stand.baseline("bare_receiver") as receiver:
-        _relay(stand, prepared, receiver.url, plan.backlog // _SHARE, output)
+    output = testbed.home / "relay.profile"
+    with testbed.baseline("bare_receiver") as receiver:
+        _relay(testbed, prepared, receiver.url, plan.backlog // _SHARE, output)
     return hottest(output, ROOT)
 
 
@@ -111,9 +125,9 @@ def _post_bare(url: str, body: Path, count: int) -> Relayed:
     return Relayed(count / float(told.stdout), {})
 
 
-def _relay(stand: Stand, prepared: Prepared, receiver: str, count: int, output: Path | None = None) -> Relayed:
-    url = install(stand)
-    with stand.api(url) as api:
+def _relay(testbed: Testbed, prepared: Prepared, receiver: str, count: int, output: Path | None = None) -> Relayed:
+    url = install(testbed)
+    with testbed.api(url) as api:
         rule = {
             "name": "bench",
             "triggerEvent": "ATTESTATION_FAILED",
@@ -122,10 +136,10 @@ def _relay(stand: Stand, prepared: Prepared, receiver: str, count: int, output: 
         }
         made = create(api.url, "/api/v1/notification-rules", rule)
     asyncio.run(_fill(url, prepared, UUID(made["id"]), count))
-    stand.settle()
+    testbed.settle()
     before = _taken(receiver)
-    with stand.worker(url, output) as worker:
-        pids = {"the worker": worker.pid, "PostgreSQL": stand.postgres_pid}
+    with testbed.worker(url, output) as worker:
+        pids = {WORKER: worker.pid, POSTGRES: testbed.postgres_pid}
         seconds, busy = asyncio.run(asyncio.wait_for(_watch(url, pids, output), _PATIENCE))
     if fetch_value(url, _SENT) != count or _taken(receiver) - before != count:
         raise Undelivered(f"{_taken(receiver) - before} of {count} messages came")
@@ -156,15 +170,10 @@ async def _watch(url: str, pids: dict[str, int], output: Path | None) -> tuple[f
     """From the first claim until the outbox is empty."""
     connection = await asyncpg.connect(url)
     try:
-        await _until(connection, _BEGUN, 0.005)
+        await wait_for(connection, _BEGUN, 0.005)
         started, meter = time.perf_counter(), Meter(pids)
-        with profiling(pids["the worker"], output):
-            await _until(connection, _EMPTY, 0.02)
+        with profiling(pids[WORKER], output):
+            await wait_for(connection, _EMPTY, 0.02)
         return time.perf_counter() - started, meter.cores()
     finally:
         await connection.close()
-
-
-async def _until(connection: asyncpg.Connection, question: str, pause: float) -> None:
-    while not await connection.fetchval(question):
-        await asyncio.sleep(pause)

@@ -21,7 +21,7 @@ from tests.bench.outcomes import TIMES, Check, Outcome, Series
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared, bench_signer
 from tests.bench.seed import PER_TRAIL, Place, seed, shown
-from tests.bench.stand import ADMIN_KEY, TEMPLATE, Running, Stand, fetch_value
+from tests.bench.testbed import ADMIN_KEY, TEMPLATE, Running, Testbed, fetch_value
 
 NAME = "scale"
 SHARE = 100
@@ -38,12 +38,12 @@ class Question:
     body: bytes | None = None
 
 
-def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
     """Both are seeded, then every question goes to one and the other in turn."""
     sizes = {SMALL: plan.trails // SHARE, LARGE: plan.trails}
-    urls = {name: _seeded(stand, prepared, name, trails) for name, trails in sizes.items()}
+    urls = {name: _seeded(testbed, prepared, name, trails) for name, trails in sizes.items()}
     with ExitStack() as running:
-        apis = {name: running.enter_context(stand.api(url)) for name, url in urls.items()}
+        apis = {name: running.enter_context(testbed.api(url)) for name, url in urls.items()}
         times = _times(apis, _questions(prepared, urls), plan.rounds)
     proofs = asyncio.run(_proofs(urls[LARGE], prepared))
     ratios = {what: _ratio(found) for what, found in times.items()}
@@ -64,11 +64,11 @@ def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
     )
 
 
-def _seeded(stand: Stand, prepared: Prepared, name: str, trails: int) -> str:
-    url = stand.fresh(name, TEMPLATE)
+def _seeded(testbed: Testbed, prepared: Prepared, name: str, trails: int) -> str:
+    url = testbed.fresh(name, TEMPLATE)
     place = Place(prepared.org_id, prepared.flow_id, prepared.principal_id)
-    asyncio.run(seed(url, place, trails, bench_signer(stand), shown))
-    stand.settle()
+    asyncio.run(seed(url, place, trails, bench_signer(testbed), shown))
+    testbed.settle()
     return url
 
 

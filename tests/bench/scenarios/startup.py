@@ -7,14 +7,14 @@ from tests.bench.outcomes import Check, Outcome, Series
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared, install
 from tests.bench.rounds import alternate
-from tests.bench.stand import Stand
+from tests.bench.testbed import Testbed
 
 NAME = "startup"
 
 
-def run(stand: Stand, _prepared: Prepared, plan: Plan) -> Outcome:
+def run(testbed: Testbed, _prepared: Prepared, plan: Plan) -> Outcome:
     """From the start of the interpreter to the first 200 of /health/ready, to within 10 ms."""
-    found = alternate({NAME: partial(_start, stand, install(stand))}, plan.rounds)[NAME]
+    found = alternate({NAME: partial(_start, testbed, install(testbed))}, plan.rounds)[NAME]
     return Outcome(
         NAME,
         "`python -m api` until /health/ready answers 200, database up",
@@ -23,6 +23,6 @@ def run(stand: Stand, _prepared: Prepared, plan: Plan) -> Outcome:
     )
 
 
-def _start(stand: Stand, url: str) -> float:
-    with stand.api(url) as api:
+def _start(testbed: Testbed, url: str) -> float:
+    with testbed.api(url) as api:
         return api.start_seconds

@@ -13,7 +13,7 @@ from tests.bench.plan import Plan
 from tests.bench.processor import Meter
 from tests.bench.product import Prepared, create, install
 from tests.bench.rounds import alternate
-from tests.bench.stand import ADMIN_KEY, Stand
+from tests.bench.testbed import ADMIN_KEY, Testbed
 
 NAME = "upload"
 _CHUNK = b"".join(number.to_bytes(8, "big") for number in range(2**17))
@@ -21,17 +21,17 @@ OURS, TOOLS = "Trailgate", "sha256sum and cp"
 _MEBIBYTE = 2**20
 
 
-def run(stand: Stand, prepared: Prepared, plan: Plan) -> Outcome:
+def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
     """Every upload is of another file, so that nothing is spared by being there already."""
-    source = stand.home / "gigabyte"
-    url = install(stand)
-    with stand.api(url) as api:
+    source = testbed.home / "gigabyte"
+    url = install(testbed)
+    with testbed.api(url) as api:
         path = f"/api/v1/trails/{prepared.trail_ids[0]}/attestations"
         attestation = create(api.url, path, {"type": "scan-archive", "status": "PASSED"})
         target = f"{api.url}{path}/{attestation['id']}/evidence"
         process = psutil.Process(api.pid)
         before = _peak(process)
-        meter = Meter({"the API": api.pid, "PostgreSQL": stand.postgres_pid})
+        meter = Meter({"the API": api.pid, "PostgreSQL": testbed.postgres_pid})
         sides = {TOOLS: lambda: _copy(source), OURS: lambda: _upload(source, target)}
         found = alternate({name: _fresh(source, plan.upload, side) for name, side in sides.items()}, plan.rounds)
         busy, growth = meter.cores(), (_peak(process) - before) / _MEBIBYTE

@@ -103,7 +103,7 @@ def test_a_folder_of_somebody_else(settings: Settings) -> None:
     assert examined(settings)["evidence"].level is Level.FAIL
 
 
-def test_too_little_room_for_the_largest_file(settings: Settings) -> None:
+def test_too_little_space_for_the_largest_file(settings: Settings) -> None:
     tight = settings.model_copy(update={"evidence_max_size": 2**60})
     finding = examined(tight)["evidence"]
-    assert (finding.level, "make room" in finding.advice) == (Level.WARN, True)
+    assert (finding.level, "free disk space" in finding.advice) == (Level.WARN, True)

@@ -54,8 +54,8 @@ async def test_a_way_that_is_open_is_found_open_and_nothing_is_sent() -> None:
         await asyncio.sleep(0.05)
         assert (one.heard, two.heard) == ([b""], [b""])
     assert [(f.level, f.found) for f in found] == [
-        (Level.OK, "hook 0 takes connections"),
-        (Level.OK, "hook 1 takes connections"),
+        (Level.OK, "hook 0 accepts connections"),
+        (Level.OK, "hook 1 accepts connections"),
     ]
 
 
@@ -73,7 +73,7 @@ async def test_a_closed_port_an_unknown_name_and_an_address_that_is_none() -> No
     assert found[0].found == "hook 0: connection refused"
     assert found[1].found == "hook 1: its name is unknown"
     assert not [one for one in found if "secret" in one.found]
-    assert {one.advice for one in found} == {"correct the rule's webhookUrl, or open the way there"}
+    assert {one.advice for one in found} == {"correct the rule's webhookUrl, or allow the connection in your network"}
 
 
 @pytest.mark.parametrize(

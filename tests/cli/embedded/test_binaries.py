@@ -4,7 +4,7 @@ import os
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -17,7 +17,7 @@ SITE_PACKAGES = locate().postgres_folder.parents[2]
 
 
 def says(program: Path, account: Account | None = None) -> str:
-    switch = {"user": account.uid, "group": account.gid, "extra_groups": ()} if account else {}
+    switch: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": ()} if account else {}
     answer = subprocess.run([program, "--version"], capture_output=True, text=True, check=True, cwd="/", **switch)
     return answer.stdout
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from cli.embedded.account import Account
-from cli.embedded.children import Child, StartStep, stop_together, wait_until
+from cli.embedded.children import Child, StopStep, stop_together, wait_until
 from domain.errors import Unavailable
 
 PYTHON = sys.executable
@@ -77,6 +77,7 @@ def test_a_child_has_a_session_of_its_own_and_the_given_directory(home: Path) ->
     child = Child("sleeper", SLEEPER, cwd=home, log=home / "log")
     child.start()
     logged(child, "up")
+    assert child.pid is not None
     assert os.getsid(child.pid) == child.pid != os.getsid(0)
     assert Path(psutil.Process(child.pid).cwd()) == home
     child.stop()
@@ -107,7 +108,7 @@ def test_stop_ends_a_child_by_the_first_step_and_may_be_repeated(home: Path) -> 
 
 
 def test_a_deaf_child_feels_the_next_step(home: Path) -> None:
-    ladder = (StartStep(signal.SIGTERM, 0.3), StartStep(signal.SIGKILL, 5))
+    ladder = (StopStep(signal.SIGTERM, 0.3), StopStep(signal.SIGKILL, 5))
     child = Child("deaf", DEAF, log=home / "log", stopping=ladder)
     child.start()
     logged(child, "deaf")
@@ -118,7 +119,7 @@ def test_a_deaf_child_feels_the_next_step(home: Path) -> None:
 
 
 def test_children_stopped_together_spend_their_patience_once(home: Path) -> None:
-    ladder = (StartStep(signal.SIGTERM, 3), StartStep(signal.SIGKILL, 5))
+    ladder = (StopStep(signal.SIGTERM, 3), StopStep(signal.SIGKILL, 5))
     children = [Child("deaf", DEAF, log=home / f"{number}.log", stopping=ladder) for number in range(3)]
     for child in children:
         child.start()

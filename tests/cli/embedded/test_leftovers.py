@@ -10,11 +10,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.embedded.children import StartStep
+from cli.embedded.children import StopStep
 from cli.embedded.leftovers import evict, remove_stale_locks
 from domain.errors import Conflict
 
-GENTLE = (StartStep(signal.SIGTERM, 5),)
+GENTLE = (StopStep(signal.SIGTERM, 5),)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_an_ended_process_nobody_reaped_is_no_leftover(home: Path, sleeper) -> N
     zombie.send_signal(signal.SIGKILL)
     while psutil.Process(zombie.pid).status() != psutil.STATUS_ZOMBIE:
         pass
-    evict("database", home, (StartStep(signal.SIGTERM, 0),))
+    evict("database", home, (StopStep(signal.SIGTERM, 0),))
 
 
 # A postmaster and its backend: only the former is told, and ends the latter.
@@ -93,12 +93,12 @@ def deaf(home: Path, spawn) -> subprocess.Popen[str]:
 def test_a_leftover_that_does_not_stop_is_named_and_refused(home: Path, deaf) -> None:
     name = psutil.Process(deaf.pid).name()
     with pytest.raises(Conflict, match=f"{name} \\(process {deaf.pid}\\) still runs in {home} and does not stop"):
-        evict(name, home, (StartStep(signal.SIGTERM, 0.2),))
+        evict(name, home, (StopStep(signal.SIGTERM, 0.2),))
     assert deaf.poll() is None, "never killed unasked"
 
 
 def test_a_longer_ladder_goes_on(home: Path, deaf) -> None:
-    evict(psutil.Process(deaf.pid).name(), home, (StartStep(signal.SIGTERM, 0.2), StartStep(signal.SIGKILL, 5)))
+    evict(psutil.Process(deaf.pid).name(), home, (StopStep(signal.SIGTERM, 0.2), StopStep(signal.SIGKILL, 5)))
     assert deaf.wait(1) == -signal.SIGKILL
 
 

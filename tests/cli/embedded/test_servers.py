@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -64,7 +65,7 @@ def test_the_cluster_is_durable_sorts_by_code_point_and_opens_no_port(home: Path
 
 
 def test_settings_reach_postgres_but_commits_stay_synchronous(data: Path, ask) -> None:
-    settings = {"max_connections": 37, "work_mem": "5MB", "synchronous_commit": "off"}
+    settings: dict[str, str | int] = {"max_connections": 37, "work_mem": "5MB", "synchronous_commit": "off"}
     with EmbeddedServers(data, ServerOptions(durable=False, postgres_settings=settings)) as servers:
         names = ["max_connections", "work_mem", "synchronous_commit", "fsync", "full_page_writes", "deadlock_timeout"]
         values = [ask(servers.database_url, f"SHOW {name}") for name in names]
@@ -133,8 +134,18 @@ def test_servers_left_behind_by_a_killed_supervisor_are_asked_to_stop_and_replac
         ask(servers.database_url, "CREATE TABLE kept AS SELECT 1")
         account, sockets = servers._layout.account, servers._sockets
     tools, old, log = locate(), sockets / "old.sock", data / "logs" / "left.log"
-    postgres = [tools.tool("postgres"), "-D", data / "postgres", "-k", sockets]
-    valkey = [tools.valkey_server, "--port", "0", "--unixsocket", old, "--dir", data / "valkey", "--save", ""]
+    postgres: list[str | Path] = [tools.tool("postgres"), "-D", data / "postgres", "-k", sockets]
+    valkey: list[str | Path] = [
+        tools.valkey_server,
+        "--port",
+        "0",
+        "--unixsocket",
+        old,
+        "--dir",
+        data / "valkey",
+        "--save",
+        "",
+    ]
     left = Supervisor(
         [
             Child(
@@ -160,7 +171,7 @@ def test_servers_left_behind_by_a_killed_supervisor_are_asked_to_stop_and_replac
 def test_a_stale_pid_that_is_somebody_elses_is_not_touched(data: Path, quick, ask) -> None:
     with EmbeddedServers(data, quick) as servers:
         account, sockets = servers._layout.account, servers._sockets
-    switch = {"user": account.uid, "group": account.gid} if account else {}
+    switch: dict[str, Any] = {"user": account.uid, "group": account.gid} if account else {}
     foreigner = subprocess.Popen(["/bin/sleep", "300"], **switch)
     try:
         stale = f"{foreigner.pid}\n{data / 'postgres'}\n1700000000\n5432\n{sockets}\n\n\nready\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.embedded.children import Child, StartStep
+from cli.embedded.children import Child, StopStep
 from cli.embedded.supervisor import Supervisor
 from domain.errors import Unavailable
 
@@ -155,7 +155,7 @@ def test_a_child_that_is_not_ready_in_time_ends_it(home: Path) -> None:
 
 def test_neighbours_of_one_name_stop_at_the_same_time(home: Path) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); open({!r}, 'w'); time.sleep(60)"
-    ladder = (StartStep(signal.SIGTERM, 3), StartStep(signal.SIGKILL, 5))
+    ladder = (StopStep(signal.SIGTERM, 3), StopStep(signal.SIGKILL, 5))
     flags = [home / str(number) for number in range(3)]
     workers = [
         Child("worker", [sys.executable, "-c", deaf.format(str(flag))], stopping=ladder, probe=flag.exists)

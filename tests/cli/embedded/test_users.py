@@ -1,4 +1,4 @@
-"""Root and ordinary users on real directories: root opens nobody's door, a user needs no root."""
+"""Root and ordinary users on real directories: root opens nobody's folder, a user needs no root."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The answer of an assertion and its reasons (facts.md 8.2 with its "Do", ARCHITECTURE.md 4.3)."""
+"""The answer of an assertion and its reasons."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Facts.md 5.3: the table of variables, field by field."""
+"""The table of variables, field by field."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a trail lacks, by the one evaluator (facts.md 20.1, W64)."""
+"""What a trail lacks, by the one evaluator."""
 
 from datetime import UTC, datetime
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""The condition language: facts.md 8.5 and kosli-v2.md 9."""
+"""The condition language."""
 
 from time import process_time
 
@@ -101,7 +101,6 @@ def test_outside_of_any_artifact_its_fields_are_null(text: str) -> None:
     ],
 )
 def test_the_compounds_that_the_original_misread(text: str, expected: bool) -> None:
-    """W29."""
     assert holds(text, CONTEXT) is expected
 
 
@@ -196,7 +195,7 @@ def test_what_is_no_condition_does_not_compile(text: str) -> None:
     ],
 )
 def test_what_does_not_say_yes_or_no_is_no_answer(text: str) -> None:
-    """Never a quiet false: the requirement then applies (facts.md 8.5, Do)."""
+    """Never a quiet false: the requirement then applies."""
     compiled(text)
     with pytest.raises(InvalidCondition):
         holds(text, CONTEXT)

@@ -1,4 +1,4 @@
-"""The rule of facts.md 20.1, as a table."""
+"""What coverage passes, as a table."""
 
 import pytest
 from hypothesis import given

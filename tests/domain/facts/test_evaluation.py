@@ -1,6 +1,7 @@
-"""The table of ARCHITECTURE.md 4.3 and facts.md 5.4 for a trail's status."""
+"""What a trail's status follows from, as a table."""
 
 from datetime import UTC, datetime
+from random import Random
 from uuid import uuid4
 
 import pytest
@@ -53,7 +54,7 @@ latest = st.lists(st.builds(newest, st.sampled_from("ABC"), st.sampled_from(Resu
 
 
 @given(st.lists(st.sampled_from("ABC"), unique=True), latest, st.randoms())
-def test_the_order_of_reports_does_not_matter(required: list[str], found: list[LatestResult], random: object) -> None:
+def test_the_order_of_reports_does_not_matter(required: list[str], found: list[LatestResult], random: Random) -> None:
     shuffled = list(found)
     random.shuffle(shuffled)
     assert trail_status(asked(required), found, ()) == trail_status(asked(required), shuffled, ())

@@ -1,4 +1,4 @@
-"""Status by a template: names, artifacts, conditions (facts.md 8.3, kosli-v2.md 10.2 and 10.3)."""
+"""Status by a template: names, artifacts, conditions."""
 
 import pytest
 

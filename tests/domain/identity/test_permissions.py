@@ -1,3 +1,4 @@
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -7,8 +8,54 @@ from domain.identity.permissions import DEFAULT_ORGANISATION, ROLES, Permission,
 P = Permission
 
 
-def principal(role: str, **options: object) -> Principal:
+def principal(role: str, **options: Any) -> Principal:
     return Principal(UUID(int=1), "user", UUID(int=2), "acme", role, role_permissions(role, "acme"), **options)
+
+
+GRANTED = """
+                    admin member developer reporter snapshotter viewer auditor none
+facts:read            x     x        x        x          x        x       x     -
+facts:report          x     x        -        x          -        -       -     -
+facts:manage          x     x        -        -          -        -       -     -
+environments:report   x     x        -        x          x        -       -     -
+policies:manage       x     -        -        -          -        -       -     -
+gate:evaluate         x     x        -        x          -        -       -     -
+approvals:decide      x     x        -        -          -        -       -     -
+evidence:read         x     x        x        -          -        -       x     -
+evidence:write        x     x        -        x          -        -       -     -
+audit:read            x     x        x        -          -        -       x     -
+ledger:read           x     x        x        -          -        x       x     -
+changes:read          x     x        x        -          -        x       x     -
+changes:update        x     x        -        -          -        -       -     -
+changes:execute       x     x        -        -          -        -       -     -
+scans:read            x     x        x        -          -        x       x     -
+scans:run             x     x        -        x          -        -       -     -
+scans:manage          x     -        -        -          -        -       -     -
+reports:view          x     x        x        -          -        x       x     -
+reports:upload        x     x        x        x          -        -       -     -
+reports:manage        x     -        -        -          -        -       -     -
+provenance:read       x     x        x        -          -        x       x     -
+provenance:write      x     x        -        x          -        -       -     -
+provenance:delete     x     -        -        -          -        -       -     -
+identity:read         x     x        x        -          -        -       x     -
+identity:manage       x     -        -        -          -        -       -     -
+integrations:manage   x     -        -        -          -        -       -     -
+org:manage            x     -        -        -          -        -       -     -
+keys:own              x     x        -        -          -        -       -     -
+platform:manage       -     -        -        -          -        -       -     -
+"""
+"""Written out, so that a change of what a role may do is seen as one."""
+
+
+def granted() -> dict[str, frozenset[str]]:
+    """The table by role."""
+    titles, *lines = [line.split() for line in GRANTED.strip().splitlines()]
+    return {role: frozenset(line[0] for line in lines if line[n] == "x") for n, role in enumerate(titles, 1)}
+
+
+def test_each_role_may_what_the_table_says() -> None:
+    assert {role: frozenset(held) for role, held in ROLES.items()} == granted()
+    assert {line.split()[0] for line in GRANTED.strip().splitlines()[1:]} == set(Permission)
 
 
 def test_only_admins_of_default_run_the_platform() -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ NOON = datetime(2026, 3, 3, 12, tzinfo=UTC)
 MIDDLE = 0.5  # of the jitter: nothing added, nothing taken off
 
 
-def failed(seconds: float = 0, kind: ErrorClass = ErrorClass.TRANSIENT, **more: object) -> AttemptResult:
+def failed(seconds: float = 0, kind: ErrorClass = ErrorClass.TRANSIENT, **more: Any) -> AttemptResult:
     at = NOON + timedelta(seconds=seconds)
     return AttemptResult(at, at, kind, reason="HTTP 500", **more)
 

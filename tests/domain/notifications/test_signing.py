@@ -55,4 +55,4 @@ def test_what_is_no_secret_is_named_and_not_quoted(secret: Any) -> None:
         checked_secret(secret, "channelConfig.secret")
     [detail] = caught.value.details
     assert detail.field == "channelConfig.secret"
-    assert detail.message == "must be whsec_ and the base64 of 24 to 64 bytes"
+    assert detail.message == "must be whsec_ followed by the base64 of 24 to 64 bytes"

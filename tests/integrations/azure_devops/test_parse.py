@@ -22,7 +22,7 @@ RELEASE = "https://dev.azure.com/northwind/Parcels/_release?releaseId=31&_a=rele
 REPOSITORY = "Parcels/parcel-tracker"
 PIPELINE = "parcel-tracker CI"
 SENT = datetime(2026, 3, 3, 10, 4, 17, 886660, tzinfo=UTC)
-COMMITTER = {"author": "Ada B.", "author_email": "ada@home.example"}
+COMMITTER: dict[str, Any] = {"author": "Ada B.", "author_email": "ada@home.example"}
 BUILT = TrailHint(commit=SHA, branch="main", author="Ada Byron", repository=REPOSITORY, build_url=RUN)
 OF_PULL_REQUEST = TrailHint(
     commit=SHA,
@@ -36,7 +36,7 @@ RAN = TrailHint(commit=SHA, branch="main", build_url=RUN, **COMMITTER)
 RAN_ON_GITHUB = TrailHint(
     commit=SHA, branch="main", author="Ada Byron", repository="northwind-labs/parcel-tracker", build_url=RUN
 )
-PULL = {
+PULL: dict[str, Any] = {
     "commit": SHA,
     "branch": "depot",
     "author": "Grace Hopper",
@@ -194,7 +194,7 @@ def test_the_meaning_of_each_payload(name: str) -> None:
     ],
 )
 def test_only_success_passes_and_no_interruption_fails(name: str, path: str) -> None:
-    """integrations.md 14: what was cancelled or skipped has not failed."""
+    """What was cancelled or skipped has not failed."""
     results = ("succeeded", "failed", "partiallySucceeded", "succeededWithIssues", "rejected", "abandoned")
     statuses = [
         [hint.status for hint in parse_json(changed(name, path, result)).attestations]
@@ -230,7 +230,7 @@ def test_a_build_without_a_commit_is_refused() -> None:
         parse_json(changed("build.complete__succeeded", "resource.sourceVersion", None))
 
 
-@pytest.mark.parametrize("source", ["C18", "LG:refs/heads/main:", f"LG:{SHA}", "", f"LG:refs/heads/main:{SHA}:more"])
+@pytest.mark.parametrize("source", ["C1804", "LG:refs/heads/main:", f"LG:{SHA}", "", f"LG:refs/heads/main:{SHA}:more"])
 def test_a_build_of_another_source_than_git_is_refused(source: str) -> None:
     with pytest.raises(BadDelivery, match=r"resource\.sourceVersion: "):
         parse_json(changed("build.complete__version_1", "resource.sourceGetVersion", source))
@@ -363,7 +363,7 @@ def test_who_has_no_display_name_goes_by_the_name_they_sign_in_with() -> None:
         ("build.complete__succeeded", "resource", []),
         ("build.complete__succeeded", "resource.definition", None),
         ("build.complete__succeeded", "resource.definition.name", "nul \0"),
-        ("build.complete__succeeded", "resource.sourceVersion", "C18"),
+        ("build.complete__succeeded", "resource.sourceVersion", "C1804"),
         ("build.complete__succeeded", "resource._links.web.href", "javascript:alert(1)"),
         ("build.complete__succeeded", "resource.requestedFor.displayName", 7),
         ("git.push__branch", "resource.refUpdates", None),

@@ -22,7 +22,7 @@ REPOSITORY = "northwind-labs/parcel-tracker"
 RUN = f"https://bitbucket.org/{REPOSITORY}/pipelines/results/7"
 CI = "https://ci.northwind.example/builds/777"
 PIPELINES = "Bitbucket Pipelines"
-ADA = {"author": "Ada Byron", "author_email": "ada@northwind.example", "repository": REPOSITORY}
+ADA: dict[str, Any] = {"author": "Ada Byron", "author_email": "ada@northwind.example", "repository": REPOSITORY}
 BUILT = TrailHint(commit=SHA, branch="main", build_url=RUN, **ADA)
 PULL = TrailHint(commit=SHA[:12], branch="depot", author="ghopper", repository=REPOSITORY, pull_request="215")
 APPROVED = TrailHint(
@@ -150,7 +150,7 @@ def test_the_meaning_of_each_payload(name: str) -> None:
 
 
 def test_only_success_passes_and_no_interruption_fails() -> None:
-    """integrations.md 14: what was stopped has not failed."""
+    """What was stopped has not failed."""
     name = "repo.commit_status_updated__successful"
     statuses = {
         state: [

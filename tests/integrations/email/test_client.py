@@ -8,7 +8,7 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.parser import BytesParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -69,6 +69,11 @@ class Mailbox:
         [envelope] = self.taken
         assert isinstance(envelope.content, bytes)
         return parsed(envelope.content)
+
+
+def content_of(envelope: Envelope) -> bytes:
+    assert isinstance(envelope.content, bytes)
+    return envelope.content
 
 
 def parsed(raw: bytes) -> EmailMessage:
@@ -132,7 +137,7 @@ async def test_the_id_is_the_same_in_every_attempt() -> None:
     async with serving(Mailbox()) as mailbox:
         await send(mailbox)
         await send(mailbox)
-    first, second = (parsed(envelope.content) for envelope in mailbox.taken)
+    first, second = (parsed(content_of(envelope)) for envelope in mailbox.taken)
     assert first["Message-ID"] == second["Message-ID"]
     assert first["Date"] == second["Date"]
 
@@ -192,7 +197,7 @@ async def test_without_a_mail_server_there_is_no_mail() -> None:
     with pytest.raises(SendFailed) as failed:
         await EmailClient(None, SENDER, 5)(MESSAGE, ChannelTarget({"to": ADA}), NOW)
     assert failed.value.error_class is ErrorClass.PERMANENT
-    assert failed.value.reason == "e-mail is not set up: set TRAILGATE_SMTP_URL"
+    assert failed.value.reason == "E-mail is not configured: set TRAILGATE_SMTP_URL."
 
 
 async def test_some_recipients_refused_is_said_and_not_sent_again() -> None:
@@ -226,7 +231,7 @@ async def test_all_recipients_refused_is_as_final_as_the_mildest_refusal(ben: st
 )
 @pytest.mark.parametrize("step", ["sender", "data"])
 async def test_a_refused_mail_is_as_final_as_its_code(step: str, reply: str, error_class: ErrorClass) -> None:
-    async with serving(replace(Mailbox(), **{step: reply})) as mailbox:
+    async with serving(replace(Mailbox(), **cast("dict[str, Any]", {step: reply}))) as mailbox:
         failed = await failure(mailbox)
     assert failed.error_class is error_class
     assert (failed.status_code, failed.response) == (int(reply[:3]), reply[4:])
@@ -253,9 +258,9 @@ async def test_a_server_that_takes_too_long() -> None:
 @pytest.mark.parametrize(
     ("greeting", "reason"),
     [
-        (b"554 go away\r\n", "The mail server refused to serve us: 554."),
+        (b"554 go away\r\n", "The mail server refused the session: 554."),
         (b"", "The mail server cannot be reached."),
-        (b"220 hello\r\n", "The mail server broke off."),
+        (b"220 hello\r\n", "The mail server closed the connection."),
     ],
 )
 async def test_a_server_that_will_not_talk(greeting: bytes, reason: str) -> None:
@@ -282,7 +287,7 @@ async def test_starttls_and_the_login(tmp_path: Path, monkeypatch: pytest.Monkey
     certificate, tls = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     mailbox = Mailbox()
-    options = {"tls_context": tls, "auth_required": True, "authenticator": mailbox.log_in}
+    options: dict[str, Any] = {"tls_context": tls, "auth_required": True, "authenticator": mailbox.log_in}
     async with serving(mailbox, **options):
         await send(mailbox, scheme="smtp+starttls", login="mailer%40ci:p%40ss@")
     assert mailbox.logins == [(b"mailer@ci", b"p@ss")]
@@ -296,7 +301,7 @@ async def test_a_refused_login_is_ours_to_mend(tmp_path: Path, monkeypatch: pyte
     async with serving(mailbox, tls_context=tls, auth_required=True, authenticator=mailbox.log_in):
         failed = await failure(mailbox, scheme="smtp+starttls", login="mailer:wrong@")
     assert failed.error_class is ErrorClass.TRANSIENT
-    assert failed.reason == "The mail server refused to serve us: 535."
+    assert failed.reason == "The mail server refused the session: 535."
     assert not mailbox.taken
 
 
@@ -315,7 +320,7 @@ async def test_a_certificate_that_nobody_vouches_for(scheme: str, tmp_path: Path
     async with serving(Mailbox(), at_once, **by_command) as mailbox:
         failed = await failure(mailbox, scheme=scheme)
     assert failed.error_class is ErrorClass.TRANSIENT
-    assert failed.reason == "The mail server does not prove by TLS who it is."
+    assert failed.reason == "TLS with the mail server failed; check its certificate."
     assert not mailbox.taken
 
 
@@ -323,7 +328,7 @@ async def test_nothing_is_sent_in_clear_where_starttls_is_required() -> None:
     async with serving(Mailbox()) as mailbox:
         failed = await failure(mailbox, scheme="smtp+starttls")
     assert failed.error_class is ErrorClass.TRANSIENT
-    assert failed.reason == "The mail server offers no such TLS or login as TRAILGATE_SMTP_URL asks for."
+    assert failed.reason == "The mail server does not offer the TLS or login that TRAILGATE_SMTP_URL asks for."
     assert not mailbox.taken
 
 

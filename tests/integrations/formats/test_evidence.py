@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from integrations.formats import json_files, xml_files
 from integrations.formats.evidence import FORMATS, parse_evidence, parsed_by
 from integrations.formats.parsed import MAX_TEXT, Deadline, ParsedEvidence, Unreadable, shown
-from tests.integrations.formats.evidence_files import FIXTURES, error_of, reading_of
-from tests.paths import ROOT
+from tests.integrations.formats.evidence_files import error_of, reading_of
+from tests.paths import FIXTURES, ROOT
 
 KINDS = sorted(FORMATS)
 JSON_KINDS = [kind for kind in KINDS if kind not in ("junit", "jira")]
@@ -110,7 +110,7 @@ def test_a_file_that_is_too_large_is_not_read(kind: str, tmp_path: Path) -> None
         file.truncate(limit + 1)
     reading = parse_evidence(kind, path)
     assert reading is not None
-    assert reading.reason == f"The file is larger than the {limit >> 20} MiB that are read of this format"
+    assert reading.reason == f"The file is larger than {limit >> 20} MiB, the limit for this format"
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -173,7 +173,7 @@ DECLARED = [
 @pytest.mark.parametrize("xml", DECLARED)
 @pytest.mark.parametrize("encode", [str.encode, as_utf16])
 def test_document_types_and_entities_are_refused(xml: str, encode: object) -> None:
-    message = "The file has a document type declaration or entities, which are not read"
+    message = "The file has a document type declaration or entities, which are not supported"
     assert error_of("junit", encode(xml)) == message  # type: ignore[operator]
 
 
@@ -240,7 +240,7 @@ def test_what_is_not_json_fails(kind: str, text: str) -> None:
 
 @pytest.mark.parametrize("values", ["0," * 5_000_000, "[]," * 2_600_000, "{}," * 2_600_000], ids=lambda v: v[:2])
 def test_more_values_than_memory_are_refused(values: str) -> None:
-    assert error_of("snyk", f"[{values}0]") == "The file holds more than 5,000,000 values"
+    assert error_of("snyk", f"[{values}0]") == "The file contains more than 5,000,000 values"
 
 
 def test_huge_integers_are_fine_where_nobody_reads_them() -> None:

@@ -17,7 +17,7 @@ FIXTURES = ROOT / "tests" / "fixtures" / "generic"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 
 SHA = "9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"
-ADA = {"author": "Ada Byron", "author_email": "ada@northwind.example"}
+ADA: dict[str, Any] = {"author": "Ada Byron", "author_email": "ada@northwind.example"}
 TRAIL = TrailHint(commit=SHA, branch="main", **ADA)
 
 EXPECTED = {

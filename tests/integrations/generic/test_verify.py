@@ -53,7 +53,7 @@ def test_no_signature_at_all() -> None:
 
 def test_ids_of_body_hmacs_come_from_headers_else_from_the_body() -> None:
     def delivery_id(headers: Mapping[str, str]) -> str:
-        return verify(headers | {"x-webhook-signature": HEX}, BODY, [SECRET], NOW).delivery_id
+        return verify({**headers, "x-webhook-signature": HEX}, BODY, [SECRET], NOW).delivery_id
 
     assert delivery_id({"webhook-id": "w.1", "x-delivery-id": "d-1"}) == "w.1"
     assert delivery_id({"x-delivery-id": "d-1"}) == "d-1"

@@ -124,7 +124,7 @@ async def test_a_wrong_token_is_told_without_it(session: aiohttp.ClientSession, 
     [
         (Trouble(403), "403"),
         (Trouble(403, {"X-RateLimit-Remaining": "12", "X-RateLimit-Reset": "99999999999"}), "403"),
-        (Trouble(404), "no such hook"),
+        (Trouble(404), "hook does not exist"),
         (Trouble(500), "500"),
         (Trouble(502, body=b"<html>bad gateway</html>", content_type="text/html"), "502"),
         (Trouble(503), "503"),

@@ -23,7 +23,7 @@ SHA = "9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"
 WEB = "https://github.com/northwind-labs/parcel-tracker"
 RUN = f"{WEB}/actions/runs/13801245567"
 REPOSITORY = "northwind-labs/parcel-tracker"
-ADA = {"author": "Ada Byron", "author_email": "ada@northwind.example", "repository": REPOSITORY}
+ADA: dict[str, Any] = {"author": "Ada Byron", "author_email": "ada@northwind.example", "repository": REPOSITORY}
 BUILT = TrailHint(commit=SHA, branch="main", build_url=RUN, **ADA)
 CHECKED = TrailHint(commit=SHA, branch="main", author="ada-byron", repository=REPOSITORY)
 SUITE = TrailHint(commit=SHA, branch="main", **ADA)
@@ -160,7 +160,7 @@ def test_broken_forms_are_refused(body: bytes) -> None:
 
 
 def test_only_success_passes_and_no_interruption_fails() -> None:
-    """integrations.md 14: cancelled, skipped and neutral are not failures."""
+    """Cancelled, skipped and neutral are not failures."""
     statuses = {
         conclusion: [
             hint.status

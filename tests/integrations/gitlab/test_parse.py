@@ -23,7 +23,7 @@ RUN = f"{WEB}/-/pipelines/90214"
 JOB = f"{WEB}/-/jobs/551201"
 REPOSITORY = "logistik/routenplaner"
 ADDRESS = "mira.stocker@alpenfracht.example"
-WRITTEN = {"author": "Mira Stocker", "author_email": ADDRESS, "repository": REPOSITORY}
+WRITTEN: dict[str, Any] = {"author": "Mira Stocker", "author_email": ADDRESS, "repository": REPOSITORY}
 BUILT = TrailHint(commit=SHA, branch="main", build_url=RUN, **WRITTEN)
 CHECKED = TrailHint(commit=SHA, branch="main", **WRITTEN)
 REQUEST = TrailHint(commit=SHA, branch="passes", pull_request="88", **WRITTEN)
@@ -171,7 +171,7 @@ STATUSES = [("pipeline__success", "object_attributes.status"), ("build__success"
 
 @pytest.mark.parametrize(("name", "path"), STATUSES)
 def test_only_success_passes_and_no_interruption_fails(name: str, path: str) -> None:
-    """integrations.md 14: cancelled and skipped are not failures. The statuses are those of GitLab's CI."""
+    """Cancelled and skipped are not failures. The statuses are those of GitLab's CI."""
     recorded = {
         status: [hint.status for hint in parse_json(changed(name, path, status)).attestations]
         for status in (

@@ -54,7 +54,7 @@ def natural_id(document: dict[str, Any], now: datetime = NOW) -> str:
     return verify(hmac_header(body), body, [SECRET], now).delivery_id
 
 
-def notification(name: str = FINALIZED, **places: object) -> dict[str, Any]:
+def notification(name: str = FINALIZED, **places: Any) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(raw(name))
     for field, value in places.items():
         document = changed(document, f"build.{field}", value)
@@ -125,7 +125,7 @@ def test_all_notifications_have_different_ids() -> None:
         {"full_url": None, "url": "job/parcels/job/parcel-tracker/432/"},
     ],
 )
-def test_what_tells_one_notification_from_another(places: dict[str, object]) -> None:
+def test_what_tells_one_notification_from_another(places: dict[str, Any]) -> None:
     assert natural_id(notification(**places)) != natural_id(notification())
 
 
@@ -154,7 +154,7 @@ def test_our_own_format_without_an_id_is_told_apart_by_body_and_time() -> None:
         ({"status": "s" * 256}, "build.status"),
     ],
 )
-def test_what_names_no_build_is_named_once_the_signature_holds(places: dict[str, object], field: str) -> None:
+def test_what_names_no_build_is_named_once_the_signature_holds(places: dict[str, Any], field: str) -> None:
     body = json.dumps(notification(**places)).encode()
     with pytest.raises(BadDelivery) as refused:
         verify(hmac_header(body), body, [SECRET], NOW)

@@ -203,7 +203,7 @@ async def test_a_connection_that_is_cut_is_not_tried_again_by_the_library() -> N
         with pytest.raises(SendFailed) as failed:
             await send(receiver)
     assert failed.value.error_class is ErrorClass.TRANSIENT
-    assert failed.value.reason == "127.0.0.1 cut the connection."
+    assert failed.value.reason == "127.0.0.1 closed the connection."
     assert len(receiver.requests) == 1
 
 

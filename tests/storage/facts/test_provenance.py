@@ -244,7 +244,7 @@ async def test_a_key_waits_for_who_records_by_it(world: World) -> None:
 
 
 async def test_by_digest_the_newest_report_that_has_provenance_counts(world: World) -> None:
-    """W18: it was an arbitrary row, and none when that row had none."""
+    """Not an arbitrary row, and not none because that row has none."""
     trail = await world.trail(await world.flow())
     oldest, middle, newest = [await report(world, trail) for _ in range(3)]
     async with world.services.database.read() as reader:

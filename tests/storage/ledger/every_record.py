@@ -1,9 +1,15 @@
 """One record of every kind, made through the real commands: what tampering is tried on."""
 
+import importlib
+import pkgutil
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Column
+
+import storage
 from domain.facts.artifacts import ArtifactType, NewArtifact
 from domain.facts.attestations import Attestation
 from domain.facts.evidence import NewEvidence
@@ -22,6 +28,7 @@ from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
 from domain.identity.api_keys import NewApiKey
 from storage.database import Transaction
+from storage.definitions import Commands, Definition
 from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.commands.assertions import NewAssertion, decide
 from storage.facts.commands.evidence import attach_reference
@@ -65,7 +72,40 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "webhook_config": config.id,
         "notification_rule": (await world.rule(filter_flow_id=flow.id, title_template="{{ title }}")).rule.id,
         **facts,
+        **await _plain(world, {*facts, "flow", "webhook_config", "notification_rule"}),
     }
+
+
+async def _plain(world: World, made: set[str]) -> dict[str, UUID]:
+    """One of every other definition, its columns filled by their types."""
+    ids: dict[str, UUID] = {}
+    for definition in definitions():
+        if definition.form.kind not in made | ids.keys():
+            async with world.services.database.transaction() as tx:
+                columns = [column for column in definition.table.columns if column.name not in OWN]
+                values = {column.name: _value(tx, column) for column in columns}
+                ids[definition.form.kind] = (await definition.create(tx, world.tenant, world.actor, values))["id"]
+    return ids
+
+
+OWN = {"id", "org_id", "version", "created_at", "updated_at", "created_by", "archived_at"}
+"""What every definition gives itself."""
+
+
+def _value(tx: Transaction, column: Column[Any]) -> Any:
+    by_type: dict[type[Any], Any] = {bool: True, int: 1, str: f"a {column.name}", dict: {"a": 1}, list: ["a"]}
+    by_type |= {UUID: tx.new_id(), datetime: tx.now, bytes: b"a"}
+    return by_type[column.type.python_type]
+
+
+def definitions() -> Iterator[Definition]:
+    """Every kind of definition, wherever its commands are."""
+    for module in pkgutil.walk_packages(storage.__path__, "storage."):
+        if ".commands." in module.name:
+            for value in vars(importlib.import_module(module.name)).values():
+                found = value.definition if isinstance(value, Commands) else value
+                if isinstance(found, Definition):
+                    yield found
 
 
 async def _facts(tx: Transaction, world: World, flow: Flow, trail: Trail, attestation: Attestation) -> dict[str, UUID]:

@@ -197,7 +197,7 @@ async def test_what_changes_nothing_makes_no_version(world: World) -> None:
 
 async def test_fields_are_changed_one_by_one(world: World) -> None:
     issued = await world.rule(filter_flow_id=(await world.flow()).id, title_template="t")
-    fields = {
+    fields: dict[str, Any] = {
         "name": "another",
         "is_active": False,
         "trigger": Trigger.GATE_BLOCKED,
@@ -369,14 +369,14 @@ async def test_what_moves_to_a_disabled_destination_can_be_replayed(world: World
     assert (message.destination_id, message.settled_at is not None) == (disabled.rule.destination_id, True)
 
 
-@pytest.mark.parametrize(("fields", "rings"), [({"config": {"webhookUrl": OTHER_URL}}, True), ({"name": "x"}, False)])
-async def test_the_relay_is_rung_for_when_something_moves(world: World, fields: Any, rings: bool) -> None:
+@pytest.mark.parametrize(("fields", "wakes"), [({"config": {"webhookUrl": OTHER_URL}}, True), ({"name": "x"}, False)])
+async def test_the_relay_is_woken_when_something_moves(world: World, fields: Any, wakes: bool) -> None:
     issued = await world.rule()
     await raised(world)
     async with world.services.database.transaction() as tx:
         envelope = world.services.envelope
         await update_rule(tx, world.tenant, issued.rule.id, fields, world.actor, envelope=envelope)
-        assert (Job.RELAY in tx.wakes) is rings
+        assert (Job.RELAY in tx.wakes) is wakes
 
 
 async def test_a_deleted_rule_sends_nothing_more(world: World) -> None:

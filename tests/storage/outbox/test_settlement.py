@@ -61,7 +61,7 @@ async def test_a_message_given_up_is_a_dead_letter_that_can_be_replayed(world: W
 
 async def test_dead_letters_are_replayed_by_destination_and_by_organisation(world: World) -> None:
     other = await World.founded(world.services)
-    mine, also, theirs = await destination(world, "https://a"), await destination(world, "https://b"), 0
+    mine, also = await destination(world, "https://a"), await destination(world, "https://b")
     await post(world, mine, "1", "2")
     await post(world, also, "3")
     theirs = await destination(other)

@@ -142,7 +142,7 @@ async def test_patience_and_then_no_more(world: World, github: FakeGitHub) -> No
 async def test_a_redelivery_that_arrives_is_the_end_of_it(world: World, github: FakeGitHub) -> None:
     config = await reconciled(world, github)
     async with TestClient(TestServer(build_app(world.services))) as client:
-        github.deliver = at_the_door(client, world, config)
+        github.deliver = at_the_receiver(client, world, config)
         guid = github.attempt(status=502)
         await reconcile(world.services)
         assert [one.status_code for one in github.attempts if one.guid == guid] == [502, 202]
@@ -154,7 +154,7 @@ async def test_a_redelivery_that_arrives_is_the_end_of_it(world: World, github: 
     assert [tuple(row.values()) for row in kept] == [(guid, "push")]
 
 
-def at_the_door(client: TestClient[Any, Any], world: World, config: WebhookConfig) -> Callable[[str], Any]:
+def at_the_receiver(client: TestClient[Any, Any], world: World, config: WebhookConfig) -> Callable[[str], Any]:
     """What GitHub does when it is asked: the same guid, body and signature again."""
 
     async def deliver(guid: str) -> int:
@@ -261,7 +261,7 @@ async def test_github_is_given_the_time_it_wants(world: World, github: FakeGitHu
     await reconcile(world.services)
     await reconcile(later(world.services, SOON))
     limited = await state(world, config)
-    assert "wait (429)" in (limited.last_error or "")
+    assert "limits our requests (429)" in (limited.last_error or "")
     assert limited.next_run_at - world.services.clock.now() > timedelta(minutes=30)
     await reconcile(later(world.services, timedelta(minutes=40)))
     assert github.redelivered == guids

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from time import monotonic
 from typing import Any
@@ -97,13 +98,15 @@ async def text_there(templates: Templates, source: str) -> str:
         return failed.reason
 
 
-@pytest.mark.parametrize("name", [name for name in FILTERS if name != "random"])
-async def test_every_filter_works_where_nothing_can_be_opened(templates: Templates, name: str) -> None:
-    """jinja2 and Python load parts of themselves at first use; in the child that would be too late."""
-    for value in ("'some <b>text</b> of https://example.org'", "[3, 1, 2]", "{'a': 1}", "3.7"):
-        for arguments in ("", "('a')", "(2)"):
-            source = f"{{{{ {value} | {name}{arguments} | string | length > 0 }}}}"
-            assert await text_there(templates, source) == text_here(source)
+async def test_every_filter_works_where_nothing_can_be_opened(templates: Templates) -> None:
+    """jinja2 and Python load parts of themselves at first use; in the child, which opens no file, that is too late."""
+    for name in FILTERS:
+        if name == "random":
+            continue
+        for value in ("'some <b>text</b> of https://example.org'", "[3, 1, 2]", "{'a': 1}", "3.7"):
+            for arguments in ("", "('a')", "(2)"):
+                source = f"{{{{ {value} | {name}{arguments} | string | length > 0 }}}}"
+                assert {source: await text_there(templates, source)} == {source: text_here(source)}
 
 
 # Hostile templates
@@ -131,7 +134,7 @@ async def test_what_takes_too_long_is_ended_within_seconds(templates: Templates,
     assert await works(templates)
     began = monotonic()
     reason = await failure(templates, source)
-    assert reason in (TOO_LONG, "title: It needs too much memory") or "Exceeds the limit" in reason
+    assert reason in (TOO_LONG, "title: The template needs too much memory") or "Exceeds the limit" in reason
     assert monotonic() - began < module.TIMEOUT_ANSWER + module.TIMEOUT_STOP + 2
     assert await works(templates)
 
@@ -149,7 +152,7 @@ async def test_what_takes_too_long_is_ended_within_seconds(templates: Templates,
 )
 async def test_what_needs_too_much_memory_fails(templates: Templates, source: str) -> None:
     assert await works(templates)
-    assert await failure(templates, source) == "title: It needs too much memory"
+    assert await failure(templates, source) == "title: The template needs too much memory"
     assert await works(templates)
 
 
@@ -158,7 +161,7 @@ async def test_what_needs_too_much_memory_fails(templates: Templates, source: st
     [
         ("{{ 'a' * 20000 }}", "more than 16384 bytes"),
         ("{% for _ in range(99999) %}{{ title }}{% endfor %}", "more than 16384 bytes"),
-        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "calls itself without end"),
+        ("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "recurses without end"),
         ("{{ ''.__class__.__mro__ }}", "unsafe"),
         ("{% include '/etc/passwd' %}", "no loader"),
         ("{{ 1 / 0 }}", "ZeroDivisionError"),
@@ -243,7 +246,7 @@ async def test_the_child_knows_nothing_of_the_worker(templates: Templates, monke
 async def test_the_child_ends_with_its_worker() -> None:
     """Even one that is killed: its end of the pipe goes with it."""
     worker = await asyncio.create_subprocess_exec(
-        *(module.sys.executable, "-c", _WORKER), cwd=module._ROOT, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-c", _WORKER), cwd=module._ROOT, stdout=asyncio.subprocess.PIPE
     )
     assert worker.stdout is not None
     child = psutil.Process(json.loads(await worker.stdout.readline()))
@@ -271,7 +274,7 @@ asyncio.run(main())
 async def test_a_child_that_does_not_start(
     templates: Templates, monkeypatch: pytest.MonkeyPatch, executable: str
 ) -> None:
-    monkeypatch.setattr(module.sys, "executable", executable)
+    monkeypatch.setattr(sys, "executable", executable)
     assert await failure(templates, "{{ title }}") == NOT_STARTED
     monkeypatch.undo()
     assert await works(templates)

@@ -1,5 +1,7 @@
 """Which keys may be registered, and which signatures they know for theirs."""
 
+from typing import Any
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384
@@ -67,7 +69,7 @@ def test_a_pem_is_taken_as_people_paste_it_and_kept_in_one_form() -> None:
         assert read_public_key(pasted).pem == pem
 
 
-UNSUPPORTED = {
+UNSUPPORTED: dict[str, Any] = {
     "Ed448": ed448.Ed448PrivateKey.generate(),
     "X25519": x25519.X25519PrivateKey.generate(),
     "P-384": ec.generate_private_key(ec.SECP384R1()),

@@ -85,8 +85,8 @@ def test_broken_json_fails(content: bytes) -> None:
 
 
 def test_other_bytes_fail() -> None:
-    assert error_of("jira", b"PROJ-1\xff") == "The file is not text in UTF-8"
-    assert error_of("jira", b"\xff\xfeP") == "The file begins as UTF-16 but does not go on so"
+    assert error_of("jira", b"PROJ-1\xff") == "The file is not UTF-8 text"
+    assert error_of("jira", b"\xff\xfeP") == "The file begins as UTF-16 but is not valid UTF-16"
     assert error_of("jira", b"") == "The file is empty"
     assert reading_of("jira", b" \n").passed is False
 

@@ -55,8 +55,8 @@ def test_what_each_runner_writes(name: str) -> None:
 
 
 def test_the_reason_says_how_many_failed() -> None:
-    assert fixture_reading("junit", "junit", "pytest__mixed").reason == "Of 6 tests 1 failed and 1 broke"
-    assert fixture_reading("junit", "junit", "ctest__no_tests").reason == "The file holds no test"
+    assert fixture_reading("junit", "junit", "pytest__mixed").reason == "Of 6 tests, 1 failed and 1 had errors"
+    assert fixture_reading("junit", "junit", "ctest__no_tests").reason == "The file contains no test"
 
 
 # Acceptance scenarios 28.2

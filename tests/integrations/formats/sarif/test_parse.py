@@ -74,7 +74,7 @@ def test_a_report_without_a_version_is_read() -> None:
 @pytest.mark.parametrize("version", ["1.0.0", "", None, 2.1, "3.0.0"])
 def test_other_versions_are_named(version: object) -> None:
     error = error_of("sarif", json.dumps({"version": version, "runs": []}))
-    assert error == f"SARIF version {version} is not read, only 2.1.0"
+    assert error == f"SARIF version {version} is not supported, only 2.1.0"
 
 
 # Which results count

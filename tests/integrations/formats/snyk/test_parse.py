@@ -56,7 +56,7 @@ def test_what_snyk_writes(name: str) -> None:
 def test_an_error_of_snyk_is_no_result_and_its_paths_are_not_repeated() -> None:
     reading = fixture_reading("snyk", "snyk", "error__no_manifest")
     assert reading.passed is False
-    assert reading.details == {"error": "Snyk reports an error in place of a result"}
+    assert reading.details == {"error": "Snyk reports an error instead of a result"}
 
 
 def test_the_reason_lists_what_was_found() -> None:
@@ -72,7 +72,7 @@ def test_a_list_alone_is_enough() -> None:
 def test_a_project_that_is_not_ok_does_not_pass_with_an_empty_list(ok: object) -> None:
     reading = reading_of_json("snyk", {"vulnerabilities": [], "ok": ok})
     assert reading.passed is False
-    assert reading.reason == "Snyk says that the project is not ok"
+    assert reading.reason == "Snyk reports that the project is not ok"
 
 
 def test_one_project_that_is_not_ok_fails_all() -> None:
@@ -130,11 +130,11 @@ def test_licence_issues(members: dict[str, Any], licenses: int) -> None:
 )
 def test_an_unknown_shape_fails(document: object) -> None:
     error = error_of("snyk", json.dumps(document))
-    assert error == "The file is neither SARIF nor Snyk's: it has no list of vulnerabilities"
+    assert error == "The file is neither SARIF nor Snyk's JSON: it has no list of vulnerabilities"
 
 
 def test_no_project_fails() -> None:
-    assert error_of("snyk", "[]") == "The file holds no Snyk project: nothing was tested"
+    assert error_of("snyk", "[]") == "The file contains no Snyk project: nothing was tested"
 
 
 def test_a_document_with_runs_is_sarif_whatever_else_it_has() -> None:

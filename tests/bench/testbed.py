@@ -1,4 +1,4 @@
-"""The test stand: servers of its own with fsync on, a prepared product to clone, and processes on both sides."""
+"""The testbed: servers of its own with fsync on, a prepared product to clone, and processes on both sides."""
 
 import asyncio
 import http.client
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 from redis import Redis
 
 from cli.embedded.children import Child, wait_until
@@ -26,6 +27,10 @@ from tests.paths import ROOT
 
 ADMIN_KEY = "bench-admin-key"
 TEMPLATE, PRODUCT, BASELINE = "bench_template", "bench_product", "bench_baseline"
+TRAILGATE = (sys.executable, "-c", "from cli.main import main; main()")
+"""The command `trailgate` of this checkout, from its root."""
+PORT = "{port}"
+"""Stands in the arguments of a server for a port that is free when it starts."""
 _PATIENCE = 60.0
 _PROBE = 1.0  # seconds for one question whether a process serves
 
@@ -36,42 +41,69 @@ class NotServing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A process of ours. `url` is empty for one that listens to nobody; `start_seconds` is the time until it served."""
+    """A started process. `url` is empty for one that does not listen; `start_seconds` is the time until it served."""
 
     pid: int
     url: str
     start_seconds: float
 
 
-class Stand:
+class Testbed:
     """Where everything runs. Paths below `home` go away with it."""
+
+    __test__ = False  # pytest takes a class of this name for tests
 
     def __init__(self, home: Path, servers: EmbeddedServers) -> None:
         self.home = home
         self.admin_url = servers.admin_url
         self.redis_url = servers.redis_url
-        self.postgres_pid = next(child.pid for child in servers.children if child.name == "postgres") or 0
+        pids = {child.name: child.pid or 0 for child in servers.children}
+        self.postgres_pid, self.valkey_pid = pids["postgres"], pids["valkey"]
 
     @contextmanager
     def api(self, database_url: str, profile: Path | None = None) -> Iterator[Running]:
         """One API process over a database, serving once this is entered."""
         port = free_port()
         env = self._settings(database_url) | {"TRAILGATE_PORT": str(port)}
-        with self._process("api", command("api", profile), env, port, partial(_ready, port)) as running:
+        argv = [sys.executable, *command("api", profile)]
+        with self._process("api", argv, env, port, partial(_ready, port)) as running:
+            yield running
+
+    @contextmanager
+    def api_processes(self, database_url: str, count: int) -> Iterator[Running]:
+        """So many API processes on one port, all of them serving once this is entered; the pid is their parent's."""
+        port = free_port()
+        env = self._settings(database_url) | {"TRAILGATE_PORT": str(port)}
+        argv = [*TRAILGATE, "api", "--processes", str(count)]
+        with self._process("api-processes", argv, env, port, partial(_all_ready, port, count)) as running:
             yield running
 
     @contextmanager
     def worker(self, database_url: str, profile: Path | None = None) -> Iterator[Running]:
         """One worker process over a database; it has just been started."""
-        with self._process("worker", command("workers", profile), self._settings(database_url)) as running:
+        argv = [sys.executable, *command("workers", profile)]
+        with self._process("worker", argv, self._settings(database_url)) as running:
             yield running
 
     @contextmanager
     def baseline(self, module: str, *words: str) -> Iterator[Running]:
         """A bare HTTP server of the bench, told its port and `words`."""
+        argv = [sys.executable, "-m", f"tests.bench.{module}", PORT, *words]
+        with self.server(module, argv) as running:
+            yield running
+
+    @contextmanager
+    def server(self, name: str, argv: Sequence[str]) -> Iterator[Running]:
+        """An HTTP server that is no part of the product; PORT in its arguments becomes the port."""
         port = free_port()
-        argv = ["-m", f"tests.bench.{module}", str(port), *words]
-        with self._process(module, argv, {}, port, partial(_listens, port)) as running:
+        argv = [str(port) if word == PORT else word for word in argv]
+        with self._process(name, argv, {}, port, partial(_listens, port)) as running:
+            yield running
+
+    @contextmanager
+    def background(self, name: str, argv: Sequence[str]) -> Iterator[Running]:
+        """Another process that is no part of the product and listens to nobody; it has just been started."""
+        with self._process(name, argv, {}) as running:
             yield running
 
     def fresh(self, name: str, template: str) -> str:
@@ -102,9 +134,7 @@ class Stand:
         self, name: str, argv: Sequence[str], env: Mapping[str, str], port: int = 0, probe: Any = None
     ) -> Iterator[Running]:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("TRAILGATE_")}
-        child = Child(
-            name, [sys.executable, *argv], {**inherited, **env}, cwd=ROOT, log=self.home / f"{name}.log", probe=probe
-        )
+        child = Child(name, argv, {**inherited, **env}, cwd=ROOT, log=self.home / f"{name}.log", probe=probe)
         started = time.perf_counter()
         child.start()
         try:
@@ -117,13 +147,13 @@ class Stand:
 
 
 @contextmanager
-def open_stand() -> Iterator[Stand]:
+def open_testbed() -> Iterator[Testbed]:
     """Start the servers in a temporary directory, stop and remove everything afterwards. Not inside an event loop."""
     home = Path(tempfile.mkdtemp(prefix="trailgate-bench-"))
     home.chmod(0o711)  # just made by us; when we are root another user runs the servers below it
     try:
         with EmbeddedServers(home / "servers", ServerOptions(durable=True)) as servers:
-            yield Stand(home, servers)
+            yield Testbed(home, servers)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -169,6 +199,12 @@ def _listens(port: int) -> bool:
             return True
     except OSError:
         return False
+
+
+def _all_ready(port: int, count: int) -> bool:
+    """Whether so many sockets listen on the port and one of them answers."""
+    found = [one for one in psutil.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
+    return sum(one.laddr.port == port for one in found) == count and _ready(port)
 
 
 def _ready(port: int) -> bool:

@@ -1,0 +1,162 @@
+"""One of everything that has an id, each made when it is first asked for, with what it stands on."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from api.http.binding import Endpoint
+from tests.api.caller import BUILT_DIGEST, Caller, sign, unique
+from tests.api.table import ENDPOINTS, body_of, creation_of, url_of, wanted_by
+
+Make = Callable[["Things"], Awaitable[Any]]
+
+
+def once(make: Make) -> Make:
+    """Of each kind one thing."""
+
+    @wraps(make)
+    async def made(things: "Things") -> Any:
+        if make.__name__ not in things.made:
+            things.made[make.__name__] = await make(things)
+        return things.made[make.__name__]
+
+    return made
+
+
+class Things:
+    """What one caller has made, by kind."""
+
+    def __init__(self, api: Caller) -> None:
+        self.api = api
+        self.made: dict[str, Any] = {}
+
+    async def ids(self, *wanted: str) -> dict[str, str]:
+        """What these path parameters take; those of nothing that can be made are passed over."""
+        found = {name: await self._id(name) for name in wanted}
+        return {name: value for name, value in found.items() if value}
+
+    async def _id(self, name: str) -> str | None:
+        if name in IDS:
+            make, field = IDS[name]
+            return str((await make(self))[field])
+        creation = creation_of(name)
+        if creation and name not in self.made:
+            self.made[name] = (await self.another(creation))["id"]
+        return self.made.get(name)
+
+    async def another(self, creation: Endpoint) -> Any:
+        """One more of what this route makes, out of the body that the document shows, under a name of its own."""
+        known = await self.ids(*wanted_by(creation))
+        body = body_of(creation, known)
+        name = {"name": unique("name")} if "name" in body else {}
+        return (await self.api.post(url_of(creation, **known), body | name, creation.route.status)).json
+
+    @once
+    async def flow(self) -> Any:
+        return await self.api.make_flow()
+
+    @once
+    async def empty_flow(self) -> Any:
+        return await self.api.make_flow()
+
+    @once
+    async def trail(self) -> Any:
+        return await self.api.make_trail((await self.flow())["id"])
+
+    @once
+    async def attestation(self) -> Any:
+        return await self.api.attest((await self.trail())["id"])
+
+    @once
+    async def evidence(self) -> Any:
+        return await self.api.upload((await self.attestation())["id"])
+
+    @once
+    async def artifact(self) -> Any:
+        return await self.api.report_artifact((await self.trail())["id"])
+
+    @once
+    async def built_artifact(self) -> Any:
+        """One whose provenance is recorded."""
+        built = await self.api.report_artifact((await self.trail())["id"], BUILT_DIGEST)
+        await self.api.record_provenance(built)
+        return built
+
+    @once
+    async def verdict(self) -> Any:
+        await self.built_artifact()
+        body = {"flowId": (await self.flow())["id"], "sha256Digest": BUILT_DIGEST}
+        return (await self.api.post("/assert", body, 200)).json
+
+    @once
+    async def provenance_key(self) -> Any:
+        return await self.api.make_provenance_key()
+
+    @once
+    async def config(self) -> Any:
+        """One that is reconciled."""
+        config = await self.api.make_config((await self.flow())["id"])
+        await self.api.reconcile(config["id"])
+        return config
+
+    @once
+    async def receipt(self) -> Any:
+        body = b'{"zen": "Keep it simple."}'
+        headers = {"X-Hub-Signature-256": sign(body), "X-GitHub-Event": "ping"}
+        path = f"/webhooks/github/{(await self.config())['id']}"
+        return (await self.api.post(path, status=202, data=body, headers=headers)).json
+
+    @once
+    async def event(self) -> Any:
+        await self.flow()
+        return (await self.api.get("/audit?size=1")).json["events"][0]
+
+    @once
+    async def message(self) -> Any:
+        """One of a rule's."""
+        return await self.api.make_message((await self.api.make_rule())["id"])
+
+    @once
+    async def notification(self) -> Any:
+        return await self.api.make_notification()
+
+    @once
+    async def organisation(self) -> Any:
+        return {"slug": self.api.tenant.org_slug}
+
+
+IDS: Mapping[str, tuple[Make, str]] = {
+    "flow_id": (Things.flow, "id"),
+    "empty_flow_id": (Things.empty_flow, "id"),
+    "trail_id": (Things.trail, "id"),
+    "attestation_id": (Things.attestation, "id"),
+    "evidence_id": (Things.evidence, "id"),
+    "sha256": (Things.evidence, "sha256Hash"),
+    "artifact_id": (Things.artifact, "id"),
+    "digest": (Things.built_artifact, "sha256Digest"),
+    "verdict_id": (Things.verdict, "verdictId"),
+    "provenance_key_id": (Things.provenance_key, "id"),
+    "config_id": (Things.config, "id"),
+    "receipt_id": (Things.receipt, "receiptId"),
+    "event_id": (Things.event, "id"),
+    "record_id": (Things.trail, "id"),
+    "rule_id": (Things.message, "ruleId"),
+    "message_id": (Things.message, "id"),
+    "destination_id": (Things.message, "destinationId"),
+    "notification_id": (Things.notification, "id"),
+    "organisation": (Things.organisation, "slug"),
+}
+"""By the name of the path parameter that takes it: what is to be made, and which of its fields.
+
+What is not named here is made by a POST to its collection.
+"""
+
+
+async def make_world(api: Caller, *wanted: str) -> dict[str, str]:
+    """What the path parameters of these names take."""
+    return await Things(api).ids(*wanted)
+
+
+async def make_whole_world(api: Caller) -> dict[str, str]:
+    """What every path parameter takes."""
+    return await make_world(api, *IDS, *(name for one in ENDPOINTS for name in wanted_by(one)))
