@@ -13,7 +13,8 @@ from tests.bench.outcomes import Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import prepare
 from tests.bench.report import render
-from tests.bench.testbed import ROOT, open_testbed
+from tests.bench.testbed import open_testbed
+from tests.paths import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 

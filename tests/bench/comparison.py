@@ -13,7 +13,8 @@ from tests.bench.plan import Plan
 from tests.bench.processor import Meter
 from tests.bench.profiles import hottest, profiling
 from tests.bench.rounds import alternate
-from tests.bench.testbed import ROOT, Running, Testbed
+from tests.bench.testbed import Running, Testbed
+from tests.paths import ROOT
 
 SERVER, POSTGRES, VALKEY = "the server process", "PostgreSQL", "Valkey"
 PER_REQUEST = "µs/request"

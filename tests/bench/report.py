@@ -61,17 +61,17 @@ def _section(outcome: Outcome, cores: int) -> str:
         *outcome.notes,
     ]
     if outcome.series:
-        rows = (_measured(series) for series in outcome.series)
-        parts.append(table(("measured", "median", "lowest", "highest"), rows))
+        measured = (_measured(series) for series in outcome.series)
+        parts.append(table(("measured", "median", "lowest", "highest"), measured))
     if outcome.busy:
         shares = ", ".join(f"{name} {share:.2f}" for name, share in outcome.busy.items())
         parts.append(f"Cores kept busy while ours was measured: {shares}.")
     if not outcome.met:
         parts.append(f"Not met. What limits: {limit_of(outcome.busy, cores)}.")
     if outcome.hot:
-        rows = [(spot.function, f"{spot.share:.1%}", f"{spot.calls:,}") for spot in outcome.hot]
+        hottest = [(spot.function, f"{spot.share:.1%}", f"{spot.calls:,}") for spot in outcome.hot]
         parts.append("Profile of our process (cProfile, own time):")
-        parts.append(table(("function", "share", "calls"), rows))
+        parts.append(table(("function", "share", "calls"), hottest))
     return "\n\n".join(parts)
 
 

@@ -204,7 +204,7 @@ def _listens(port: int) -> bool:
 def _all_ready(port: int, count: int) -> bool:
     """Whether so many sockets listen on the port and one of them answers."""
     found = [one for one in psutil.net_connections("tcp4") if one.status == psutil.CONN_LISTEN]
-    return sum(one.laddr.port == port for one in found) == count and _ready(port)
+    return sum(one.laddr[1:] == (port,) for one in found) == count and _ready(port)
 
 
 def _ready(port: int) -> bool:

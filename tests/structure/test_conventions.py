@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.structure.test_imports import FOLDERS, ROOT, sources
+from tests.paths import ROOT
+from tests.structure.test_imports import FOLDERS, sources
 
 LONGEST_FILE = 400
 LONGEST_FUNCTION = 60

@@ -5,6 +5,7 @@ import pytest
 from domain.audit.events import V1_NAMES, AuditName
 from domain.audit.records import EVENT_COLUMNS
 from storage.database import Reader
+from storage.ledger.records import RecordSource
 from storage.migrations import differences, migrate
 from storage.registry import METADATA, RECORDS
 from storage.schema import FACT, tables_of
@@ -73,7 +74,7 @@ async def _leading_columns(reader: Reader) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("source", [s for s in RECORDS.values() if s.form.columns], ids=lambda source: source.form.kind)
-async def test_every_declared_column_can_be_read_back(services: Services, source: object) -> None:
+async def test_every_declared_column_can_be_read_back(services: Services, source: RecordSource) -> None:
     async with services.database.read() as reader:
         await reader.rows(f"SELECT {', '.join(source.form.columns)} FROM ({source.select}) r LIMIT 1")
 

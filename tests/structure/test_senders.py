@@ -6,7 +6,7 @@ import re
 import pytest
 
 from integrations import SENDERS
-from tests.structure.test_imports import ROOT
+from tests.paths import ROOT
 
 NEEDED = {"__init__.py", "verify.py", "parse.py"}
 ALLOWED = NEEDED | {"payloads.py", "client.py"}

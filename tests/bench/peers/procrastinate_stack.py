@@ -31,6 +31,7 @@ def open_app(database: str, size: int, rows: asyncpg.Pool | None = None) -> tupl
     @app.task(name="record")
     async def record(delivery_id: str, body_base64: str) -> None:
         body = b64decode(body_base64)
+        assert rows is not None, "only a worker runs jobs"
         fact = read(delivery_id, body)
         async with rows.acquire() as connection, connection.transaction():
             await connection.execute(INSERT_RECEIVED, delivery_id, digest(body))

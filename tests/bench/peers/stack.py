@@ -14,7 +14,8 @@ from tests.bench.comparison import VALKEY
 from tests.bench.draining import PATIENCE, POSTGRES, WORKER, Drained, wait_for
 from tests.bench.peers.catalogue import Peer
 from tests.bench.processor import Meter
-from tests.bench.testbed import BASELINE, PORT, ROOT, Running, Testbed, execute
+from tests.bench.testbed import BASELINE, PORT, Running, Testbed, execute
+from tests.paths import ROOT
 
 _BEGUN = "SELECT is_called FROM facts_id_seq"
 _DONE = "SELECT last_value >= {} FROM facts_id_seq"

@@ -15,7 +15,8 @@ from tests.bench.plan import Plan
 from tests.bench.product import Prepared, install
 from tests.bench.profiles import hottest
 from tests.bench.rounds import alternate
-from tests.bench.testbed import BASELINE, ROOT, Testbed
+from tests.bench.testbed import BASELINE, Testbed
+from tests.paths import ROOT
 
 NAME = "drain"
 SPEED = 4500

@@ -15,7 +15,8 @@ from tests.bench.rounds import alternate
 from tests.bench.scenarios.drain import SPEED
 from tests.bench.seed import Place
 from tests.bench.seed_flow import fill_flow
-from tests.bench.testbed import ROOT, TEMPLATE, Testbed, execute, fetch_value
+from tests.bench.testbed import TEMPLATE, Testbed, execute, fetch_value
+from tests.paths import ROOT
 
 NAME = "drain-large"
 SPEED_LARGE = 4000

@@ -20,7 +20,8 @@ from tests.bench.outcomes import TIMES, Check, Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared, install
 from tests.bench.scenarios.accept import CONNECTIONS, EMPTY_INBOX, pushes
-from tests.bench.testbed import ROOT, TRAILGATE, Testbed, execute
+from tests.bench.testbed import TRAILGATE, Testbed, execute
+from tests.paths import ROOT
 
 NAME = "processes"
 OPTION = "--processes"

@@ -29,7 +29,8 @@ from tests.bench.processor import Meter
 from tests.bench.product import Prepared, create, install
 from tests.bench.profiles import hottest, profiling
 from tests.bench.rounds import alternate
-from tests.bench.testbed import ROOT, Testbed, fetch_value
+from tests.bench.testbed import Testbed, fetch_value
+from tests.paths import ROOT
 from workers.notifications.flow import MAX_CONCURRENT
 
 NAME = "relay"
