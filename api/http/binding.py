@@ -3,7 +3,6 @@
 The order inside every request: authenticate → permission → parameters → body. All that can be resolved at start-up is.
 """
 
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -71,7 +70,8 @@ class Endpoint:
 
     async def _admitted(self, call: Call, permission: Permission) -> Call:
         """Return the call with its principal. Raises Unauthenticated, or Forbidden when the permission is missing."""
-        call = replace(call, principal=await self.surface.authenticate(call.request))
+        principal = await self.surface.authenticate(call.request)
+        call = Call(call.services, principal, call.request, call.request_id)
         if not call.caller.may(permission):
             if self.surface.denied is not None:
                 await self.surface.denied(call, permission)

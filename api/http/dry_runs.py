@@ -83,5 +83,5 @@ def _model(preview: Any, body: BaseModel) -> Any:
 
 def versioned(body: T) -> Reply[T]:
     """Return the resource, with its version as ETag if it has one."""
-    version = getattr(body, "version", None)
+    version = vars(body).get("version")
     return Reply(body, headers={} if version is None else etag(version))

@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from secrets import token_hex
 from typing import Any
 
 import structlog
@@ -15,9 +14,11 @@ from pydantic import TypeAdapter
 from api.http.binding import Endpoint, register
 from api.http.calls import REQUEST_ID, SURFACE, Surface
 from api.http.problems import Problem, opaque_problem, problem_of
+from storage.ids import randomness
 
 REQUEST_ID_HEADER = "X-Request-Id"
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_fresh_ids = randomness(16)
 _STARTED: web.RequestKey[web.StreamResponse] = web.RequestKey("started", web.StreamResponse)
 
 _log = structlog.get_logger(__name__)
@@ -72,7 +73,7 @@ def surface_middleware(surfaces: Sequence[Surface]) -> Middleware:
 
 def _request_id(request: web.Request) -> str:
     given = request.headers.get(REQUEST_ID_HEADER)
-    return given if given is not None and _REQUEST_ID.fullmatch(given) else token_hex(16)
+    return given if given is not None and _REQUEST_ID.fullmatch(given) else next(_fresh_ids).hex()
 
 
 async def _stamp(request: web.Request, response: web.StreamResponse) -> None:

@@ -25,7 +25,7 @@ from api.http.calls import Call
 
 def format_instant(moment: datetime) -> str:
     """Return an instant in ISO 8601: UTC with `Z`, always with six digits of a second."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").zfill(26) + "Z"
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def _utc(moment: datetime) -> datetime:
