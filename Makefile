@@ -33,7 +33,7 @@ $(STAMP): requirements.lock cli/launcher.py
 	@chmod +x $(BIN)/trailgate
 	@touch $@
 
-test: install  ## Run the tests except the slow ones (under 10 minutes on two cores)
+test: install  ## Run the tests except the slow ones (4 minutes on two cores)
 	@$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: install  ## Run all tests, including killed processes, whole user journeys and other slow ones
@@ -48,7 +48,7 @@ check: install  ## Check lint rules, formatting, types and the structure of the 
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -n 0 tests/structure -m "not slow"
 
-bench: install  ## Compare with a minimal baseline and write docs/benchmarks.md (needs wrk)
+bench: install  ## Compare with minimal baselines and write docs/benchmarks.md (needs wrk; BENCH_PEERS_PYTHON adds peers)
 	@$(BIN)/python -m tests.bench
 
 bench-seed: install  ## Create a million attestations in ./bench-data for measurements
