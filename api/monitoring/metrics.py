@@ -33,7 +33,7 @@ def text(condition: Condition | None, waiting: Mapping[str, int]) -> bytes:
     group commit of this process.
     """
     gauges = CollectorRegistry()
-    gauges.register(_Shown(condition, waiting))
+    gauges.register(_Gauges(condition, waiting))
     return _counted() + generate_latest(gauges)
 
 
@@ -45,7 +45,7 @@ def _counted() -> bytes:
     return generate_latest(together)
 
 
-class _Shown(Collector):
+class _Gauges(Collector):
     """Gauges whose values are read with each request."""
 
     def __init__(self, condition: Condition | None, waiting: Mapping[str, int]) -> None:
