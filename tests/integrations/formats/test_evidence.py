@@ -272,10 +272,10 @@ parse(small, Deadline.after(100))
 before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
 parse(small, Deadline.after(100))
 between = time.process_time()
-reading = read(large, Deadline.after(100))
+parsed = parse(large, Deadline.after(100))
 spent = time.process_time() - between
 grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-print(reading.details["tests"], reading.details["failures"], grown, spent / (between - started))
+print(parsed.details["tests"], parsed.details["failures"], grown, spent / (between - started))
 """
 
 
