@@ -19,7 +19,7 @@ dev: install  ## Start everything, and again whenever a source file changes
 seed: install  ## Create an organisation with flows, trails and results to look at; prints its key
 	@$(BIN)/trailgate seed
 
-hooks: install  ## Check lint, types and words before each commit
+hooks: install  ## Check lint, types and wording rules before each commit
 	@$(BIN)/pre-commit install
 
 install: $(STAMP)  ## Create the virtual environment only
@@ -33,10 +33,10 @@ $(STAMP): requirements.lock cli/launcher.py
 	@chmod +x $(BIN)/trailgate
 	@touch $@
 
-test: install  ## Run the tests except the slow ones (4 minutes on two cores)
+test: install  ## Run the tests except the slow ones (3 to 4 minutes on two cores)
 	@$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-all: install  ## Run all tests, including killed processes, whole user journeys and other slow ones
+test-all: install  ## Run also the slow tests: killed processes, whole user journeys, query plans (10 minutes)
 	@$(BIN)/python -m pytest -n auto -p tests.plans.plugin
 
 fuzz: install  ## Send 200 generated requests to each operation; FUZZ_REQUESTS=n sets another number

@@ -5,6 +5,7 @@ import asyncio
 import ipaddress
 import signal
 import sys
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -42,8 +43,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def serve(settings: Settings, *, share: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT, then finish open requests. `share` sets SO_REUSEPORT on the address."""
+async def serve(settings: Settings, *, share: bool = False, listens: Path | None = None) -> None:
+    """Serve until SIGTERM or SIGINT, then finish open requests.
+
+    `share` sets SO_REUSEPORT on the address; the file `listens` is created once this process listens on it.
+    """
     check_exposure(settings)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -63,6 +67,8 @@ async def serve(settings: Settings, *, share: bool = False) -> None:
             site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, reuse_port=share or None)
             await site.start()
             freeze_heap()
+            if listens:
+                await asyncio.to_thread(listens.touch)
             log.info("api.serving", addresses=[list(address[:2]) for address in runner.addresses])
             await stop.wait()
             app[STOPPING].begun = True
@@ -74,11 +80,12 @@ def main() -> None:
     """Run one API process; print a configuration error as one line and exit with status 2."""
     parser = argparse.ArgumentParser(prog="python -m api", description="Run one API process.")
     parser.add_argument("--share", action="store_true", help="share the address with other API processes")
-    share = parser.parse_args().share
+    parser.add_argument("--listens", type=Path, metavar="FILE", help="file to create once this process listens")
+    options = parser.parse_args()
     settings = Settings()
     configure_logs(settings.log_level)
     try:
-        uvloop.run(serve(settings, share=share))
+        uvloop.run(serve(settings, share=options.share, listens=options.listens))
     except (NotConfigured, UnusableKey, OSError) as error:
         sys.stderr.write(f"trailgate api: {error}\n")
         sys.exit(2)

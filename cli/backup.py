@@ -14,7 +14,7 @@ import typer
 
 from cli.archive import BLOBS, CHECKPOINTS, DUMP, KEYS, Archive, open_archive, write_archive
 from cli.installation import located, opened, read_settings
-from cli.ledger import inspect_ledgers
+from cli.ledger import counted, inspect_ledgers
 from cli.output import note, progress, say
 from cli.postgres import dump_database, load_dump
 from cli.schema import database_url, report_differences
@@ -39,6 +39,7 @@ def backup(
     ] = False,
 ) -> None:
     """Write the database, evidence and published checkpoints into one archive; the service may keep running."""
+    _refuse_place(file)
     with located(read_settings()) as settings, _draft_folder(file) as folder:
         # Copied before the dump, so that the restored ledger contains everything these checkpoints cover.
         members = _copied_checkpoints(settings, folder)
@@ -50,14 +51,26 @@ def backup(
         keys = _key_files(settings) if with_keys else {}
         draft = folder / "archive"
         write_archive(draft, members | evidence | keys)
+        replaced = "replaced, " if file.exists() else ""
         draft.replace(file)
         _sync(file.parent)
     say(
-        f"{file}: {file.stat().st_size} bytes, {len(evidence)} evidence files, "
-        f"{len(members) - 1} ledgers' published checkpoints, {len(keys)} keys"
+        f"{file}: {replaced}{file.stat().st_size} bytes, {counted(len(evidence), 'evidence file')}, published "
+        f"checkpoints of {counted(len(members) - 1, 'ledger')}, {counted(len(keys), 'key')}"
     )
     if not with_keys:
         note(f"The archive does not contain the keys: back up {settings.keys_dir} elsewhere, or use --with-keys.")
+
+
+def _refuse_place(file: Path) -> None:
+    """Raise Invalid when the archive cannot be put there, before the database is dumped."""
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise Invalid(f"The folder {folder} does not exist: create it.")
+    if file.is_dir():
+        raise Invalid(f"{file} is a folder: name a file in it.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise Invalid(f"You may not write into the folder {folder}: choose another.")
 
 
 @contextmanager
@@ -118,7 +131,7 @@ def restore(
             _keep_evidence(settings, archive)
             with progress("loading (MiB)") as advance:
                 load_dump(database_url(settings), archive.stream(DUMP), advance)
-            say("loaded")
+            say("The archive is loaded.")
             asyncio.run(_analyze(settings))
             report_differences(settings)
             if not asyncio.run(_sound(settings, published)):

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import asyncpg
@@ -16,6 +16,7 @@ from cli.checks.findings import DoctorFinding, Level, fail, ok
 from cli.checks.queues import examine_destinations, examine_queues, examine_secrets, named
 from cli.checks.reach import Address, examine_mail, examine_reach
 from cli.checks.servers import examine_partitions, examine_redis, examine_schema, examine_server, examine_worker
+from cli.embedded.layout import in_use
 from cli.installation import located, opened, read_settings
 from cli.output import printable, say
 from cli.schema import database_url
@@ -56,9 +57,9 @@ def doctor(
             if not as_json:
                 say(_line(finding))
 
-    with _settings(report) as settings:
-        if settings:
-            asyncio.run(_examine(settings, report, probe=probe))
+    with _installation(report) as installation:
+        if installation:
+            asyncio.run(_examine(installation, report, probe=probe))
     failed = any(finding.level is Level.FAIL for finding in findings)
     if as_json:
         say(json.dumps({"healthy": not failed, "findings": [asdict(one) for one in findings]}, indent=2))
@@ -71,28 +72,39 @@ def _line(finding: DoctorFinding) -> str:
     return f"{finding.level:<4}  {finding.check:<13}  {printable(finding.found + advice)}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Installation:
+    """The settings with the URLs of servers, and whether these run for this command only."""
+
+    settings: Settings
+    stopped: bool
+
+
 @contextmanager
-def _settings(report: Report) -> Iterator[Settings | None]:
-    """Yield the settings with the address of a database, or None when there is none."""
+def _installation(report: Report) -> Iterator[_Installation | None]:
+    """Yield the installation, or None when there is no database."""
     with ExitStack() as stack:
         try:
-            settings = stack.enter_context(located(read_settings()))
+            given = read_settings()
+            stopped = given.database_url is None and not in_use(given.data_dir)
+            settings = stack.enter_context(located(given))
         except (TrailgateError, NotConfigured, OSError) as error:
             report([fail("settings", str(error), "fix this first: nothing else can be checked before")])
             yield None
             return
         report([ok("settings", f"are valid; the data directory is {settings.data_dir}")])
-        yield settings
+        yield _Installation(settings, stopped)
 
 
-async def _examine(settings: Settings, report: Report, *, probe: bool) -> None:
+async def _examine(installation: _Installation, report: Report, *, probe: bool) -> None:
+    settings = installation.settings
     report(examine_files(settings))
     report(await examine_redis(settings.redis_url or ""))
     endpoints: list[Address] = []
     try:
         async with asyncio.timeout(TIMEOUT_CHECKS), opened(settings) as database, database.read() as reader:
             if await _examine_postgres(reader, settings, report):
-                endpoints = await _examine_records(reader, settings, report)
+                endpoints = await _examine_records(reader, installation, report)
     except UNANSWERED as error:
         reason = str(error) or type(error).__name__
         report([fail("postgres", f"does not answer: {reason}", "start it, or correct TRAILGATE_DATABASE_URL")])
@@ -109,10 +121,11 @@ async def _examine_postgres(reader: Reader, settings: Settings, report: Report) 
     return schema.level is not Level.FAIL
 
 
-async def _examine_records(reader: Reader, settings: Settings, report: Report) -> list[Address]:
+async def _examine_records(reader: Reader, installation: _Installation, report: Report) -> list[Address]:
     """Report on the contents of the tables; return the destinations in use."""
-    clock = SystemClock()
-    report([await examine_partitions(reader), await examine_worker(reader, settings.redis_url or "", clock)])
+    clock, settings = SystemClock(), installation.settings
+    report([await examine_partitions(reader)])
+    report([await examine_worker(reader, settings.redis_url or "", clock, stopped=installation.stopped)])
     report(examine_queues(await read_gauges(reader, clock.now())))
     destinations = await destinations_in_use(reader, MAX_DESTINATIONS)
     report(examine_destinations(destinations, clock.now()))

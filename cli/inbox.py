@@ -44,7 +44,7 @@ def list_dead(
     table(_COLUMNS, map(_row, rows))
     for row in rows if verbose else ():
         say(f"\n{row.id}")
-        for line in (row.error or "no error was stored").splitlines():
+        for line in (row.error or f"no trace was stored; the message is: {row.status_message}").splitlines():
             say("  " + printable(line))
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from cli.embedded.layout import Layout, locked
+from cli.embedded.layout import Layout, in_use
 from cli.embedded.servers import EmbeddedServers
 from cli.output import note
-from domain.errors import Conflict, Invalid
+from domain.errors import Invalid
 from storage.clock import SystemClock
 from storage.database import Database, open_database
 from storage.ids import Ids
@@ -56,7 +56,7 @@ def located(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
     if settings.redis_url is not None:
         raise NotConfigured("TRAILGATE_REDIS_URL is set, but TRAILGATE_DATABASE_URL is not: set both or neither.")
     servers = EmbeddedServers(settings.data_dir)
-    if _in_use(settings.data_dir):
+    if in_use(settings.data_dir):
         yield addressed(settings, servers)
         return
     if not create and not (Layout(settings.data_dir, None).cluster / "PG_VERSION").exists():
@@ -67,16 +67,6 @@ def located(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
     note(f"No `trailgate up` runs on {settings.data_dir}: starting its servers for this command.")
     with servers:
         yield addressed(settings, servers)
-
-
-def _in_use(data_dir: Path) -> bool:
-    try:
-        with locked(data_dir):
-            return False
-    except Conflict:
-        return True
-    except FileNotFoundError:
-        return False
 
 
 @asynccontextmanager

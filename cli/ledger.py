@@ -99,7 +99,12 @@ async def _inspect(database: Database, tenant: Tenant, outside: Sequence[SignedC
 def _report(tenant: Tenant, result: Inspection) -> None:
     for finding in result.findings:
         say(f"{finding.outcome.upper()} {printable(finding.where)}: {printable(finding.reason)}")
-    seen = [f"{result.entries} entries", f"{result.checkpoints} checkpoints"]
-    seen += [f"{result.outside} published checkpoints"] if result.outside else []
-    verdict = "sound" if result.sound else f"{len(result.findings)} findings"
+    seen = [counted(result.entries, "entry", "entries"), counted(result.checkpoints, "checkpoint")]
+    seen += [counted(result.outside, "published checkpoint")] if result.outside else []
+    verdict = "sound" if result.sound else counted(len(result.findings), "finding")
     say(f"{tenant.org_slug}: {verdict} ({', '.join(seen)})")
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, such as `1 finding` or `2 entries`; `plural` is for nouns that do not add an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -4,18 +4,18 @@ import errno
 import http.client
 import ipaddress
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated, Literal, NoReturn
 
 import typer
 
 from cli.embedded.children import Child
+from cli.embedded.layout import create_root
 from cli.embedded.supervisor import Supervisor
 from cli.installation import ROOT, read_settings
 from domain.errors import Conflict, Invalid
@@ -38,9 +38,9 @@ def api(
     if settings.api_processes == 1:
         _become("api", settings)
     configure_logs(settings.log_level)
-    settings = settings.model_copy(update={"port": free_port(settings.host, settings.port)})
-    with api_children(settings) as children:
-        Supervisor(children).run()
+    create_root(settings.data_dir, passable=False)
+    with reserved_port(settings.host, settings.port) as port:
+        Supervisor(api_children(settings.model_copy(update={"port": port}))).run()
 
 
 def worker() -> None:
@@ -82,24 +82,41 @@ def worker_child(settings: Settings, logs: Path) -> Child:
     return Child("worker", command, environment_of(settings), cwd=ROOT, log=logs / "worker.log")
 
 
-@contextmanager
-def api_children(settings: Settings, log: Path | None = None) -> Iterator[list[Child]]:
-    """Yield the API processes for a supervisor, as many as the settings say. Their readiness route is their probe.
+def api_children(settings: Settings, log: Path | None = None) -> list[Child]:
+    """Return the API processes for a supervisor, as many as the settings say; they share a reserved port.
 
-    Several processes share the address, and a folder for their counters (`api.monitoring.metrics`).
+    The folder `processes` in the data directory has a file for each process that listens and, when there are several,
+    their counters (`api.monitoring.metrics`).
     """
-    command, env = [sys.executable, "-m", "api"], environment_of(settings)
-    ready = partial(_is_ready, reachable_host(settings.host), settings.port)
-    with TemporaryDirectory(prefix="trailgate-metrics-") as counted:
-        if settings.api_processes > 1:
-            command, env = [*command, "--share"], {**env, "PROMETHEUS_MULTIPROC_DIR": counted}
-        yield [
-            Child("api", command, env, cwd=ROOT, log=log, probe=ready, patience=_READY_PATIENCE)
-            for _ in range(settings.api_processes)
-        ]
+    folder = settings.data_dir.absolute() / "processes" / f"api-{settings.port}"
+    shutil.rmtree(folder, ignore_errors=True)
+    return [_api_child(settings, folder, number, log) for number in range(settings.api_processes)]
+
+
+def _api_child(settings: Settings, folder: Path, number: int, log: Path | None) -> Child:
+    listens, counters = folder / f"{number}.listens", folder / "counters"
+    command = [sys.executable, "-m", "api", "--share", "--listens", str(listens)]
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(counters)} if settings.api_processes > 1 else {}
+    host = reachable_host(settings.host)
+
+    def prepare() -> None:
+        counters.mkdir(mode=0o700, parents=True, exist_ok=True)
+        listens.unlink(missing_ok=True)
+
+    return Child(
+        "api",
+        command,
+        {**environment_of(settings), **shared},
+        cwd=ROOT,
+        log=log,
+        before_start=prepare,
+        probe=lambda: listens.exists() and _is_ready(host, settings.port),
+        patience=_READY_PATIENCE,
+    )
 
 
 def _is_ready(host: str, port: int) -> bool:
+    """Return whether a process at this address is ready; which one of several, the kernel chooses."""
     connection = http.client.HTTPConnection(host, port, timeout=_PROBE_TIMEOUT)
     try:
         connection.request("GET", "/health/ready")
@@ -122,19 +139,37 @@ def reachable_host(host: str) -> str:
 
 
 def free_port(host: str, port: int) -> int:
-    """Return the port, or a free one for 0. Raises Conflict when it is in use, Invalid when it cannot be used.
+    """Return the port, or a free one for 0. Raises Conflict when it is in use, Invalid when it cannot be used."""
+    with ExitStack() as sockets:
+        return _bind(sockets, host, port)
 
-    Called before anything starts; otherwise the supervisor would report it only after the API has died five times.
+
+@contextmanager
+def reserved_port(host: str, port: int) -> Iterator[int]:
+    """Yield the port, or a free one for 0, and keep other installations from it; raises like `free_port`.
+
+    Reserved before anything starts; otherwise the supervisor would report a port in use only after the API has died
+    five times. Only sockets with SO_REUSEPORT, such as those of `python -m api --share`, can be bound beside this one.
     """
+    port = free_port(host, port)
+    with ExitStack() as sockets:
+        yield _bind(sockets, host, port, socket.SO_REUSEPORT)
+
+
+def _bind(sockets: ExitStack, host: str, port: int, *options: int) -> int:
+    """Bind a socket with these options to each address of the host, and return the port."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         for family, kind, protocol, _, address in found:
-            with socket.socket(family, kind, protocol) as listener:
-                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                if family == socket.AF_INET6:
-                    listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-                listener.bind((*address[:1], port, *address[2:]))
-                port = listener.getsockname()[1]
+            listener = sockets.enter_context(socket.socket(family, kind, protocol))
+            for option in (socket.SO_REUSEADDR, *options):
+                listener.setsockopt(socket.SOL_SOCKET, option, 1)
+            if family == socket.AF_INET6:
+                listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            listener.bind((*address[:1], port, *address[2:]))
+            # It was for connections of a former process. From now on it would let others bind to this port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+            port = listener.getsockname()[1]
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             message = f"Port {port} on {host} is in use: choose another with --port or TRAILGATE_PORT."

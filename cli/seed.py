@@ -12,6 +12,7 @@ from cli.identity import administrator
 from cli.installation import located, opened, read_settings
 from cli.output import note, say
 from domain.audit.events import Actor
+from domain.errors import Conflict
 from domain.facts.artifacts import ArtifactType, NewArtifact
 from domain.facts.attestations import NewAttestation, Origin, ResultStatus
 from domain.facts.flows import Flow, NewFlow
@@ -20,7 +21,7 @@ from domain.identity.api_keys import NewApiKey
 from domain.identity.organisations import NewOrganisation
 from domain.identity.principals import NewPrincipal
 from domain.tenant import Tenant
-from storage.database import Transaction
+from storage.database import Reader, Transaction
 from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.commands.assertions import NewAssertion, decide
 from storage.facts.commands.attestations import record_attestations
@@ -29,6 +30,8 @@ from storage.facts.commands.trails import open_trails
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.organisations import create_organisation
 from storage.identity.commands.principals import create_principal
+from storage.identity.queries.organisations import organisation_by_slug_or_id
+from storage.identity.queries.principals import principal_named
 from storage.settings import Settings
 
 PASSED, FAILED, PENDING = ResultStatus.PASSED, ResultStatus.FAILED, ResultStatus.PENDING
@@ -76,12 +79,30 @@ def seed(
 async def _seed(settings: Settings, slug: str) -> str:
     async with opened(settings) as database, database.transaction() as tx:
         founder = await administrator(tx, settings)
+        there = await organisation_by_slug_or_id(tx, slug)
+        if there and there.slug == slug:
+            raise await _refusal(tx, slug)
         tenant = (await create_organisation(tx, NewOrganisation(slug, slug.title()), founder)).tenant
-        admin_id = await create_principal(tx, tenant, NewPrincipal("user", f"{slug}-admin", "admin"), founder)
+        admin_id = await create_principal(tx, tenant, NewPrincipal("user", _username(slug), "admin"), founder)
         _, key = await create_api_key(tx, tenant, NewApiKey(admin_id, "seed"), founder)
         for name, builds in BUILDS.items():
             await _fill(tx, tenant, Actor(admin_id, region=settings.region), name, builds)
     return key
+
+
+async def _refusal(reader: Reader, slug: str) -> Conflict:
+    """Return how to go on, also for somebody who has not seen the key: it is printed only after the commit."""
+    seeded = await principal_named(reader, _username(slug)) is not None
+    owner = f"--principal {_username(slug)}" if seeded else "--role admin"
+    return Conflict(
+        f"An organisation with the slug '{slug}' exists already; seed another with "
+        f'"trailgate seed --organisation NAME", or create a key with '
+        f'"trailgate keys create --organisation {slug} --name NAME {owner}".'
+    )
+
+
+def _username(slug: str) -> str:
+    return f"{slug}-admin"
 
 
 async def _fill(tx: Transaction, tenant: Tenant, actor: Actor, name: str, builds: Sequence[Build]) -> None:

@@ -1,6 +1,9 @@
 """`trailgate up`: run everything in one process tree, until a signal stops it."""
 
 import asyncio
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,7 +18,7 @@ from cli.embedded.servers import EmbeddedServers
 from cli.embedded.supervisor import Supervisor
 from cli.installation import addressed, read_settings
 from cli.output import say
-from cli.processes import api_children, free_port, reachable_host, worker_child
+from cli.processes import api_children, free_port, reachable_host, reserved_port, worker_child
 from cli.schema import database_url
 from domain.errors import Conflict, Invalid
 from storage.identity.bootstrap import bootstrap
@@ -53,13 +56,17 @@ def up(
     settings = read_settings(host=host, port=port, data_dir=data_dir)
     configure_logs(settings.log_level)
     check_exposure(settings)
-    settings = _with_metrics(settings.model_copy(update={"port": free_port(settings.host, settings.port)}))
-    with _servers(settings) as (settings, servers):
+    with reserved_port(settings.host, settings.port) as reserved:
+        _run(_with_metrics(settings.model_copy(update={"port": reserved})))
+
+
+def _run(chosen: Settings) -> None:
+    with _servers(chosen) as (settings, servers):
         _prepare(settings)
         say("Starting worker and API …")
         logs = Layout(settings.data_dir, None).logs
-        with api_children(settings, logs / "api.log") as api:
-            Application(servers, (worker_child(settings, logs), *api)).run(partial(_announce, settings))
+        processes = (worker_child(settings, logs), *api_children(settings, logs / "api.log"))
+        Application(servers, processes).run(partial(_announce, settings, chosen))
         say("Stopped.")
 
 
@@ -106,7 +113,8 @@ async def _bootstrap(settings: Settings) -> str | None:
         return (await bootstrap(services.database, fixed, services.signer, issue_key=True)).admin_key
 
 
-def _announce(settings: Settings) -> None:
+def _announce(settings: Settings, chosen: Settings) -> None:
+    """Tell how to use what runs; `chosen` are the settings without the URLs of embedded servers."""
     host = reachable_host(settings.host)
     address = settings.public_url.rstrip("/") if settings.public_url else _url(host, settings.port)
     say(f"""
@@ -115,7 +123,7 @@ Trailgate is ready.
   address      {address}
   API docs     {address}/swagger-ui.html
   metrics      {address}/metrics of the API, {_worker_metrics(settings, host)}
-  credentials  {_credentials(settings)}
+  credentials  {_credentials(chosen)}
   master key   {_place(settings, "master")}
   signing key  {_place(settings, "signing")}
                Back up both keys separately from the database: without the first, webhook
@@ -143,7 +151,27 @@ def _credentials(settings: Settings) -> str:
         return "none needed: TRAILGATE_AUTH=off makes everybody an administrator"
     if settings.admin_key:
         return "send TRAILGATE_ADMIN_KEY as X-Api-Key"
-    return "send the administrator's key as X-Api-Key; `trailgate keys create --principal admin` creates another"
+    also = ", with the same TRAILGATE_DATABASE_URL" if settings.database_url else ""
+    return f"send the administrator's key as X-Api-Key. To create another{also}:\n{' ' * 15}{_key_command(settings)}"
+
+
+def _key_command(settings: Settings) -> str:
+    """Return the command that creates a key of the administrator, as the user has to type it in another terminal."""
+    command = f"{_launcher()} keys create --name NAME --principal admin"
+    default: Path = Settings.model_fields["data_dir"].get_default(call_default_factory=True)
+    if settings.database_url or settings.data_dir == default.absolute():
+        return command
+    return f"TRAILGATE_DATA_DIR={shlex.quote(str(settings.data_dir))} {command}"
+
+
+def _launcher() -> str:
+    """Return the words that start this program: the launcher as it was called, by its name alone if PATH has it."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{shlex.quote(sys.executable)} -m cli"
+    found = shutil.which(called.name)
+    on_path = found is not None and Path(found).resolve() == called.resolve()
+    return called.name if on_path else shlex.quote(str(called))
 
 
 def _place(settings: Settings, key: str) -> str:

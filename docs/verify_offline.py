@@ -126,14 +126,21 @@ def open_leaf(answer: dict[str, Any]) -> dict[str, Any] | None:
     return opened
 
 
-def check_outside(checkpoint: Checkpoint, published: dict[int, Checkpoint]) -> Checkpoint:
+def check_outside(sequence: int, checkpoint: Checkpoint, published: dict[int, Checkpoint]) -> Checkpoint:
     """The same checkpoint was published."""
+    check_age(sequence, published)
     outside = published.get(checkpoint.size)
     if outside is None:
-        raise NotProven(f"no checkpoint of size {checkpoint.size} in this copy: make a new one, or add --entries")
+        raise NotProven(f"no checkpoint of size {checkpoint.size} in this copy: take a new copy, or add --entries")
     if outside != checkpoint:
         raise NotProven(f"the ledger was rewritten: another checkpoint of size {checkpoint.size} was published")
     return outside
+
+
+def check_age(sequence: int, published: dict[int, Checkpoint]) -> None:
+    """The copy has a checkpoint that covers the entry; the entries cannot replace it."""
+    if sequence > max(published):
+        raise NotProven(f"entry {sequence} is younger than this copy of the checkpoints: take a new copy")
 
 
 def entry_hash(previous: bytes, entry: dict[str, Any]) -> bytes:
@@ -190,10 +197,8 @@ def check_history(
         raise NotProven(f"{len(entries)} entries are too few for the checkpoint of size {max(known)}")
     if answer["contentHash"] not in [e["contentHash"] for e in entries if e["sequence"] == answer["sequence"]]:
         raise NotProven("the record's entry is not among the entries")
-    covering = [size for size in published if size >= answer["sequence"]]
-    if not covering:
-        raise NotProven(f"entry {answer['sequence']} is younger than this copy of the checkpoints")
-    return published[min(covering)]
+    check_age(answer["sequence"], published)
+    return published[min(size for size in published if size >= answer["sequence"])]
 
 
 def prove(given: argparse.Namespace) -> str:
@@ -204,7 +209,10 @@ def prove(given: argparse.Namespace) -> str:
     published = open_published(given.published.read_text(encoding="utf-8"), public_key)
     pages = [json.loads(page.read_text(encoding="utf-8")) for page in given.entries]
     entries = [entry for page in pages for entry in page["entries"]]
-    outside = check_history(answer, checkpoint, entries, published) if entries else check_outside(checkpoint, published)
+    if entries:
+        outside = check_history(answer, checkpoint, entries, published)
+    else:
+        outside = check_outside(answer["sequence"], checkpoint, published)
     told = (
         f"PROVEN: record {answer['recordId']} is entry {answer['sequence']} of {outside.origin},\n"
         f"committed to by the published checkpoint of size {outside.size}, signed by key {key_id(public_key).hex()}."

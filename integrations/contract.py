@@ -25,6 +25,11 @@ class BadDelivery(Exception):  # noqa: N818
         self.message = message
         self.field = field
 
+    @property
+    def reason(self) -> str:
+        """The message without the field that it begins with."""
+        return self.message.removeprefix(f"{self.field}: ")
+
 
 class SenderProof(StrEnum):
     """How a delivery is authenticated. Once a config's sender has signed, a token alone is no longer accepted."""

@@ -6,7 +6,7 @@ asyncpg runs every statement as text; SQLAlchemy describes the tables and drives
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
@@ -14,11 +14,14 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+import structlog
 
 from domain.errors import Unavailable
 from storage.clock import Clock
 from storage.ids import Ids
 from storage.schedule.wakeups import Job
+
+log = structlog.get_logger()
 
 Row = Mapping[str, Any]
 """A row by column name: an asyncpg Record, which behaves as a Mapping although its type stubs do not say so."""
@@ -166,11 +169,17 @@ class Database:
         """LISTEN on a channel for ever, over a connection of its own; call `received` with each payload.
 
         `reconnected` is called after the first LISTEN and after every reconnect: notifications sent while the
-        connection was down are lost.
+        connection was down are lost. Only the first of several failures to connect is logged.
         """
+        reported = False
         while True:
-            with suppress(*TRANSIENT):
+            try:
                 await _listen(await self.connect(), channel, received, reconnected)
+                reported = False
+            except Exception as error:  # noqa: BLE001 - whatever it was, a later connection may succeed
+                if not reported:
+                    log.warning("database.not_listening", channel=channel, error=type(error).__name__)
+                reported = True
             await asyncio.sleep(PAUSE_LISTEN)
 
     def within(self, tx: Transaction) -> "JoinedDatabase":

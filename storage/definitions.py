@@ -4,7 +4,7 @@ The code is shared by all kinds. Each kind is a `Definition` value, and its comm
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.counters import NO_PARENT, adjust
 from storage.database import Row, Transaction
-from storage.rows import insert
+from storage.rows import insert, to_row
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -165,7 +165,7 @@ class Commands(Generic[T]):
 
     async def create(self, tx: Transaction, tenant: Tenant, new: "DataclassInstance", actor: Actor) -> T:
         """Create a definition. Raises Conflict when a unique value is taken."""
-        return self.make(await self.definition.create(tx, tenant, actor, asdict(new)))
+        return self.make(await self.definition.create(tx, tenant, actor, to_row(new)))
 
     async def update(
         self,
@@ -179,7 +179,7 @@ class Commands(Generic[T]):
     ) -> T:
         """Change a definition. Raises NotFound, Stale, and Conflict when a unique value is taken."""
         held = await self.definition.hold(tx, tenant, one_id, expected)
-        return self.make(await self.definition.change(tx, tenant, actor, held, asdict(change)))
+        return self.make(await self.definition.change(tx, tenant, actor, held, to_row(change)))
 
     async def delete(
         self, tx: Transaction, tenant: Tenant, one_id: UUID, actor: Actor, *, expected: Collection[int] | None = None

@@ -1,4 +1,4 @@
-"""Conversion of rows to frozen dataclasses, by column name and never by position."""
+"""Conversion between rows and frozen dataclasses, by column name and never by position."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
@@ -34,6 +34,11 @@ def from_row(cls: type[T], **converters: Callable[[Any], Any]) -> Callable[[Row]
         return cls(*given)
 
     return make
+
+
+def to_row(record: Any) -> dict[str, Any]:
+    """Return a dataclass's values by the names of their fields; unlike `dataclasses.asdict`, it copies no value."""
+    return {field.name: getattr(record, field.name) for field in fields(record)}
 
 
 async def insert(tx: Transaction, table: str, row: Mapping[str, Any]) -> None:

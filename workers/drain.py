@@ -30,6 +30,8 @@ CONCURRENT_BATCHES = 2
 """Batches processed concurrently: while Postgres writes one, the next is parsed."""
 
 MAX_ERROR = 8000
+MAX_LOGGED = 20
+"""The most receipts that one line of the log names."""
 
 MAX_TRUSTED_CLAIMS, MAX_CLAIMS = 3, 20
 """A delivery that kills its worker is claimed again and again: processed alone after the first number of claims, and
@@ -129,10 +131,12 @@ class _Batch:
         async with self.services.database.transaction() as tx:
             done += await record_deliveries(tx, tenant, parsed)
             await finish(tx, self.claim_id, done)
-        failed = sum(one.failed for one in done)
-        metrics.DRAINED.labels("processed").inc(len(done) - failed)
-        metrics.DRAINED.labels("failed").inc(failed)
-        log.info("drain.settled", org=tenant.org_slug, processed=len(done) - failed, failed=failed)
+        failed = [str(one.id) for one in done if one.failed]
+        processed = len(done) - len(failed)
+        metrics.DRAINED.labels("processed").inc(processed)
+        metrics.DRAINED.labels("failed").inc(len(failed))
+        named = {"failed_receipts": failed[:MAX_LOGGED]} if failed else {}
+        log.info("drain.settled", org=tenant.org_slug, processed=processed, failed=len(failed), **named)
 
     def _parse(self, deliveries: Sequence[StoredDelivery]) -> tuple[list[ParsedDelivery], list[Done]]:
         """Parse deliveries; return those that could be parsed, and the outcomes of the others."""

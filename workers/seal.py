@@ -6,10 +6,12 @@ from uuid import UUID
 
 import structlog
 
+from domain.audit.ledger import SignedCheckpoint
+from domain.errors import Invalid
 from storage.fairness import organisations_waiting
 from storage.ledger.commands import seal, sign_checkpoint
-from storage.ledger.published import checkpoint_file, publish, published_size
-from storage.ledger.queries import checkpoint_sizes, checkpoints_after, unsigned_ledgers
+from storage.ledger.published import checkpoint_file, last_published, publish
+from storage.ledger.queries import checkpoints_after, organisations_with_checkpoints, unsigned_ledgers
 from storage.services import Services
 from workers import metrics
 
@@ -61,29 +63,37 @@ async def sign_round(services: Services) -> int:
 
 
 async def publish_checkpoints(services: Services, org_id: UUID) -> int:
-    """Append missing checkpoints to the organisation's file; return how many.
+    """Append the next missing checkpoints to the organisation's file; return how many.
 
-    Fails open: a failure, such as a full disk, is logged, and the next checkpoint or the sweep tries again; the
-    checkpoints themselves are safe in Postgres.
+    Fails open: a failure, such as a full disk or a file that somebody changed, is logged, and the next checkpoint or
+    the sweep tries again; the checkpoints themselves are safe in PostgreSQL.
     """
     path = checkpoint_file(services.settings.checkpoints, org_id)
     try:
-        size = await asyncio.to_thread(published_size, path)
-        async with services.database.read() as reader:
-            missing = await checkpoints_after(reader, org_id, size, PUBLISH_BATCH)
-        return await asyncio.to_thread(publish, path, [stored.signed for stored in missing]) if missing else 0
-    except OSError as error:
+        missing = await _missing(services, org_id, await asyncio.to_thread(last_published, path))
+        return await asyncio.to_thread(publish, path, missing) if missing else 0
+    except (OSError, Invalid) as error:
         metrics.UNPUBLISHED.inc()
         log.error("checkpoints.unpublished", path=str(path), error=str(error))  # noqa: TRY400 - the text says all
         return 0
 
 
+async def _missing(services: Services, org_id: UUID, last: SignedCheckpoint | None) -> list[SignedCheckpoint]:
+    """Return the checkpoints that follow the last published one. Raises Invalid when that is not of this ledger."""
+    before = last.checkpoint.size - 1 if last else 0
+    async with services.database.read() as reader:
+        stored = [one.signed for one in await checkpoints_after(reader, org_id, before, PUBLISH_BATCH)]
+    if last is None:
+        return stored
+    if stored[:1] != [last]:
+        raise Invalid("The last checkpoint in the file is not one of this ledger.")
+    return stored[1:]
+
+
 async def publish_missing(services: Services) -> None:
     """Publish every checkpoint that its file lacks: after a full disk, or a worker that died between the two."""
     async with services.database.read() as reader:
-        sizes = await checkpoint_sizes(reader)
-    for org_id, size in sizes.items():
-        path = checkpoint_file(services.settings.checkpoints, org_id)
-        if await asyncio.to_thread(published_size, path) < size:
-            while await publish_checkpoints(services, org_id) == PUBLISH_BATCH:
-                pass
+        organisations = await organisations_with_checkpoints(reader)
+    for org_id in organisations:
+        while await publish_checkpoints(services, org_id):
+            pass

@@ -205,8 +205,11 @@ def _header(parameter: Parameter, request: web.Request, refused: list[FieldError
             return None
         if given:
             return given[0]
-    if mark.query is not None and mark.query in request.query:
-        return request.query[mark.query]
+    if mark.query is not None and (given := request.query.getall(mark.query, [])):
+        if len(given) > 1:
+            refused.append(FieldError(mark.query, "given twice"))
+            return None
+        return given[0]
     if parameter.default is REQUIRED:
         refused.append(FieldError(mark.name, "this header is required"))
     return None

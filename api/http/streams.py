@@ -26,7 +26,7 @@ MAX_STREAMS = 1000
 POLL = 5.0
 """Seconds between two polls of PostgreSQL, and between two checks that an idle client is still connected."""
 HEARTBEAT = 15.0
-"""Seconds between two heartbeat comments; the credential is checked again before each one."""
+"""Seconds between two heartbeat comments; the credential is checked again before each one, and before events."""
 RETRY = 3000
 """Milliseconds after which a client reconnects."""
 TIMEOUT_WRITE = 30.0
@@ -100,6 +100,9 @@ class _Stream:
 
     async def _send_news(self) -> None:
         events = await self._news()
+        if events and not await self._allowed():
+            self.over = True
+            return
         for event in events:
             await self._write(event.frame)
             self.position = event.id

@@ -42,16 +42,20 @@ class ReceiverConfigs:
         since = time.monotonic() - FRESH if since is None else since
         if (known := self._fresh(key, since)) is not None:
             return known
-        async with self._asking.setdefault(key, asyncio.Lock()):
-            if (known := self._fresh(key, since)) is not None:
-                return known
-            asked = time.monotonic()
-            async with self._database.read() as reader:
-                found = tuple(await receiver_configs(reader, self._envelope, source, config_id))
-            if len(self._lookups) >= MAX_ENTRIES:
-                self._lookups.clear()
-            self._lookups[key] = _Lookup(found, asked)
-        self._asking.pop(key, None)
+        try:
+            async with self._asking.setdefault(key, asyncio.Lock()):
+                known = self._fresh(key, since)
+                return await self._look_up(key) if known is None else known
+        finally:
+            self._asking.pop(key, None)
+
+    async def _look_up(self, key: _Key) -> tuple[ReceiverConfig, ...]:
+        asked = time.monotonic()
+        async with self._database.read() as reader:
+            found = tuple(await receiver_configs(reader, self._envelope, *key))
+        if len(self._lookups) >= MAX_ENTRIES:
+            self._lookups.clear()
+        self._lookups[key] = _Lookup(found, asked)
         return found
 
     def _fresh(self, key: _Key, since: float) -> tuple[ReceiverConfig, ...] | None:

@@ -58,7 +58,7 @@ async def _receive(call: Call, source: str, config_id: UUID | None, raw: bytes) 
         raise _refusal(sender.source, error.reason, call) from error
     except BadDelivery as error:
         metrics.REFUSED.labels(sender.source, "content").inc()
-        raise Invalid(error.message) if not error.field else Invalid.of(error.field, error.message) from error
+        raise (Invalid.of(error.field, error.reason) if error.field else Invalid(error.message)) from error
     receipt = await call.request.app[ARRIVALS].submit(arrival, len(raw))
     if receipt is None:
         raise _refusal(sender.source, "not_let_in", call)

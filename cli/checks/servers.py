@@ -1,6 +1,7 @@
 """Check PostgreSQL, Valkey or Redis, and the workers."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from arq.connections import ArqRedis
@@ -8,11 +9,13 @@ from arq.constants import health_check_key_suffix
 from redis.exceptions import RedisError, ResponseError
 
 from cli.checks.findings import DoctorFinding, fail, ok, warn
+from domain.errors import Conflict
 from storage.clock import Clock
 from storage.database import Reader
 from storage.migrations import differences
 from storage.partitions import AHEAD, months_ahead
 from storage.schedule.queries import sweep_lags
+from storage.schedule.sweeps import Sweep
 from storage.schedule.wakeups import QUEUE, open_redis
 
 OLDEST_POSTGRES = 160_000
@@ -23,7 +26,8 @@ SKEW_SEEN, SKEW_HARMFUL = timedelta(seconds=2), timedelta(seconds=60)
 """Clock differences that warn and fail: receivers of Standard Webhooks tolerate five minutes, leases far less."""
 KEEPS_ALL = "noeviction"
 LATE = timedelta(minutes=2)
-"""If all sweeps are this late, no worker is running."""
+"""A sweep that is this late needs attention."""
+START_WORKER = "start one: `trailgate worker`, or `trailgate up`"
 
 
 async def examine_server(reader: Reader, clock: Clock) -> list[DoctorFinding]:
@@ -59,7 +63,11 @@ async def _skew(reader: Reader, clock: Clock) -> DoctorFinding:
 
 async def examine_schema(database_url: str) -> DoctorFinding:
     """Check that the database has the schema of this version."""
-    found = await differences(database_url)
+    try:
+        found = await differences(database_url)
+    except Conflict as newer:
+        what, _, advice = newer.message.partition(". ")
+        return fail("schema", what[0].lower() + what[1:], advice[0].lower() + advice[1:].removesuffix("."))
     if not found:
         return ok("schema", "matches this version")
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -101,23 +109,37 @@ async def _eviction(redis: ArqRedis) -> str:
         return KEEPS_ALL
 
 
-async def examine_worker(reader: Reader, redis_url: str, clock: Clock) -> DoctorFinding:
-    """Check that a worker is running, by its health check in Redis or by its sweeps, and that no sweep is late."""
-    alive = await _has_health_check(redis_url)
-    lags = await sweep_lags(reader, clock.now())
+async def examine_worker(reader: Reader, redis_url: str, clock: Clock, *, stopped: bool) -> DoctorFinding:
+    """Check that a worker is running, by its health check in Redis, and that no sweep is late.
+
+    `stopped` says that the servers run for this command only.
+    """
+    if stopped:
+        return warn("worker", "the installation is stopped, so no worker is running", "start it: `trailgate up`")
+    now = clock.now()
+    lags = await sweep_lags(reader, now)
     late = sorted(name for name, lag in lags.items() if lag > LATE)
-    if not alive and len(late) == len(lags):
-        return fail("worker", "no worker is running", "start one: `trailgate worker`, or `trailgate up`")
-    if late:
-        advice = "look for sweep.failed in the workers' logs"
-        return warn("worker", f"a worker is running, but these sweeps are late: {', '.join(late)}", advice)
-    return ok("worker", "a worker is running and every sweep is on time")
+    if await _has_health_check(redis_url):
+        return _sweeps_of_running_worker(late)
+    if Sweep.WAKE_UPS in late:
+        return fail("worker", "no worker is running", START_WORKER)
+    silent = now - await reader.value("SELECT max(last_run_at) FROM schedule")
+    sweeps = f"these sweeps are late: {', '.join(late)}" if late else "the sweeps are not late yet"
+    found = f"no worker has reported for {max(silent.total_seconds(), 0):.0f} seconds; {sweeps}"
+    return warn("worker", found, f"look again in ten seconds; if none has reported then, {START_WORKER}")
+
+
+def _sweeps_of_running_worker(late: Sequence[str]) -> DoctorFinding:
+    if not late:
+        return ok("worker", "a worker is running and every sweep is on time")
+    advice = "look for sweep.failed in the workers' logs"
+    return warn("worker", f"a worker is running, but these sweeps are late: {', '.join(late)}", advice)
 
 
 async def _has_health_check(redis_url: str) -> bool:
-    """Return whether arq's health-check key exists, which workers renew every ten seconds.
+    """Return whether arq's health-check key exists, which workers renew every ten seconds and which expires in eleven.
 
-    Any worker that stops deletes it, so its absence proves nothing.
+    Any worker that stops deletes it, so its absence for ten seconds proves nothing.
     """
     try:
         async with asyncio.timeout(TIMEOUT_CHECK), open_redis(redis_url) as redis:

@@ -132,11 +132,23 @@ def locked(root: Path) -> Iterator[None]:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise Conflict(f"another `trailgate up` runs on {root}", "state") from None
+        advice = "stop it, or set TRAILGATE_DATA_DIR and TRAILGATE_PORT for a second installation"
+        raise Conflict(f"another `trailgate up` runs on {root}: {advice}", "state") from None
     else:
         yield
     finally:
         os.close(handle)
+
+
+def in_use(root: Path) -> bool:
+    """Return whether a process holds the lock of the data directory."""
+    try:
+        with locked(root):
+            return False
+    except Conflict:
+        return True
+    except FileNotFoundError:
+        return False
 
 
 def _fits(folder: Path) -> bool:

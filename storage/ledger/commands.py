@@ -1,7 +1,6 @@
 """Sealing: move audit events from `unsealed` to the hash chain and the Merkle tree, and sign checkpoints over both."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -12,6 +11,7 @@ from storage.batches import Batch, BatchInsert
 from storage.database import Transaction
 from storage.ledger.queries import read_tiles
 from storage.ledger.tables import ledger_entries, ledger_tiles
+from storage.rows import to_row
 
 ORG_LOCK = "SELECT pg_advisory_xact_lock(7241003, hashtext($1::uuid::text))"
 _HEAD = "SELECT seq, entry_hash, sealed_at FROM ledger_entries WHERE org_id = $1 ORDER BY seq DESC LIMIT 1"
@@ -64,7 +64,7 @@ async def seal(tx: Transaction, org_id: UUID, limit: int) -> int:
     tiles = await read_tiles(tx, org_id, merkle.rightmost_tiles(size))
     changed, _ = merkle.append(tiles, size, [leaf for _, leaf in taken])
     shared = {"org_id": org_id, "sealed_at": sealed_at}
-    await _APPEND.write(tx, shared, [asdict(entry) for entry in entries], tile_rows(changed))
+    await _APPEND.write(tx, shared, [to_row(entry) for entry in entries], tile_rows(changed))
     return len(entries)
 
 

@@ -111,16 +111,14 @@ class StoredCheckpoint:
         return cls(signed, row["created_at"], row["public_key"])
 
 
-_SIZES = """
-SELECT o.id, c.size FROM organisations o CROSS JOIN LATERAL (
-  SELECT size FROM checkpoints WHERE org_id = o.id ORDER BY size DESC LIMIT 1
-) c
+_WITH_CHECKPOINTS = """
+SELECT o.id FROM organisations o CROSS JOIN LATERAL (SELECT 1 FROM checkpoints WHERE org_id = o.id LIMIT 1) c
 """
 
 
-async def checkpoint_sizes(reader: Reader) -> dict[UUID, int]:
-    """Return the size of the newest checkpoint of every organisation that has one."""
-    return {row["id"]: row["size"] for row in await reader.rows(_SIZES)}
+async def organisations_with_checkpoints(reader: Reader) -> list[UUID]:
+    """Return every organisation that has a checkpoint."""
+    return [row["id"] for row in await reader.rows(_WITH_CHECKPOINTS)]
 
 
 async def latest_checkpoint(reader: Reader, tenant: Tenant) -> StoredCheckpoint | None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from domain.errors import Conflict
 from storage.migrations.policy import compared
 from storage.registry import METADATA
 
@@ -22,12 +23,18 @@ LOCK = 7_241_001
 
 
 async def migrate(url: str) -> list[str]:
-    """Apply missing migrations, each in its own transaction, and return the revisions applied."""
+    """Apply missing migrations, each in its own transaction, and return the revisions applied.
+
+    Raises Conflict when a newer version migrated the database.
+    """
     return await _with_connection(url, _upgrade)
 
 
 async def differences(url: str) -> list[str]:
-    """Return how the database differs from this code: missing migrations if any, else differing tables."""
+    """Return how the database differs from this code: missing migrations if any, else differing tables.
+
+    Raises Conflict when a newer version migrated the database.
+    """
     return await _with_connection(url, _compare)
 
 
@@ -61,7 +68,7 @@ def _upgrade(connection: Connection) -> list[str]:
     connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
     connection.exec_driver_sql("SET lock_timeout = '4s'")
     connection.commit()
-    before = MigrationContext.configure(connection).get_current_revision()
+    before = _known(script, MigrationContext.configure(connection).get_current_revision())
     connection.commit()
     missing = (
         [r.revision for r in script.iterate_revisions("head", before or "base")] if before != _head(script) else []
@@ -75,10 +82,21 @@ def _upgrade(connection: Connection) -> list[str]:
 def _compare(connection: Connection) -> list[str]:
     script = ScriptDirectory.from_config(_config(connection))
     context = MigrationContext.configure(connection, opts={"include_object": compared, "compare_type": True})
-    current = context.get_current_revision()
+    current = _known(script, context.get_current_revision())
     if current != _head(script):
         return [f"the database is at revision {current or 'none'}, this code needs {_head(script)}: trailgate migrate"]
     return [str(difference) for difference in compare_metadata(context, METADATA)]
+
+
+def _known(script: ScriptDirectory, revision: str | None) -> str | None:
+    """Return the revision of a database. Raises Conflict when this code does not have it."""
+    if revision is not None and revision not in {known.revision for known in script.walk_revisions()}:
+        raise Conflict(
+            f"The database is at revision {revision}, which this version does not know: a newer version migrated it. "
+            "Install that version, or use another TRAILGATE_DATA_DIR with a backup made before the upgrade.",
+            "state",
+        )
+    return revision
 
 
 def _head(script: ScriptDirectory) -> str | None:

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,7 +12,7 @@ from domain.retries import ErrorClass
 from storage.batches import Rows
 from storage.database import Transaction
 from storage.outbox.tables import attempts, destinations
-from storage.rows import from_row
+from storage.rows import from_row, to_row
 
 SENT = "SENT"
 """The outcome of a successful attempt; a failed one has its error class."""
@@ -190,7 +190,7 @@ async def _keep_health(
         reason = next((one.reason for one in reversed(tried[row["id"]]) if one.failure), "")
         changes += [HealthChange(row["org_id"], row["id"], row["channel"], row["label"], one, reason) for one in events]
     if changed:
-        rows = [{"id": one, **asdict(health)} for one, health in changed.items()]
+        rows = [{"id": one, **to_row(health)} for one, health in changed.items()]
         await tx.execute(_HEALTH, *_HEALTHS.arrays(rows))
     await _apply_to_waiting(tx, changes)
     return changes

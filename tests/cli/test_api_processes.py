@@ -11,7 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.processes import free_port
+from cli.embedded.children import stop_together, wait_until
+from cli.processes import api_children, free_port, reserved_port
+from storage.settings import Settings
 from tests.cli.test_up import Running
 from tests.conftest import Installation
 
@@ -94,3 +96,38 @@ def test_an_address_in_use_is_refused(running: Running, own_installation: Instal
     second = Running(["api", "--processes", str(NUMBER)], tmp_path / "refused", **environment)
     assert second.process.wait(30) != 0
     assert "is in use" in second.shown
+
+
+def test_of_two_that_start_together_one_is_refused(
+    running: Running, own_installation: Installation, tmp_path: Path, port: int
+) -> None:
+    environment = own_installation.environment(tmp_path / "other", TRAILGATE_PORT=str(port))
+    second = Running(["api", "--processes", str(NUMBER)], tmp_path / "second", **environment)
+    try:
+        assert wait_until(lambda: {running.process.poll(), second.process.poll()} > {None}, 30)
+        refused = next(one for one in (running, second) if one.process.poll() is not None)
+        assert "is in use" in refused.shown
+    finally:
+        second.process.kill()
+        second.process.wait()
+
+
+def test_a_process_that_hangs_at_its_start_is_not_ready(
+    own_installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in own_installation.environment(tmp_path / "data").items():
+        monkeypatch.setenv(name, value)
+    with reserved_port("127.0.0.1", 0) as port:
+        children = api_children(Settings(port=port, api_processes=NUMBER), tmp_path / "log")
+        try:
+            for child in children:
+                child.start()
+            well, hanging = children
+            hanging.send(signal.SIGSTOP)
+            assert wait_until(lambda: well.ready, 60)
+            assert not hanging.ready
+            hanging.send(signal.SIGCONT)
+            assert wait_until(lambda: hanging.ready, 60)
+        finally:
+            hanging.send(signal.SIGCONT)
+            stop_together(children)

@@ -110,7 +110,7 @@ def test_a_backup_with_keys_restores_to_the_same_installation(
     file = tmp_path / "backup.tar"
     made = trailgate("backup", file, "--with-keys")
     assert (made.status, made.err) == (0, "")
-    assert "1 evidence files, 2 ledgers' published checkpoints, 2 keys" in made.out
+    assert "1 evidence file, published checkpoints of 2 ledgers, 2 keys" in made.out
     assert file.stat().st_mode & 0o777 == 0o600
     assert not list(tmp_path.glob(".trailgate-backup-*"))
     with tarfile.open(file) as tar:
@@ -120,7 +120,8 @@ def test_a_backup_with_keys_restores_to_the_same_installation(
     restored = trailgate("restore", file)
     assert restored.status == 0, restored
     assert restored.out.count(": sound (") == 2
-    assert restored.out.count("1 published checkpoints") == 2
+    assert restored.out.startswith("The archive is loaded.\n")
+    assert restored.out.count("1 published checkpoint)") == 2
     assert estimated(os.environ["TRAILGATE_DATABASE_URL"], "audit_events") > 0, "plans need statistics"
     for key in ("master", "signing"):
         path = new / "keys" / f"{key}.key"
@@ -212,7 +213,7 @@ def test_a_ledger_older_than_what_is_published_already_is_a_finding(
     shutil.copytree(tmp_path / "data-checkpoints", new.with_name("elsewhere-checkpoints"))
     restored = trailgate("restore", file)
     assert restored.status == 1
-    assert "default: 1 findings" in restored.out
+    assert "default: 1 finding (" in restored.out
     assert "the ledger was rewritten" in restored.out
 
 
@@ -243,7 +244,21 @@ def test_a_backup_that_fails_leaves_the_one_before(sealed, trailgate, tmp_path: 
     assert "pg_dump failed" in refused.err
     assert file.read_text() == "the one before"
     assert not list(tmp_path.glob(".trailgate-backup-*"))
-    assert trailgate("backup", tmp_path / "no" / "x").status == 2
+
+
+def test_a_backup_in_place_of_another_says_so(sealed, trailgate, tmp_path: Path) -> None:
+    file = tmp_path / "backup.tar"
+    assert "replaced" not in trailgate("backup", file).out
+    assert trailgate("backup", file).out.startswith(f"{file}: replaced, ")
+
+
+def test_a_place_where_no_archive_can_be_is_named(sealed, trailgate, tmp_path: Path) -> None:
+    for place, said in (
+        (tmp_path / "no" / "x", f"The folder {tmp_path / 'no'} does not exist: create it."),
+        (tmp_path, f"{tmp_path} is a folder: name a file in it."),
+    ):
+        refused = trailgate("backup", place)
+        assert (refused.status, refused.out, refused.err) == (2, "", f"trailgate: {said}\n")
 
 
 def test_a_dead_database_is_refused_before_a_key_is_written(sealed, trailgate, tmp_path: Path, monkeypatch) -> None:

@@ -80,6 +80,16 @@ def test_dead_letters_are_listed_and_cannot_command_the_terminal(receipts, trail
     assert len(trailgate("inbox", "dead", "--limit", 2).out.splitlines()) == 3
 
 
+def test_a_dead_letter_without_a_trace_shows_its_message(receipts, trailgate, arrange) -> None:
+    async def refuse(services: Services) -> None:
+        async with services.database.transaction() as tx:
+            await tx.execute("UPDATE deliveries SET error = NULL, status_message = 'eventType: missing'")
+
+    arrange(refuse)
+    shown = trailgate("inbox", "dead", "--verbose").out
+    assert shown.count("\n  no trace was stored; the message is: eventType: missing\n") == 3
+
+
 def test_named_dead_letters_are_queued_again_and_the_worker_is_rung(receipts, trailgate, state, arrange) -> None:
     seen = trailgate("inbox", "replay", receipts[0], receipts[1])
     assert (seen.status, seen.out, seen.err) == (0, "2 queued again\n", "")

@@ -66,7 +66,7 @@ def test_a_changed_row_is_named_and_status_1(sealed, trailgate, tamper) -> None:
     assert seen.status == 1
     assert f"ALTERED attestations {sealed['attestation']}: " in seen.out
     assert "default: sound" in seen.out
-    assert f"{sealed['slug']}: 1 findings" in seen.out
+    assert f"{sealed['slug']}: 1 finding (" in seen.out
     assert trailgate("verify", "--organisation", "default").status == 0
 
 
@@ -81,7 +81,7 @@ def test_a_published_copy_confirms_the_ledger(sealed, trailgate) -> None:
     for words in ([], ["--organisation", sealed["slug"]]):
         seen = trailgate("verify", "--against", sealed["file"], *words)
         assert seen.status == 0
-        assert "1 published checkpoints" in seen.out
+        assert "1 published checkpoint)" in seen.out
 
 
 def test_a_ledger_that_was_cut_back_passes_alone_but_not_against_the_published_copy(sealed, trailgate, tamper) -> None:

@@ -34,7 +34,7 @@ CONDITION = of_the_api.Condition(Gauges(0, NEVER, 0, 0, NEVER, 0, NEVER, 0, {}),
 
 def offered() -> dict[str, set[str]]:
     """Every series that a process can show, with its labels: those that are read, and those that are counted."""
-    found = {family.name: set(family._labelnames) for family in of_the_api._Shown(CONDITION, {}).collect()}
+    found = {family.name: set(family._labelnames) for family in of_the_api._Gauges(CONDITION, {}).collect()}
     for module in (of_the_http_layer, of_the_receiver, of_the_workers):
         for metric in vars(module).values():
             if isinstance(metric, MetricWrapperBase):

@@ -32,6 +32,21 @@ def test_migrate_brings_an_empty_database_up_and_repeats_harmlessly(empty_databa
     assert trailgate("migrate", "--check").status == 0
 
 
+@pytest.mark.parametrize("words", [("migrate",), ("migrate", "--check"), ("up", "--port", "0")])
+def test_a_database_of_a_newer_version_is_told(configured, trailgate, arrange, words: tuple[str, ...]) -> None:
+    async def change(services) -> None:
+        async with services.database.transaction() as tx:
+            await tx.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    arrange(change)
+    refused = trailgate(*words)
+    assert refused.status == 2
+    assert refused.err.splitlines()[-1] == (
+        "trailgate: The database is at revision 9999, which this version does not know: a newer version migrated it. "
+        "Install that version, or use another TRAILGATE_DATA_DIR with a backup made before the upgrade."
+    )
+
+
 def test_check_names_a_table_that_was_changed_by_hand(started: None, trailgate, arrange) -> None:
     async def change(services) -> None:
         async with services.database.transaction() as tx:

@@ -19,7 +19,7 @@ import redis
 
 from cli.installation import ROOT
 from cli.processes import free_port, reachable_host
-from cli.up import _with_metrics
+from cli.up import _key_command, _with_metrics
 from domain.errors import Conflict, Invalid
 from storage.settings import Settings
 from tests.conftest import Installation
@@ -100,6 +100,12 @@ def until() -> Callable[[Callable[[], object]], None]:
     return until
 
 
+def key_command(shown: str) -> str:
+    """The command for another key, as `up` printed it."""
+    [command] = re.findall(r"To create another:\n +(\S.+)$", shown, re.MULTILINE)
+    return command
+
+
 def text(port: int, path: str) -> str:
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
         connection.request("GET", path)
@@ -139,7 +145,9 @@ def test_the_first_start_shows_a_key_that_works_and_the_second_does_not_show_it(
 
     twin = run("up", "--port", 0, "--data-dir", data_dir)
     assert twin.process.wait(30) == 2
-    assert f"another `trailgate up` runs on {data_dir}" in twin.shown
+    assert f"another `trailgate up` runs on {data_dir}: stop it, or set TRAILGATE_DATA_DIR and" in twin.shown
+    another = subprocess.run(key_command(up.shown), shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert get(port, "/api/v1/flows", another.stdout.strip())[0] == 200, another.stderr
 
     status, seconds = up.stop(signal.SIGINT)
     assert (status, up.shown.endswith("Stopped.\n")) == (0, True)
@@ -161,7 +169,7 @@ def test_external_servers_are_used_and_left_alone(
     assert KEY.findall(up.shown) == []
     assert "TRAILGATE_ADMIN_KEY" in up.shown
     assert get(port, "/api/v1/flows", "test-admin-key")[0] == 200
-    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["blobs", "keys", "logs"]
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["blobs", "keys", "logs", "processes"]
     status, seconds = up.stop()
     assert (status, seconds < 10) == (0, True), f"{seconds} s"
     assert trailgate("keys", "list").status == 0
@@ -273,6 +281,21 @@ def test_a_wildcard_is_reached_through_loopback(host: str, local: str) -> None:
 )
 def test_the_workers_metrics_are_opened_to_others_only_when_asked(given: dict, wanted: int) -> None:
     assert _with_metrics(Settings(**given)).worker_metrics_port == wanted
+
+
+def test_the_command_for_a_key_is_what_the_user_has_to_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "keys create --name NAME --principal admin"
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    default, elsewhere = Settings(), Settings(data_dir=tmp_path / "else where")
+    launcher = tmp_path / "trailgate"
+    launcher.touch(mode=0o700)
+    monkeypatch.setattr(sys, "argv", [".venv/bin/trailgate", "up"])
+    assert _key_command(default) == f".venv/bin/trailgate {words}"
+    monkeypatch.setattr(sys, "argv", [str(launcher), "up"])
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert _key_command(default) == f"trailgate {words}"
+    assert _key_command(elsewhere) == f"TRAILGATE_DATA_DIR='{tmp_path}/else where' trailgate {words}"
+    assert _key_command(Settings(data_dir=tmp_path, database_url="postgresql:///x")) == f"trailgate {words}"
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -30,9 +30,19 @@ def run(copy: Path, *command: str) -> str:
     return done.stdout
 
 
+def refuse_carried_out(root: Path) -> None:
+    """The example is for reading: a tree that has it is not to be committed, and it cannot be added once more."""
+    there = [block.path for block in blocks(PAGE.read_text()) if block.whole and (root / block.path).exists()]
+    assert not there, (
+        "docs/contributing.md was carried out in this tree: remove the example before 'make test-all'. "
+        f"It has {', '.join(there)}."
+    )
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The repository with the example in it, its API document written anew."""
+    refuse_carried_out(ROOT)
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     root = tmp_path_factory.mktemp("copy")
@@ -45,6 +55,14 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(root, "cli", "openapi", "--output", "docs/openapi.json")
     subprocess.run("git init -q && git add -A", cwd=root, shell=True, check=True)
     return root
+
+
+def test_a_tree_that_has_the_example_is_refused_with_advice(tmp_path: Path) -> None:
+    refuse_carried_out(tmp_path)
+    (tmp_path / "domain" / "facts").mkdir(parents=True)
+    (tmp_path / "domain" / "facts" / "contacts.py").touch()
+    with pytest.raises(AssertionError, match=r"carried out in this tree: remove the example before 'make test-all'"):
+        refuse_carried_out(tmp_path)
 
 
 def test_it_is_formatted_and_typed(copy: Path) -> None:

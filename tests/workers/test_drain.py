@@ -8,6 +8,7 @@ from hashlib import sha256
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from domain.facts.trails import TrailStatus
 from domain.facts.webhook_configs import WebhookConfig
@@ -18,7 +19,7 @@ from storage.inbox.queries import DeliveryRow, backlog, dead_letters, get_delive
 from storage.paging import Window
 from storage.services import Services
 from tests.storage.world import World
-from workers.drain import drain, drain_batch
+from workers.drain import MAX_LOGGED, drain, drain_batch
 
 
 async def settled(world: World, receipt_id: UUID) -> DeliveryRow:
@@ -114,6 +115,18 @@ async def test_a_poisonous_delivery_dies_alone_and_its_redelivery_brings_it_back
     assert again.id == receipts[1].id
     mended = await settled(world, again.id)
     assert (mended.status, mended.duplicates, mended.error) == ("SUCCESS", 1, None)
+
+
+async def test_the_log_names_the_receipts_that_failed_and_no_others(world: World) -> None:
+    config = await world.config(await world.flow())
+    bad = [world.arrival(config, f"bad-{n}", body=b'{"action": 7}') for n in range(MAX_LOGGED + 1)]
+    good, *receipts = await world.deliver(world.arrival(config, "good"), *bad)
+    with capture_logs() as logs:
+        await drain(world.services)
+    named = [one for log in logs if log["event"] == "drain.settled" for one in log["failed_receipts"]]
+    assert len(named) == MAX_LOGGED
+    assert set(named) <= {str(receipt.id) for receipt in receipts}
+    assert str(good.id) not in named
 
 
 async def test_a_dead_letter_is_replayed_after_its_cause_is_mended(world: World) -> None:

@@ -1,15 +1,18 @@
 """Sealing, signing and publishing, in process."""
 
 import asyncio
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
-from domain.audit.ledger import GENESIS, entry_hash
+from domain.audit.ledger import GENESIS, Checkpoint, SignedCheckpoint, entry_hash
 from storage.keys import signature_holds
 from storage.ledger.chain import verify_chain
-from storage.ledger.published import END, checkpoint_file, publish, published_size, read_published
+from storage.ledger.published import END, checkpoint_file, last_published, publish, read_published
 from storage.ledger.queries import latest_checkpoint, ledger_size, list_entries, unsigned_ledgers, waiting
 from storage.services import Services
 from tests.storage.world import World
@@ -77,7 +80,7 @@ async def test_a_note_that_was_cut_short_is_replaced(world: World) -> None:
     path = checkpoint_file(world.services.settings.checkpoints, world.tenant.org_id)
     whole = path.read_text()
     path.write_text(whole + "trailgate/half a no")
-    assert published_size(path) == read_published(whole)[-1].checkpoint.size
+    assert last_published(path) == read_published(whole)[-1]
     await world.flow()
     await seal_and_sign(world.services)
     assert path.read_text().startswith(whole)
@@ -88,8 +91,8 @@ async def test_a_note_that_was_cut_short_is_replaced(world: World) -> None:
 def test_publishing_again_adds_nothing(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file"
     assert publish(path, []) == 0
-    assert published_size(path) == 0
-    assert published_size(tmp_path / "none") == 0
+    assert last_published(path) is None
+    assert last_published(tmp_path / "none") is None
 
 
 async def test_an_unwritable_place_is_no_reason_to_stop_sealing(own_services: Services, tmp_path: Path) -> None:
@@ -114,7 +117,59 @@ async def test_what_could_not_be_published_is_published_by_a_sweep(own_services:
     await publish_missing(services)
     async with services.database.read() as reader:
         size = await ledger_size(reader, world.tenant)
-    assert published_size(checkpoint_file(settings.checkpoints, world.tenant.org_id)) == size > 0
+    last = last_published(checkpoint_file(settings.checkpoints, world.tenant.org_id))
+    assert last is not None
+    assert last.checkpoint.size == size > 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text + "GARBAGE\n" + END,
+        lambda text: text.replace("\n", "\r\n") * 3,
+        lambda text: text + "\ufffe" * 600,
+        lambda text: re.sub(r"\n[0-9]+\n", "\n5000\n", text),
+    ],
+    ids=["a foreign note", "other line ends", "a long tail", "a larger tree"],
+)
+async def test_a_file_that_somebody_changed_is_left_alone_and_stops_nothing(
+    world: World, change: Callable[[str], str]
+) -> None:
+    other = await World.founded(world.services)
+    await seal_and_sign(world.services)
+    changed, missing = (
+        checkpoint_file(world.services.settings.checkpoints, one.tenant.org_id) for one in (world, other)
+    )
+    content = change(changed.read_text())
+    changed.write_bytes(content.encode())
+    missing.unlink()
+    await world.flow()
+    await seal_and_sign(world.services)
+    await publish_missing(world.services)
+    assert changed.read_bytes() == content.encode()
+    assert last_published(missing) is not None
+
+
+async def test_a_file_that_was_moved_away_is_written_again(world: World) -> None:
+    await world.flow()
+    await seal_and_sign(world.services)
+    path = checkpoint_file(world.services.settings.checkpoints, world.tenant.org_id)
+    whole = path.read_bytes()
+    path.unlink()
+    await publish_missing(world.services)
+    assert path.read_bytes() == whole
+
+
+def test_only_the_end_of_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    notes = [
+        SignedCheckpoint(Checkpoint(UUID(int=1), size, bytes(32), bytes(32)), "01020304", bytes(64))
+        for size in range(1, 2001)
+    ]
+    assert publish(path, notes) == 2000
+    path.write_bytes(b"\xff" * 100_000 + path.read_bytes()[100_000:])  # not even text, and nobody sees it
+    assert last_published(path) == notes[-1]
+    assert publish(path, notes) == 0
 
 
 async def test_sweeps_are_harmless_however_often(world: World) -> None:

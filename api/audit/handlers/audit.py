@@ -11,7 +11,7 @@ from storage.facts.queries.trails import get_trail
 
 
 async def list_audit_events(call: Call, query: AuditQuery) -> Reply[AuditPage]:
-    """List audit events, newest first.
+    """List the audit events, newest first.
 
     A filtered list is counted up to 10,000 events; if there are more, `X-Total-Count` ends in "+".
     """

@@ -28,7 +28,7 @@ from storage.registry import RECORDS
 
 
 async def list_ledger_entries(call: Call, query: LedgerQuery) -> LedgerPage:
-    """List ledger entries in the order they were sealed."""
+    """List the ledger entries, oldest first."""
     tenant = call.tenant
     async with call.read() as reader:
         entries = await queries.list_entries(reader, tenant, after=query.page * query.size, size=query.size)
@@ -49,7 +49,7 @@ async def get_ledger_entry(call: Call, record_id: UUID) -> LedgerEntryOut:
 
 
 async def prove_ledger_entry(call: Call, record_id: UUID, query: ProofQuery) -> ProofOut:
-    """Prove that an entry is in the ledger.
+    """Get the inclusion proof of a ledger entry.
 
     Returns the RFC 6962 inclusion proof of the record's latest entry, or of the entry `sequence`, under the latest
     checkpoint, or the checkpoint of size `treeSize`. With a copy of that checkpoint, the proof can be checked without
@@ -67,7 +67,7 @@ async def prove_ledger_entry(call: Call, record_id: UUID, query: ProofQuery) -> 
 
 
 async def prove_ledger_growth(call: Call, query: ConsistencyQuery) -> ConsistencyOut:
-    """Prove that the ledger only grew between two checkpoints.
+    """Get the consistency proof between two checkpoints.
 
     Returns the RFC 6962 consistency proof from the checkpoint of size `from` (default: the oldest) to the checkpoint of
     size `to` (default: the latest). It shows that the newer ledger begins with the whole older one.
@@ -135,7 +135,7 @@ async def verify_ledger_record(call: Call, record_id: UUID) -> RecordVerificatio
 
 
 async def verify_ledger_chain(call: Call, body: ChainIn | None = None) -> ChainVerificationOut:
-    """Verify the hash chain of a time window."""
+    """Verify the hash chain within a time window."""
     window = body or ChainIn()
     async with call.read() as reader:
         return ChainVerificationOut.of(await chain.verify_chain(reader, call.tenant, window.since, window.until), call)

@@ -12,7 +12,7 @@ from storage.facts.queries import verdicts as queries
 
 
 async def assert_compliance(call: Call, body: AssertIn, dry_run: DryRun = False) -> Created[AssertionOut]:
-    """Assert that an artifact is compliant.
+    """Ask whether an artifact is compliant.
 
     The HTTP status is 200 whatever the verdict. The verdict is based on the current version of the flow and the latest
     report of the artifact in the flow. It is stored with all its inputs and audited.
@@ -22,7 +22,7 @@ async def assert_compliance(call: Call, body: AssertIn, dry_run: DryRun = False)
 
 
 async def list_verdicts(call: Call, query: VerdictsQuery) -> Reply[list[VerdictOut]]:
-    """List verdicts, oldest first.
+    """List the verdicts, oldest first.
 
     The list can be filtered by flow and artifact.
     """

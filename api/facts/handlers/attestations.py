@@ -39,9 +39,9 @@ async def _record(call: Call, trail_id: UUID, body: AttestationIn, *, dry_run: b
 
 
 async def list_attestations(call: Call, trail_id: UUID, query: AttestationsQuery) -> Reply[PageOut[AttestationOut]]:
-    """List the attestations of a trail as a page object, oldest first.
+    """List the attestations of a trail, oldest first.
 
-    The list can be filtered by type, name and the status of the latest result.
+    The response is a page object. The list can be filtered by type, name and the status of the latest result.
     """
     async with call.read() as reader:
         page = await queries.list_attestations(reader, call.tenant, trail_id, query.window(), **query.to_filters())

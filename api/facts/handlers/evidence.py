@@ -159,9 +159,9 @@ async def download_evidence(call: Call, sha256: str) -> web.StreamResponse:
 
 
 async def verify_evidence(call: Call, evidence_id: UUID) -> EvidenceVerificationOut:
-    """Verify stored evidence.
+    """Hash a stored evidence file again and compare.
 
-    Reads and hashes the whole content again. Evidence stored elsewhere cannot be verified.
+    The whole content is read. Evidence stored elsewhere cannot be verified.
     """
     async with call.read() as reader:
         evidence = await queries.get_evidence(reader, call.tenant, evidence_id)

@@ -43,7 +43,7 @@ async def get_provenance(call: Call, trail_id: UUID, artifact_id: UUID) -> Prove
 
 
 async def get_provenance_of_digest(call: Call, digest: str) -> ProvenanceOut:
-    """Get provenance by digest.
+    """Get the provenance of an artifact by its digest.
 
     Returns the provenance of the latest reported artifact with this digest that has any.
     """

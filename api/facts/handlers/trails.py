@@ -32,7 +32,7 @@ async def create_trail(call: Call, body: TrailIn, dry_run: DryRun = False, ci: C
 
 
 async def list_trails(call: Call, query: TrailsQuery) -> Reply[list[TrailOut]]:
-    """List trails, oldest first.
+    """List the trails, oldest first.
 
     The list can be filtered by flow, commit, status and name; it is empty for an unknown flow.
     """
@@ -52,7 +52,10 @@ async def get_trail(call: Call, trail_id: UUID) -> TrailOut:
 
 
 async def list_flow_trails(call: Call, flow_id: UUID, query: FlowTrailsQuery) -> Reply[PageOut[TrailOut]]:
-    """List the trails of a flow as a page object, oldest first."""
+    """List the trails of a flow, oldest first.
+
+    The response is a page object.
+    """
     async with call.read() as reader:
         page = await queries.list_flow_trails(reader, call.tenant, flow_id, query.window(), **query.to_filters())
     return page_reply(call, page, TrailOut)

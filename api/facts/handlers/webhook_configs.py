@@ -59,10 +59,11 @@ async def rotate_webhook_secret(
 async def set_webhook_reconciliation(
     call: Call, config_id: UUID, body: ReconciliationIn, dry_run: DryRun = False
 ) -> Updated[ReconciliationOut]:
-    """Reconcile a webhook config with its sender.
+    """Start the reconciliation of a webhook config.
 
-    GitHub's list of deliveries is compared with the deliveries received. Missing deliveries of the last three days are
-    requested again, at most three times each.
+    GitHub's list of deliveries is compared with the deliveries received: soon, and then every five minutes
+    (`TRAILGATE_RECONCILE_INTERVAL`). Missing deliveries of the last three days are requested again, at most three times
+    each.
     """
     services = call.services
     hook_url = check_hook_url(body.hook_url, http_allowed=bool(services.settings.outbound_networks))

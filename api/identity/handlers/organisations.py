@@ -21,7 +21,7 @@ async def create_organisation(call: Call, body: OrganisationIn, dry_run: DryRun 
 
 
 async def list_organisations(call: Call, query: ListQuery) -> Reply[list[OrganisationOut]]:
-    """List organisations.
+    """List the organisations, oldest first.
 
     The caller's own organisation, or all of them for platform administrators.
     """

@@ -17,7 +17,7 @@ from storage.outbox import queries, recovery
 
 
 async def list_messages(call: Call, query: MessagesQuery) -> Reply[list[MessageOut]]:
-    """List outgoing messages, newest first.
+    """List the outgoing messages, newest first.
 
     With `status=FAILED` it lists the dead letters.
     """

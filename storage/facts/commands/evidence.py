@@ -1,7 +1,6 @@
 """Attaching evidence to attestations, and auditing who downloads it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from storage.blobs.commands import keep
 from storage.blobs.store import Keeper
 from storage.database import Transaction
 from storage.facts.commands.status import lock_trails
-from storage.rows import insert
+from storage.rows import insert, to_row
 
 _FILES = """
 SELECT (SELECT count(*) FROM evidence e WHERE e.org_id = a.org_id AND e.attestation_id = a.id) AS files
@@ -62,7 +61,7 @@ async def _attach(tx: Transaction, tenant: Tenant, new: NewEvidence, most: int) 
         uploaded_by=new.actor.principal_id,
         created_at=tx.now,
     )
-    await insert(tx, "evidence", asdict(evidence))
+    await insert(tx, "evidence", to_row(evidence))
     event = _event(AuditName.EVIDENCE_UPLOADED, new.actor, evidence, {"externalUrl": evidence.external_url})
     await append(tx, tenant, [event], [("evidence", evidence.trail_id)])
     return evidence
@@ -84,5 +83,5 @@ def _event(name: AuditName, actor: Actor, evidence: Evidence, further: Mapping[s
         "fileSizeBytes": evidence.size,
         **further,
     }
-    record = asdict(evidence)
+    record = to_row(evidence)
     return Event(name, actor, EVIDENCE, record, payload, trail_id=evidence.trail_id, digest=evidence.digest)

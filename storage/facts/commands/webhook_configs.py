@@ -15,9 +15,9 @@ from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.definitions import Definition
 from storage.facts.commands.reconciliations import forget_reconciliation
-from storage.facts.queries.flows import get_flow
 from storage.facts.tables import webhook_configs
 from storage.identity.commands.principals import create_principal
+from storage.references import check_reference
 from storage.rows import from_row
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import SecretCipher
@@ -41,7 +41,7 @@ async def create_webhook_config(
     Raises NotFound for the flow, and Conflict when the organisation `default` has MAX_DEFAULT_CONFIGS configs of the
     source: a delivery to the path without a config id is checked against each of them.
     """
-    await get_flow(tx, tenant, new.flow_id)
+    await check_reference(tx, tenant, "flow", new.flow_id)
     await _check_limit(tx, tenant, new.source)
     config_id = tx.new_id()
     sender = NewPrincipal("service", f"webhook-{new.source.lower()}-{config_id}", "reporter")

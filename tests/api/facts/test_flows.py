@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from storage.services import Services
-from tests.api.caller import Caller, trail_body, unique
+from tests.api.caller import SECRET, Caller, trail_body, unique
 from tests.api.times import assert_times
 from workers.seal import seal_and_sign
 
@@ -237,6 +237,16 @@ async def test_of_parallel_deletions_one_wins(api: Caller) -> None:
     answers = await asyncio.gather(*(api.send("DELETE", f"/flows/{flow['id']}") for _ in range(4)))
     assert sorted(answer.status for answer in answers) == [204, 404, 404, 404]
     assert (await api.get("/flows")).headers["X-Total-Count"] == "0"
+
+
+async def test_no_config_is_created_on_a_flow_that_is_being_deleted(api: Caller) -> None:
+    for _ in range(20):
+        flow = await api.make_flow()
+        body = {"source": "GITHUB", "secret": SECRET, "flowId": flow["id"]}
+        deleted, created = await asyncio.gather(
+            api.send("DELETE", f"/flows/{flow['id']}"), api.send("POST", "/webhook-configs", json=body)
+        )
+        assert (deleted.status, created.status) in {(204, 404), (409, 201)}
 
 
 async def test_what_is_deleted_stays_in_the_audit_and_verifies(api: Caller, app_services: Services) -> None:

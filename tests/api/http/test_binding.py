@@ -110,6 +110,12 @@ async def test_a_single_query_value_given_twice_is_refused(client: TestClient[An
     assert "given twice" in await response.text()
 
 
+async def test_a_header_given_twice_in_the_query_is_refused(client: TestClient[Any, Any]) -> None:
+    response = await client.post("/api/v1/flows?dryRun=false&dryRun=true", json={"name": "a"})
+    assert await fields(response) == ["dryRun"]
+    assert "given twice" in await response.text()
+
+
 @pytest.mark.parametrize(
     ("headers", "query", "expected"),
     [

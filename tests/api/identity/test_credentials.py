@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -13,6 +15,7 @@ from api.app import build_app
 from api.identity import credentials
 from domain.identity.api_keys import NewApiKey, random_key
 from domain.identity.principals import NewPrincipal
+from storage.database import PAUSE_LISTEN
 from storage.identity.commands.api_keys import create_api_key, revoke_api_key
 from storage.identity.commands.principals import create_principal
 from storage.services import Services
@@ -152,6 +155,26 @@ async def test_a_process_listens_again_after_its_connection_was_lost(
     assert await statuses(processes, holder.key) == {200}
     await revoke(own_services, founder, holder)
     await refused(processes, holder.key)
+
+
+async def test_a_process_listens_again_after_the_database_refused_it(
+    processes: list[TestClient[Any, Any]], own_services: Services
+) -> None:
+    """With an error that is none of those that pass by themselves."""
+    name = urlsplit(own_services.settings.database_url or "").path.removeprefix("/")
+    outside = await asyncpg.connect(own_services.settings.database_url, database="postgres")
+    lost = await listeners(own_services)
+    await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    try:
+        await outside.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) pid", lost)
+        await asyncio.sleep(3 * PAUSE_LISTEN)
+        assert await listeners(own_services) == []
+    finally:
+        await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+        await outside.close()
+    async with asyncio.timeout(5):
+        while len(await listeners(own_services)) < len(processes):
+            await asyncio.sleep(0.05)
 
 
 async def test_a_change_of_one_organisation_forgets_no_key_of_another(

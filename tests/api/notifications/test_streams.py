@@ -310,6 +310,21 @@ async def test_a_stream_ends_with_its_credential(
         assert (await other.event()).title == "a"
 
 
+async def test_what_happens_after_a_key_was_revoked_is_not_told(process: Process) -> None:
+    """Long before the next heartbeat."""
+    holder = await make_holder(process.services, process.api.tenant, "viewer")
+    viewer = replace(process.api, key=holder.key)
+    async with listening(viewer) as stream:
+        await process.tell("a")
+        assert (await stream.event()).title == "a"
+        await revoke(process.services, process.api, holder)
+        async with asyncio.timeout(5):
+            while (await viewer.send("GET", "/notifications")).status != 401:
+                pass
+        await process.tell("b")
+        assert await stream.ended()
+
+
 async def test_a_stream_that_has_much_to_tell_is_checked_meanwhile(
     process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:

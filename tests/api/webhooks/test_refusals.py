@@ -219,6 +219,8 @@ async def test_our_own_schema_is_checked_whole_before_the_202(api: Caller, field
     body = json.dumps({**json.loads(generic()), **fields}).encode()
     refused = await sender.deliver(body, github_headers(body), 400)
     assert refused.fields == [named]
+    assert str(refused.json["message"]).count(f"{named}: ") == 1
+    assert not refused.json["details"][0]["message"].startswith(named)
     assert await sender.deliveries() == []
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cli.embedded.account import Account
-from cli.embedded.layout import Layout, create_root, locked, private_folder
+from cli.embedded.layout import Layout, create_root, in_use, locked, private_folder
 from domain.errors import Conflict, Invalid
 
 SOMEBODY = Account("somebody", 12345, 12345, (12345,))
@@ -119,7 +119,10 @@ def test_a_folder_of_another_user_is_refused(home: Path) -> None:
 
 
 def test_the_lock_is_exclusive_and_ends_with_its_holder(home: Path) -> None:
+    assert not in_use(home)
+    assert not in_use(home / "none")
     with locked(home):
+        assert in_use(home)
         with pytest.raises(Conflict, match=f"another `trailgate up` runs on {home}") as refusal, locked(home):
             pytest.fail("taken twice")
         assert refusal.value.kind == "state"

@@ -112,7 +112,7 @@ def test_a_second_start_on_the_directory_is_refused_and_harms_nothing(data: Path
     with EmbeddedServers(data, quick) as servers:
         with pytest.raises(Conflict) as refusal:
             EmbeddedServers(data, quick).start()
-        assert refusal.value.message == f"another `trailgate up` runs on {data}"
+        assert refusal.value.message.startswith(f"another `trailgate up` runs on {data}: stop it, or set ")
         assert ask(servers.database_url, "SELECT 1") == 1
     with EmbeddedServers(data, quick):
         pass

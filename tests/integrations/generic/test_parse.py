@@ -62,7 +62,8 @@ def parse_json(**body: object) -> Parsed:
 def refused_field(**body: object) -> str:
     with pytest.raises(BadDelivery) as refused:
         parse_json(**body)
-    assert refused.value.message.startswith(f"{refused.value.field}: ")
+    assert refused.value.message == f"{refused.value.field}: {refused.value.reason}"
+    assert refused.value.field not in refused.value.reason
     return refused.value.field
 
 
