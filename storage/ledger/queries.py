@@ -112,7 +112,9 @@ class StoredCheckpoint:
 
 
 _WITH_CHECKPOINTS = """
-SELECT o.id FROM organisations o CROSS JOIN LATERAL (SELECT 1 FROM checkpoints WHERE org_id = o.id LIMIT 1) c
+SELECT o.id FROM organisations o CROSS JOIN LATERAL (
+  SELECT 1 FROM checkpoints WHERE org_id = o.id ORDER BY size LIMIT 1
+) c
 """
 
 

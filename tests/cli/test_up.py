@@ -59,7 +59,7 @@ class Running:
         """Raises StopIteration while there is none."""
         children = psutil.Process(self.process.pid).children()
         living = (child for child in children if child.status() != psutil.STATUS_ZOMBIE)
-        return next(child for child in living if child.cmdline()[-2:] == ["-m", module])
+        return next(child for child in living if child.cmdline()[1:3] == ["-m", module])
 
 
 @pytest.fixture
