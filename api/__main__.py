@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import ipaddress
 import signal
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from aiohttp import web
 
 from api.app import build_app
 from api.monitoring.health import STOPPING
+from domain.addresses import is_loopback
 from storage.keys import UnusableKey
 from storage.logs import configure_logs
 from storage.memory import freeze_heap
@@ -29,18 +29,11 @@ LINGER = 1.0
 
 def check_exposure(settings: Settings) -> None:
     """Raise NotConfigured when authentication is off on an address that other machines can reach."""
-    if settings.auth == "off" and not _is_loopback(settings.host):
+    if settings.auth == "off" and not is_loopback(settings.host):
         raise NotConfigured(
             f"TRAILGATE_AUTH=off makes everybody an administrator, so the API may only listen on a loopback address, "
             f"not on {settings.host}. Set TRAILGATE_HOST=127.0.0.1 or TRAILGATE_AUTH=required."
         )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 async def serve(settings: Settings, *, share: bool = False, listens: Path | None = None) -> None:

@@ -72,6 +72,12 @@ def forbidden(address: str) -> str | None:
     return name
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host is `localhost` or a loopback address."""
+    found = _canonical(host)
+    return host == "localhost" if found is None else found.is_loopback
+
+
 def refusal(address: str, port: int, *, tls: bool, allowed: Sequence[Network] = ()) -> str | None:
     """Return why a connection is refused; None if it is permitted. Within `allowed`, http and every port are fine."""
     if _within(address, allowed):

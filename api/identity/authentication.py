@@ -8,6 +8,7 @@ from api.http.calls import SERVICES
 from api.http.reading import clean_text
 from api.identity.credentials import CREDENTIALS
 from api.identity.key_uses import KEY_USES
+from api.identity.origins import refuse_foreign_hosts, refuse_foreign_pages
 from domain.errors import NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
@@ -24,8 +25,13 @@ INVALID = "The credential is not valid: it is unknown, expired or revoked."
 
 
 async def authenticate(request: web.Request) -> Principal | None:
-    """Return the caller, or None without a credential. Raises Unauthenticated for an invalid credential."""
+    """Return the caller, or None without a credential.
+
+    Raises Unauthenticated for an invalid credential, Forbidden for a request that a foreign web page sends.
+    """
+    refuse_foreign_pages(request)
     if EVERYBODY in request.app:
+        refuse_foreign_hosts(request)
         return await _in_organisation(request, request.app[EVERYBODY])
     text = presented_key(request)
     if text is None:
