@@ -2,21 +2,32 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import TextIO, cast
 
 import structlog
+from prometheus_client import Counter
+
+LOST = Counter("trailgate_log_lines_lost", "Log lines that could not be written, such as to a full disk")
 
 
 class _StandardError:
-    """Writes to the current `sys.stderr`, also when it is redirected after logging was configured."""
+    """Writes to the current `sys.stderr`, also when it is redirected after logging was configured.
+
+    A line that cannot be written is counted and dropped: what was stored must not be answered with an error.
+    """
 
     @staticmethod
     def write(text: str) -> None:
-        sys.stderr.write(text)
+        try:
+            sys.stderr.write(text)
+        except OSError:
+            LOST.inc()
 
     @staticmethod
     def flush() -> None:
-        sys.stderr.flush()
+        with suppress(OSError):
+            sys.stderr.flush()
 
 
 def configure_logs(level: str) -> None:
