@@ -190,7 +190,7 @@ class Database:
     async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
         try:
             connection = await self.pool.acquire(timeout=10)
-        except (*UNREACHABLE, TimeoutError) as error:
+        except (*UNREACHABLE, asyncpg.TooManyConnectionsError, TimeoutError) as error:
             raise Unavailable("The database cannot be reached right now; try again shortly.", 2) from error
         try:
             yield cast("asyncpg.Connection", connection)

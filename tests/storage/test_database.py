@@ -2,13 +2,19 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_json, normalise
+from domain.errors import Unavailable
+from storage.clock import SystemClock
 from storage.counters import NO_PARENT, fold, total
+from storage.database import open_database
+from storage.ids import Ids
 from storage.partitions import months, partition_statements
 from storage.schedule.commands import due
 from storage.services import Services
@@ -125,3 +131,19 @@ def test_months_follow_each_other_over_the_year() -> None:
         f"{a:%Y%m}" in statement
         for (a, _), statement in zip(found, partition_statements("t", found[0][0]), strict=False)
     )
+
+
+async def test_a_server_out_of_connections_is_unavailable_for_a_moment(own_services: Services) -> None:
+    role = f"limited_{uuid4().hex}"
+    url = urlsplit(own_services.settings.database_url or "")
+    async with own_services.database.transaction() as tx:
+        await tx.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1")
+    limited = url._replace(netloc=url.netloc.replace("postgres@", f"{role}@")).geturl()
+    async with open_database(limited, size=4, clock=SystemClock(), ids=Ids(), name="test") as database:
+        async with database.read():
+            with pytest.raises(Unavailable) as refused:
+                async with database.read():
+                    pytest.fail("there is no second connection")
+        assert refused.value.retry_after == 2
+        async with database.read() as reader:
+            assert await reader.value("SELECT current_user") == role
