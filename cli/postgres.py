@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Literal
@@ -55,7 +55,11 @@ def _running(
     words: list[str | Path] = [tool, "--no-owner", "--no-privileges", "--no-password", f"--dbname={address}", *options]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - our own argument list, no shell
-            words, env={**environment(), **secret}, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
+            words,
+            env={**_without_settings(environment()), **secret},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=log,
         )
         try:
             yield process
@@ -75,6 +79,11 @@ def _close(pipe: IO[bytes] | None) -> None:
             pipe.close()
     except BrokenPipeError:
         return
+
+
+def _without_settings(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables without Trailgate's settings, which hold secrets; those of libpq stay."""
+    return {name: value for name, value in variables.items() if not name.startswith("TRAILGATE_")}
 
 
 def _without_password(url: str) -> tuple[str, dict[str, str]]:

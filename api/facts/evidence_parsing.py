@@ -55,6 +55,7 @@ async def _parse_in_process(kind: str, path: Path) -> ParsedEvidence | None:
     process = await asyncio.create_subprocess_exec(
         *_command(kind, path),
         cwd=_ROOT,
+        env={},  # no variable of the API, whose environment has secrets
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,

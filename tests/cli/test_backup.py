@@ -14,7 +14,7 @@ import pytest
 
 from cli.archive import BLOBS, DUMP, MANIFEST, write_archive
 from cli.embedded.testing import clone_database, drop_database
-from cli.postgres import _without_password
+from cli.postgres import _without_password, _without_settings
 from domain.facts.attestations import Attestation
 from domain.facts.evidence import NewEvidence
 from storage.blobs.store import BlobStore
@@ -267,6 +267,11 @@ def test_a_dead_database_is_refused_before_a_key_is_written(sealed, trailgate, t
     monkeypatch.setenv("TRAILGATE_DATA_DIR", str(tmp_path / "elsewhere"))
     assert trailgate("restore", tmp_path / "b").status == 2
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_postgresqls_programs_get_none_of_our_secrets() -> None:
+    variables = {"PATH": "/bin", "PGSSLROOTCERT": "/ca", "TRAILGATE_MASTER_KEY": "a", "TRAILGATE_DATABASE_URL": "b"}
+    assert _without_settings(variables) == {"PATH": "/bin", "PGSSLROOTCERT": "/ca"}
 
 
 @pytest.mark.parametrize(
