@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from storage.ledger.chain import verify_chain
 from storage.ledger.published import END, checkpoint_file, last_published, publish, read_published
 from storage.ledger.queries import latest_checkpoint, ledger_size, list_entries, unsigned_ledgers, waiting
 from storage.services import Services
+from tests.storage.shifted import later
 from tests.storage.world import World
 from workers.seal import publish_missing, seal_and_sign, seal_round
 from workers.sweeps import sweep
@@ -86,6 +88,20 @@ async def test_a_note_that_was_cut_short_is_replaced(world: World) -> None:
     assert path.read_text().startswith(whole)
     assert "half" not in path.read_text()
     assert path.read_text().endswith(END)
+
+
+async def test_a_clock_that_was_ahead_stops_no_checkpoint(world: World) -> None:
+    await world.flow()
+    await seal_and_sign(later(world.services, timedelta(days=1)))
+    await world.flow()
+    await asyncio.wait_for(seal_and_sign(world.services), 20)
+    async with world.services.database.read() as reader:
+        size = await ledger_size(reader, world.tenant)
+        stored = await latest_checkpoint(reader, world.tenant)
+        assert await unsigned_ledgers(reader) == []
+    assert stored is not None
+    assert stored.signed.checkpoint.size == size
+    assert stored.created_at <= world.services.clock.now()
 
 
 def test_publishing_again_adds_nothing(tmp_path: Path) -> None:
