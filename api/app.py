@@ -8,6 +8,7 @@ from api.facts.evidence_parsing import PARSERS, EvidenceParsers
 from api.http.calls import REGION_HEADER, SERVICES, STAGING
 from api.http.documents import add_documents
 from api.http.grouped import GROUP_COMMITS
+from api.http.landing import add_landing_page
 from api.http.middleware import install
 from api.http.observation import observer
 from api.http.streams import STREAMS
@@ -20,6 +21,13 @@ from storage.identity.bootstrap import bootstrap, everybody
 from storage.services import Services
 
 DOCUMENT_PATHS = ("/api-docs", "/v3/api-docs", "/openapi.json")
+DOCUMENT_PAGE = "/swagger-ui.html"
+LINKS = {
+    DOCUMENT_PAGE: "Try the API",
+    DOCUMENT_PATHS[0]: "The API as an OpenAPI document, for client generators",
+    "/health/ready": "Whether this server is ready",
+    "/metrics": "Metrics, for Prometheus",
+}
 
 
 def build_app(services: Services) -> web.Application:
@@ -39,7 +47,8 @@ def build_app(services: Services) -> web.Application:
     surface = fact_store(settings.webhook_max_body)
     app.on_response_prepare.append(_headers(settings.region))
     [endpoints] = install(app, [surface])
-    add_documents(app, surface, endpoints, DOCUMENT_PATHS)
+    add_documents(app, surface, endpoints, DOCUMENT_PATHS, DOCUMENT_PAGE)
+    add_landing_page(app, surface, LINKS, DOCUMENT_PAGE)
     return app
 
 

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import NoReturn
+import tomllib
+from typing import Annotated, NoReturn
 
 import asyncpg
 import typer
@@ -12,9 +13,10 @@ from cli.backup import backup, restore
 from cli.doctor import doctor
 from cli.identity import keys, organisations
 from cli.inbox import inbox
+from cli.installation import ROOT
 from cli.ledger import verify
 from cli.outbox import outbox
-from cli.output import note
+from cli.output import note, say
 from cli.processes import api, worker
 from cli.rebuild import rebuild
 from cli.schema import migrate, openapi, settings
@@ -31,9 +33,7 @@ FAILED = 2
 
 app = typer.Typer(
     name="trailgate",
-    help="Keep the evidence of software delivery.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings, seed, doctor):
@@ -43,6 +43,23 @@ app.add_typer(organisations, name="organisations")
 app.add_typer(inbox, name="inbox")
 app.add_typer(outbox, name="outbox")
 app.add_typer(sweep, name="sweep")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        say(f"trailgate {project['version']}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Keep the evidence of software delivery."""
+
 
 _NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
 _EXPECTED = (

@@ -48,6 +48,7 @@ _INITIALIZER = """window.ui = SwaggerUIBundle({{
   url: {url},
   dom_id: "#swagger-ui",
   deepLinking: true,
+  persistAuthorization: true,
   validatorUrl: null,
   presets: [SwaggerUIBundle.presets.apis, SwaggerUIStandalonePreset],
   layout: "StandaloneLayout",
@@ -60,7 +61,7 @@ def add_documents(
     surface: Surface,
     endpoints: Iterable[Endpoint],
     paths: tuple[str, ...],
-    page: str = "/swagger-ui.html",
+    page: str,
 ) -> None:
     """Serve the document at each of `paths` and Swagger UI at `page`, all below the surface's mount.
 
@@ -74,9 +75,9 @@ def add_documents(
     html = _PAGE.format(title=escape(surface.title), assets=escape(assets))
     script = _INITIALIZER.format(url=json.dumps(surface.mount + paths[0]))
     app.router.add_get(
-        surface.mount + page, _text(html, "text/html", {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
+        surface.mount + page, fixed_text(html, "text/html", {"Content-Security-Policy": CONTENT_SECURITY_POLICY})
     )
-    app.router.add_get(f"{assets}/initializer.js", _text(script, "text/javascript", {}))
+    app.router.add_get(f"{assets}/initializer.js", fixed_text(script, "text/javascript", {}))
     folder = swagger_folder()
     for name, media_type in ASSETS.items():
         app.router.add_get(f"{assets}/{name}", _file(folder / name, media_type))
@@ -107,7 +108,9 @@ class _Document:
         return json.dumps(document(self._surface, self._endpoints), indent=1).encode()
 
 
-def _text(text: str, media_type: str, headers: Mapping[str, str]) -> Handler:
+def fixed_text(text: str, media_type: str, headers: Mapping[str, str]) -> Handler:
+    """Return a handler that always answers the same text."""
+
     async def answer(_request: web.Request) -> web.Response:
         return web.Response(
             text=text, content_type=media_type, headers={**headers, "X-Content-Type-Options": "nosniff"}

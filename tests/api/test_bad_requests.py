@@ -35,7 +35,6 @@ async def test_a_wrong_method_is_405_and_says_which_are_right(admin: Caller, end
 @pytest.mark.parametrize(
     "path",
     [
-        "/",
         "/api",
         "/api/v1",
         "/api/v1/",

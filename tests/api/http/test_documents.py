@@ -22,7 +22,7 @@ async def client(aiohttp_client: AiohttpClient, tmp_path: Path) -> TestClient[An
     app = web.Application()
     app[SERVICES], app[STAGING] = cast("Services", None), tmp_path
     facts, changes = install(app, (FACTS, CHANGES))
-    add_documents(app, FACTS, facts, ("/api-docs", "/v3/api-docs", "/openapi.json"))
+    add_documents(app, FACTS, facts, ("/api-docs", "/v3/api-docs", "/openapi.json"), page="/swagger-ui.html")
     add_documents(app, CHANGES, changes, ("/openapi.json",), page="/docs")
     return await aiohttp_client(app)
 
