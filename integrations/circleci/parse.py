@@ -20,6 +20,8 @@ _OUTCOMES: Mapping[Status, tuple[str, str | None]] = {
     "failed": ("failed", "FAILED"),
     # The configuration or CircleCI itself failed: the code did not pass.
     "error": ("failed", "FAILED"),
+    "timedout": ("failed", "FAILED"),
+    "infrastructure_fail": ("failed", "FAILED"),
     # A person with access to its secrets has yet to start it: not decided, but nothing may pass until then.
     "unauthorized": ("unauthorized", "PENDING"),
     # The code was not checked, so there is nothing to attest; an earlier result remains valid.

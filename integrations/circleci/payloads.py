@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, StringConstraints
 
 from integrations.deliveries import Address, Author, Commit, DeliveryId, Payload, Text, Url, VendorTime
 
-Status = Literal["success", "failed", "error", "canceled", "unauthorized"]
+Status = Literal["success", "failed", "error", "timedout", "infrastructure_fail", "canceled", "unauthorized"]
 
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 """Such as `workflow-completed`; it becomes part of Trailgate's event type."""

@@ -24,6 +24,8 @@ from integrations.gitlab.payloads import (
 _OUTCOMES: Mapping[str, tuple[str, str | None]] = {
     "success": ("succeeded", "PASSED"),
     "failed": ("failed", "FAILED"),
+    # A person refused a deployment that needed an approval.
+    "rejected": ("rejected", "FAILED"),
     # A person has yet to act: not decided, but nothing may pass until then.
     "manual": ("action_required", "PENDING"),
     "blocked": ("action_required", "PENDING"),

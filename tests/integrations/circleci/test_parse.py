@@ -140,6 +140,8 @@ def test_only_success_passes_and_no_interruption_fails() -> None:
         "success": ["PASSED"],
         "failed": ["FAILED"],
         "error": ["FAILED"],
+        "timedout": ["FAILED"],
+        "infrastructure_fail": ["FAILED"],
         "unauthorized": ["PENDING"],
         "canceled": [],
     }

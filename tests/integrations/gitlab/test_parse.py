@@ -183,6 +183,12 @@ def test_only_success_passes_and_no_interruption_fails(name: str, path: str) -> 
     assert attested == {"success": ["PASSED"], "failed": ["FAILED"], "manual": ["PENDING"]}
 
 
+def test_a_rejected_deployment_has_failed() -> None:
+    result = parse_json(changed("deployment__blocked", "status", "rejected"))
+    assert (result.event_type, result.trail) == ("deployment.rejected", DEPLOYED)
+    assert [hint.status for hint in result.attestations] == ["FAILED"]
+
+
 @pytest.mark.parametrize("status", ["created", "splendid"])
 def test_a_deployment_of_another_status_attests_nothing(status: str) -> None:
     result = parse_json(changed("deployment__success", "status", status))
