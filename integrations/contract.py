@@ -18,17 +18,16 @@ class BadSignature(Exception):  # noqa: N818
 
 
 class BadDelivery(Exception):  # noqa: N818
-    """The delivery is authentic, but its content is not usable. The message may be shown to the sender."""
+    """The delivery is authentic, but its content is not usable. The message may be shown to the sender.
 
-    def __init__(self, message: str, field: str = "") -> None:
-        super().__init__(message)
-        self.message = message
+    It is the reason, behind the field if one is at fault.
+    """
+
+    def __init__(self, reason: str, field: str = "") -> None:
+        self.message = f"{field}: {reason}" if field else reason
+        super().__init__(self.message)
+        self.reason = reason
         self.field = field
-
-    @property
-    def reason(self) -> str:
-        """The message without the field that it begins with."""
-        return self.message.removeprefix(f"{self.field}: ")
 
 
 class SenderProof(StrEnum):

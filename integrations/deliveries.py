@@ -94,7 +94,7 @@ def delivery_id(headers: Mapping[str, str], names: Sequence[str], body: bytes, n
     if name is None:
         return f"sha256:{sha256(body).hexdigest()}:{int(now.timestamp()) // _FALLBACK_SECONDS}"
     if not _DELIVERY_ID.fullmatch(headers[name]):
-        raise BadDelivery(f"{name}: must have 1 to 255 printable ASCII characters", name)
+        raise BadDelivery("must have 1 to 255 printable ASCII characters", name)
     return headers[name]
 
 
@@ -114,4 +114,4 @@ def read(model: type[Model], body: bytes) -> Model:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = ".".join(str(segment) for segment in first["loc"][:_PATH_SEGMENTS])
-        raise BadDelivery(f"{path}: {first['msg']}" if path else first["msg"], path) from None
+        raise BadDelivery(first["msg"], path) from None

@@ -168,7 +168,7 @@ def _kept(notification: Notification, actor: str | None = None) -> Parsed:
 
 def _outcome(field: str, result: str | None) -> tuple[str, str | None]:
     if result is None or result not in _OUTCOMES:
-        raise BadDelivery(f"{field}: must be one of {', '.join(_OUTCOMES)}", field)
+        raise BadDelivery(f"must be one of {', '.join(_OUTCOMES)}", field)
     return _OUTCOMES[result]
 
 
@@ -229,7 +229,7 @@ def _trail_of_build(build: Build, actor: str | None) -> TrailHint:
         commit = build.trigger_info.pr_source_sha
         branch, number = build.trigger_info.pr_source_branch, build.trigger_info.pr_number or None
     if commit is None:
-        raise BadDelivery("resource.sourceVersion: Field required", "resource.sourceVersion")
+        raise BadDelivery("Field required", "resource.sourceVersion")
     repository = build.repository.name if build.repository else None
     if build.repository and build.repository.type == "TfsGit" and build.project:
         repository = f"{build.project.name}/{repository}"

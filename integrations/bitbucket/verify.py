@@ -24,5 +24,5 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     check_body_hmac(headers.get("x-hub-signature"), body, secrets)
     event = headers.get("x-event-key", "")
     if not _EVENT_KEY.fullmatch(event):
-        raise BadDelivery("x-event-key: must be the key of an event", "x-event-key")
+        raise BadDelivery("must be the key of an event", "x-event-key")
     return Verified(delivery_id(headers, ("x-request-uuid", "x-request-id"), body, now), event)

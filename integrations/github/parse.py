@@ -62,7 +62,7 @@ def json_of(delivery: Delivery) -> bytes:
     except ValueError:
         raise BadDelivery("the body is not a valid form") from None
     if "payload" not in form:
-        raise BadDelivery("payload: Field required", "payload")
+        raise BadDelivery("Field required", "payload")
     return form["payload"][0].encode()
 
 
@@ -166,7 +166,7 @@ def _login(account: Account | None) -> str | None:
 
 def _outcome(event: str, conclusion: Conclusion | None) -> tuple[str, str | None]:
     if conclusion is None:
-        raise BadDelivery(f"{event}.conclusion: is required for a completed {event}", f"{event}.conclusion")
+        raise BadDelivery(f"is required for a completed {event}", f"{event}.conclusion")
     return _OUTCOMES[conclusion]
 
 

@@ -23,5 +23,5 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     check_body_hmac(headers.get("x-hub-signature-256") or headers.get("x-webhook-signature"), body, secrets)
     event = headers.get("x-github-event") or None
     if event is not None and not _EVENT.fullmatch(event):
-        raise BadDelivery("x-github-event: must be the name of an event", "x-github-event")
+        raise BadDelivery("must be the name of an event", "x-github-event")
     return Verified(delivery_id(headers, ("x-github-delivery", "x-delivery-id"), body, now), event)

@@ -33,5 +33,5 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
         verified = verify_generic(headers, body, secrets, now)
     event = headers.get("x-gitlab-event") or None
     if event is not None and not _EVENT.fullmatch(event):
-        raise BadDelivery("x-gitlab-event: must be the name of an event", "x-gitlab-event")
+        raise BadDelivery("must be the name of an event", "x-gitlab-event")
     return replace(verified, event=event)

@@ -53,7 +53,7 @@ def parse(delivery: Delivery, /) -> Parsed:
 def _finalized(notification: Notification) -> Parsed:
     build = notification.build
     if build.status is None:
-        raise BadDelivery("build.status: is required for a finalized build", "build.status")
+        raise BadDelivery("is required for a finalized build", "build.status")
     ending, status = _OUTCOMES[build.status]
     name = _full_name(notification)
     details = f"build {name} #{build.number}: {build.status}"
