@@ -10,10 +10,10 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from api.http.calls import SERVICES
+from api.http.idempotency import UNSAFE
 from domain.addresses import is_loopback
 from domain.errors import Forbidden
 
-SAFE = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 _OWN_SITES = frozenset({"same-origin", "none"})
 _Authority = tuple[str, int | None]
 
@@ -23,7 +23,7 @@ def refuse_foreign_pages(request: web.Request) -> None:
 
     This server is known by the Host of the request and, behind a proxy that replaces that, by TRAILGATE_PUBLIC_URL.
     """
-    if request.method not in SAFE and not _is_own_page(request):
+    if request.method in UNSAFE and not _is_own_page(request):
         raise Forbidden("A page of another origin may not send this request. Behind a proxy, set TRAILGATE_PUBLIC_URL.")
 
 
