@@ -1,6 +1,7 @@
 """The sealer: seals audit events into the ledger, signs checkpoints, and publishes them outside the database."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from domain.errors import Invalid
 from storage.fairness import organisations_waiting
 from storage.ledger.commands import seal, sign_checkpoint
 from storage.ledger.published import checkpoint_file, last_published, publish
-from storage.ledger.queries import checkpoints_after, organisations_with_checkpoints, unsigned_ledgers
+from storage.ledger.queries import checkpoints_after, newest_checkpoints, unsigned_ledgers
 from storage.services import Services
 from workers import metrics
 
@@ -95,7 +96,16 @@ async def _missing(services: Services, org_id: UUID, last: SignedCheckpoint | No
 async def publish_missing(services: Services) -> None:
     """Publish every checkpoint that its file lacks: after a full disk, or a worker that died between the two."""
     async with services.database.read() as reader:
-        organisations = await organisations_with_checkpoints(reader)
-    for org_id in organisations:
-        while await publish_checkpoints(services, org_id):
-            pass
+        newest = await newest_checkpoints(reader)
+    for signed in newest:
+        if not await _is_published(services, signed):
+            while await publish_checkpoints(services, signed.checkpoint.org_id):
+                pass
+
+
+async def _is_published(services: Services, newest: SignedCheckpoint) -> bool:
+    """Return whether the ledger's file ends with this checkpoint; what is wrong with a file, publishing reports."""
+    path = checkpoint_file(services.settings.checkpoints, newest.checkpoint.org_id)
+    with suppress(OSError, Invalid):
+        return await asyncio.to_thread(last_published, path) == newest
+    return False

@@ -111,16 +111,16 @@ class StoredCheckpoint:
         return cls(signed, row["created_at"], row["public_key"])
 
 
-_WITH_CHECKPOINTS = """
-SELECT o.id FROM organisations o CROSS JOIN LATERAL (
-  SELECT 1 FROM checkpoints WHERE org_id = o.id ORDER BY size LIMIT 1
-) c
+_NEWEST = f"""
+SELECT newest.* FROM organisations o CROSS JOIN LATERAL (
+  {_CHECKPOINTS} WHERE c.org_id = o.id ORDER BY c.size DESC LIMIT 1
+) newest
 """
 
 
-async def organisations_with_checkpoints(reader: Reader) -> list[UUID]:
-    """Return every organisation that has a checkpoint."""
-    return [row["id"] for row in await reader.rows(_WITH_CHECKPOINTS)]
+async def newest_checkpoints(reader: Reader) -> list[SignedCheckpoint]:
+    """Return the newest checkpoint of every organisation that has one."""
+    return [StoredCheckpoint.of(row).signed for row in await reader.rows(_NEWEST)]
 
 
 async def latest_checkpoint(reader: Reader, tenant: Tenant) -> StoredCheckpoint | None:
