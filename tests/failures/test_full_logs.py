@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli.embedded.children import Child, wait_until
-from cli.processes import free_port
+from cli.processes import _is_ready, free_port
 from tests.conftest import ADMIN_KEY, Installation
 from tests.journeys.processes import application
 
@@ -44,15 +44,8 @@ def answered(port: int, method: str, path: str, body: object = None) -> tuple[in
         connection.close()
 
 
-def serves(port: int) -> bool:
-    try:
-        return answered(port, "GET", "/health/ready")[0] == 200
-    except OSError:
-        return False
-
-
 def test_what_was_stored_is_answered_so_and_lost_lines_are_counted(api: Child, port: int) -> None:
-    assert wait_until(lambda: serves(port), 60)
+    assert wait_until(lambda: _is_ready("127.0.0.1", port), 60)
     assert [answered(port, "POST", "/api/v1/flows", {"name": f"flow {n}"})[0] for n in range(3)] == [201] * 3
     status, text = answered(port, "GET", "/metrics")
     assert status == 200
