@@ -9,10 +9,9 @@ from arq.constants import health_check_key_suffix
 from redis.exceptions import RedisError, ResponseError
 
 from cli.checks.findings import DoctorFinding, fail, ok, warn
-from domain.errors import Conflict
 from storage.clock import Clock
 from storage.database import Reader
-from storage.migrations import differences
+from storage.migrations import NewerDatabase, differences
 from storage.partitions import AHEAD, months_ahead
 from storage.schedule.queries import sweep_lags
 from storage.schedule.sweeps import Sweep
@@ -65,9 +64,8 @@ async def examine_schema(database_url: str) -> DoctorFinding:
     """Check that the database has the schema of this version."""
     try:
         found = await differences(database_url)
-    except Conflict as newer:
-        what, _, advice = newer.message.partition(". ")
-        return fail("schema", what[0].lower() + what[1:], advice[0].lower() + advice[1:].removesuffix("."))
+    except NewerDatabase as newer:
+        return fail("schema", newer.finding, newer.advice)
     if not found:
         return ok("schema", "matches this version")
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""

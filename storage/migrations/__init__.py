@@ -22,10 +22,22 @@ LOCK = 7_241_001
 """The advisory lock that admits one migrator at a time."""
 
 
+class NewerDatabase(Conflict):
+    """A newer version migrated the database. `finding` and `advice` make up the message."""
+
+    advice = "install that version, or use another TRAILGATE_DATA_DIR with a backup made before the upgrade"
+
+    def __init__(self, revision: str) -> None:
+        self.finding = (
+            f"the database is at revision {revision}, which this version does not know: a newer version migrated it"
+        )
+        super().__init__(". ".join(part[0].upper() + part[1:] for part in (self.finding, self.advice)) + ".", "state")
+
+
 async def migrate(url: str) -> list[str]:
     """Apply missing migrations, each in its own transaction, and return the revisions applied.
 
-    Raises Conflict when a newer version migrated the database.
+    Raises NewerDatabase when a newer version migrated the database.
     """
     return await _with_connection(url, _upgrade)
 
@@ -33,7 +45,7 @@ async def migrate(url: str) -> list[str]:
 async def differences(url: str) -> list[str]:
     """Return how the database differs from this code: missing migrations if any, else differing tables.
 
-    Raises Conflict when a newer version migrated the database.
+    Raises NewerDatabase when a newer version migrated the database.
     """
     return await _with_connection(url, _compare)
 
@@ -89,13 +101,9 @@ def _compare(connection: Connection) -> list[str]:
 
 
 def _known(script: ScriptDirectory, revision: str | None) -> str | None:
-    """Return the revision of a database. Raises Conflict when this code does not have it."""
+    """Return the revision of a database. Raises NewerDatabase when this code does not have it."""
     if revision is not None and revision not in {known.revision for known in script.walk_revisions()}:
-        raise Conflict(
-            f"The database is at revision {revision}, which this version does not know: a newer version migrated it. "
-            "Install that version, or use another TRAILGATE_DATA_DIR with a backup made before the upgrade.",
-            "state",
-        )
+        raise NewerDatabase(revision)
     return revision
 
 
