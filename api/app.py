@@ -67,7 +67,7 @@ async def _prepared(app: web.Application) -> AsyncIterator[None]:
     services = app[SERVICES]
     settings = services.settings
     fixed = settings.admin_key.get_secret_value() if settings.admin_key else None
-    found = await bootstrap(services.database, fixed, services.signer)
+    found = await bootstrap(services.database, fixed, services.signer, services.envelope)
     if settings.auth == "off":
         app[EVERYBODY] = everybody(found)
     yield

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable
 
 from aiohttp import web
 
+from api.audit.marks import marks_raised
 from api.audit.routes import ROUTES as AUDIT
 from api.facts.grouped import grouped_commands
 from api.facts.routes import ROUTES as FACTS
@@ -39,6 +40,7 @@ EXEMPT = frozenset(
 """The handlers that need no credential."""
 
 CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
+    marks_raised,
     key_uses,
     credentials,
     notification_streams,

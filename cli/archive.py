@@ -25,6 +25,7 @@ DUMP = "database.dump"
 MANIFEST = "manifest.json"
 CHECKPOINTS = "checkpoints/"
 KEYS = "keys/"
+TRUSTED_KEYS = f"{KEYS}trusted.keys"
 BLOBS = "blobs/sha256/"
 
 MAX_MANIFEST = 64 * 2**20
@@ -33,7 +34,7 @@ _CHUNK = 2**20
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _NAMES = re.compile(
-    rf"manifest\.json|database\.dump|keys/(?:master|signing)\.key|checkpoints/{_UUID}\.checkpoints"
+    rf"manifest\.json|database\.dump|keys/(?:master|signing)\.key|keys/trusted\.keys|checkpoints/{_UUID}\.checkpoints"
     rf"|{BLOBS}[0-9a-f]{{64}}"
 )
 

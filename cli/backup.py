@@ -1,6 +1,7 @@
 """`trailgate backup` and `restore`: the database, its evidence and published checkpoints, and optionally the keys."""
 
 import asyncio
+import base64
 import hashlib
 import os
 import shutil
@@ -12,16 +13,15 @@ from typing import Annotated
 
 import typer
 
-from cli.archive import BLOBS, CHECKPOINTS, DUMP, KEYS, Archive, open_archive, write_archive
+from cli.archive import BLOBS, CHECKPOINTS, DUMP, KEYS, TRUSTED_KEYS, Archive, open_archive, write_archive
 from cli.installation import located, opened, read_settings
 from cli.ledger import counted, inspect_ledgers
 from cli.output import note, progress, say
 from cli.postgres import dump_database, load_dump
 from cli.schema import database_url, report_differences
-from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Conflict, Invalid
 from storage.blobs.store import SHARDS, BlobStore
-from storage.ledger.published import read_published
+from storage.keys import add_trusted_key, trusted_keys_file
 from storage.settings import Settings
 
 _KEY_NAMES = ("master", "signing")
@@ -50,7 +50,7 @@ def backup(
         evidence = _evidence_files(settings)  # after the dump: a file is stored before the row that refers to it
         keys = _key_files(settings) if with_keys else {}
         draft = folder / "archive"
-        write_archive(draft, members | evidence | keys)
+        write_archive(draft, members | evidence | keys | _trusted_keys(settings))
         replaced = "replaced, " if file.exists() else ""
         draft.replace(file)
         _sync(file.parent)
@@ -106,6 +106,12 @@ def _key_files(settings: Settings) -> dict[str, Path]:
     return files
 
 
+def _trusted_keys(settings: Settings) -> dict[str, Path]:
+    """Return the file of public keys, which old checkpoints need; it is no secret."""
+    path = trusted_keys_file(settings)
+    return {TRUSTED_KEYS: path} if path.exists() else {}
+
+
 def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -127,19 +133,20 @@ def restore(
         with located(settings, create=True) as settings:
             asyncio.run(_refuse_used(settings))
             _keep_keys(settings, archive)
-            published = _keep_checkpoints(settings, archive)
+            _keep_trusted_keys(settings, archive)
+            _keep_checkpoints(settings, archive)
             _keep_evidence(settings, archive)
             with progress("loading (MiB)") as advance:
                 load_dump(database_url(settings), archive.stream(DUMP), advance)
             say("The archive is loaded.")
             asyncio.run(_analyze(settings))
             report_differences(settings)
-            if not asyncio.run(_sound(settings, published)):
+            if not asyncio.run(_sound(settings)):
                 raise typer.Exit(1)
 
 
 def _refuse_other_keys(settings: Settings, archive: Archive) -> None:
-    for name in archive.names(KEYS):
+    for name in set(archive.names(KEYS)) - {TRUSTED_KEYS}:
         path = settings.data_dir / name
         if path.exists() and path.read_bytes() != archive.read(name):
             raise Conflict(f"{path} differs from the key in the archive: move it away, or use another data directory.")
@@ -167,6 +174,11 @@ def _keep_keys(settings: Settings, archive: Archive) -> None:
             note(f"The archive has no {name} key: put yours at {path} before you start anything, or a new one is made.")
 
 
+def _keep_trusted_keys(settings: Settings, archive: Archive) -> None:
+    for public_key in archive.read(TRUSTED_KEYS).split() if TRUSTED_KEYS in archive.members else ():
+        add_trusted_key(settings, base64.b64decode(public_key, validate=True))
+
+
 def _keep_evidence(settings: Settings, archive: Archive) -> None:
     """Write missing evidence before the dump is loaded: as with uploads, a file is stored before its row."""
     store = BlobStore(settings.blobs)
@@ -192,19 +204,15 @@ def _check_digest(staged: Path, digest: str) -> None:
         raise Invalid(f"The archive is damaged: the evidence file {digest} has another digest.")
 
 
-def _keep_checkpoints(settings: Settings, archive: Archive) -> list[SignedCheckpoint]:
-    """Write missing checkpoint files; return all published checkpoints, against which the ledger is verified.
+def _keep_checkpoints(settings: Settings, archive: Archive) -> None:
+    """Write missing checkpoint files, against which the ledger is verified.
 
     An existing file is kept: it may be newer than the archive.
     """
-    published: list[SignedCheckpoint] = []
     for name in archive.names(CHECKPOINTS):
         path = settings.checkpoints / name.removeprefix(CHECKPOINTS)
         if not path.exists():
             _write(path, archive.stream(name))
-        text = path.read_text(encoding="utf-8")
-        published += read_published(text) if text else []
-    return published
 
 
 def _write(path: Path, content: Iterable[bytes]) -> None:
@@ -221,6 +229,6 @@ async def _analyze(settings: Settings) -> None:
         await database.analyze()
 
 
-async def _sound(settings: Settings, published: list[SignedCheckpoint]) -> bool:
+async def _sound(settings: Settings) -> bool:
     async with opened(settings) as database:
-        return await inspect_ledgers(database, None, published)
+        return await inspect_ledgers(settings, database)

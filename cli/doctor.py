@@ -11,8 +11,9 @@ import asyncpg
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from cli.checks.files import examine_files, found_master_key
+from cli.checks.files import examine_files
 from cli.checks.findings import DoctorFinding, Level, fail, ok
+from cli.checks.ledgers import examine_ledgers, examine_signing
 from cli.checks.queues import examine_destinations, examine_queues, examine_secrets, named
 from cli.checks.reach import Address, examine_mail, examine_reach
 from cli.checks.servers import examine_partitions, examine_redis, examine_schema, examine_server, examine_worker
@@ -24,6 +25,7 @@ from domain.errors import TrailgateError, Unavailable
 from storage.clock import SystemClock
 from storage.database import UNREACHABLE, Reader
 from storage.gauges import read_gauges
+from storage.keys import existing_master_keys
 from storage.notifications.queries.rules import channel_targets
 from storage.outbox.health import destinations_in_use
 from storage.secrets.envelope import SecretCipher, Undecipherable
@@ -104,6 +106,7 @@ async def _examine(installation: _Installation, report: Report, *, probe: bool) 
     try:
         async with asyncio.timeout(TIMEOUT_CHECKS), opened(settings) as database, database.read() as reader:
             if await _examine_postgres(reader, settings, report):
+                report([await examine_ledgers(database, settings)])
                 endpoints = await _examine_records(reader, installation, report)
     except UNANSWERED as error:
         reason = str(error) or type(error).__name__
@@ -126,14 +129,15 @@ async def _examine_records(reader: Reader, installation: _Installation, report: 
     clock, settings = SystemClock(), installation.settings
     report([await examine_partitions(reader)])
     report([await examine_worker(reader, settings.redis_url or "", clock, stopped=installation.stopped)])
-    report(examine_queues(await read_gauges(reader, clock.now())))
+    gauges = await read_gauges(reader, clock.now())
+    report([*examine_queues(gauges), examine_signing(gauges)])
     destinations = await destinations_in_use(reader, MAX_DESTINATIONS)
     report(examine_destinations(destinations, clock.now()))
-    key = found_master_key(settings)
-    if key is None:
+    keys = existing_master_keys(settings)
+    if keys is None:
         report([fail("secrets", "cannot be decrypted without a master key", "see the check of the master key")])
         return []
-    envelope = SecretCipher(key)
+    envelope = SecretCipher(keys)
     report([examine_secrets(await master_keys_used(reader), envelope)])
     try:
         rules = await channel_targets(reader, envelope, [one.rule_id for one in destinations])

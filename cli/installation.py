@@ -11,9 +11,11 @@ from cli.embedded.layout import Layout, in_use
 from cli.embedded.servers import EmbeddedServers
 from cli.output import note
 from domain.errors import Invalid
+from storage.authenticator import Authenticator
 from storage.clock import SystemClock
 from storage.database import Database, open_database
 from storage.ids import Ids
+from storage.keys import load_master_keys
 from storage.services import NotConfigured
 from storage.settings import Settings
 
@@ -73,11 +75,16 @@ def located(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
 async def opened(settings: Settings) -> AsyncIterator[Database]:
     """Open the database of located settings.
 
-    Not all services: that would create key files, which a read-only command must not do.
+    Not all services: that would create key files, which only a command that writes may do.
     """
     if settings.database_url is None:
         raise NotConfigured("Set TRAILGATE_DATABASE_URL, or run `trailgate up`.")
     async with open_database(
-        settings.database_url, size=_CONNECTIONS, clock=SystemClock(), ids=Ids(), name="trailgate cli"
+        settings.database_url,
+        size=_CONNECTIONS,
+        clock=SystemClock(),
+        ids=Ids(),
+        name="trailgate cli",
+        authenticator=Authenticator(lambda: load_master_keys(settings)),
     ) as database:
         yield database

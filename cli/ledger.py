@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 from uuid import UUID
@@ -9,63 +10,91 @@ from uuid import UUID
 import typer
 
 from cli.installation import located, opened, read_settings
-from cli.output import printable, progress, say
+from cli.output import note, printable, progress, say
+from cli.soundness import derived_is_sound, evidence_is_sound
 from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Invalid, NotFound
 from domain.tenant import Tenant
+from storage.authenticator import Authenticator
 from storage.database import Database, Reader
 from storage.fairness import organisations_waiting
 from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
-from storage.ledger.inspection import Inspection, inspect
-from storage.ledger.published import read_published
+from storage.keys import existing_master_keys, load_trusted_keys
+from storage.ledger.heads import Inconsistent, known_of
+from storage.ledger.inspection import Inspection, Outside, inspect
+from storage.ledger.published import checkpoint_file, published_ledgers, read_published
 from storage.ledger.queries import ledger_size
+from storage.ledger.verification import VerificationOutcome
 from storage.registry import RECORDS
 from storage.settings import Settings
 
 
 def verify(
+    *,
     organisation: Annotated[str | None, typer.Option(help="Only this organisation, by slug or id.")] = None,
     against: Annotated[
-        Path | None, typer.Option(help="A file of published checkpoints, preferably from another host.")
+        Path | None,
+        typer.Option(help="A copy of published checkpoints from another host, beside the files of this installation."),
     ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Also recompute what is derived, such as statuses.")] = False,
+    files: Annotated[bool, typer.Option("--files", help="Also hash every evidence file again.")] = False,
 ) -> None:
     """Verify every entry, record and checkpoint of the ledger. Status 0: sound, 1: findings, 2: could not verify."""
-    outside = _read_outside(against) if against else []
+    copies = read_published_file(against) if against else []
     with located(read_settings()) as settings:
-        sound = asyncio.run(_verify(settings, organisation, outside))
+        sound = asyncio.run(_verify(settings, organisation, copies, _Depth(deep, files)))
     if not sound:
         raise typer.Exit(1)
 
 
-def _read_outside(path: Path) -> list[SignedCheckpoint]:
+@dataclass(frozen=True, slots=True)
+class _Depth:
+    """What to verify beside the ledger: derived rows, and evidence files."""
+
+    derived: bool = False
+    files: bool = False
+
+
+def read_published_file(path: Path) -> list[SignedCheckpoint]:
+    """Return the checkpoints of a published file. Raises Invalid for any other file."""
     try:
-        published = read_published(path.read_text(encoding="utf-8"))
+        return read_published(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
         raise Invalid(f"{path} is not a file of published checkpoints.") from error
-    return published
 
 
-async def _verify(settings: Settings, only: str | None, outside: Sequence[SignedCheckpoint]) -> bool:
+async def _verify(settings: Settings, only: str | None, copies: Sequence[SignedCheckpoint], depth: _Depth) -> bool:
     async with opened(settings) as database:
-        return await inspect_ledgers(database, only, outside)
+        sound = await inspect_ledgers(settings, database, only, copies)
+        async with database.read() as reader:
+            ledgers = await _ledgers(reader, only)
+        if depth.derived:
+            sound = await derived_is_sound(database, ledgers) and sound
+        if depth.files:
+            sound = await evidence_is_sound(settings, database, ledgers) and sound
+    return sound
 
 
-async def inspect_ledgers(database: Database, only: str | None, outside: Sequence[SignedCheckpoint]) -> bool:
+async def inspect_ledgers(
+    settings: Settings, database: Database, only: str | None = None, copies: Sequence[SignedCheckpoint] = ()
+) -> bool:
     """Inspect all ledgers, or that of one organisation, and print the findings. Return whether all are sound.
 
-    Raises NotFound for an unknown organisation, and Invalid when `outside` has no checkpoint of that organisation.
+    `copies` are published checkpoints from elsewhere; those that this host published are read as well. Raises NotFound
+    for an unknown organisation, and Invalid when `copies` has no checkpoint of that organisation.
     """
     async with database.snapshot() as reader:
         ledgers = await _ledgers(reader, only)
-    published = {signed.checkpoint.org_id for signed in outside}
-    if only and outside and not published & {tenant.org_id for tenant in ledgers}:
+    ours = {tenant.org_id for tenant in ledgers}
+    if only and copies and not {signed.checkpoint.org_id for signed in copies} & ours:
         raise Invalid(f"The file of published checkpoints has none of organisation '{only}'.")
     sound = True
     for tenant in ledgers:
-        result = await _inspect(database, tenant, outside)
+        result = await _inspect(settings, database, tenant, copies)
         _report(tenant, result)
         sound = sound and result.sound
-    for org_id in [] if only else sorted(published - {tenant.org_id for tenant in ledgers}):
+    published = {signed.checkpoint.org_id for signed in copies} | published_ledgers(settings.checkpoints)
+    for org_id in [] if only else sorted(published - ours):
         say(f"MISSING organisations {org_id}: checkpoints of its ledger were published, but there is no ledger")
         sound = False
     return sound
@@ -86,14 +115,38 @@ async def _ledgers(reader: Reader, only: str | None) -> list[Tenant]:
     return list(tenants.values())
 
 
-async def _inspect(database: Database, tenant: Tenant, outside: Sequence[SignedCheckpoint]) -> Inspection:
+async def _inspect(
+    settings: Settings, database: Database, tenant: Tenant, copies: Sequence[SignedCheckpoint]
+) -> Inspection:
     result = Inspection(tenant.org_id)
+    try:
+        outside = _outside(settings, tenant.org_id, copies)
+    except (Inconsistent, Invalid) as error:
+        result.found(VerificationOutcome.ALTERED, "files of this host", str(error))
+        return result
     async with database.snapshot() as reader:
         total = await ledger_size(reader, tenant)
         with progress(f"verifying {tenant.org_slug}", total) as advance:
             async for result in inspect(reader, tenant.org_id, RECORDS, outside):
                 advance(result.entries)
     return result
+
+
+def _outside(settings: Settings, org_id: UUID, copies: Sequence[SignedCheckpoint]) -> Outside:
+    """Read what this host knows about a ledger: its mark, its published checkpoints, and the keys that it has."""
+    known = known_of(settings, load_trusted_keys(settings), org_id)
+    file = checkpoint_file(settings.checkpoints, org_id)
+    ours = read_published_file(file) if known.published else []
+    if known.published is None:
+        note(f"There is no {file}: without it, or --against, a rewritten ledger cannot be told from the original.")
+    if not known.keys:
+        note("There is no signing key and no trusted key here: signatures are not checked. Set TRAILGATE_TRUSTED_KEYS.")
+    master_keys = existing_master_keys(settings)
+    if master_keys is None:
+        note("There is no master key here: the codes of waiting events and of the ledger's head are not checked.")
+    return Outside(
+        known, list(dict.fromkeys([*ours, *copies])), Authenticator(lambda: master_keys) if master_keys else None
+    )
 
 
 def _report(tenant: Tenant, result: Inspection) -> None:

@@ -20,6 +20,7 @@ from cli.output import note, say
 from cli.processes import api, worker
 from cli.rebuild import rebuild
 from cli.schema import migrate, openapi, settings
+from cli.secrets import secrets
 from cli.seed import seed
 from cli.sweep import sweep
 from cli.up import up
@@ -43,6 +44,7 @@ app.add_typer(organisations, name="organisations")
 app.add_typer(inbox, name="inbox")
 app.add_typer(outbox, name="outbox")
 app.add_typer(sweep, name="sweep")
+app.add_typer(secrets, name="secrets")
 
 
 def _show_version(wanted: bool) -> None:

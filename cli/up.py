@@ -110,7 +110,7 @@ def _prepare(settings: Settings) -> None:
 async def _bootstrap(settings: Settings) -> str | None:
     fixed = settings.admin_key.get_secret_value() if settings.admin_key else None
     async with open_services(settings, "trailgate up") as services:
-        return (await bootstrap(services.database, fixed, services.signer, issue_key=True)).admin_key
+        return (await bootstrap(services.database, fixed, services.signer, services.envelope, issue_key=True)).admin_key
 
 
 def _announce(settings: Settings, chosen: Settings) -> None:

@@ -117,10 +117,11 @@ def open_leaf(answer: dict[str, Any]) -> dict[str, Any] | None:
     opening = answer.get("opening")
     if opening is None:
         return None
-    salted = bytes([0, opening["format"]]) + bytes.fromhex(opening["nonce"]) + opening["envelope"].encode()
+    hashes = [hashlib.sha256(opening[name].encode()).digest() for name in ("event", "record")]
+    salted = bytes([0, opening["format"]]) + bytes.fromhex(opening["nonce"]) + b"".join(hashes)
     if hashlib.sha256(salted).hexdigest() != answer["contentHash"]:
         raise NotProven("the opening is not that of the sealed leaf")
-    opened: dict[str, Any] = json.loads(opening["envelope"])
+    opened = {name: json.loads(opening[name]) for name in ("event", "record")}
     if opened["event"]["record_id"] != answer["recordId"]:
         raise NotProven("the opened leaf seals another record than the answer names")
     return opened

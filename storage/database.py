@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
@@ -17,6 +17,7 @@ import orjson
 import structlog
 
 from domain.errors import Unavailable
+from storage.authenticator import Authenticator
 from storage.clock import Clock
 from storage.ids import Ids
 from storage.schedule.wakeups import Job
@@ -85,12 +86,17 @@ class Reader:
 
 
 class Transaction(Reader):
-    """A connection inside a transaction. `now` is the one timestamp of everything the transaction writes."""
+    """A connection inside a transaction. `now` is the one timestamp of everything the transaction writes.
 
-    def __init__(self, connection: asyncpg.Connection, now: datetime, ids: Ids) -> None:
+    `audited` are the organisations with new audit events.
+    """
+
+    def __init__(self, connection: asyncpg.Connection, now: datetime, ids: Ids, authenticator: Authenticator) -> None:
         super().__init__(connection)
         self.now = now
+        self.authenticator = authenticator
         self.wakes: set[Job] = set()
+        self.audited: set[UUID] = set()
         self._ids = ids
 
     def wake(self, job: Job) -> None:
@@ -122,6 +128,9 @@ class Database:
     wake: Callable[[Job], None]
     connect: Callable[[], Awaitable[asyncpg.Connection]]
     """Opens a connection outside the pool."""
+    authenticator: Authenticator
+    audited: set[UUID] = field(default_factory=set)
+    """The organisations whose audit events this process has committed; emptied by whoever raises high-water marks."""
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -139,7 +148,7 @@ class Database:
     async def transaction(self, *, dry_run: bool = False) -> AsyncIterator[Transaction]:
         """Run a transaction, then send its wake-ups. A dry run checks everything, constraints too, and rolls back."""
         async with self._acquire() as connection:
-            tx = Transaction(connection, self.clock.now(), self.ids)
+            tx = self._begun(connection)
             try:
                 async with connection.transaction():
                     yield tx
@@ -147,6 +156,7 @@ class Database:
                         raise _RolledBack  # noqa: TRY301 - the exception must leave the block to roll back
             except _RolledBack:
                 return
+        self.audited.update(tx.audited)
         for job in tx.wakes:
             self.wake(job)
 
@@ -154,7 +164,7 @@ class Database:
     async def statement(self) -> AsyncIterator[Transaction]:
         """Run a single statement, which is its own transaction, without the round trips for BEGIN and COMMIT."""
         async with self._acquire() as connection:
-            tx = Transaction(connection, self.clock.now(), self.ids)
+            tx = self._begun(connection)
             yield tx
         for job in tx.wakes:
             self.wake(job)
@@ -184,7 +194,15 @@ class Database:
 
     def within(self, tx: Transaction) -> "JoinedDatabase":
         """Return a database that works inside an open transaction and is committed or rolled back with it."""
-        return JoinedDatabase(self.pool, self.clock, self.ids, tx.wake, self.connect, tx.connection)
+        shared = {name: getattr(self, name) for name in _SHARED}
+        return JoinedDatabase(**{**shared, "wake": tx.wake}, connection=tx.connection)
+
+    def rehearsed(self) -> "RehearsedDatabase":
+        """Return a database whose transactions do everything and are rolled back."""
+        return RehearsedDatabase(**{name: getattr(self, name) for name in _SHARED})
+
+    def _begun(self, connection: asyncpg.Connection) -> Transaction:
+        return Transaction(connection, self.clock.now(), self.ids, self.authenticator)
 
     @asynccontextmanager
     async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
@@ -200,11 +218,14 @@ class Database:
             await self.pool.release(connection)
 
 
+_SHARED = tuple(one.name for one in fields(Database))
+
+
 @dataclass(frozen=True, slots=True)
 class JoinedDatabase(Database):
     """A database that uses one open transaction instead of the pool: transactions inside it are savepoints."""
 
-    connection: asyncpg.Connection
+    connection: asyncpg.Connection = field(kw_only=True)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reader]:
@@ -216,13 +237,31 @@ class JoinedDatabase(Database):
         yield self.connection
 
 
+@dataclass(frozen=True, slots=True)
+class RehearsedDatabase(Database):
+    """A database whose transactions are dry runs."""
+
+    @asynccontextmanager
+    async def transaction(self, *, dry_run: bool = True) -> AsyncIterator[Transaction]:  # noqa: ARG002 - always dry
+        """Run a transaction and roll it back."""
+        async with Database.transaction(self, dry_run=True) as tx:
+            yield tx
+
+
 def _wake_nobody(_: Job) -> None:
     """Leave the work to the next sweep."""
 
 
 @asynccontextmanager
 async def open_database(
-    url: str, *, size: int, clock: Clock, ids: Ids, name: str, wake: Callable[[Job], None] = _wake_nobody
+    url: str,
+    *,
+    size: int,
+    clock: Clock,
+    ids: Ids,
+    name: str,
+    authenticator: Authenticator,
+    wake: Callable[[Job], None] = _wake_nobody,
 ) -> AsyncIterator[Database]:
     """Open the pool. `url` is a libpq URL, `name` the application_name, `size` the maximum number of connections.
 
@@ -253,7 +292,7 @@ async def open_database(
         return await asyncpg.connect(dsn=url, timeout=10, command_timeout=60, server_settings=server_settings)
 
     try:
-        yield Database(pool, clock, ids, wake, connect)
+        yield Database(pool, clock, ids, wake, connect, authenticator)
     finally:
         try:
             await asyncio.wait_for(pool.close(), TIMEOUT_CLOSE)

@@ -1,8 +1,13 @@
-"""The two keys an installation must keep: the master key (secrets at rest) and the signing key (checkpoints)."""
+"""The keys an installation must keep: the master keys (secrets at rest) and the signing key (checkpoints).
+
+Each is a setting or a file. A setting or file of master keys may name several: the first is the current one, the others
+still open what was encrypted before a rotation. Public keys of earlier signing keys stand in a file of their own.
+"""
 
 import base64
 import hashlib
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,23 +61,64 @@ def signature_holds(public_key: bytes, signature: bytes, data: bytes) -> bool:
     return True
 
 
-def load_master_key(settings: Settings) -> bytes:
-    """Load the key that wraps data keys: from the setting, else from its file, which the first start creates."""
-    return _load(settings.master_key, settings.keys_dir / "master.key")
+def master_key_file(settings: Settings) -> Path:
+    """Return the file of the master keys, one a line, the current one first."""
+    return settings.keys_dir / "master.key"
+
+
+def signing_key_file(settings: Settings) -> Path:
+    """Return the file of the signing key."""
+    return settings.keys_dir / "signing.key"
+
+
+def trusted_keys_file(settings: Settings) -> Path:
+    """Return the file of the public keys of earlier signing keys, one a line."""
+    return settings.keys_dir / "trusted.keys"
+
+
+def load_master_keys(settings: Settings) -> tuple[bytes, ...]:
+    """Load the keys that wrap data keys: from the setting, else from their file, which the first start creates."""
+    return _load(settings.master_key, master_key_file(settings))
+
+
+def existing_master_keys(settings: Settings) -> tuple[bytes, ...] | None:
+    """Return the master keys if they exist and are usable, otherwise None; never create one."""
+    if settings.master_key is None and not master_key_file(settings).exists():
+        return None
+    try:
+        return load_master_keys(settings)
+    except (UnusableKey, OSError):
+        return None
 
 
 def load_signer(settings: Settings) -> Signer:
     """Load the checkpoint signer: from the setting, else from its file, which the first start creates."""
-    seed = _load(settings.signing_key, settings.keys_dir / "signing.key")
-    return Signer(Ed25519PrivateKey.from_private_bytes(seed))
+    return Signer(Ed25519PrivateKey.from_private_bytes(_load(settings.signing_key, signing_key_file(settings))[0]))
 
 
-def _load(setting: SecretStr | None, path: Path) -> bytes:
+def load_trusted_keys(settings: Settings) -> Mapping[str, bytes]:
+    """Load the public keys that checkpoints may be signed with, by id: never from the database, and creating nothing.
+
+    They are that of the signing key, if there is one, and those of the setting and the file of trusted keys.
+    """
+    trusted = _decoded(settings.trusted_keys.replace(",", " ").split(), "A key in TRAILGATE_TRUSTED_KEYS")
+    if (file := trusted_keys_file(settings)).exists():
+        trusted += _decoded(file.read_text().split(), f"A key in {file}")
+    if settings.signing_key is not None or signing_key_file(settings).exists():
+        trusted = (load_signer(settings).public_key, *trusted)
+    return {key_id(public_key): public_key for public_key in trusted}
+
+
+def _load(setting: SecretStr | None, path: Path) -> tuple[bytes, ...]:
     if setting is not None:
-        return _decode(setting.get_secret_value(), "The key in the environment")
+        return _decoded(setting.get_secret_value().replace(",", " ").split() or [""], "The key in the environment")
     if not path.exists():
-        _create(path)
-    return _decode(path.read_text().strip(), f"The key in {path}")
+        create_key(path)
+    return _decoded(path.read_text().split() or [""], f"The key in {path}")
+
+
+def _decoded(texts: Sequence[str], what: str) -> tuple[bytes, ...]:
+    return tuple(_decode(text, what) for text in texts)
 
 
 def _decode(text: str, what: str) -> bytes:
@@ -85,18 +131,38 @@ def _decode(text: str, what: str) -> bytes:
     return key
 
 
-def _create(path: Path) -> None:
+def create_key(path: Path) -> None:
     """Write a new key atomically: two processes that start together use the same key; a crash leaves no partial one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(base64.b64encode(os.urandom(KEY_BYTES)) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    draft = _drafted(path, [os.urandom(KEY_BYTES)])
     try:
         os.link(draft, path)  # fails when another process was first; then its key is used
     except FileExistsError:
         pass
     finally:
         draft.unlink()
+
+
+def add_trusted_key(settings: Settings, public_key: bytes) -> None:
+    """Add a public key to the file of trusted keys, unless it is there."""
+    file = trusted_keys_file(settings)
+    known = _decoded(file.read_text().split(), f"A key in {file}") if file.exists() else ()
+    if public_key not in known:
+        write_keys(file, [*known, public_key])
+
+
+def write_keys(path: Path, keys: Sequence[bytes]) -> None:
+    """Replace the keys in a file atomically, one a line."""
+    _drafted(path, keys).replace(path)
+
+
+def _drafted(path: Path, keys: Sequence[bytes]) -> Path:
+    """Write keys durably to a file beside the path, which only its owner can read; return that file."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.writelines(base64.b64encode(key) + b"\n" for key in keys)
+        file.flush()
+        os.fsync(file.fileno())
+    return draft

@@ -1,8 +1,11 @@
-"""The registry of storage: all tables, and how each kind of sealed record is read back for verification.
+"""The registry of storage: all tables, what secrets are for, and how each kind of sealed record is read back.
 
 This is the only core module that imports the surfaces; other core modules get its content as arguments.
 """
 
+from domain.facts.reconciliations import TOKEN_PURPOSE
+from domain.facts.webhook_configs import SECRET_PURPOSE
+from domain.notifications.rules import CONFIG_PURPOSE, SIGNING_PURPOSE
 from storage.audit import tables as audit_tables
 from storage.blobs import tables as blob_tables
 from storage.facts import tables as facts_tables
@@ -38,6 +41,9 @@ TABLES = (
 """Importing these modules registers their tables in the metadata."""
 
 METADATA = metadata
+
+SECRET_PURPOSES = (SECRET_PURPOSE, TOKEN_PURPOSE, CONFIG_PURPOSE, SIGNING_PURPOSE)
+"""Everything that a stored secret may be for."""
 
 RECORDS: dict[str, RecordSource] = {
     source.form.kind: source for source in (*IDENTITY_RECORDS, *NOTIFICATION_RECORDS, *FACTS_RECORDS)

@@ -56,10 +56,17 @@ class Settings(BaseSettings):
         None, description="Sets the first admin key (any text); unset = a random one is shown at the first start"
     )
     master_key: SecretStr | None = Field(
-        None, description="32 bytes, base64: encrypts secrets at rest; unset = keys/master.key in the data directory"
+        None,
+        description="32 bytes, base64: encrypts secrets at rest; during a rotation the new key, a comma, the old one; "
+        "unset = keys/master.key in the data directory",
     )
     signing_key: SecretStr | None = Field(
         None, description="Ed25519 seed, base64: signs checkpoints; unset = keys/signing.key in the data directory"
+    )
+    trusted_keys: str = Field(
+        "",
+        description="Public keys (base64, separated by commas) of earlier signing keys, whose checkpoints stay valid; "
+        "beside those in keys/trusted.keys in the data directory",
     )
     checkpoint_dir: Path | None = Field(
         None, description="Directory where checkpoints are published; unset = <data directory>-checkpoints"

@@ -3,9 +3,9 @@
 import base64
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +67,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @dataclass(frozen=True)
 class Installation:
-    """Where a database and a Redis are. `signing_key` is for those that several data directories are used with."""
+    """Where a database and a Redis are. `keys` are for those that several data directories are used with."""
 
     database_url: str
     redis_url: str
     admin_url: str
-    signing_key: str | None = None
+    keys: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self, data_dir: Path, **overrides: Any) -> Settings:
         """Settings over this installation."""
@@ -84,7 +84,7 @@ class Installation:
             "checkpoint_interval": 0.0,
             "database_pool": 8,
             "log_level": "warning",
-            "signing_key": self.signing_key,
+            **self.keys,
         }
         return Settings(**{**values, **overrides})
 
@@ -143,8 +143,8 @@ def worker(server_addresses: Addresses, worker_id: str) -> Worker:
 @pytest.fixture(scope="session")
 def installation(worker: Worker) -> Installation:
     """Shared by the tests of one xdist worker: they tell their rows apart by organisation and flow, never by count."""
-    key = base64.b64encode(os.urandom(32)).decode()
-    return replace(worker.installation(worker.databases.take(), "shared"), signing_key=key)
+    keys = {name: base64.b64encode(os.urandom(32)).decode() for name in ("master_key", "signing_key")}
+    return replace(worker.installation(worker.databases.take(), "shared"), keys=keys)
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ from workers.drain import drain
 from workers.host import Host, Work
 from workers.metrics import metrics_served
 from workers.relay import Relay
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 from workers.sweeps import sweep
 
 
 def jobs(relay: Relay) -> Mapping[Job, Work]:
     """Return the function that each job runs."""
-    return {Job.DRAIN: drain, Job.RELAY: relay, Job.SEAL: seal_and_sign}
+    return {Job.DRAIN: drain, Job.RELAY: relay, Job.SEAL: Sealer()}
 
 
 async def main() -> None:

@@ -20,6 +20,7 @@ DRAINED = Counter("trailgate_drained", "Deliveries the drain has settled or put 
 DRAIN_SECONDS = Histogram("trailgate_drain_batch_seconds", "Time to settle one claimed batch", buckets=_SECONDS)
 SEALED = Counter("trailgate_sealed", "Audit events sealed into the ledger")
 CHECKPOINTS = Counter("trailgate_checkpoints_signed", "Checkpoints signed")
+INCONSISTENT = Counter("trailgate_ledger_inconsistent", "Times a ledger was not what was sealed, and was left unsigned")
 UNPUBLISHED = Counter("trailgate_checkpoints_unpublished", "Publications of checkpoints that failed")
 RELAYED = Counter("trailgate_relayed", "Messages the relay has settled", ["channel", "outcome"])
 RELAY_RETRIES = Counter("trailgate_relay_retries", "Attempts that failed and will be repeated", ["channel"])

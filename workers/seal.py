@@ -1,8 +1,9 @@
 """The sealer: seals audit events into the ledger, signs checkpoints, and publishes them outside the database."""
 
 import asyncio
-from contextlib import suppress
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -11,6 +12,8 @@ from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Invalid
 from storage.fairness import organisations_waiting
 from storage.ledger.commands import seal, sign_checkpoint
+from storage.ledger.heads import Inconsistent, known_mark, known_of
+from storage.ledger.marks import Mark, events_and_entries, mark_file, raise_mark
 from storage.ledger.published import checkpoint_file, last_published, publish
 from storage.ledger.queries import checkpoints_after, newest_checkpoints, unsigned_ledgers
 from storage.services import Services
@@ -20,49 +23,90 @@ log = structlog.get_logger()
 
 BATCH = 4000
 PUBLISH_BATCH = 1000
+LEFT_ALONE = timedelta(seconds=30)
 PAUSE = 0.1
 """Seconds between two rounds while a checkpoint must wait for its interval."""
 
 
-async def seal_and_sign(services: Services) -> None:
-    """Run until every event is sealed and covered by a published checkpoint."""
-    while True:
-        sealed = await seal_round(services)
-        unsigned = await sign_round(services)
-        if not sealed and not unsigned:
-            return
-        if not sealed:
-            await asyncio.sleep(PAUSE)
+class Sealer:
+    """The job that seals and signs. It leaves an inconsistent ledger alone for a while, and goes on with the others."""
 
+    def __init__(self) -> None:
+        self._left_alone: dict[UUID, datetime] = {}
 
-async def seal_round(services: Services) -> int:
-    """Seal one batch for every organisation with waiting events; return how many were sealed."""
-    async with services.database.read() as reader:
-        organisations = await organisations_waiting(reader, "unsealed")
-    sealed = 0
-    for org_id in organisations:
-        async with services.database.transaction() as tx:
-            fresh = await seal(tx, org_id, BATCH)
-        metrics.SEALED.inc(fresh)
-        sealed += fresh
-    return sealed
+    async def __call__(self, services: Services) -> None:
+        """Run until every event is sealed and covered by a published checkpoint, except in inconsistent ledgers."""
+        while True:
+            sealed = await self.seal_round(services)
+            unsigned = await self.sign_round(services)
+            if not sealed and not unsigned:
+                return
+            if not sealed:
+                await asyncio.sleep(PAUSE)
 
+    async def seal_round(self, services: Services) -> int:
+        """Seal one batch for every organisation with waiting events; return how many were sealed."""
+        async with services.database.read() as reader:
+            organisations = await organisations_waiting(reader, "unsealed")
+        return sum([await self._sealed(services, org_id) for org_id in self._sound(services, organisations)])
 
-async def sign_round(services: Services) -> int:
-    """Sign and publish every ledger whose last checkpoint is old enough; return how many must still wait."""
-    interval = timedelta(seconds=services.settings.checkpoint_interval)
-    async with services.database.read() as reader:
-        ledgers = await unsigned_ledgers(reader)
-    now = services.clock.now()
-    # A checkpoint from the future, signed before the clock was set back, is due: nobody waits until the clock is there.
-    due = [org_id for org_id, signed_at in ledgers if not signed_at or not timedelta() <= now - signed_at < interval]
-    for org_id in due:
-        async with services.database.transaction() as tx:
-            signed = await sign_checkpoint(tx, org_id, services.signer)
-        if signed:
+    async def _sealed(self, services: Services, org_id: UUID) -> int:
+        async with self._found_sound(services, org_id):
+            mark = await asyncio.to_thread(known_mark, services.settings, org_id)
+            async with services.database.transaction() as tx:
+                seen = await events_and_entries(tx, org_id)
+                number, head = await seal(tx, org_id, BATCH, mark)
+            await _raise_mark(services, org_id, Mark(seen.events, head.size))
+            metrics.SEALED.inc(number)
+            return number
+        return 0
+
+    async def sign_round(self, services: Services) -> int:
+        """Sign and publish every ledger whose last checkpoint is old enough; return how many must still wait."""
+        interval = timedelta(seconds=services.settings.checkpoint_interval)
+        async with services.database.read() as reader:
+            signed_at = {one.org_id: one.signed_at for one in await unsigned_ledgers(reader)}
+        now = services.clock.now()
+        ledgers = {org_id: signed_at[org_id] for org_id in self._sound(services, signed_at)}
+        # One from the future, signed before the clock was set back, is due: nobody waits until the clock is there.
+        due = [
+            one for one, signed_at in ledgers.items() if not signed_at or not timedelta() <= now - signed_at < interval
+        ]
+        for org_id in due:
+            await self._signed(services, org_id)
+        return len(ledgers) - len(due)
+
+    async def _signed(self, services: Services, org_id: UUID) -> None:
+        async with self._found_sound(services, org_id):
+            known = await asyncio.to_thread(known_of, services.settings, services.trusted_keys, org_id)
+            async with services.database.transaction() as tx:
+                await sign_checkpoint(tx, org_id, services.signer, known)
             metrics.CHECKPOINTS.inc()
-        await publish_checkpoints(services, org_id)
-    return len(ledgers) - len(due)
+            await publish_checkpoints(services, org_id)
+
+    def _sound(self, services: Services, organisations: Iterable[UUID]) -> list[UUID]:
+        """Return the organisations without those that are left alone for now."""
+        now = services.clock.now()
+        return [org_id for org_id in organisations if self._left_alone.get(org_id, now) <= now]
+
+    @asynccontextmanager
+    async def _found_sound(self, services: Services, org_id: UUID) -> AsyncIterator[None]:
+        """Run a block; if it finds the ledger inconsistent, say so and leave the ledger alone for a while."""
+        try:
+            yield
+        except Inconsistent as error:
+            self._left_alone[org_id] = services.clock.now() + LEFT_ALONE
+            metrics.INCONSISTENT.inc()
+            log.error("ledger.inconsistent", organisation=str(org_id), reason=str(error))  # noqa: TRY400 - the text says all
+
+
+async def _raise_mark(services: Services, org_id: UUID, seen: Mark) -> None:
+    """Raise the mark. Fails open: on a full disk the old mark stays, and the next one is raised later."""
+    path = mark_file(services.settings, org_id)
+    try:
+        await asyncio.to_thread(raise_mark, path, seen)
+    except OSError as error:
+        log.error("ledger.mark_not_raised", path=str(path), error=str(error))  # noqa: TRY400 - the text says all
 
 
 async def publish_checkpoints(services: Services, org_id: UUID) -> int:

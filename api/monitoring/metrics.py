@@ -75,6 +75,10 @@ _QUEUES: dict[str, tuple[str, Callable[[Gauges], float]]] = {
     "dead_letters": ("Deliveries that failed permanently (counted up to 10,000)", lambda known: known.dead),
     "unsealed_events": ("Audit events waiting for the ledger (counted up to 10,000)", lambda known: known.unsealed),
     "seal_lag_seconds": ("Age of the oldest unsealed audit event", lambda known: known.seal_lag.total_seconds()),
+    "checkpoint_lag_seconds": (
+        "Age of the oldest ledger entry that no checkpoint covers",
+        lambda known: known.checkpoint_lag.total_seconds(),
+    ),
     "outbox_waiting": ("Messages to be sent (counted up to 10,000)", lambda known: known.outbox),
     "outbox_oldest_seconds": (
         "How long the oldest message to a healthy destination has been due",

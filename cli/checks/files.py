@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from cli.checks.findings import DoctorFinding, fail, ok, warn
-from storage.keys import UnusableKey, load_master_key, load_signer
+from storage.keys import UnusableKey, load_master_keys, load_signer, master_key_file, signing_key_file
 from storage.settings import Settings
 
 _FULL = 100 * 2**20
@@ -19,8 +19,8 @@ _MEBIBYTE = 2**20
 
 def examine_files(settings: Settings) -> Iterator[DoctorFinding]:
     """Yield findings about the keys and the folders of evidence and published checkpoints."""
-    yield _key("master key", settings.master_key, settings.keys_dir / "master.key", lambda: load_master_key(settings))
-    yield _key("signing key", settings.signing_key, settings.keys_dir / "signing.key", lambda: load_signer(settings))
+    yield _key("master key", settings.master_key, master_key_file(settings), lambda: load_master_keys(settings))
+    yield _key("signing key", settings.signing_key, signing_key_file(settings), lambda: load_signer(settings))
     yield _folder("evidence", settings.blobs, settings.evidence_max_size)
     yield _folder("checkpoints", settings.checkpoints, _FULL)
 
@@ -58,13 +58,3 @@ def _folder(check: str, folder: Path, wanted: int) -> DoctorFinding:
     if free < wanted:
         return warn(check, found, f"free disk space: the largest accepted file has {wanted // _MEBIBYTE:,} MiB")
     return ok(check, found)
-
-
-def found_master_key(settings: Settings) -> bytes | None:
-    """Return the master key if it exists and is usable, otherwise None; never create one."""
-    if settings.master_key is None and not (settings.keys_dir / "master.key").exists():
-        return None
-    try:
-        return load_master_key(settings)
-    except (UnusableKey, OSError):
-        return None

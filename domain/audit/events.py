@@ -42,6 +42,7 @@ class AuditName(StrEnum):
     NOTIFICATION_RULE_UPDATED = "notification_rule.updated"
     NOTIFICATION_RULE_ROTATED = "notification_rule.rotated"
     NOTIFICATION_RULE_DELETED = "notification_rule.deleted"
+    SIGNING_KEY_ROTATED = "signing_key.rotated"
     ACCESS_DENIED = "access.denied"
 
     @property

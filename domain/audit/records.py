@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from domain.canonical import canonical_json_of_stored
+from domain.identity.permissions import Permission
 
 ID = "id"
 VERSION = "version"
@@ -17,17 +18,24 @@ class RecordForm:
 
     To change the columns, add a form with the next `format` and keep the old one, so that old leaves still verify.
     `id_column` and `version_column` identify the record in the audit; a record without versions has version 1.
+    `read` is the permission to see the record: without it, the ledger shows only hashes. `late`: see `extended`.
     """
 
     kind: str
     format: int
     columns: tuple[str, ...]
+    read: Permission
     id_column: str = ID
     version_column: str | None = None
+    late: frozenset[str] = frozenset()
 
-    def extended(self, *columns: str) -> "RecordForm":
-        """Make the next format of the same record, with more columns."""
-        return replace(self, format=self.format + 1, columns=(*self.columns, *columns))
+    def extended(self, *columns: str, late: bool = False) -> "RecordForm":
+        """Make the next format of the same record, with more columns.
+
+        They are `late` when the table had them before the form did: a record of an older format has values in them.
+        """
+        more = frozenset(columns) if late else frozenset()
+        return replace(self, format=self.format + 1, columns=(*self.columns, *columns), late=self.late | more)
 
     def declare(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Pick the declared columns out of a row."""
@@ -54,16 +62,31 @@ EVENT_COLUMNS = (
 """The columns of an audit event that its own leaf covers."""
 
 
-def envelope(form: RecordForm, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:
-    """Return the canonical JSON that a leaf covers: the declared columns of the event and of the record."""
-    return canonical_json_of_stored(
-        {"event": {name: event[name] for name in EVENT_COLUMNS}, "record": form.declare(record)}
-    )
+def event_text(event: Mapping[str, Any]) -> bytes:
+    """Return the canonical JSON of the columns of an event that its leaf covers."""
+    return canonical_json_of_stored({name: event[name] for name in EVENT_COLUMNS})
 
 
-def leaf(form: RecordForm, nonce: bytes, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:
-    """Compute the RFC 6962 leaf hash of an event: SHA-256(0x00 ‖ format ‖ nonce ‖ envelope).
+def record_text(form: RecordForm, record: Mapping[str, Any]) -> bytes:
+    """Return the canonical JSON of the declared columns of a record."""
+    return canonical_json_of_stored(form.declare(record))
 
-    The nonce prevents guessing the content of an erased record from its leaf.
+
+def record_hash(form: RecordForm, record: Mapping[str, Any]) -> bytes:
+    """Compute H(record), which the audit keeps, so that an event verifies although its record has changed since."""
+    return hashlib.sha256(record_text(form, record)).digest()
+
+
+def leaf(record_format: int, nonce: bytes, event: Mapping[str, Any], hash_of_record: bytes) -> bytes:
+    """Compute the RFC 6962 leaf hash of an event: SHA-256(0x00 ‖ format ‖ nonce ‖ H(event) ‖ H(record)).
+
+    The nonce prevents guessing the content of an erased event from its leaf.
     """
-    return hashlib.sha256(b"\x00" + bytes([form.format]) + nonce + envelope(form, event, record)).digest()
+    hash_of_event = hashlib.sha256(event_text(event)).digest()
+    return hashlib.sha256(b"\x00" + bytes([record_format]) + nonce + hash_of_event + hash_of_record).digest()
+
+
+def first_leaf(form: RecordForm, nonce: bytes, event: Mapping[str, Any], record: Mapping[str, Any]) -> bytes:
+    """Compute the leaf as Trailgate did before it kept H(record): SHA-256(0x00 ‖ format ‖ nonce ‖ both as one JSON)."""
+    both = {"event": {name: event[name] for name in EVENT_COLUMNS}, "record": form.declare(record)}
+    return hashlib.sha256(b"\x00" + bytes([form.format]) + nonce + canonical_json_of_stored(both)).digest()

@@ -1,6 +1,7 @@
 """The record forms of facts: flows, trails, attestations, artifacts and their kin."""
 
 from domain.audit.records import VERSION, RecordForm
+from domain.identity.permissions import Permission
 
 FLOW_1 = RecordForm(
     kind="flow",
@@ -20,6 +21,7 @@ FLOW_1 = RecordForm(
         "created_at",
         "created_by",
     ),
+    read=Permission.FACTS_READ,
     version_column=VERSION,
 )
 FLOW = FLOW_1.extended("template_text", "template")
@@ -47,6 +49,7 @@ TRAIL_1 = RecordForm(
         "version",
         "created_at",
     ),
+    read=Permission.FACTS_READ,
     version_column=VERSION,
 )
 TRAIL = TRAIL_1.extended("template_text", "template")
@@ -75,6 +78,7 @@ ATTESTATION_1 = RecordForm(
         "reason",
         "processor",
     ),
+    read=Permission.FACTS_READ,
 )
 ATTESTATION = ATTESTATION_1.extended("slot", "git_commit", "payload")
 """An attestation together with its first result (n = 1); later results are records of their own."""
@@ -94,6 +98,7 @@ ATTESTATION_RESULT = RecordForm(
         "evidence_id",
         "created_at",
     ),
+    read=Permission.FACTS_READ,
 )
 """A result after the first one: from parsed evidence, or an override."""
 
@@ -121,6 +126,7 @@ ARTIFACT_REPORT = RecordForm(
         "observed_at",
         "created_at",
     ),
+    read=Permission.FACTS_READ,
 )
 
 EVIDENCE = RecordForm(
@@ -139,6 +145,7 @@ EVIDENCE = RecordForm(
         "uploaded_by",
         "created_at",
     ),
+    read=Permission.EVIDENCE_READ,
 )
 
 PROVENANCE = RecordForm(
@@ -163,6 +170,7 @@ PROVENANCE = RecordForm(
         "recorded_by",
         "created_at",
     ),
+    read=Permission.FACTS_READ,
 )
 
 PROVENANCE_CHECK = RecordForm(
@@ -180,12 +188,14 @@ PROVENANCE_CHECK = RecordForm(
         "checked_by",
         "created_at",
     ),
+    read=Permission.FACTS_READ,
 )
 
 PROVENANCE_KEY = RecordForm(
     kind="provenance_key",
     format=1,
     columns=("id", "org_id", "name", "key_id", "algorithm", "public_key", "version", "created_at", "archived_at"),
+    read=Permission.FACTS_READ,
     version_column=VERSION,
 )
 
@@ -206,6 +216,7 @@ VERDICT = RecordForm(
         "decided_by",
         "created_at",
     ),
+    read=Permission.FACTS_READ,
 )
 
 WEBHOOK_CONFIG = RecordForm(
@@ -225,5 +236,6 @@ WEBHOOK_CONFIG = RecordForm(
         "created_at",
         "archived_at",
     ),
+    read=Permission.INTEGRATIONS_MANAGE,
     version_column=VERSION,
 )

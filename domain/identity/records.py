@@ -1,11 +1,13 @@
 """The record forms of identity. They contain no e-mail address and no person's name, because these may be erased."""
 
 from domain.audit.records import VERSION, RecordForm
+from domain.identity.permissions import Permission
 
 ORGANISATION = RecordForm(
     kind="organisation",
     format=1,
     columns=("id", "slug", "name", "description", "type", "settings", "version", "created_at"),
+    read=Permission.FACTS_READ,
     version_column=VERSION,
 )
 
@@ -13,6 +15,7 @@ PRINCIPAL = RecordForm(
     kind="principal",
     format=1,
     columns=("id", "kind", "version", "created_at", "disabled_at"),
+    read=Permission.IDENTITY_READ,
     version_column=VERSION,
 )
 
@@ -20,11 +23,15 @@ MEMBERSHIP = RecordForm(
     kind="membership",
     format=1,
     columns=("id", "org_id", "principal_id", "role", "version", "created_at"),
+    read=Permission.IDENTITY_READ,
     version_column=VERSION,
 )
 
-DENIAL = RecordForm(kind="denial", format=1, columns=())
+DENIAL = RecordForm(kind="denial", format=1, columns=(), read=Permission.AUDIT_READ)
 """A denied write. It has no row of its own, only its event."""
+
+SIGNING_KEY = RecordForm(kind="signing_key", format=1, columns=(), read=Permission.LEDGER_READ)
+"""A rotation of the key that signs checkpoints. It has no row of its own, only its event."""
 
 API_KEY = RecordForm(
     kind="api_key",
@@ -43,5 +50,6 @@ API_KEY = RecordForm(
         "expires_at",
         "revoked_at",
     ),
+    read=Permission.IDENTITY_READ,
     version_column=VERSION,
 )

@@ -1,8 +1,9 @@
 """The record form of notification rules."""
 
 from domain.audit.records import VERSION, RecordForm
+from domain.identity.permissions import Permission
 
-NOTIFICATION_RULE = RecordForm(
+NOTIFICATION_RULE_1 = RecordForm(
     kind="notification_rule",
     format=1,
     columns=(
@@ -25,5 +26,7 @@ NOTIFICATION_RULE = RecordForm(
         "created_at",
         "archived_at",
     ),
+    read=Permission.INTEGRATIONS_MANAGE,
     version_column=VERSION,
 )
+NOTIFICATION_RULE = NOTIFICATION_RULE_1.extended("destination_id", "config_shown", late=True)

@@ -6,10 +6,11 @@ from typing import Any
 from uuid import UUID
 
 from domain.audit.events import Event
-from domain.audit.records import EVENT_COLUMNS, leaf
+from domain.audit.records import EVENT_COLUMNS, leaf, record_hash
 from domain.canonical import normalise
 from domain.tenant import Tenant
 from storage.audit.tables import audit_events, counter_deltas, unsealed
+from storage.authenticator import Purpose, event_parts
 from storage.batches import Batch, BatchInsert
 from storage.counters import NO_PARENT
 from storage.database import Transaction
@@ -25,12 +26,13 @@ _APPEND = Batch(
             *(name for name in EVENT_COLUMNS if name not in {"org_id", "occurred_at"}),
             "format",
             "nonce",
+            "record_hash",
             "leaf",
         ),
         shared=("org_id", "occurred_at"),
     ),
     BatchInsert(counter_deltas, ("id", "kind", "parent_id", "d"), shared=("org_id",)),
-    BatchInsert(unsealed, ("event_id", "leaf"), shared=("org_id",)),
+    BatchInsert(unsealed, ("event_id", "leaf", "mac"), shared=("org_id",)),
 )
 
 
@@ -47,6 +49,7 @@ async def append(
         {"id": tx.new_id(), "kind": kind, "parent_id": parent, "d": number} for (kind, parent), number in totals.items()
     ]
     tx.wake(Job.SEAL)
+    tx.audited.add(tenant.org_id)
     await _APPEND.write(tx, {"org_id": tenant.org_id, "occurred_at": tx.now}, rows, deltas, rows)
     return [row["id"] for row in rows]
 
@@ -71,5 +74,14 @@ def _row(tx: Transaction, tenant: Tenant, event: Event) -> dict[str, Any]:
         "region": event.actor.region,
         "request_id": event.actor.request_id,
     }
-    sealed = leaf(form, nonce, declared, record)
-    return {**declared, "event_id": event_id, "format": form.format, "nonce": nonce, "leaf": sealed}
+    hash_of_record = record_hash(form, record)
+    sealed = leaf(form.format, nonce, declared, hash_of_record)
+    return {
+        **declared,
+        "event_id": event_id,
+        "format": form.format,
+        "nonce": nonce,
+        "record_hash": hash_of_record,
+        "leaf": sealed,
+        "mac": tx.authenticator.mac(Purpose.EVENT, *event_parts(tenant.org_id, event_id, sealed)),
+    }

@@ -19,6 +19,7 @@ audit_events = Table(
     document("payload", nullable=True),
     required("format", SmallInteger),
     optional("nonce", LargeBinary),
+    optional("record_hash", LargeBinary),
     required("leaf", LargeBinary),
     required("occurred_at", Time),
     required("region", Identifier),
@@ -55,6 +56,7 @@ audit_events = Table(
     info=FACT,
     postgresql_partition_by="RANGE (id)",  # UUIDv7: a month is a range of ids
 )
+"""`record_hash` is H(record) of domain.audit.records; null in events of versions that did not keep it."""
 
 unsealed = Table(
     "unsealed",
@@ -62,8 +64,10 @@ unsealed = Table(
     required("org_id", Uuid, primary_key=True),
     required("event_id", Uuid, primary_key=True),
     required("leaf", LargeBinary),
+    required("mac", LargeBinary),
     info=WORK,
 )
+"""Events that wait for the ledger. `mac` is made with a key that the database does not hold."""
 
 edges = Table(
     "edges",

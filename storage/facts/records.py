@@ -23,6 +23,11 @@ SELECT f.id, f.org_id, f.name, f.version, f.archived_at, v.description, v.requir
        v.required_approver_roles, v.visibility, v.created_at, v.created_by, v.template_text, v.template
 FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.version = f.version
 """
+_FLOW_VERSIONS = """
+SELECT flow_id AS id, org_id, name, version, archived_at, description, required_types, tags, requires_approval,
+       required_approver_roles, visibility, created_at, created_by, template_text, template
+FROM flow_versions
+"""
 
 _ATTESTATION = """
 SELECT a.id, a.org_id, a.trail_id, a.type, a.name, a.digest, a.origin, a.source_id, a.details, a.description,
@@ -37,7 +42,7 @@ FROM (SELECT * FROM attestation_results WHERE n > 1) AS later
 """
 
 RECORDS = (
-    RecordSource(FLOW, "flows", _FLOW, "f.id", older=(FLOW_1,)),
+    RecordSource(FLOW, "flows", _FLOW, "f.id", older=(FLOW_1,), versions=_FLOW_VERSIONS, versions_id="flow_id"),
     RecordSource.plain(TRAIL, "trails", older=(TRAIL_1,)),
     RecordSource(ATTESTATION, "attestations", _ATTESTATION, "a.id", older=(ATTESTATION_1,)),
     RecordSource(ATTESTATION_RESULT, "attestation_results", _RESULT),

@@ -59,6 +59,7 @@ flow_versions = Table(
     document("template", nullable=True),
     required("created_at", Time),
     required("created_by", Uuid),
+    optional("archived_at", Time),
     info=FACT,
 )
 

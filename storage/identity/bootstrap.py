@@ -1,21 +1,25 @@
 """What must exist before the first request: the organisation `default`, its administrator and a key."""
 
+import base64
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.audit.events import Actor
+from domain.audit.events import Actor, AuditName, Event
 from domain.identity.api_keys import NewApiKey, key_hash
 from domain.identity.organisations import NewOrganisation
 from domain.identity.permissions import DEFAULT_ORGANISATION, Principal, role_permissions
 from domain.identity.principals import NewPrincipal
+from domain.identity.records import SIGNING_KEY
 from domain.tenant import Tenant
+from storage.audit.commands import append
 from storage.database import Database, Transaction
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.organisations import create_organisation
 from storage.identity.commands.principals import create_principal
-from storage.identity.queries.organisations import organisation_by_slug_or_id
+from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
 from storage.identity.queries.principals import principal_named
 from storage.keys import Signer
+from storage.secrets.envelope import SecretCipher
 
 ADMIN = "admin"
 _LOCK = 7_241_002
@@ -30,7 +34,9 @@ class Bootstrap:
     admin_key: str | None
 
 
-async def bootstrap(database: Database, admin_key: str | None, signer: Signer, *, issue_key: bool = False) -> Bootstrap:
+async def bootstrap(
+    database: Database, admin_key: str | None, signer: Signer, cipher: SecretCipher, *, issue_key: bool = False
+) -> Bootstrap:
     """Create what is missing; safe to run at every start and in several processes at once.
 
     A configured `admin_key` is added to the administrator's keys. `issue_key` creates a random key if the administrator
@@ -38,8 +44,8 @@ async def bootstrap(database: Database, admin_key: str | None, signer: Signer, *
     """
     async with database.transaction() as tx:
         await tx.value("SELECT pg_advisory_xact_lock($1)", _LOCK)
-        await _register_signing_key(tx, signer)
         org_id, admin_id = await _organisation_and_admin(tx)
+        await _register_keys(tx, signer, cipher, Actor(admin_id))
         text = None
         if admin_key is not None:
             await _fix_admin_key(tx, org_id, admin_id, admin_key)
@@ -82,13 +88,35 @@ async def _new_key(tx: Transaction, org_id: UUID, admin_id: UUID, text: str | No
     return made
 
 
+_REPLACED = "UPDATE signing_keys SET is_current = false WHERE key_id <> $1 AND is_current RETURNING key_id"
 _REGISTER = """
 INSERT INTO signing_keys (key_id, public_key, created_at, is_current) VALUES ($1, $2, $3, true)
 ON CONFLICT (key_id) DO UPDATE SET is_current = true
 """
+_REPLACED_MASTER = "UPDATE master_keys SET is_current = false WHERE key_id <> $1 AND is_current"
+_REGISTER_MASTER = """
+INSERT INTO master_keys (key_id, created_at, is_current) VALUES ($1, $2, true)
+ON CONFLICT (key_id) DO UPDATE SET is_current = true
+"""
 
 
-async def _register_signing_key(tx: Transaction, signer: Signer) -> None:
-    """Store the public key for ever: old checkpoints must still verify after a rotation."""
-    await tx.execute("UPDATE signing_keys SET is_current = false WHERE key_id <> $1 AND is_current", signer.key_id)
+async def _register_keys(tx: Transaction, signer: Signer, cipher: SecretCipher, actor: Actor) -> None:
+    """Name the keys in use, so that no process starts with others; seal the rotation of the signing key."""
+    replaced = await tx.value(_REPLACED, signer.key_id)
     await tx.execute(_REGISTER, signer.key_id, signer.public_key, tx.now)
+    await register_master_key(tx, cipher)
+    if replaced:
+        for organisation in await every_organisation(tx):
+            await append(tx, organisation.tenant, [_rotation(tx, actor, replaced, signer)])
+
+
+async def register_master_key(tx: Transaction, cipher: SecretCipher) -> None:
+    """Name the master key in use."""
+    await tx.execute(_REPLACED_MASTER, cipher.key_id)
+    await tx.execute(_REGISTER_MASTER, cipher.key_id, tx.now)
+
+
+def _rotation(tx: Transaction, actor: Actor, replaced: str, signer: Signer) -> Event:
+    public_key = base64.b64encode(signer.public_key).decode()
+    payload = {"replacedKeyId": replaced, "keyId": signer.key_id, "publicKey": public_key}
+    return Event(AuditName.SIGNING_KEY_ROTATED, actor, SIGNING_KEY, {"id": tx.new_id()}, payload)

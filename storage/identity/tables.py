@@ -72,6 +72,16 @@ api_key_uses = Table(
     info=DERIVED,
 )
 
+master_keys = Table(
+    "master_keys",
+    metadata,
+    required("key_id", Identifier, primary_key=True),
+    required("created_at", Time),
+    required("is_current", Boolean),
+    info=DEFINITION,
+)
+"""The ids of the master keys that were ever in use, so that no process starts with another one."""
+
 signing_keys = Table(
     "signing_keys",
     metadata,

@@ -1,25 +1,26 @@
 """Sealing: move audit events from `unsealed` to the hash chain and the Merkle tree, and sign checkpoints over both."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
 from domain.audit import merkle
-from domain.audit.ledger import GENESIS, Checkpoint, SignedCheckpoint, extend
+from domain.audit.ledger import Checkpoint, extend
+from storage.authenticator import Purpose, event_parts
 from storage.batches import Batch, BatchInsert
-from storage.database import Transaction
-from storage.ledger.queries import read_tiles
+from storage.database import Row, Transaction
+from storage.ledger.heads import Head, Inconsistent, Known, check_head, check_history, read_head, set_head
+from storage.ledger.marks import Mark, events_and_entries
+from storage.ledger.queries import newest_checkpoint
 from storage.ledger.tables import ledger_entries, ledger_tiles
 from storage.rows import to_row
 
 ORG_LOCK = "SELECT pg_advisory_xact_lock(7241003, hashtext($1::uuid::text))"
-_HEAD = "SELECT seq, entry_hash, sealed_at FROM ledger_entries WHERE org_id = $1 ORDER BY seq DESC LIMIT 1"
 _TAKE = """
 DELETE FROM unsealed
 WHERE org_id = $1
   AND event_id = ANY(ARRAY(SELECT event_id FROM unsealed WHERE org_id = $1 ORDER BY event_id LIMIT $2))
-RETURNING event_id, leaf
+RETURNING event_id, leaf, mac
 """
 _APPEND = Batch(
     BatchInsert(
@@ -47,25 +48,43 @@ class CheckpointSigner(Protocol):
         """Return the signature over data."""
 
 
-async def seal(tx: Transaction, org_id: UUID, limit: int) -> int:
-    """Seal up to `limit` waiting events of an organisation; return how many.
+async def seal(tx: Transaction, org_id: UUID, limit: int, mark: Mark) -> tuple[int, Head]:
+    """Seal up to `limit` waiting events of an organisation; return how many, and the new head of its ledger.
 
-    A lock admits one sealer per organisation at a time; others wait for it.
+    A lock admits one sealer per organisation at a time; others wait for it. Raises Inconsistent, and then nothing may
+    be committed, if the ledger or a waiting event is not what Trailgate wrote.
     """
     await tx.value(ORG_LOCK, org_id)
-    taken = sorted((row["event_id"], row["leaf"]) for row in await tx.rows(_TAKE, org_id, limit))
+    head, tiles = await read_head(tx, org_id)
+    await check_head(tx, head, tx.authenticator, mark)
+    taken = sorted((row["event_id"], row["leaf"]) for row in await _taken(tx, head, limit, mark))
     if not taken:
-        return 0
-    head = await tx.row(_HEAD, org_id)
-    size, last_hash = (head["seq"], head["entry_hash"]) if head else (0, GENESIS)
+        return 0, head
     # Never earlier than the last entry, even when the clock was set back.
-    sealed_at: datetime = max(tx.now, head["sealed_at"]) if head else tx.now
-    entries = extend(size, last_hash, taken, sealed_at)
-    tiles = await read_tiles(tx, org_id, merkle.rightmost_tiles(size))
-    changed, _ = merkle.append(tiles, size, [leaf for _, leaf in taken])
+    sealed_at = max(tx.now, head.sealed_at) if head.sealed_at else tx.now
+    entries = extend(head.size, head.chain_hash, taken, sealed_at)
+    changed, _ = merkle.append(tiles, head.size, [leaf for _, leaf in taken])
     shared = {"org_id": org_id, "sealed_at": sealed_at}
     await _APPEND.write(tx, shared, [to_row(entry) for entry in entries], tile_rows(changed))
-    return len(entries)
+    newest = entries[-1]
+    root = merkle.root(newest.seq, {**tiles, **changed})
+    extended = Head(org_id, newest.seq, newest.entry_hash, root, sealed_at)
+    await set_head(tx, extended)
+    return len(entries), extended
+
+
+async def _taken(tx: Transaction, head: Head, limit: int, mark: Mark) -> list[Row]:
+    """Take waiting events. Raises Inconsistent for one without a valid code.
+
+    An empty code is accepted where an earlier version of Trailgate, which made none, left events behind.
+    """
+    rows = await tx.rows(_TAKE, head.org_id, limit)
+    upgraded = head.size > 0 and mark.entries == 0
+    for row in rows:
+        parts = event_parts(head.org_id, row["event_id"], row["leaf"])
+        if not tx.authenticator.holds(row["mac"], Purpose.EVENT, *parts) and not (upgraded and row["mac"] == b""):
+            raise Inconsistent(f"the waiting event {row['event_id']} is not one that Trailgate wrote")
+    return rows
 
 
 def tile_rows(tiles: Mapping[merkle.TileId, bytes]) -> list[dict[str, Any]]:
@@ -73,22 +92,25 @@ def tile_rows(tiles: Mapping[merkle.TileId, bytes]) -> list[dict[str, Any]]:
     return [{"level": level, "n": n, "hashes": hashes} for (level, n), hashes in sorted(tiles.items())]
 
 
-_LAST_CHECKPOINT = "SELECT size, created_at FROM checkpoints WHERE org_id = $1 ORDER BY size DESC LIMIT 1"
 _KEEP_CHECKPOINT = """
 INSERT INTO checkpoints (org_id, size, root, chain_hash, key_id, signature, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 
-async def sign_checkpoint(tx: Transaction, org_id: UUID, signer: CheckpointSigner) -> SignedCheckpoint | None:
-    """Sign a checkpoint over the whole ledger; None when the newest checkpoint already covers it."""
+async def sign_checkpoint(tx: Transaction, org_id: UUID, signer: CheckpointSigner, known: Known) -> None:
+    """Sign a checkpoint over the whole ledger, unless the newest one covers it.
+
+    Raises Inconsistent if the ledger is not what Trailgate wrote, or not what this host knows it to be.
+    """
     await tx.value(ORG_LOCK, org_id)
-    head = await tx.row(_HEAD, org_id)
-    last = await tx.row(_LAST_CHECKPOINT, org_id)
-    if head is None or (last and last["size"] == head["seq"]):
-        return None
-    tiles = await read_tiles(tx, org_id, merkle.rightmost_tiles(head["seq"]))
-    checkpoint = Checkpoint(org_id, head["seq"], merkle.root(head["seq"], tiles), head["entry_hash"])
+    head, _tiles = await read_head(tx, org_id)
+    await check_head(tx, head, tx.authenticator, known.mark)
+    await check_history(tx, head, await events_and_entries(tx, org_id), known)
+    last = await newest_checkpoint(tx, org_id)
+    if head.size == (last.signed.checkpoint.size if last else 0):
+        return
+    checkpoint = Checkpoint(org_id, head.size, head.root, head.chain_hash)
     signature = signer.sign(checkpoint.body())
     await tx.execute(
         _KEEP_CHECKPOINT,
@@ -100,4 +122,3 @@ async def sign_checkpoint(tx: Transaction, org_id: UUID, signer: CheckpointSigne
         signature,
         tx.now,
     )
-    return SignedCheckpoint(checkpoint, signer.key_id, signature)

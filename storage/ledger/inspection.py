@@ -1,18 +1,19 @@
 """Verifying every entry, record, tile and checkpoint of an organisation, and published checkpoints if given."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from domain.audit import merkle
-from domain.audit.ledger import GENESIS, SignedCheckpoint
+from domain.audit.ledger import GENESIS, Checkpoint, SignedCheckpoint
+from domain.audit.merkle import HASH_BYTES
 from domain.audit.records import EVENT_COLUMNS
+from storage.authenticator import Authenticator, Purpose, event_parts
 from storage.database import Reader, Row
-from storage.keys import signature_holds
-from storage.ledger.queries import StoredCheckpoint, checkpoints_after
+from storage.ledger.heads import Known, problem_of, trusted
+from storage.ledger.queries import checkpoints_after
 from storage.ledger.records import RecordSource
-from storage.ledger.verification import VerificationOutcome, checkpoint_holds, judge_entry, judge_event, live_rows
+from storage.ledger.verification import VerificationOutcome, judge_entry, judge_event, live_records
 
 CHUNK = 2000
 
@@ -49,14 +50,27 @@ class Inspection:
 
 _ENTRIES = f"""
 SELECT l.seq, l.event_id, l.leaf AS entry_leaf, l.previous_hash, l.entry_hash, l.sealed_at,
-       {", ".join("e." + column for column in EVENT_COLUMNS)}, e.format, e.nonce, e.leaf
+       {", ".join("e." + column for column in EVENT_COLUMNS)}, e.format, e.nonce, e.record_hash, e.leaf
 FROM ledger_entries l LEFT JOIN audit_events e ON e.id = l.event_id
 WHERE l.org_id = $1 AND l.seq > $2 ORDER BY l.seq LIMIT $3
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What an inspection compares the database with. Read it before the snapshot of the inspection begins.
+
+    `published` are published checkpoints, of any organisation. Without an `authenticator`, on a host that does not have
+    the master key, codes are not checked.
+    """
+
+    known: Known
+    published: Sequence[SignedCheckpoint] = ()
+    authenticator: Authenticator | None = None
+
+
 async def inspect(
-    reader: Reader, org_id: UUID, sources: Mapping[str, RecordSource], outside: Sequence[SignedCheckpoint] = ()
+    reader: Reader, org_id: UUID, sources: Mapping[str, RecordSource], outside: Outside
 ) -> AsyncIterator[Inspection]:
     """Check the whole ledger in chunks; yield the growing result after each, so that callers can show progress."""
     state = Inspection(org_id)
@@ -67,29 +81,37 @@ async def inspect(
             previous = _inspect_entry(state, row, previous)
             state.entries = row["seq"]
         await _inspect_records(reader, state, rows, sources)
-        tree.grow([row["entry_leaf"] for row in rows])
+        tree.grow(rows)
         yield state
-    await _inspect_checkpoints(reader, state, tree)
-    _inspect_outside(state, tree, outside, await _public_keys(reader))
+    await _inspect_checkpoints(reader, state, tree, outside.known.keys)
+    _inspect_published(state, tree, outside)
     await _inspect_tiles(reader, state, tree)
-    await _inspect_strays(reader, state, sources)
+    await _inspect_head(reader, state, outside)
+    await _inspect_waiting(reader, state, outside.authenticator)
+    await inspect_strays(reader, state, sources)
     yield state
 
 
 class _Tree:
-    """The Merkle tree computed from the entries, with all tiles, so that it can return the root at any size."""
+    """The Merkle tree and the chain of the entries, so that it can return the root and the last hash at any size."""
 
     def __init__(self) -> None:
         self.tiles: dict[merkle.TileId, bytes] = {}
         self.size = 0
+        self._hashes = bytearray()
 
-    def grow(self, leaves: Sequence[bytes]) -> None:
-        changed, self.size = merkle.append(self.tiles, self.size, leaves)
+    def grow(self, entries: Sequence[Row]) -> None:
+        changed, self.size = merkle.append(self.tiles, self.size, [entry["entry_leaf"] for entry in entries])
         self.tiles.update(changed)
+        self._hashes += b"".join(entry["entry_hash"] for entry in entries)
 
-    def root(self, size: int) -> bytes | None:
-        """Return the root at a size; None if the tree is smaller."""
-        return merkle.root(size, self.tiles) if size <= self.size else None
+    def contains(self, checkpoint: Checkpoint) -> bool:
+        """Whether the ledger had this root and this last hash at that size."""
+        size = checkpoint.size
+        if not 0 < size <= self.size:
+            return False
+        last = bytes(self._hashes[(size - 1) * HASH_BYTES : size * HASH_BYTES])
+        return merkle.root(size, self.tiles) == checkpoint.root and last == checkpoint.chain_hash
 
 
 def _inspect_entry(state: Inspection, row: Row, previous: bytes) -> bytes:
@@ -126,59 +148,40 @@ async def _inspect_records(
     for kind, events in by_kind.items():
         source = sources.get(kind)
         ids = list({event["record_id"] for event in events})
-        live = await live_rows(reader, source, ids) if source and source.form.columns else {}
+        live = await live_records(reader, source, ids)
         for event in events:
-            verdict = judge_event(event, source, live.get(event["record_id"]))
+            verdict = judge_event(event, source, live[event["record_id"]])
             if verdict.outcome is not VerificationOutcome.VERIFIED:
                 table = source.table if source else kind
                 state.found(verdict.outcome, f"{table} {event['record_id']}", f"{verdict.reason} (event {event['id']})")
 
 
-async def _inspect_checkpoints(reader: Reader, state: Inspection, tree: _Tree) -> None:
+async def _inspect_checkpoints(reader: Reader, state: Inspection, tree: _Tree, keys: Mapping[str, bytes]) -> None:
     size = 0
     while stored := await checkpoints_after(reader, state.org_id, size, CHUNK):
-        for checkpoint in stored:
-            size = checkpoint.signed.checkpoint.size
+        for one in stored:
+            size = one.signed.checkpoint.size
             state.checkpoints += 1
-            _inspect_checkpoint(state, tree, checkpoint)
+            _inspect_checkpoint(state, tree, one.signed, keys, f"checkpoints {size}")
 
 
-def _inspect_checkpoint(state: Inspection, tree: _Tree, stored: StoredCheckpoint) -> None:
-    checkpoint = stored.signed.checkpoint
-    where = f"checkpoints {checkpoint.size}"
-    if not checkpoint_holds(stored):
-        state.found(
-            VerificationOutcome.ALTERED, where, "its signature is invalid, or names a key that is not known here"
-        )
-    elif tree.root(checkpoint.size) != checkpoint.root:
-        state.found(VerificationOutcome.ALTERED, where, "its root is not that of the entries")
+def _inspect_published(state: Inspection, tree: _Tree, outside: Outside) -> None:
+    for signed in outside.published:
+        if signed.checkpoint.org_id == state.org_id:
+            state.outside += 1
+            where = f"published checkpoint {signed.checkpoint.size}"
+            _inspect_checkpoint(state, tree, signed, outside.known.keys, where)
 
 
-async def _public_keys(reader: Reader) -> dict[str, bytes]:
-    rows = await reader.rows("SELECT key_id, public_key FROM signing_keys")
-    return {row["key_id"]: row["public_key"] for row in rows}
-
-
-def _inspect_outside(
-    state: Inspection, tree: _Tree, outside: Iterable[SignedCheckpoint], keys: Mapping[str, bytes]
+def _inspect_checkpoint(
+    state: Inspection, tree: _Tree, signed: SignedCheckpoint, keys: Mapping[str, bytes], where: str
 ) -> None:
-    for signed in outside:
-        checkpoint = signed.checkpoint
-        if checkpoint.org_id != state.org_id:
-            continue
-        state.outside += 1
-        where = f"published checkpoint {checkpoint.size}"
-        key = keys.get(signed.key_id)
-        if key is None or not signature_holds(key, signed.signature, checkpoint.body()):
-            state.found(
-                VerificationOutcome.ALTERED,
-                where,
-                f"its signature is invalid, or its key {signed.key_id} is not known here",
-            )
-        elif tree.root(checkpoint.size) != checkpoint.root:
-            state.found(
-                VerificationOutcome.ALTERED, where, "the ledger was rewritten: it does not contain what was published"
-            )
+    if keys and signed.key_id not in keys:
+        state.found(VerificationOutcome.ALTERED, where, f"its key {signed.key_id} is not trusted here")
+    elif keys and not trusted(signed, keys):
+        state.found(VerificationOutcome.ALTERED, where, "its signature does not hold")
+    elif not tree.contains(signed.checkpoint):
+        state.found(VerificationOutcome.ALTERED, where, "the ledger was rewritten: its entries do not lead there")
 
 
 async def _inspect_tiles(reader: Reader, state: Inspection, tree: _Tree) -> None:
@@ -193,37 +196,64 @@ async def _inspect_tiles(reader: Reader, state: Inspection, tree: _Tree) -> None
             )
 
 
+async def _inspect_head(reader: Reader, state: Inspection, outside: Outside) -> None:
+    if problem := await problem_of(reader, state.org_id, outside.authenticator, outside.known):
+        state.found(VerificationOutcome.ALTERED, "ledger head", problem)
+
+
+_WAITING = "SELECT event_id, leaf, mac FROM unsealed WHERE org_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3"
+
+
+async def _inspect_waiting(reader: Reader, state: Inspection, authenticator: Authenticator | None) -> None:
+    last = UUID(int=0)
+    while rows := await reader.rows(_WAITING, state.org_id, last, CHUNK):
+        last = rows[-1]["event_id"]
+        state.waiting += len(rows)
+        for row in rows:
+            parts = event_parts(state.org_id, row["event_id"], row["leaf"])
+            if authenticator and not authenticator.holds(row["mac"], Purpose.EVENT, *parts):
+                where = f"unsealed {row['event_id']}"
+                state.found(VerificationOutcome.ALTERED, where, "Trailgate did not write this waiting event")
+
+
 _UNSEALABLE = """
 SELECT e.id FROM audit_events e
 WHERE e.org_id = $1 AND NOT EXISTS (SELECT FROM ledger_entries l WHERE l.event_id = e.id)
   AND NOT EXISTS (SELECT FROM unsealed u WHERE u.org_id = $1 AND u.event_id = e.id)
 LIMIT 100
 """
+_INCOMPLETE = """
+SELECT record_kind, record_id FROM audit_events WHERE org_id = $1
+GROUP BY record_kind, record_id
+HAVING min(record_version) <> 1 OR max(record_version) <> count(DISTINCT record_version)
+LIMIT 100
+"""
 
 
-async def _inspect_strays(reader: Reader, state: Inspection, sources: Mapping[str, RecordSource]) -> None:
-    """Find rows without an audit event (inserted facts, invented versions) and events that were never sealed."""
-    state.waiting = await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", state.org_id)
+async def inspect_strays(reader: Reader, state: Inspection, sources: Mapping[str, RecordSource]) -> None:
+    """Find events that were never sealed, and versions and rows without an event, which somebody else inserted."""
     for row in await reader.rows(_UNSEALABLE, state.org_id):
-        state.found(
-            VerificationOutcome.UNSEALED, f"audit_events {row['id']}", "is neither in the ledger nor waiting for it"
-        )
+        where = f"audit_events {row['id']}"
+        state.found(VerificationOutcome.UNSEALED, where, "is neither in the ledger nor waiting for it")
+    for row in await reader.rows(_INCOMPLETE, state.org_id):
+        where = f"{row['record_kind']} {row['record_id']}"
+        state.found(VerificationOutcome.MISSING, where, "audit events do not record every version from 1 on")
     for source in sources.values():
-        for row in await _without_event(reader, state.org_id, source):
-            state.found(
-                VerificationOutcome.ALTERED,
-                f"{source.table} {row['record_id']}",
-                "no audit event records this row or version",
-            )
+        for rows in (source.select, source.versions):
+            for row in await _without_event(reader, state.org_id, source, rows) if rows else ():
+                where = f"{source.table} {row['record_id']}"
+                state.found(VerificationOutcome.ALTERED, where, "no audit event records this row or version")
 
 
-async def _without_event(reader: Reader, org_id: UUID, source: RecordSource) -> list[Any]:
-    if not source.form.columns or "org_id" not in source.form.columns:
-        return []
-    version = f"r.{source.form.version_column}" if source.form.version_column else "1"
+async def _without_event(reader: Reader, org_id: UUID, source: RecordSource, select: str) -> list[Row]:
+    """Return rows without an event of their kind, version and organisation; for shared records, of any organisation."""
+    form = source.form
+    version = f"r.{form.version_column}" if form.version_column else "1"
+    owned = f"r.{source.org} = $1" if source.org else "$1::uuid IS NOT NULL"
+    same = f"e.org_id = r.{source.org}" if source.org else "true"
     return await reader.rows(
-        f"SELECT r.{source.form.id_column} AS record_id FROM ({source.select}) r WHERE r.org_id = $1 AND NOT EXISTS ("
-        f"SELECT FROM audit_events e WHERE e.record_id = r.{source.form.id_column} AND e.record_version = {version}) "
-        "LIMIT 100",
+        f"SELECT r.{form.id_column} AS record_id FROM ({select}) r WHERE {owned} AND NOT EXISTS ("
+        f"SELECT FROM audit_events e WHERE e.record_id = r.{form.id_column} AND e.record_version = {version} "
+        f"AND e.record_kind = '{form.kind}' AND {same}) LIMIT 100",
         org_id,
     )

@@ -1,11 +1,12 @@
 """Checkpoints outside the database: one append-only file per organisation; a line `--` ends each signed note.
 
 Somebody with access to the database and the signing key could rewrite the ledger, but not published checkpoints;
-`trailgate verify --against` compares the ledger with such a file.
+`trailgate verify` compares the ledger with them, and `--against` with a copy from elsewhere.
 """
 
 import fcntl
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +15,8 @@ from uuid import UUID
 from domain.audit.ledger import SignedCheckpoint, parse_note, signed_note
 from domain.errors import Invalid
 
+_SUFFIX = ".checkpoints"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 END = "--\n"
 _END = END.encode()
 MAX_NOTE = 512
@@ -23,7 +26,13 @@ _WINDOW = 4 * MAX_NOTE
 
 def checkpoint_file(directory: Path, org_id: UUID) -> Path:
     """Return the file in which an organisation's checkpoints are published."""
-    return directory / f"{org_id}.checkpoints"
+    return directory / f"{org_id}{_SUFFIX}"
+
+
+def published_ledgers(directory: Path) -> set[UUID]:
+    """Return the organisations that have a file in the directory."""
+    names = (path.name.removesuffix(_SUFFIX) for path in directory.glob(f"*{_SUFFIX}"))
+    return {UUID(name) for name in names if _UUID.fullmatch(name)}
 
 
 def read_published(text: str) -> list[SignedCheckpoint]:

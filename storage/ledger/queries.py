@@ -90,25 +90,23 @@ async def entry_of_record(reader: Reader, tenant: Tenant, record_id: UUID, seq: 
 
 
 _CHECKPOINTS = """
-SELECT c.org_id, c.size, c.root, c.chain_hash, c.key_id, c.signature, c.created_at, k.public_key
-FROM checkpoints c LEFT JOIN signing_keys k ON k.key_id = c.key_id
+SELECT c.org_id, c.size, c.root, c.chain_hash, c.key_id, c.signature, c.created_at FROM checkpoints c
 """
 
 
 @dataclass(frozen=True, slots=True)
 class StoredCheckpoint:
-    """A checkpoint with the public key it names; None when that key is not known here."""
+    """A checkpoint and the time of its signature, which the signature does not cover."""
 
     signed: SignedCheckpoint
     created_at: datetime
-    public_key: bytes | None
 
     @classmethod
     def of(cls, row: Row) -> "StoredCheckpoint":
         """Convert a row of `_CHECKPOINTS`."""
         checkpoint = Checkpoint(row["org_id"], row["size"], row["root"], row["chain_hash"])
         signed = SignedCheckpoint(checkpoint, row["key_id"], row["signature"])
-        return cls(signed, row["created_at"], row["public_key"])
+        return cls(signed, row["created_at"])
 
 
 _NEWEST = f"""
@@ -123,16 +121,16 @@ async def newest_checkpoints(reader: Reader) -> list[SignedCheckpoint]:
     return [StoredCheckpoint.of(row).signed for row in await reader.rows(_NEWEST)]
 
 
-async def latest_checkpoint(reader: Reader, tenant: Tenant) -> StoredCheckpoint | None:
-    """Return the newest checkpoint; None when there is none."""
-    row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 ORDER BY c.size DESC LIMIT 1", tenant.org_id)
+async def newest_checkpoint(reader: Reader, org_id: UUID) -> StoredCheckpoint | None:
+    """Return the newest checkpoint of an organisation; None when there is none."""
+    row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 ORDER BY c.size DESC LIMIT 1", org_id)
     return StoredCheckpoint.of(row) if row else None
 
 
 async def checkpoint_of(reader: Reader, tenant: Tenant, size: int | None = None) -> StoredCheckpoint:
     """Return the checkpoint of a size, or the newest for None. Raises NotFound."""
     if size is None:
-        found = await latest_checkpoint(reader, tenant)
+        found = await newest_checkpoint(reader, tenant.org_id)
     else:
         row = await reader.row(f"{_CHECKPOINTS} WHERE c.org_id = $1 AND c.size = $2", tenant.org_id, size)
         found = StoredCheckpoint.of(row) if row else None
@@ -190,12 +188,14 @@ class SigningKey:
     is_current: bool
 
 
-async def signing_keys(reader: Reader) -> list[SigningKey]:
-    """Return every key that this installation ever signed with, newest first; all organisations share them."""
+async def signing_keys(reader: Reader, trusted: Mapping[str, bytes]) -> list[SigningKey]:
+    """Return every trusted key that this installation ever signed with, newest first; all organisations share them."""
     rows = await reader.rows(
-        "SELECT key_id, public_key, created_at, is_current FROM signing_keys ORDER BY created_at DESC, key_id"
+        "SELECT key_id, created_at, is_current FROM signing_keys WHERE key_id = ANY($1::text[]) "
+        "ORDER BY created_at DESC, key_id",
+        list(trusted),
     )
-    return [SigningKey(**row) for row in rows]
+    return [SigningKey(public_key=trusted[row["key_id"]], **row) for row in rows]
 
 
 async def waiting(reader: Reader, tenant: Tenant) -> int:
@@ -210,16 +210,28 @@ WITH RECURSIVE ledgers AS (
   SELECT (SELECT org_id FROM ledger_entries WHERE org_id > l.org_id ORDER BY org_id LIMIT 1)
   FROM ledgers l WHERE l.org_id IS NOT NULL
 )
-SELECT l.org_id, c.created_at
+SELECT l.org_id, c.created_at AS signed_at, first.sealed_at AS since
 FROM ledgers l
 CROSS JOIN LATERAL (SELECT seq FROM ledger_entries WHERE org_id = l.org_id ORDER BY seq DESC LIMIT 1) head
 LEFT JOIN LATERAL (
   SELECT size, created_at FROM checkpoints WHERE org_id = l.org_id ORDER BY size DESC LIMIT 1
 ) c ON true
+CROSS JOIN LATERAL (
+  SELECT sealed_at FROM ledger_entries WHERE org_id = l.org_id AND seq = coalesce(c.size, 0) + 1
+) first
 WHERE l.org_id IS NOT NULL AND head.seq > coalesce(c.size, 0)
 """
 
 
-async def unsigned_ledgers(reader: Reader) -> list[tuple[UUID, datetime | None]]:
-    """Return the organisations with entries that no checkpoint covers, and the time of their last checkpoint."""
-    return [(row["org_id"], row["created_at"]) for row in await reader.rows(_UNSIGNED)]
+@dataclass(frozen=True, slots=True)
+class UnsignedLedger:
+    """A ledger with entries that no checkpoint covers: the time of its last checkpoint, and of the first such entry."""
+
+    org_id: UUID
+    signed_at: datetime | None
+    since: datetime
+
+
+async def unsigned_ledgers(reader: Reader) -> list[UnsignedLedger]:
+    """Return the ledgers with entries that no checkpoint covers."""
+    return [UnsignedLedger(**row) for row in await reader.rows(_UNSIGNED)]

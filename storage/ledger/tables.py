@@ -1,6 +1,6 @@
 from sqlalchemy import BigInteger, Index, Integer, LargeBinary, SmallInteger, Table, Uuid
 
-from storage.schema import DERIVED, FACT, Identifier, Time, metadata, required
+from storage.schema import DERIVED, FACT, WORK, Identifier, Time, metadata, required
 
 ledger_entries = Table(
     "ledger_entries",
@@ -38,3 +38,17 @@ checkpoints = Table(
     required("created_at", Time),
     info=FACT,
 )
+
+ledger_heads = Table(
+    "ledger_heads",
+    metadata,
+    required("org_id", Uuid, primary_key=True),
+    required("size", BigInteger),
+    required("chain_hash", LargeBinary),
+    required("root", LargeBinary),
+    required("mac", LargeBinary),
+    info=WORK,
+)
+"""The state after the newest entry. `mac` is made with a key that the database does not hold: entries that somebody
+else wrote are never signed.
+"""

@@ -1,18 +1,18 @@
 """Verifying that a record is still what was sealed, by recomputing its hash from the current rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from domain.audit import merkle
 from domain.audit.ledger import GENESIS, entry_hash
-from domain.audit.records import EVENT_COLUMNS, envelope, leaf
+from domain.audit.records import EVENT_COLUMNS, RecordForm, event_text, first_leaf, leaf, record_hash, record_text
 from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.keys import signature_holds
-from storage.ledger.queries import StoredCheckpoint, inclusion_proof, latest_checkpoint
+from storage.ledger.heads import trusted
+from storage.ledger.queries import StoredCheckpoint, inclusion_proof, newest_checkpoint
 from storage.ledger.records import RecordSource
 
 
@@ -37,44 +37,85 @@ class EventVerdict:
 
 OK = "the record is what was sealed"
 SUPERSEDED = "sealed; a newer version of the record exists"
+_UNPROVABLE = "was sealed by a version of Trailgate whose leaves do not prove an event once its record has changed"
 
 
-async def live_rows(reader: Reader, source: RecordSource, record_ids: Sequence[UUID]) -> dict[UUID, Row]:
-    """Return the current values of the sealed columns of records, by record id."""
-    rows = await reader.rows(f"{source.select} WHERE {source.id} = ANY($1::uuid[])", record_ids)
-    return {row[source.form.id_column]: row for row in rows}
+@dataclass(frozen=True, slots=True)
+class LiveRecord:
+    """A record as it stands: the current row, and its kept versions by number. None and empty if there are none."""
+
+    row: Mapping[str, Any] | None
+    versions: Mapping[int, Mapping[str, Any]]
 
 
-def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Mapping[str, Any] | None) -> EventVerdict:
+async def live_records(reader: Reader, source: RecordSource | None, ids: Sequence[UUID]) -> dict[UUID, LiveRecord]:
+    """Return the current values of the sealed columns of records, by record id; every id has a value."""
+    if source is None or not source.form.columns:
+        return dict.fromkeys(ids, LiveRecord(None, {}))
+    id_column, versions = source.form.id_column, dict[UUID, dict[int, Row]]()
+    rows = await reader.rows(f"{source.select} WHERE {source.id} = ANY($1::uuid[])", ids)
+    if source.versions:
+        for row in await reader.rows(f"{source.versions} WHERE {source.versions_id} = ANY($1::uuid[])", ids):
+            versions.setdefault(row[id_column], {})[source.version_of(row)] = row
+    current = {row[id_column]: row for row in rows}
+    return {one: LiveRecord(current.get(one), versions.get(one, {})) for one in ids}
+
+
+def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: LiveRecord) -> EventVerdict:
     """Compare the leaf of an audit event with the current state of the event and its record."""
+    outcome, reason = _judged(event, source, live)
+    return EventVerdict(event["id"], outcome, reason)
 
-    def verdict(outcome: VerificationOutcome, reason: str) -> EventVerdict:
-        return EventVerdict(event["id"], outcome, reason)
 
+def _judged(event: Row, source: RecordSource | None, live: LiveRecord) -> tuple[VerificationOutcome, str]:
     if event["nonce"] is None:
         # Reported as a finding: no event records erasures yet, and anyone with database access could clear a nonce.
-        return verdict(
-            VerificationOutcome.ERASED,
-            f"{event['record_kind']} {event['record_id']} cannot be verified: its nonce is missing",
-        )
+        what = f"{event['record_kind']} {event['record_id']}"
+        return VerificationOutcome.ERASED, f"{what} cannot be verified: its nonce is missing"
     form = source.form_of(event["format"]) if source else None
     if source is None or form is None:
-        return verdict(
-            VerificationOutcome.ALTERED, f"no record form '{event['record_kind']}' of format {event['format']}"
-        )
-    if source.form.columns and live is None:
-        return verdict(VerificationOutcome.MISSING, f"{source.table} has no row {event['record_id']}")
-    row = live or {}
+        what = f"'{event['record_kind']}' of format {event['format']}"
+        return VerificationOutcome.ALTERED, f"no record form {what}"
+    if source.form.columns and live.row is None:
+        return VerificationOutcome.MISSING, f"{source.table} has no row {event['record_id']}"
+    if event["record_hash"] is None:
+        return _judged_by_first_leaf(event, source, form, live.row or {})
+    if leaf(event["format"], event["nonce"], event, event["record_hash"]) != event["leaf"]:
+        return VerificationOutcome.ALTERED, f"audit_events {event['id']} differs from what was sealed"
+    return _judged_by_hash(event, source, form, live)
+
+
+def _judged_by_hash(
+    event: Row, source: RecordSource, form: RecordForm, live: LiveRecord
+) -> tuple[VerificationOutcome, str]:
+    """Compare H(record) of a proven event with the row, while it is of that version, and with the kept version."""
+    row, version = live.row or {}, event["record_version"]
+    superseded = source.version_of(row) > version
+    copies = [] if superseded else [row]
+    if source.versions:
+        if version not in live.versions:
+            return VerificationOutcome.MISSING, f"version {version} of {source.table} {event['record_id']} is gone"
+        copies.append(live.versions[version])
+    if any(record_hash(form, copy) != event["record_hash"] or _filled(copy, source, form) for copy in copies):
+        return VerificationOutcome.ALTERED, f"{source.table} {event['record_id']} differs from what was sealed"
+    return VerificationOutcome.VERIFIED, SUPERSEDED if superseded else OK
+
+
+def _judged_by_first_leaf(
+    event: Row, source: RecordSource, form: RecordForm, row: Row
+) -> tuple[VerificationOutcome, str]:
+    what = f"{source.table} {event['record_id']}"
     if source.version_of(row) > event["record_version"]:
-        return verdict(VerificationOutcome.VERIFIED, SUPERSEDED)
-    # Columns that a later form added must still be empty: the old leaf does not cover a value put there later.
-    added = [row[column] for column in source.form.columns if column not in form.columns]
-    if leaf(form, event["nonce"], event, row) != event["leaf"] or any(value is not None for value in added):
-        return verdict(
-            VerificationOutcome.ALTERED,
-            f"{source.table} {event['record_id']} or its audit event differs from what was sealed",
-        )
-    return verdict(VerificationOutcome.VERIFIED, OK)
+        return VerificationOutcome.ALTERED, f"{what} {_UNPROVABLE}"
+    if first_leaf(form, event["nonce"], event, row) != event["leaf"] or _filled(row, source, form):
+        return VerificationOutcome.ALTERED, f"{what} or its audit event differs from what was sealed"
+    return VerificationOutcome.VERIFIED, OK
+
+
+def _filled(row: Row, source: RecordSource, form: RecordForm) -> bool:
+    """Whether a column that a later form added has a value, which the leaf of the older form does not cover."""
+    added = set(source.form.columns) - set(form.columns) - source.form.late
+    return any(row[column] is not None for column in added)
 
 
 def judge_entry(entry: Mapping[str, Any], previous: bytes) -> str | None:
@@ -83,12 +124,6 @@ def judge_entry(entry: Mapping[str, Any], previous: bytes) -> str | None:
         return "its previous hash is not the hash of the entry before it"
     expected = entry_hash(entry["previous_hash"], entry["seq"], entry["event_id"], entry["leaf"], entry["sealed_at"])
     return None if entry["entry_hash"] == expected else "its hash does not match its content"
-
-
-def checkpoint_holds(stored: StoredCheckpoint) -> bool:
-    """Whether the signature of a checkpoint is valid for the key that it names."""
-    body = stored.signed.checkpoint.body()
-    return stored.public_key is not None and signature_holds(stored.public_key, stored.signed.signature, body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,26 +137,31 @@ class InclusionProof:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """The content of a leaf: it lets anybody recompute SHA-256(0x00 ‖ format ‖ nonce ‖ envelope)."""
+    """The content of a leaf: it lets anybody recompute SHA-256(0x00 ‖ format ‖ nonce ‖ H(event) ‖ H(record)).
+
+    `event` and `record` are the canonical JSON texts that were hashed.
+    """
 
     format: int
     nonce: bytes
-    envelope: bytes
+    event: bytes
+    record: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class RecordVerdict:
-    """The full result for one record. `entry` is its newest ledger entry, if it has one."""
+    """The full result for one record. `entry` is its newest ledger entry, and `form` its record form, if it has one."""
 
     outcome: VerificationOutcome
     reason: str
     entry: Mapping[str, Any] | None = None
     proof: InclusionProof | None = None
     opening: Opening | None = None
+    form: RecordForm | None = None
 
 
 _EVENTS = f"""
-SELECT {", ".join("e." + column for column in EVENT_COLUMNS)}, e.format, e.nonce, e.leaf,
+SELECT {", ".join("e." + column for column in EVENT_COLUMNS)}, e.format, e.nonce, e.record_hash, e.leaf,
        l.seq, l.event_id, l.leaf AS entry_leaf, l.previous_hash, l.entry_hash, l.sealed_at,
        p.entry_hash AS hash_before, n.previous_hash AS link_after
 FROM audit_events e
@@ -134,42 +174,60 @@ ORDER BY e.record_version, e.occurred_at, e.id
 
 
 async def verify_record(
-    reader: Reader, tenant: Tenant, record_id: UUID, sources: Mapping[str, RecordSource]
+    reader: Reader, tenant: Tenant, record_id: UUID, sources: Mapping[str, RecordSource], keys: Mapping[str, bytes]
 ) -> RecordVerdict:
-    """Verify every event of a record: its row, its entry, the links to both neighbours, the tree, the signature."""
+    """Verify every event of a record: its row, its entry, the links to both neighbours, the tree, the signature.
+
+    `keys` are the trusted public keys by id.
+    """
     events = await reader.rows(_EVENTS, tenant.org_id, record_id)
     if not events:
         return RecordVerdict(VerificationOutcome.MISSING, "there is no audit event of this record")
-    source, live = sources.get(events[0]["record_kind"]), None
-    if source and source.form.columns:
-        live = (await live_rows(reader, source, [record_id])).get(record_id)
+    source = sources.get(events[0]["record_kind"])
+    live = (await live_records(reader, source, [record_id]))[record_id]
     problem = _first_problem(events, source, live)
     sealed = [event for event in events if event["seq"] is not None]
     newest = {**sealed[-1], "leaf": sealed[-1]["entry_leaf"]} if sealed else None
-    if problem or newest is None:
-        return RecordVerdict(*(problem or (VerificationOutcome.UNSEALED, "not sealed yet")), newest)
-    checkpoint = await latest_checkpoint(reader, tenant)
-    if checkpoint is None or checkpoint.signed.checkpoint.size < newest["seq"]:
-        return RecordVerdict(VerificationOutcome.UNSEALED, "sealed, but no signed checkpoint covers it yet", newest)
-    path = await inclusion_proof(reader, tenant.org_id, newest["seq"], checkpoint.signed.checkpoint.size)
-    proof = InclusionProof(newest["seq"] - 1, path, checkpoint)
-    if not _proof_holds(newest["leaf"], proof):
-        return RecordVerdict(
-            VerificationOutcome.ALTERED, "the inclusion proof does not lead to the signed checkpoint", newest, proof
-        )
-    return RecordVerdict(VerificationOutcome.VERIFIED, OK, newest, proof, _opening(source, newest, live))
+    found = RecordVerdict(VerificationOutcome.UNSEALED, "not sealed yet", newest, form=source.form if source else None)
+    if problem:
+        return replace(found, outcome=problem[0], reason=problem[1])
+    return await _proven(reader, tenant, found, keys, _opening(source, newest, live)) if newest else found
 
 
-def _opening(source: RecordSource | None, event: Row, live: Row | None) -> Opening | None:
-    if source is None or not source.opens:
+async def _proven(
+    reader: Reader, tenant: Tenant, found: RecordVerdict, keys: Mapping[str, bytes], opening: Opening | None
+) -> RecordVerdict:
+    entry = found.entry or {}
+    checkpoint = await newest_checkpoint(reader, tenant.org_id)
+    if checkpoint is None or checkpoint.signed.checkpoint.size < entry["seq"]:
+        return replace(found, reason="sealed, but no signed checkpoint covers it yet")
+    path = await inclusion_proof(reader, tenant.org_id, entry["seq"], checkpoint.signed.checkpoint.size)
+    proof = InclusionProof(entry["seq"] - 1, path, checkpoint)
+    if not _proof_holds(entry["leaf"], proof, keys):
+        reason = "the inclusion proof does not lead to a checkpoint that a trusted key signed"
+        return replace(found, outcome=VerificationOutcome.ALTERED, reason=reason, proof=proof)
+    return replace(found, outcome=VerificationOutcome.VERIFIED, reason=OK, proof=proof, opening=opening)
+
+
+def _opening(source: RecordSource | None, event: Row, live: LiveRecord) -> Opening | None:
+    """Open a leaf, unless its source keeps it closed or its record has changed since."""
+    form = source.form_of(event["format"]) if source and source.opens else None
+    row = live.row or {}
+    if (
+        source is None
+        or form is None
+        or event["record_hash"] is None
+        or source.version_of(row) > event["record_version"]
+    ):
         return None
-    form = source.form_of(event["format"]) or source.form
-    return Opening(event["format"], event["nonce"], envelope(form, event, live or {}))
+    return Opening(event["format"], event["nonce"], event_text(event), record_text(form, row))
 
 
 def _first_problem(
-    events: Sequence[Row], source: RecordSource | None, live: Row | None
+    events: Sequence[Row], source: RecordSource | None, live: LiveRecord
 ) -> tuple[VerificationOutcome, str] | None:
+    if len({event["record_kind"] for event in events}) > 1:
+        return VerificationOutcome.ALTERED, "the audit events of this id are of several kinds of record"
     for event in events:
         verdict = judge_event(event, source, live)
         if verdict.outcome is not VerificationOutcome.VERIFIED:
@@ -178,8 +236,9 @@ def _first_problem(
             return VerificationOutcome.UNSEALED, "not sealed yet"
         if reason := _link_problem(event):
             return VerificationOutcome.ALTERED, f"ledger entry {event['seq']}: {reason}"
-    if source and live and source.version_of(live) > events[-1]["record_version"]:
-        return VerificationOutcome.ALTERED, f"{source.table}: the row has a version that no audit event records"
+    versions = {event["record_version"] for event in events}
+    if source and (versions != set(range(1, len(versions) + 1)) or source.version_of(live.row or {}) > len(versions)):
+        return VerificationOutcome.ALTERED, f"{source.table}: audit events do not record every version once"
     return None
 
 
@@ -194,8 +253,8 @@ def _link_problem(event: Row) -> str | None:
     return None
 
 
-def _proof_holds(leaf_hash: bytes, proof: InclusionProof) -> bool:
+def _proof_holds(leaf_hash: bytes, proof: InclusionProof, keys: Mapping[str, bytes]) -> bool:
     checkpoint = proof.checkpoint.signed.checkpoint
-    return checkpoint_holds(proof.checkpoint) and merkle.verify_inclusion(
+    return trusted(proof.checkpoint.signed, keys) and merkle.verify_inclusion(
         leaf_hash, proof.leaf_index, checkpoint.size, proof.path, checkpoint.root
     )

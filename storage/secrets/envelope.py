@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -39,28 +40,58 @@ class Sealed:
         return cls(key_id.decode("ascii", "replace"), wrapped, rest[:NONCE_BYTES], rest[NONCE_BYTES:])
 
 
-@dataclass(frozen=True, slots=True)
-class SecretCipher:
-    """Encrypts and decrypts with one master key. `binding` is associated data: table, row and purpose."""
+def master_key_id(master_key: bytes) -> str:
+    """Return the id of a master key, derived by a hash that does not reveal it."""
+    return hashlib.sha256(b"trailgate master key\n" + master_key).hexdigest()[:KEY_ID_LENGTH]
 
-    master_key: bytes
+
+class SecretCipher:
+    """Encrypts with the first of the master keys, and decrypts with each.
+
+    `binding` is associated data: table, row and purpose.
+    """
+
+    def __init__(self, master_keys: Sequence[bytes]) -> None:
+        self._keys = {master_key_id(key): key for key in master_keys}
+        self.key_id = master_key_id(master_keys[0])
 
     @property
-    def key_id(self) -> str:
-        """An id of the master key, derived by a hash that does not reveal it."""
-        return hashlib.sha256(b"trailgate master key\n" + self.master_key).hexdigest()[:KEY_ID_LENGTH]
+    def key_ids(self) -> Collection[str]:
+        """The ids of all master keys."""
+        return self._keys.keys()
 
     def seal(self, plain: bytes, binding: bytes) -> Sealed:
         """Encrypt with a new data key."""
-        data_key, wrap_nonce, nonce = os.urandom(DATA_KEY_BYTES), os.urandom(NONCE_BYTES), os.urandom(NONCE_BYTES)
-        wrapped = wrap_nonce + AESGCM(self.master_key).encrypt(wrap_nonce, data_key, binding)
-        return Sealed(self.key_id, wrapped, nonce, AESGCM(data_key).encrypt(nonce, plain, binding))
+        data_key, nonce = os.urandom(DATA_KEY_BYTES), os.urandom(NONCE_BYTES)
+        return Sealed(
+            self.key_id, self._wrap(data_key, binding), nonce, AESGCM(data_key).encrypt(nonce, plain, binding)
+        )
 
     def open(self, sealed: Sealed, binding: bytes) -> bytes:
         """Decrypt. Raises Undecipherable."""
         try:
-            wrap_nonce, wrapped = sealed.wrapped[:NONCE_BYTES], sealed.wrapped[NONCE_BYTES:]
-            data_key = AESGCM(self.master_key).decrypt(wrap_nonce, wrapped, binding)
-            return AESGCM(data_key).decrypt(sealed.nonce, sealed.data, binding)
+            return AESGCM(self._unwrap(sealed, binding)).decrypt(sealed.nonce, sealed.data, binding)
         except (InvalidTag, ValueError) as error:  # ValueError: a truncated value has no nonce
-            raise Undecipherable(f"A secret of master key {sealed.key_id} cannot be decrypted.") from error
+            raise _undecipherable(sealed) from error
+
+    def rewrap(self, sealed: Sealed, binding: bytes) -> Sealed:
+        """Wrap the data key of a secret with the current master key. Raises Undecipherable."""
+        return replace(sealed, key_id=self.key_id, wrapped=self._wrap(self._unwrap(sealed, binding), binding))
+
+    def _wrap(self, data_key: bytes, binding: bytes) -> bytes:
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + AESGCM(self._keys[self.key_id]).encrypt(nonce, data_key, binding)
+
+    def _unwrap(self, sealed: Sealed, binding: bytes) -> bytes:
+        master_key = self._keys.get(sealed.key_id)
+        if master_key is None:
+            raise _undecipherable(sealed)
+        nonce, wrapped = sealed.wrapped[:NONCE_BYTES], sealed.wrapped[NONCE_BYTES:]
+        try:
+            return AESGCM(master_key).decrypt(nonce, wrapped, binding)
+        except (InvalidTag, ValueError) as error:
+            raise _undecipherable(sealed) from error
+
+
+def _undecipherable(sealed: Sealed) -> Undecipherable:
+    return Undecipherable(f"A secret of master key {sealed.key_id} cannot be decrypted.")

@@ -22,7 +22,7 @@ from tests.api.webhooks.sending import Sender, github_headers, let_in
 from tests.api.world import make_world
 from tests.conftest import ADMIN_KEY, Installation
 from workers.drain import drain
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 READY = ("/health/ready", "/ready", "/actuator/health")
 in_session = pytest.mark.asyncio(loop_scope="session")
@@ -178,7 +178,7 @@ async def test_the_metrics_follow_the_queues(own_services: Services) -> None:
         assert waiting["trailgate_unsealed_events"] > 0
         assert waiting["trailgate_seal_lag_seconds"] > 0
         await drain(own_services)
-        await seal_and_sign(own_services)
+        await Sealer()(own_services)
         settled = samples((await caller.get("/metrics")).text)
         assert [settled[name] for name in GAUGES] == [0, 0, 1, 0, 0]
 

@@ -18,7 +18,7 @@ from tests.api.table import WITH_BODY, asking_url, wanted_by, with_parameter
 from tests.api.walks import TO_MAKE, Walk
 from tests.api.webhooks.sending import github_headers
 from tests.api.world import Things
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -62,7 +62,7 @@ async def an_attestation(things: Things) -> None:
 async def a_checkpoint(things: Things) -> None:
     """With the entries that it signs."""
     await an_attestation(things)
-    await seal_and_sign(things.api.client.app[SERVICES])
+    await Sealer()(things.api.client.app[SERVICES])
 
 
 async def a_config(things: Things) -> None:

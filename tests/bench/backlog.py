@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+from storage.authenticator import Authenticator
 from storage.clock import SystemClock
 from storage.database import open_database
 from storage.ids import Ids
@@ -14,7 +15,9 @@ _BATCH = 250
 
 async def fill_inbox(url: str, prepared: Prepared, count: int) -> None:
     """Accept `count` successful workflow runs, each of a commit of its own."""
-    async with open_database(url, size=2, clock=SystemClock(), ids=Ids(), name="bench") as database:
+    async with open_database(
+        url, size=2, clock=SystemClock(), ids=Ids(), name="bench", authenticator=Authenticator(tuple)
+    ) as database:
         for first in range(0, count, _BATCH):
             numbers = range(first, min(first + _BATCH, count))
             async with database.transaction() as tx:

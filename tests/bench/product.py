@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from cli.embedded.testing import clone_database, seal_template
-from storage.keys import Signer, load_signer
 from storage.migrations import migrate
 from storage.settings import Settings
 from tests.bench.deliveries import SECRET
@@ -79,9 +78,9 @@ def _build(url: str, trail_id: str, number: int) -> str:
     return digest
 
 
-def bench_signer(testbed: Testbed) -> Signer:
-    """The key with which the processes of the testbed sign."""
-    return load_signer(Settings(data_dir=testbed.home / "product"))
+def bench_settings(testbed: Testbed, url: str) -> Settings:
+    """The settings of the processes of the testbed, with their keys, for a database."""
+    return Settings(database_url=url, data_dir=testbed.home / "product")
 
 
 def create(url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,13 +19,16 @@ from domain.audit.events import Actor
 from domain.facts.flows import NewFlow
 from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.tenant import Tenant
+from storage.authenticator import Authenticator, Purpose, event_parts
 from storage.clock import SystemClock
-from storage.database import open_database
+from storage.database import Transaction, open_database
 from storage.facts.commands.flows import create_flow
 from storage.identity.bootstrap import bootstrap
 from storage.ids import Ids
-from storage.keys import Signer
+from storage.keys import load_master_keys, load_signer, load_trusted_keys
 from storage.ledger.commands import seal, sign_checkpoint
+from storage.ledger.heads import Known
+from storage.ledger.marks import Mark
 from storage.migrations import migrate
 from storage.services import open_services
 from storage.settings import Settings
@@ -112,7 +115,7 @@ WITH events AS (
          2, decode(md5(id::text), 'hex'), sha256(id::text::bytea), at, 'us-east-1' FROM events, seed_place
   RETURNING org_id, id, leaf
 )
-INSERT INTO unsealed (org_id, event_id, leaf) SELECT org_id, id, leaf FROM written
+INSERT INTO unsealed (org_id, event_id, leaf, mac) SELECT org_id, id, leaf, '' FROM written
 """,
     """
 INSERT INTO counters (org_id, kind, parent_id, n)
@@ -136,8 +139,9 @@ class Place:
     principal_id: UUID
 
 
-async def seed(url: str, place: Place, trails: int, signer: Signer, progress: Progress) -> None:
+async def seed(settings: Settings, place: Place, trails: int, progress: Progress) -> None:
     """Fill a migrated database that has the flow, seal all of it, sign it, and let the planner look at it."""
+    url = str(settings.database_url)
     connection = await asyncpg.connect(url)
     try:
         await connection.execute(SEEDED_ID)
@@ -148,7 +152,7 @@ async def seed(url: str, place: Place, trails: int, signer: Signer, progress: Pr
             progress("trails", min(first + CHUNK, trails), trails)
     finally:
         await connection.close()
-    await _seal(url, place, signer, progress)
+    await _seal(settings, place, progress)
     connection = await asyncpg.connect(url)
     await connection.execute("ANALYZE")
     await connection.close()
@@ -161,18 +165,38 @@ async def _fill(connection: asyncpg.Connection, first: int, trails: int) -> None
         await connection.execute(statement)
 
 
-async def _seal(url: str, place: Place, signer: Signer, progress: Progress) -> None:
+async def _seal(settings: Settings, place: Place, progress: Progress) -> None:
     """By the sealer itself, so that chain and tree are as they would be."""
-    async with open_database(url, size=2, clock=SystemClock(), ids=Ids(), name="bench seed") as database:
+    known = Known(Mark(), None, load_trusted_keys(settings))
+    authenticator = Authenticator(lambda: load_master_keys(settings))
+    async with open_database(
+        str(settings.database_url), size=2, clock=SystemClock(), ids=Ids(), name="seed", authenticator=authenticator
+    ) as database:
         async with database.read() as reader:
             waiting = await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", place.org_id)
-        sealed = 0
-        while sealed < waiting:
+        left = waiting
+        while left:
             async with database.transaction() as tx:
-                sealed += await seal(tx, place.org_id, _SEAL_BATCH)
-            progress("events sealed", sealed, waiting)
+                await _authenticate(tx, place.org_id)
+                await seal(tx, place.org_id, _SEAL_BATCH, known.mark)
+                left = await tx.value("SELECT count(*) FROM unsealed WHERE org_id = $1", place.org_id)
+            progress("events sealed", waiting - left, waiting)
         async with database.transaction() as tx:
-            await sign_checkpoint(tx, place.org_id, signer)
+            await sign_checkpoint(tx, place.org_id, load_signer(settings), known)
+
+
+_UNAUTHENTICATED = "SELECT event_id, leaf FROM unsealed WHERE org_id = $1 ORDER BY event_id LIMIT $2"
+_AUTHENTICATE = """
+UPDATE unsealed u SET mac = m.mac FROM unnest($2::uuid[], $3::bytea[]) AS m(event_id, mac)
+WHERE u.org_id = $1 AND u.event_id = m.event_id
+"""
+
+
+async def _authenticate(tx: Transaction, org_id: UUID) -> None:
+    """Give the next events, which were written by SQL, the codes that the sealer checks."""
+    rows = await tx.rows(_UNAUTHENTICATED, org_id, _SEAL_BATCH)
+    macs = [tx.authenticator.mac(Purpose.EVENT, *event_parts(org_id, row["event_id"], row["leaf"])) for row in rows]
+    await tx.execute(_AUTHENTICATE, org_id, [row["event_id"] for row in rows], macs)
 
 
 def shown(what: str, done: int, total: int) -> None:
@@ -198,12 +222,12 @@ async def _seed_installation(settings: Settings, trails: int) -> None:
     url = str(settings.database_url)
     await migrate(url)
     async with open_services(settings, "bench seed") as services:
-        found = await bootstrap(services.database, None, services.signer)
+        found = await bootstrap(services.database, None, services.signer, services.envelope)
         new = NewFlow(f"bench {services.clock.now():%Y-%m-%d %H:%M:%S}", required_types=["BUILD", "TEST"])
         async with services.database.transaction() as tx:
             tenant = Tenant(found.org_id, DEFAULT_ORGANISATION)
             flow = await create_flow(tx, tenant, new, Actor(found.admin_id))
-        await seed(url, Place(found.org_id, flow.id, found.admin_id), trails, services.signer, shown)
+        await seed(settings, Place(found.org_id, flow.id, found.admin_id), trails, shown)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,8 @@ class Testbed:
     def fresh(self, name: str, template: str) -> str:
         """A database made anew from a template, with Valkey empty; the answer is its URL."""
         Redis.from_url(self.redis_url).flushall()
+        for known in (self.home / "product-checkpoints", self.home / "product" / "keys" / "ledgers"):
+            shutil.rmtree(known, ignore_errors=True)  # the ledgers begin anew: nothing may say that they were longer
         asyncio.run(drop_database(self.admin_url, name))
         return asyncio.run(clone_database(self.admin_url, template, name))
 

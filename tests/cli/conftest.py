@@ -74,7 +74,7 @@ def arrange(configured: Installation, tmp_path: Path) -> Callable[[Callable[[Ser
 @pytest.fixture
 def started(arrange: Callable[..., Any]) -> None:
     """An installation that an API has started on: organisation, administrator, signing key."""
-    arrange(lambda services: bootstrap(services.database, None, services.signer))
+    arrange(lambda services: bootstrap(services.database, None, services.signer, services.envelope))
 
 
 def make_open_folder() -> Path:

@@ -23,7 +23,7 @@ from storage.identity.bootstrap import bootstrap
 from storage.ledger.published import checkpoint_file
 from storage.services import Services
 from tests.storage.world import World
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def sealed(started: None, arrange) -> str:
         [attestation] = await world.attest(world.attestation(trail.id, "BUILD", details="größe"))
         await keep_evidence(world, attestation)
         await world.config(await world.flow())
-        await seal_and_sign(services)
+        await Sealer()(services)
         return str(world.tenant.org_id)
 
     return arrange(fill)
@@ -204,16 +204,18 @@ def test_a_ledger_older_than_what_is_published_already_is_a_finding(
     trailgate("backup", file)
 
     async def go_on(services: Services) -> None:
-        found = await bootstrap(services.database, "another key of the administrator", services.signer)
+        found = await bootstrap(
+            services.database, "another key of the administrator", services.signer, services.envelope
+        )
         assert found.admin_key is None
-        await seal_and_sign(services)
+        await Sealer()(services)
 
     arrange(go_on)
     new = elsewhere()
     shutil.copytree(tmp_path / "data-checkpoints", new.with_name("elsewhere-checkpoints"))
     restored = trailgate("restore", file)
     assert restored.status == 1
-    assert "default: 1 finding (" in restored.out
+    assert "default: 2 findings (" in restored.out
     assert "the ledger was rewritten" in restored.out
 
 

@@ -25,13 +25,13 @@ from storage.services import Services, open_services
 from storage.settings import Settings
 from tests.storage.outbox.letters import post, settled, take
 from tests.storage.world import World
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 from workers.sweeps import sweep
 
 WELL = {
     *("settings", "master key", "signing key", "evidence", "checkpoints", "redis", "postgres", "durability", "clock"),
     *("schema", "partitions", "worker", "inbox", "dead letters", "ledger", "outbox", "dead messages", "destinations"),
-    "secrets",
+    *("ledgers", "signing", "secrets"),
 }
 LAX = {"durability": "fail"}
 """The servers of the tests do not wait for the disk."""
@@ -43,7 +43,7 @@ def worked(started: None, arrange) -> None:
 
     async def work(services: Services) -> None:
         await services.redis.flushdb()
-        await seal_and_sign(services)
+        await Sealer()(services)
         await sweep(services)
         await report_health(services)
 
@@ -97,7 +97,7 @@ def ruled(worked: None, arrange) -> Callable[..., tuple[UUID, UUID]]:
         async def make(services: Services) -> tuple[UUID, UUID]:
             world = await World.founded(services)
             rule = (await world.rule(channel, **options)).rule
-            await seal_and_sign(services)
+            await Sealer()(services)
             return rule.id, rule.destination_id
 
         return arrange(make)
@@ -113,7 +113,7 @@ def sent(destination_id: UUID, failure: ErrorClass, **how: Any) -> Callable[[Ser
         world.tenant = type(world.tenant)(org_id, "theirs")
         await post(world, destination_id, "subject")
         await settled(services, await take(services), failure, **how)
-        await seal_and_sign(services)
+        await Sealer()(services)
 
     return send
 
@@ -132,8 +132,8 @@ def prepare(servers: EmbeddedServers, data_dir: Path) -> None:
     async def work() -> None:
         await migrate(servers.database_url)
         async with open_services(settings, "test") as services:
-            await bootstrap(services.database, None, services.signer)
-            await seal_and_sign(services)
+            await bootstrap(services.database, None, services.signer, services.envelope)
+            await Sealer()(services)
             await sweep(services)
             await report_health(services)
 
@@ -286,7 +286,7 @@ def test_dead_letters_of_both_ends(ruled, examined, arrange, sql) -> None:
     async def deliver(services: Services) -> None:
         world = await World.founded(services)
         await world.deliver(world.arrival(await world.config(await world.flow()), "d"))
-        await seal_and_sign(services)
+        await Sealer()(services)
 
     arrange(deliver)
     sql("UPDATE deliveries SET status = 'FAILED'")

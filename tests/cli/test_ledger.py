@@ -1,6 +1,7 @@
 """`trailgate verify`: sound is 0, a finding is 1 and named, not being able to look is 2."""
 
 import asyncio
+import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,12 @@ from uuid import UUID
 import pytest
 
 from cli.installation import ROOT
+from domain.facts.evidence import NewEvidence
+from storage.facts.commands.evidence import attach_file
 from storage.ledger.published import checkpoint_file
 from storage.services import Services
 from tests.storage.world import World
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 RECORDS_OF_THE_WORLD = ("attestations", "trails", "flow_versions", "flows", "memberships")
 
@@ -25,7 +28,7 @@ def sealed(started: None, arrange) -> dict[str, str]:
         world = await World.founded(services)
         trail = await world.trail(await world.flow())
         [attestation] = await world.attest(world.attestation(trail.id, "BUILD"))
-        await seal_and_sign(services)
+        await Sealer()(services)
         file = checkpoint_file(services.settings.checkpoints, world.tenant.org_id)
         return {
             "slug": world.tenant.org_slug,
@@ -84,24 +87,27 @@ def test_a_published_copy_confirms_the_ledger(sealed, trailgate) -> None:
         assert "1 published checkpoint)" in seen.out
 
 
-def test_a_ledger_that_was_cut_back_passes_alone_but_not_against_the_published_copy(sealed, trailgate, tamper) -> None:
+def test_a_ledger_that_was_cut_back_does_not_fit_what_was_published(sealed, trailgate, tamper) -> None:
     """Who owns the database and the key can make a shorter ledger that is sound in itself."""
     org = UUID(sealed["org"])
-    for table in ("checkpoints", "ledger_entries", "ledger_tiles", "audit_events", *RECORDS_OF_THE_WORLD):
+    for table in ("checkpoints", "ledger_entries", "ledger_tiles", "ledger_heads", "audit_events"):
         tamper(f"DELETE FROM {table} WHERE org_id = $1", org)
-    assert trailgate("verify").status == 0
-    seen = trailgate("verify", "--against", sealed["file"])
-    assert seen.status == 1
-    assert "the ledger was rewritten" in seen.out
+    for table in RECORDS_OF_THE_WORLD:
+        tamper(f"DELETE FROM {table} WHERE org_id = $1", org)
+    for words in ([], ["--against", sealed["file"]]):
+        seen = trailgate("verify", *words)
+        assert seen.status == 1
+        assert "the ledger was rewritten" in seen.out
 
 
-def test_the_ledger_of_an_organisation_that_vanished_whole_is_missing_against_the_published_copy(
-    sealed, trailgate, tamper
+def test_the_ledger_of_an_organisation_that_vanished_whole_is_missing(
+    sealed, trailgate, tamper, tmp_path: Path
 ) -> None:
     tamper("DELETE FROM ledger_entries WHERE org_id = $1", UUID(sealed["org"]))
     tamper("DELETE FROM organisations WHERE id = $1", UUID(sealed["org"]))
-    assert trailgate("verify").status == 0, "nothing in the database tells of it"
-    seen = trailgate("verify", "--against", sealed["file"])
+    copy = Path(sealed["file"]).rename(tmp_path / "copy")
+    assert "MISSING organisations" not in trailgate("verify").out, "nothing here tells of it"
+    seen = trailgate("verify", "--against", copy)
     assert seen.status == 1
     assert f"MISSING organisations {sealed['org']}: " in seen.out
 
@@ -141,7 +147,45 @@ def test_what_is_written_while_it_looks_is_no_finding(sealed, arrange) -> None:
         looking = await asyncio.create_subprocess_exec(sys.executable, "-m", "cli", "verify", cwd=ROOT)
         while looking.returncode is None:
             await world.attest(world.attestation(trail.id, "BUILD"))
-            await seal_and_sign(services)
+            await Sealer()(services)
         return looking.returncode
 
     assert arrange(busy) == 0
+
+
+def test_derived_rows_are_compared_with_the_facts_when_asked(sealed, trailgate, tamper) -> None:
+    tamper("UPDATE trails SET status = 'NON_COMPLIANT' WHERE org_id = $1", UUID(sealed["org"]))
+    assert trailgate("verify").status == 0
+    seen = trailgate("verify", "--deep", "--organisation", sealed["slug"])
+    assert seen.status == 1
+    assert f"ALTERED {sealed['slug']}: 1 latest-results differ" in seen.out
+    assert trailgate("verify", "--deep", "--organisation", sealed["slug"]).status == 1, "nothing was repaired"
+    trailgate("rebuild", "latest-results")
+    assert trailgate("verify", "--deep", "--organisation", sealed["slug"]).status == 0
+
+
+def test_evidence_files_are_hashed_again_when_asked(started: None, arrange, trailgate) -> None:
+    content = b"the report"
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+    async def attach(services: Services) -> tuple[str, Path]:
+        world = await World.founded(services)
+        trail = await world.trail(await world.flow())
+        [attestation] = await world.attest(world.attestation(trail.id, "BUILD"))
+        staged = services.blobs.staging / "one"
+        staged.write_bytes(content)
+        new = NewEvidence(trail.id, attestation.id, digest, "report.txt", len(content), "text/plain", world.actor)
+        async with services.database.transaction() as tx:
+            await attach_file(tx, world.tenant, new, staged, services.blobs, most=5)
+        await Sealer()(services)
+        return world.tenant.org_slug, services.blobs.path(digest)
+
+    slug, path = arrange(attach)
+    sound = trailgate("verify", "--files", "--organisation", slug)
+    assert (sound.status, f"{slug}: 1 evidence files hashed" in sound.out) == (0, True)
+    path.chmod(0o600)
+    path.write_bytes(b"another")
+    assert f"ALTERED evidence file {digest}" in trailgate("verify", "--files").out
+    path.unlink()
+    missing = trailgate("verify", "--files")
+    assert (missing.status, f"MISSING evidence file {digest}" in missing.out) == (1, True)

@@ -4,7 +4,7 @@ import pytest
 
 from storage.services import Services
 from tests.storage.world import World
-from workers.seal import seal_round
+from workers.seal import Sealer
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_what_cannot_be_rebuilt(started: None, trailgate) -> None:
 
 def test_a_damaged_ledger_is_told_in_one_line(slug: str, trailgate, arrange) -> None:
     async def damage(services: Services) -> None:
-        await seal_round(services)
+        await Sealer().seal_round(services)
         async with services.database.transaction() as tx:
             await tx.execute("SET LOCAL trailgate.retention = 'on'")
             await tx.execute("DELETE FROM ledger_entries WHERE seq = 1")

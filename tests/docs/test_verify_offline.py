@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +22,7 @@ from api.audit.schemas.ledger import LedgerEntryOut, OpeningOut, RecordVerificat
 from domain.audit import merkle
 from domain.audit.events import AuditName
 from domain.audit.ledger import GENESIS, Checkpoint, Entry, SignedCheckpoint, extend
-from domain.audit.records import EVENT_COLUMNS, envelope, leaf
+from domain.audit.records import EVENT_COLUMNS, event_text, leaf, record_hash, record_text
 from domain.facts.records import TRAIL
 from storage.keys import Signer
 from storage.ledger.published import publish
@@ -31,8 +32,6 @@ from tests.paths import DOCS
 
 SCRIPT = DOCS / "verify_offline.py"
 RECORD = UUID(int=0xBEEF)
-NO_CALL: Any = None
-"""These answers show nothing of the request."""
 SEALED = datetime(2026, 11, 21, 9, 30, 0, 123456, tzinfo=UTC)
 
 
@@ -46,6 +45,9 @@ class Ledger:
     def __init__(self, size: int, signer: Signer | None = None, org_id: UUID | None = None, seed: int = 7) -> None:
         self.org_id = org_id or UUID(int=0xA11)
         self.signer = signer or key(1)
+        # Whoever asks may read every record, and trusts the key.
+        services = SimpleNamespace(trusted_keys={self.signer.key_id: self.signer.public_key})
+        self.call: Any = SimpleNamespace(services=services, caller=SimpleNamespace(may=lambda _permission: True))
         numbers = random.Random(seed)
         events = [(UUID(int=numbers.getrandbits(128)), numbers.randbytes(32)) for _ in range(size)]
         self.entries: list[Entry] = []
@@ -67,10 +69,10 @@ class Ledger:
         """What POST /api/v1/ledger/verify/{recordId} answers, by the model that renders it."""
         entry = self.entries[seq - 1]
         row = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
-        stored = StoredCheckpoint(self.checkpoint(size), SEALED, self.signer.public_key)
+        stored = StoredCheckpoint(self.checkpoint(size), SEALED)
         proof = InclusionProof(seq - 1, merkle.inclusion_proof(seq - 1, size, self.tiles(size)), stored)
         verdict = RecordVerdict(outcome, OK, row, proof)
-        out = RecordVerificationOut.found(uuid4(), verdict, SEALED, NO_CALL)
+        out = RecordVerificationOut.found(uuid4(), verdict, SEALED, self.call)
         parsed: dict[str, Any] = json.loads(out.model_dump_json(by_alias=True))
         return parsed
 
@@ -80,10 +82,11 @@ class Ledger:
         record = dict.fromkeys(TRAIL.columns) | {"git_branch": "größe/main"}
         nonce = bytes(range(16))
         last = self.entries[size - 2]
-        sealed = extend(size - 1, last.entry_hash, [(UUID(int=5), leaf(TRAIL, nonce, event, record))], SEALED)
+        hidden = leaf(TRAIL.format, nonce, event, record_hash(TRAIL, record))
+        sealed = extend(size - 1, last.entry_hash, [(UUID(int=5), hidden)], SEALED)
         self.entries[size - 1 :] = sealed
         answer = self.answer(size, size)
-        opening = OpeningOut.of(Opening(TRAIL.format, nonce, envelope(TRAIL, event, record)), NO_CALL)
+        opening = OpeningOut.of(Opening(TRAIL.format, nonce, event_text(event), record_text(TRAIL, record)), self.call)
         return answer | {"recordId": str(RECORD), "opening": json.loads(opening.model_dump_json(by_alias=True))}
 
     def page(self, first: int, last: int) -> dict[str, Any]:
@@ -98,7 +101,7 @@ class Ledger:
                     record_version=1,
                     payload={},
                 ),
-                NO_CALL,
+                self.call,
             )
             for entry in self.entries[first - 1 : last]
         ]
@@ -379,15 +382,15 @@ def test_an_opened_leaf_shows_what_was_sealed(desk: Desk) -> None:
     assert "größe/main" in ran.out
 
 
-@pytest.mark.parametrize("part", ["envelope", "nonce", "format", "record"])
+@pytest.mark.parametrize("part", ["text", "nonce", "format", "record"])
 def test_an_opening_that_was_changed_is_refused(desk: Desk, part: str) -> None:
     ledger = Ledger(9)
     answer = ledger.opened(9)
     desk.publish(ledger, 9)
     opening = answer["opening"]
     match part:
-        case "envelope":
-            opening["envelope"] = opening["envelope"].replace("größe", "grösse")
+        case "text":
+            opening["record"] = opening["record"].replace("größe", "grösse")
         case "nonce":
             opening["nonce"] = "00" * 16
         case "format":

@@ -16,13 +16,13 @@ from storage.facts.commands.webhook_configs import create_webhook_config
 from storage.identity.bootstrap import bootstrap
 from storage.identity.commands.organisations import create_organisation
 from storage.inbox.commands import Arrival, accept
-from storage.ledger.inspection import Inspection, inspect
+from storage.ledger.inspection import Inspection
 from storage.ledger.published import checkpoint_file, read_published
 from storage.ledger.queries import unsigned_ledgers
-from storage.registry import RECORDS
 from storage.services import Services
 from tests.journeys.senders import Sender, fixture
 from tests.journeys.waiting import eventually
+from tests.storage.sealing import inspected
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Target:
 
 async def make_target(services: Services, slug: str | None = None) -> Target:
     """A fresh flow with a GitHub config, in an organisation of its own where `slug` names one."""
-    found = await bootstrap(services.database, None, services.signer)
+    found = await bootstrap(services.database, None, services.signer, services.envelope)
     actor = Actor(found.admin_id)
     async with services.database.transaction() as tx:
         tenant = Tenant(found.org_id, "default")
@@ -123,8 +123,7 @@ async def assert_ledger_whole(services: Services, org_id: UUID) -> Inspection:
     """Every audit event is an entry, nothing is altered, and the published file says the same as the database."""
     outside = read_published(checkpoint_file(services.settings.checkpoints, org_id).read_text())
     async with services.database.read() as reader:
-        async for state in inspect(reader, org_id, RECORDS, outside):
-            pass
+        state = await inspected(services, reader, org_id, outside)
         events = await reader.value("SELECT count(*) FROM audit_events WHERE org_id = $1", org_id)
         covered = await reader.value("SELECT max(size) FROM checkpoints WHERE org_id = $1", org_id)
     assert state.findings == []

@@ -15,7 +15,6 @@ from domain.facts.trails import NewTrail
 from storage.counters import NO_PARENT, fold, total
 from storage.facts.commands.attestations import record_attestations
 from storage.facts.commands.trails import open_trails
-from storage.ledger.commands import seal
 from storage.services import Services, open_services
 from tests.conftest import Installation
 from tests.failures.backlog import (
@@ -32,8 +31,9 @@ from tests.failures.backlog import (
 )
 from tests.journeys.senders import commit_of, fixture
 from tests.journeys.waiting import eventually
+from tests.storage.sealing import seal_waiting
 from workers.drain import drain, drain_batch
-from workers.seal import seal_and_sign, seal_round
+from workers.seal import Sealer
 from workers.sweeps import fold_counters
 
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -168,7 +168,7 @@ async def seal_bit_by_bit(services: Services, target: Target) -> int:
     sealed = 0
     while True:
         async with services.database.transaction() as tx:
-            taken = await seal(tx, target.tenant.org_id, 37)
+            taken = await seal_waiting(services, tx, target.tenant.org_id, 37)
         if not taken:
             return sealed
         sealed += taken
@@ -182,7 +182,7 @@ async def test_two_sealers_make_one_chain_without_a_gap(own_services: Services, 
     shares = await asyncio.gather(*(seal_bit_by_bit(s, target) for s in (own_services, second_services) for _ in "12"))
     assert sum(shares) == waiting > 600
     assert len([share for share in shares if share]) > 1, "more than one sealer had a part in it"
-    await seal_and_sign(own_services)
+    await Sealer()(own_services)
     state = await assert_ledger_whole(own_services, target.tenant.org_id)
     assert state.entries == waiting
 
@@ -196,11 +196,11 @@ async def test_sealing_beside_a_drain_and_another_sealer_keeps_the_ledger_whole(
 
     async def sealing(services: Services) -> None:
         while not draining.done():
-            await seal_round(services)
-            await seal_and_sign(services)
+            await Sealer().seal_round(services)
+            await Sealer()(services)
 
     await asyncio.gather(draining, sealing(own_services), sealing(second_services))
-    await asyncio.gather(seal_and_sign(own_services), seal_and_sign(second_services))
+    await asyncio.gather(Sealer()(own_services), Sealer()(second_services))
     assert await eventually(lambda: is_sealed(own_services))
     state = await assert_ledger_whole(own_services, target.tenant.org_id)
     assert state.entries > 2 * len(receipts)

@@ -20,7 +20,7 @@ from tests.api.world import make_whole_world
 from tests.conftest import ADMIN_KEY, Installation, Worker
 from tests.fuzz.live import Live
 from workers.drain import drain
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 __all__ = ["within_its_requests"]
 
@@ -58,7 +58,7 @@ async def _filled(live: Live, installation: Installation, folder: Path) -> Async
             live.address = str(server.make_url("")).rstrip("/")
             live.world = await make_whole_world(Caller(client, ADMIN_KEY))
             await drain(services)
-            await seal_and_sign(services)
+            await Sealer()(services)
             yield
 
 

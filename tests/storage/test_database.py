@@ -139,7 +139,9 @@ async def test_a_server_out_of_connections_is_unavailable_for_a_moment(own_servi
     async with own_services.database.transaction() as tx:
         await tx.execute(f"CREATE ROLE {role} LOGIN CONNECTION LIMIT 1")
     limited = url._replace(netloc=url.netloc.replace("postgres@", f"{role}@")).geturl()
-    async with open_database(limited, size=4, clock=SystemClock(), ids=Ids(), name="test") as database:
+    async with open_database(
+        limited, size=4, clock=SystemClock(), ids=Ids(), name="test", authenticator=own_services.database.authenticator
+    ) as database:
         async with database.read():
             with pytest.raises(Unavailable) as refused:
                 async with database.read():

@@ -16,13 +16,11 @@ from storage.counters import fold, total
 from storage.facts import rebuild as facts
 from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_latest_results
 from storage.ledger import rebuild as ledger
-from storage.ledger.commands import seal, sign_checkpoint
-from storage.ledger.inspection import inspect
 from storage.ledger.rebuild import rebuild_tiles
 from storage.rebuild import AUDIT_COUNT, Progress, rebuild_counters
-from storage.registry import RECORDS
 from storage.schema import DERIVED, tables_of
 from storage.services import Services
+from tests.storage.sealing import inspected, seal_waiting, sign
 from tests.storage.world import World
 
 NOBODY = UUID(int=0)
@@ -82,7 +80,7 @@ async def world(own_services: Services) -> World:
             await world.attest(world.attestation(trail.id, kind, status, name=name, digest=digest, observed_at=seen_at))
     async with own_services.database.transaction() as tx:
         await fold(tx, 20)
-        await seal(tx, world.tenant.org_id, 1000)
+        await seal_waiting(own_services, tx, world.tenant.org_id)
     return world
 
 
@@ -136,7 +134,7 @@ async def everyone(own_services: Services, world: World) -> list[Tenant]:
     async with own_services.database.transaction() as tx:
         rows = await tx.rows("SELECT id, slug FROM organisations ORDER BY slug")
         for row in rows:
-            await seal(tx, row["id"], 1000)
+            await seal_waiting(own_services, tx, row["id"])
     return [Tenant(row["id"], row["slug"]) for row in rows]
 
 
@@ -258,7 +256,7 @@ async def test_tiles_across_their_width_verify_and_sealing_goes_on(own_services:
     await world.attest(*[world.attestation(trail.id, "BUILD") for _ in range(600)])
     org_id = world.tenant.org_id
     async with own_services.database.transaction() as tx:
-        await seal(tx, org_id, 10_000)
+        await seal_waiting(own_services, tx, org_id)
     before = await content(own_services)
     await sql(own_services, "UPDATE ledger_tiles SET hashes = substr(hashes, 1, 64)")
     await run(own_services, world.tenant)
@@ -267,11 +265,10 @@ async def test_tiles_across_their_width_verify_and_sealing_goes_on(own_services:
     }
     await world.attest(world.attestation(trail.id, "BUILD"))
     async with own_services.database.transaction() as tx:
-        assert await seal(tx, org_id, 10_000) == 1
-        assert await sign_checkpoint(tx, org_id, own_services.signer)
+        assert await seal_waiting(own_services, tx, org_id) == 1
+        await sign(own_services, tx, org_id)
     async with own_services.database.snapshot() as reader:
-        async for state in inspect(reader, org_id, RECORDS):
-            assert state.findings == []
+        assert (await inspected(own_services, reader, org_id)).findings == []
 
 
 @pytest.mark.parametrize(

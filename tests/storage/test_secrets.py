@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from storage.keys import UnusableKey, load_master_key, load_signer, signature_holds
+from storage.keys import UnusableKey, load_master_keys, load_signer, signature_holds
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import SecretCipher, Undecipherable
 from storage.secrets.queries import open_secrets
@@ -16,18 +16,18 @@ from tests.storage.world import World
 
 
 def test_a_secret_opens_only_with_its_key_and_in_its_place() -> None:
-    envelope = SecretCipher(os.urandom(32))
+    envelope = SecretCipher([os.urandom(32)])
     sealed = envelope.seal(b"secret", b"secrets/1/use")
     assert envelope.open(sealed, b"secrets/1/use") == b"secret"
     assert b"secret" not in sealed.data + sealed.wrapped
     with pytest.raises(Undecipherable):
         envelope.open(sealed, b"secrets/2/use")
     with pytest.raises(Undecipherable):
-        SecretCipher(os.urandom(32)).open(sealed, b"secrets/1/use")
+        SecretCipher([os.urandom(32)]).open(sealed, b"secrets/1/use")
 
 
 def test_the_same_secret_never_looks_the_same() -> None:
-    envelope = SecretCipher(os.urandom(32))
+    envelope = SecretCipher([os.urandom(32)])
     one, two = envelope.seal(b"secret", b"x"), envelope.seal(b"secret", b"x")
     assert one.data != two.data
     assert one.wrapped != two.wrapped
@@ -47,8 +47,8 @@ async def test_a_stored_secret_comes_back_and_not_for_another_use(services: Serv
 
 def test_keys_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
-    first = load_master_key(settings)
-    assert load_master_key(settings) == first
+    first = load_master_keys(settings)
+    assert load_master_keys(settings) == first
     assert load_signer(settings).key_id == load_signer(settings).key_id
     for name in ("master.key", "signing.key"):
         assert stat.S_IMODE((tmp_path / "keys" / name).stat().st_mode) == 0o600
@@ -58,7 +58,7 @@ def test_keys_are_made_once_and_readable_by_their_owner_alone(tmp_path: Path) ->
 @pytest.mark.parametrize("text", ["not base64!", base64.b64encode(b"short").decode()])
 def test_an_unusable_key_says_what_is_wrong(tmp_path: Path, text: str) -> None:
     with pytest.raises(UnusableKey, match=r"base64|bytes"):
-        load_master_key(Settings(data_dir=tmp_path, master_key=text))
+        load_master_keys(Settings(data_dir=tmp_path, master_key=text))
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / "signing.key").write_text(text)
     with pytest.raises(UnusableKey, match=r"signing\.key"):

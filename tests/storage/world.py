@@ -45,7 +45,7 @@ class World:
     @classmethod
     async def founded(cls, services: Services) -> "World":
         """A fresh organisation in an installation that others may share."""
-        found = await bootstrap(services.database, None, services.signer)
+        found = await bootstrap(services.database, None, services.signer, services.envelope)
         founder = Actor(found.admin_id)
         slug = f"org-{uuid4().hex[:12]}"
         async with services.database.transaction() as tx:

@@ -20,6 +20,7 @@ NOT_TENANT = {
     "organisations",
     "principals",
     "schedule",
+    "master_keys",
     "signing_keys",
 }
 """Tables without org_id: of the platform, or reached only through a row that has it."""

@@ -24,7 +24,7 @@ from tests.conftest import Installation
 from tests.storage.world import World
 from workers.drain import drain
 from workers.metrics import HIGHEST_PORT, PORTS, metrics_served
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 from workers.sweeps import sweep
 
 
@@ -100,9 +100,9 @@ async def test_what_is_sealed_and_signed_is_counted(world: World) -> None:
     async with world.services.database.read() as reader:
         events = await reader.value("SELECT count(*) FROM unsealed")
         organisations = await reader.value("SELECT count(DISTINCT org_id) FROM unsealed")
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     assert growth() == [events, organisations]
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     assert growth() == [events, organisations]
 
 
@@ -110,7 +110,7 @@ async def test_a_publication_that_fails_is_counted(world: World) -> None:
     await world.trail(await world.flow())
     growth = Growth(("trailgate_checkpoints_unpublished_total", {}))
     world.services.settings.checkpoints.write_text("in the way of the folder")
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     assert growth()[0] >= 1
 
 

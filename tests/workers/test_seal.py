@@ -14,11 +14,11 @@ from domain.audit.ledger import GENESIS, Checkpoint, SignedCheckpoint, entry_has
 from storage.keys import signature_holds
 from storage.ledger.chain import verify_chain
 from storage.ledger.published import END, checkpoint_file, last_published, publish, read_published
-from storage.ledger.queries import latest_checkpoint, ledger_size, list_entries, unsigned_ledgers, waiting
+from storage.ledger.queries import ledger_size, list_entries, newest_checkpoint, unsigned_ledgers, waiting
 from storage.services import Services
 from tests.storage.shifted import later
 from tests.storage.world import World
-from workers.seal import publish_missing, seal_and_sign, seal_round
+from workers.seal import Sealer, publish_missing
 from workers.sweeps import sweep
 
 
@@ -29,7 +29,7 @@ async def world(own_services: Services) -> World:
 
 async def test_entries_chain_from_sixty_four_zeros_on(world: World) -> None:
     await world.trail(await world.flow())
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     async with world.services.database.read() as reader:
         entries = await list_entries(reader, world.tenant, after=0, size=100)
         assert await waiting(reader, world.tenant) == 0
@@ -47,10 +47,10 @@ async def test_ten_at_once_make_one_chain_without_a_gap(world: World) -> None:
 
     async def report() -> None:
         await world.trail(flow)
-        await seal_round(world.services)
+        await Sealer().seal_round(world.services)
 
     await asyncio.gather(*(report() for _ in range(10)))
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     async with world.services.database.read() as reader:
         verdict = await verify_chain(reader, world.tenant, None, None)
         size = await ledger_size(reader, world.tenant)
@@ -59,11 +59,11 @@ async def test_ten_at_once_make_one_chain_without_a_gap(world: World) -> None:
 
 async def test_a_checkpoint_covers_all_and_stands_outside(world: World) -> None:
     await world.flow()
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     await world.flow()
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     async with world.services.database.read() as reader:
-        stored = await latest_checkpoint(reader, world.tenant)
+        stored = await newest_checkpoint(reader, world.tenant.org_id)
         size = await ledger_size(reader, world.tenant)
         assert await unsigned_ledgers(reader) == []
     assert stored is not None
@@ -78,13 +78,13 @@ async def test_a_checkpoint_covers_all_and_stands_outside(world: World) -> None:
 
 async def test_a_note_that_was_cut_short_is_replaced(world: World) -> None:
     await world.flow()
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     path = checkpoint_file(world.services.settings.checkpoints, world.tenant.org_id)
     whole = path.read_text()
     path.write_text(whole + "trailgate/half a no")
     assert last_published(path) == read_published(whole)[-1]
     await world.flow()
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     assert path.read_text().startswith(whole)
     assert "half" not in path.read_text()
     assert path.read_text().endswith(END)
@@ -92,12 +92,12 @@ async def test_a_note_that_was_cut_short_is_replaced(world: World) -> None:
 
 async def test_a_clock_that_was_ahead_stops_no_checkpoint(world: World) -> None:
     await world.flow()
-    await seal_and_sign(later(world.services, timedelta(days=1)))
+    await Sealer()(later(world.services, timedelta(days=1)))
     await world.flow()
-    await asyncio.wait_for(seal_and_sign(world.services), 20)
+    await asyncio.wait_for(Sealer()(world.services), 20)
     async with world.services.database.read() as reader:
         size = await ledger_size(reader, world.tenant)
-        stored = await latest_checkpoint(reader, world.tenant)
+        stored = await newest_checkpoint(reader, world.tenant.org_id)
         assert await unsigned_ledgers(reader) == []
     assert stored is not None
     assert stored.signed.checkpoint.size == size
@@ -116,10 +116,10 @@ async def test_an_unwritable_place_is_no_reason_to_stop_sealing(own_services: Se
     settings = own_services.settings.model_copy(update={"checkpoint_dir": tmp_path / "occupied"})
     services = replace(own_services, settings=settings)
     world = await World.founded(services)
-    await asyncio.wait_for(seal_and_sign(services), 20)
+    await asyncio.wait_for(Sealer()(services), 20)
     async with services.database.read() as reader:
         assert await waiting(reader, world.tenant) == 0
-        assert await latest_checkpoint(reader, world.tenant) is not None
+        assert await newest_checkpoint(reader, world.tenant.org_id) is not None
 
 
 async def test_what_could_not_be_published_is_published_by_a_sweep(own_services: Services, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ async def test_what_could_not_be_published_is_published_by_a_sweep(own_services:
     settings = own_services.settings.model_copy(update={"checkpoint_dir": tmp_path / "occupied"})
     services = replace(own_services, settings=settings)
     world = await World.founded(services)
-    await asyncio.wait_for(seal_and_sign(services), 20)
+    await asyncio.wait_for(Sealer()(services), 20)
     await publish_missing(services)
     (tmp_path / "occupied").unlink()
     await publish_missing(services)
@@ -152,7 +152,7 @@ async def test_a_file_that_somebody_changed_is_left_alone_and_stops_nothing(
     world: World, change: Callable[[str], str]
 ) -> None:
     other = await World.founded(world.services)
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     changed, missing = (
         checkpoint_file(world.services.settings.checkpoints, one.tenant.org_id) for one in (world, other)
     )
@@ -160,7 +160,7 @@ async def test_a_file_that_somebody_changed_is_left_alone_and_stops_nothing(
     changed.write_bytes(content.encode())
     missing.unlink()
     await world.flow()
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     await publish_missing(world.services)
     assert changed.read_bytes() == content.encode()
     assert last_published(missing) is not None
@@ -168,7 +168,7 @@ async def test_a_file_that_somebody_changed_is_left_alone_and_stops_nothing(
 
 async def test_a_file_that_was_moved_away_is_written_again(world: World) -> None:
     await world.flow()
-    await seal_and_sign(world.services)
+    await Sealer()(world.services)
     path = checkpoint_file(world.services.settings.checkpoints, world.tenant.org_id)
     whole = path.read_bytes()
     path.unlink()

@@ -1,5 +1,6 @@
 """Handlers of the ledger."""
 
+import asyncio
 from uuid import UUID
 
 from aiohttp import web
@@ -24,6 +25,7 @@ from api.http.accept import prefers
 from api.http.calls import Call, Reply
 from domain.errors import NotFound
 from storage.ledger import chain, queries, verification
+from storage.ledger.heads import Inconsistent, known_of, problem_of
 from storage.registry import RECORDS
 
 
@@ -118,7 +120,7 @@ async def list_signing_keys(call: Call) -> Reply[list[SigningKeyOut]]:
     Obtain the keys from a trusted source before an audit: a forged server would list keys of its own.
     """
     async with call.read() as reader:
-        keys = await queries.signing_keys(reader)
+        keys = await queries.signing_keys(reader, call.services.trusted_keys)
     return Reply([SigningKeyOut.of(key, call) for key in keys], headers={"X-Total-Count": str(len(keys))})
 
 
@@ -130,7 +132,7 @@ async def verify_ledger_record(call: Call, record_id: UUID) -> RecordVerificatio
     server (docs/verify.md).
     """
     async with call.services.database.snapshot() as reader:
-        verdict = await verification.verify_record(reader, call.tenant, record_id, RECORDS)
+        verdict = await verification.verify_record(reader, call.tenant, record_id, RECORDS, call.services.trusted_keys)
     return RecordVerificationOut.found(record_id, verdict, call.services.clock.now(), call)
 
 
@@ -143,19 +145,26 @@ async def verify_ledger_chain(call: Call, body: ChainIn | None = None) -> ChainV
 
 async def get_ledger_status(call: Call) -> LedgerStatusOut:
     """Get the state of the ledger."""
-    tenant = call.tenant
-    async with call.read() as reader:
+    tenant, services = call.tenant, call.services
+    problem: str | None = None
+    try:
+        known = await asyncio.to_thread(known_of, services.settings, services.trusted_keys, tenant.org_id)
+    except Inconsistent as error:
+        known, problem = None, str(error)
+    async with services.database.snapshot() as reader:
         size = await queries.ledger_size(reader, tenant)
-        checkpoint = await queries.latest_checkpoint(reader, tenant)
+        checkpoint = await queries.newest_checkpoint(reader, tenant.org_id)
         tail = await chain.verify_tail(reader, tenant, size)
         unsealed = await queries.waiting(reader, tenant)
-    healthy = tail.broken_at is None and (checkpoint is None or verification.checkpoint_holds(checkpoint))
+        problem = problem or (tail.reason if tail.broken_at else None)
+        if known and not problem:
+            problem = await problem_of(reader, tenant.org_id, services.database.authenticator, known)
     return LedgerStatusOut(
         enabled=True,
         type="sql",
         total_entries=size,
         unsealed=unsealed,
-        healthy=healthy,
-        message=tail.reason if healthy else f"run `trailgate verify`: {tail.reason}",
+        healthy=problem is None,
+        message=f"nothing is signed, run `trailgate verify`: {problem}" if problem else tail.reason,
         checkpoint=CheckpointOut.of(checkpoint, call) if checkpoint else None,
     )

@@ -12,9 +12,12 @@ from api.http.calls import Call
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import AuditName
 from domain.audit.ledger import KEY_NAME, signed_note
+from domain.audit.records import RecordForm
+from domain.identity.permissions import Permission
 from storage.ledger.chain import ChainVerdict
 from storage.ledger.queries import MAX_SIZE, LedgerEntry, SigningKey, StoredCheckpoint
 from storage.ledger.verification import InclusionProof, Opening, RecordVerdict
+from storage.registry import RECORDS
 
 HASH_ALGORITHM = "SHA-256"
 _ED25519 = b"\x01"  # the algorithm byte of the C2SP signed note
@@ -26,6 +29,11 @@ class LedgerQuery(WireIn):
 
     page: Annotated[int, Field(ge=0, le=2**40)] = 0
     size: Annotated[int, Field(ge=1, le=500)] = 20
+
+
+def _may_read(call: Call, form: RecordForm) -> bool:
+    """Whether the caller may see the records of a form in the ledger: by the permission to read them, or the audit."""
+    return call.caller.may(form.read) or call.caller.may(Permission.AUDIT_READ)
 
 
 TreeSize = Annotated[
@@ -63,7 +71,10 @@ class CheckpointsQuery(WireIn):
 
 
 class LedgerEntryOut(WireModel):
-    """A sealed event. `contentHash` is the RFC 6962 leaf hash of event and record. All hashes are lower-case hex."""
+    """A sealed event. `contentHash` is the RFC 6962 leaf hash of event and record. All hashes are lower-case hex.
+
+    `metadata` holds the event's payload only for callers who may read the record.
+    """
 
     entry_id: UUID = shows("event_id")
     record_id: UUID
@@ -78,9 +89,11 @@ class LedgerEntryOut(WireModel):
     metadata: Mapping[str, Any]
 
     @classmethod
-    def of(cls, entry: LedgerEntry, _call: Call) -> Self:
-        """Return the entry with hex hashes; its metadata is the event's payload."""
-        metadata = {"recordKind": entry.record_kind, "recordVersion": entry.record_version, **(entry.payload or {})}
+    def of(cls, entry: LedgerEntry, call: Call) -> Self:
+        """Return the entry with hex hashes; its metadata is the event's payload, if the caller may read the record."""
+        source = RECORDS.get(entry.record_kind)
+        shown = (entry.payload or {}) if source and _may_read(call, source.form) else {}
+        metadata = {"recordKind": entry.record_kind, "recordVersion": entry.record_version, **shown}
         return cls.filled(
             entry,
             event_type=AuditName(entry.name).v1,
@@ -113,14 +126,15 @@ class CheckpointOut(WireModel):
     created_at: Instant
 
     @classmethod
-    def of(cls, stored: StoredCheckpoint, _call: Call) -> Self:
-        """Return a checkpoint with the public key of its signature, if that key is known."""
+    def of(cls, stored: StoredCheckpoint, call: Call) -> Self:
+        """Return a checkpoint with the public key of its signature, if that key is trusted."""
         signed = stored.signed
+        public_key = call.services.trusted_keys.get(signed.key_id)
         return cls(
             tree_size=signed.checkpoint.size,
             root_hash=base64.b64encode(signed.checkpoint.root).decode(),
             key_id=signed.key_id,
-            public_key=base64.b64encode(stored.public_key).decode() if stored.public_key else None,
+            public_key=base64.b64encode(public_key).decode() if public_key else None,
             note=signed_note(signed.checkpoint, signed.key_id, signed.signature),
             created_at=stored.created_at,
         )
@@ -183,16 +197,21 @@ class SigningKeyOut(WireModel):
 
 
 class OpeningOut(WireModel):
-    """The content of a leaf. Its hash is SHA-256(0x00 ‖ format as a byte ‖ nonce ‖ envelope in UTF-8) (RFC 6962)."""
+    """The content of a leaf, for callers who may read the record.
+
+    The leaf is SHA-256(0x00 ‖ format as a byte ‖ nonce ‖ SHA-256(event) ‖ SHA-256(record)), texts in UTF-8 (RFC 6962).
+    """
 
     format: int
     nonce: str
-    envelope: str
+    event: str
+    record: str
 
     @classmethod
     def of(cls, opening: Opening, _call: Call) -> Self:
-        """Return the nonce in hex, and the envelope as the JSON text that was hashed."""
-        return cls(format=opening.format, nonce=opening.nonce.hex(), envelope=opening.envelope.decode())
+        """Return the nonce in hex, and event and record as the JSON texts that were hashed."""
+        texts = {"event": opening.event.decode(), "record": opening.record.decode()}
+        return cls(format=opening.format, nonce=opening.nonce.hex(), **texts)
 
 
 class RecordVerificationOut(WireModel):
@@ -218,6 +237,7 @@ class RecordVerificationOut(WireModel):
         """Return the result, with the record's latest entry if it has one."""
         entry: Mapping[str, Any] = verdict.entry or {}
         seq = entry.get("seq")
+        opening = verdict.opening if verdict.form and _may_read(call, verdict.form) else None
         return cls(
             record_id=record_id,
             verified=verdict.outcome == "verified",
@@ -232,7 +252,7 @@ class RecordVerificationOut(WireModel):
             message=verdict.reason,
             hash_algorithm=HASH_ALGORITHM,
             proof=ProofOut.proving(verdict.proof, entry["leaf"], call) if verdict.proof else None,
-            opening=OpeningOut.of(verdict.opening, call) if verdict.opening else None,
+            opening=OpeningOut.of(opening, call) if opening else None,
         )
 
 
@@ -277,7 +297,11 @@ class ChainVerificationOut(WireModel):
 
 
 class LedgerStatusOut(WireModel):
-    """The state of the organisation's ledger. `healthy` is the result of a check of its latest entries."""
+    """The state of the organisation's ledger.
+
+    `healthy` is the result of a check of its latest entries, and of the checks without which nothing is signed:
+    Trailgate wrote the head, no event is lost, and the ledger contains what was published.
+    """
 
     enabled: bool
     type: str

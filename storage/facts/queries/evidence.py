@@ -71,3 +71,13 @@ async def list_attestation_evidence(
 ) -> Page[Evidence]:
     """List the evidence of an attestation, oldest first."""
     return await _EVIDENCE.page(reader, tenant, window, within={"attestation_id = {}": target.attestation_id})
+
+
+_STORED = """
+SELECT DISTINCT digest FROM evidence WHERE org_id = $1 AND digest > $2 AND external_url IS NULL ORDER BY digest LIMIT $3
+"""
+
+
+async def stored_files(reader: Reader, tenant: Tenant, *, after: str, limit: int) -> list[str]:
+    """Return the digests, in order, of evidence files that this installation stores."""
+    return [row["digest"] for row in await reader.rows(_STORED, tenant.org_id, after, limit)]

@@ -13,14 +13,15 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
+from api.audit.marks import raise_marks
 from domain.audit.ledger import entry_hash, parse_note
 from domain.audit.merkle import verify_inclusion
 from storage.keys import signature_holds
 from storage.services import Services, open_services
-from tests.api.caller import Caller
+from tests.api.caller import Caller, make_holder
 from tests.api.times import assert_times
 from tests.conftest import Installation
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -48,7 +49,7 @@ async def sealed_trail(api: Caller, services: Services, attestations: int = 2) -
     trail = await api.make_trail((await api.make_flow())["id"])
     for _ in range(attestations):
         await api.attest(trail["id"])
-    await seal_and_sign(services)
+    await Sealer()(services)
     return str(trail["id"])
 
 
@@ -117,10 +118,10 @@ async def test_a_bad_page_is_named(api: Caller, query: str, named: str) -> None:
 
 async def test_an_entry_of_a_record_is_its_newest(api: Caller, app_services: Services) -> None:
     config = await api.make_config((await api.make_flow())["id"])
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     first = (await api.get(f"/ledger/entries/{config['id']}")).json
     await api.post(f"/webhook-configs/{config['id']}/rotate", {"secret": "new"}, status=200)
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     second = (await api.get(f"/ledger/entries/{config['id']}")).json
     assert [one["eventType"] for one in (first, second)] == ["WEBHOOK_CONFIG_CREATED", "WEBHOOK_CONFIG_ROTATED"]
     assert second["sequence"] > first["sequence"]
@@ -227,7 +228,7 @@ async def test_the_whole_chain_holds(api: Caller, app_services: Services) -> Non
 async def test_a_window_is_inclusive_at_both_ends(api: Caller, app_services: Services) -> None:
     for _ in range(3):
         await api.make_flow()
-        await seal_and_sign(app_services)
+        await Sealer()(app_services)
     times = sorted({entry["timestamp"] for entry in await entries_of(api)})
     assert len(times) >= 3
     middle = times[1]
@@ -268,9 +269,9 @@ async def test_the_status(api: Caller, app_services: Services) -> None:
 
 
 async def test_parallel_facts_keep_the_chain(api: Caller, app_services: Services) -> None:
-    sealing = [seal_and_sign(app_services) for _ in range(3)]
+    sealing = [Sealer()(app_services) for _ in range(3)]
     await asyncio.gather(*(api.make_flow() for _ in range(10)), *sealing)
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     verdict = await chain(api)
     assert verdict["valid"] is True
     entries = await entries_of(api)
@@ -282,8 +283,43 @@ async def test_the_ledger_survives_a_restart(
     api: Caller, app_services: Services, installation: Installation, tmp_path: Path
 ) -> None:
     trail_id = await sealed_trail(api, app_services)
-    settings = installation.settings(tmp_path, master_key=None)
+    settings = installation.settings(tmp_path)
     async with open_services(settings, "restarted") as services, TestClient(TestServer(build_app(services))) as client:
         again = Caller(client, api.key)
         assert await entries_of(again) == await entries_of(api)
         assert (await verified(again, trail_id))["verified"] is True
+
+
+async def test_an_event_that_is_erased_while_no_worker_runs_is_missed(api: Caller, app_services: Services) -> None:
+    await sealed_trail(api, app_services)
+    await api.make_flow()
+    await raise_marks(app_services)
+    assert (await api.get("/ledger/status")).json["healthy"] is True
+    org_id = api.tenant.org_id
+    async with app_services.database.transaction() as tx:
+        await tx.execute("SET LOCAL session_replication_role = replica")
+        erased = await tx.rows("DELETE FROM unsealed WHERE org_id = $1 RETURNING event_id", org_id)
+        await tx.execute("DELETE FROM audit_events WHERE id = ANY($1::uuid[])", [row["event_id"] for row in erased])
+    assert erased
+    status = (await api.get("/ledger/status")).json
+    assert (status["healthy"], "are gone" in status["message"]) == (False, True)
+
+
+@pytest.mark.parametrize(("role", "shown"), [("viewer", False), ("auditor", True), ("admin", True)])
+async def test_the_ledger_shows_a_record_to_those_who_may_read_it(
+    api: Caller, app_services: Services, role: str, shown: bool
+) -> None:
+    """A viewer may see that a key and a webhook config were sealed, and the proof, but not what."""
+    config = await api.make_config((await api.make_flow())["id"])
+    holder = await make_holder(app_services, api.tenant, role)
+    await Sealer()(app_services)
+    caller = Caller(api.client, holder.key, api.tenant)
+    entries = await entries_of(caller)
+    [of_key] = [one for one in entries if one["recordId"] == str(holder.key_id)]
+    [of_config] = [one for one in entries if one["recordId"] == config["id"]]
+    assert ("prefix" in of_key["metadata"]) is shown
+    assert ("source" in of_config["metadata"]) is shown
+    assert {"recordKind", "recordVersion"} <= of_key["metadata"].keys()
+    answer = await verified(caller, config["id"])
+    assert (answer["verified"], answer["opening"] is not None) == (True, shown)
+    assert answer["proof"]["leafHash"] == of_config["contentHash"]

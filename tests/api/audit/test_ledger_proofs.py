@@ -13,7 +13,7 @@ from storage.keys import key_id, signature_holds
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation, make_holder
 from tests.api.times import assert_times
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -25,7 +25,7 @@ async def grown(api: Caller, services: Services, checkpoints: int = 3) -> list[s
     flows = []
     for _ in range(checkpoints):
         flows.append((await api.make_flow())["id"])
-        await seal_and_sign(services)
+        await Sealer()(services)
     return flows
 
 
@@ -77,10 +77,10 @@ async def test_an_entry_is_proven_under_every_checkpoint_that_covers_it(api: Cal
 
 async def test_an_older_entry_of_a_record_is_named_by_its_number(api: Caller, app_services: Services) -> None:
     config = await api.make_config((await api.make_flow())["id"])
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     old = (await api.get(f"/ledger/entries/{config['id']}")).json
     await api.post(f"/webhook-configs/{config['id']}/rotate", {"secret": "new"}, status=200)
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     new = (await api.get(f"/ledger/entries/{config['id']}")).json
     for entry, query in ((new, ""), (new, f"?sequence={new['sequence']}"), (old, f"?sequence={old['sequence']}")):
         proof = (await api.get(f"/ledger/entries/{config['id']}/proof{query}")).json
@@ -96,11 +96,11 @@ async def test_there_is_no_proof_before_there_is_a_checkpoint(api: Caller, app_s
         await api.get(path, status=404)
     await api.get("/ledger/checkpoints/latest", status=404)
     assert await checkpoints(api) == []
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     size = (await checkpoints(api))[0]["treeSize"]
     await api.get(f"/ledger/entries/{flow['id']}/proof?treeSize={size - 1}", status=404)
     later = await api.make_flow()
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     refused = await api.get(f"/ledger/entries/{later['id']}/proof?treeSize={size}", status=404)
     assert "does not cover" in refused.json["message"]
 

@@ -20,7 +20,7 @@ from tests.api.facts.test_evidence import reference, sha
 from tests.api.refusals import raw_request
 from tests.api.times import assert_times
 from tests.api.uploading import Attested, fetch
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -243,7 +243,7 @@ async def test_a_whole_file_verifies(api: Caller, app_services: Services) -> Non
         "sizeBytes": CHUNK + 3,
         "message": "The stored content matches the record.",
     }
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     sealed = (await api.post(f"/ledger/verify/{made['id']}", status=200)).json
     assert (sealed["verified"], sealed["result"]) == (True, "verified")
 

@@ -8,7 +8,7 @@ import pytest
 
 from storage.services import Services
 from tests.api.caller import Answer, Caller, unique
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -235,7 +235,7 @@ async def test_every_change_is_audited_and_verifies(api: Caller, app_services: S
         ("FLOW_UPDATED", 2),
         ("FLOW_CREATED", 1),
     ]
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     verdict = (await api.post(f"/ledger/verify/{flow['id']}", status=200)).json
     assert verdict["verified"] is True, verdict
 

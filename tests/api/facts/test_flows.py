@@ -9,7 +9,7 @@ import pytest
 from storage.services import Services
 from tests.api.caller import SECRET, Caller, trail_body, unique
 from tests.api.times import assert_times
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -254,6 +254,6 @@ async def test_what_is_deleted_stays_in_the_audit_and_verifies(api: Caller, app_
     await api.send("DELETE", f"/flows/{flow['id']}")
     events = [one for one in (await api.get("/audit")).json["events"] if one["recordId"] == flow["id"]]
     assert [(one["eventType"], one["recordVersion"]) for one in events] == [("FLOW_DELETED", 2), ("FLOW_CREATED", 1)]
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     verdict = (await api.post(f"/ledger/verify/{flow['id']}", status=200)).json
     assert verdict["verified"] is True, verdict

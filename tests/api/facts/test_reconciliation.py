@@ -12,7 +12,7 @@ from storage.services import Services, open_services
 from tests.api.caller import Caller, found_organisation
 from tests.api.times import assert_times
 from tests.conftest import Installation
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -112,7 +112,7 @@ async def test_both_changes_are_audited_and_the_config_still_verifies(api: Calle
     payloads = [event["payload"] for event in events]
     assert [TOKEN in str(payload) for payload in payloads] == [False, False]
     assert ["hooks/42" in str(payload) for payload in payloads] == [True, False]
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     verified = (await api.post(f"/ledger/verify/{config_id}", status=200)).json
     assert (verified["verified"], verified["result"]) == (True, "verified")
 

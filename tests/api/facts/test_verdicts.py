@@ -8,7 +8,7 @@ import pytest
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation
 from tests.api.facts.test_assertions import DIGEST, TEMPLATE, ask, built
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -93,7 +93,7 @@ async def test_verdicts_are_listed_by_flow_and_artifact(api: Caller) -> None:
 
 async def test_a_verdict_is_proven_by_the_ledger(api: Caller, app_services: Services) -> None:
     answer, _ = await decided(api)
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     proof = (await api.post(f"/ledger/verify/{answer['verdictId']}", status=200)).json
     assert proof["verified"] is True
 

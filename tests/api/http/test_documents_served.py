@@ -19,7 +19,7 @@ from tests.api.walks import TO_MAKE, Walk
 from tests.api.world import make_whole_world, make_world
 from tests.paths import DOCS
 from workers.drain import drain
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -131,7 +131,7 @@ async def lasting(http: TestClient[Any, Any], app_services: Services) -> tuple[C
     api = await found_organisation(http, app_services)
     world = await make_whole_world(api)
     await drain(app_services)
-    await seal_and_sign(app_services)
+    await Sealer()(app_services)
     return api, world
 
 

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from domain.tenant import Tenant
+from storage.authenticator import Authenticator
 from storage.clock import SystemClock
 from storage.database import open_database
 from storage.ids import Ids
@@ -154,7 +155,9 @@ def _taken(receiver: str) -> int:
 
 async def _fill(url: str, prepared: Prepared, rule_id: UUID, count: int) -> None:
     """Messages of as many subjects, put there by the command that facts use."""
-    async with open_database(url, size=2, clock=SystemClock(), ids=Ids(), name="bench") as database:
+    async with open_database(
+        url, size=2, clock=SystemClock(), ids=Ids(), name="bench", authenticator=Authenticator(tuple)
+    ) as database:
         async with database.read() as reader:
             where = await reader.value("SELECT destination_id FROM notification_rules WHERE id = $1", rule_id)
         tenant = Tenant(prepared.org_id, "default")

@@ -19,7 +19,7 @@ from storage.ledger.queries import inclusion_proof
 from tests.bench.figures import Spread
 from tests.bench.outcomes import TIMES, Check, Outcome, Series
 from tests.bench.plan import Plan
-from tests.bench.product import Prepared, bench_signer
+from tests.bench.product import Prepared, bench_settings
 from tests.bench.seed import PER_TRAIL, Place, seed, shown
 from tests.bench.testbed import ADMIN_KEY, TEMPLATE, Running, Testbed, fetch_value
 
@@ -67,7 +67,7 @@ def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
 def _seeded(testbed: Testbed, prepared: Prepared, name: str, trails: int) -> str:
     url = testbed.fresh(name, TEMPLATE)
     place = Place(prepared.org_id, prepared.flow_id, prepared.principal_id)
-    asyncio.run(seed(url, place, trails, bench_signer(testbed), shown))
+    asyncio.run(seed(bench_settings(testbed, url), place, trails, shown))
     testbed.settle()
     return url
 

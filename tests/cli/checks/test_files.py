@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cli.checks.files import examine_files, found_master_key
+from cli.checks.files import examine_files
 from cli.checks.findings import DoctorFinding, Level
 from storage.blobs.store import BlobStore
-from storage.keys import load_master_key, load_signer
+from storage.keys import existing_master_keys, load_master_keys, load_signer
 from storage.settings import Settings
 
 KEY = base64.b64encode(b"k" * 32).decode()
@@ -20,7 +20,7 @@ KEY = base64.b64encode(b"k" * 32).decode()
 def settings(tmp_path: Path) -> Settings:
     """Of an installation that has been started once."""
     made = Settings(data_dir=tmp_path / "data")
-    load_master_key(made)
+    load_master_keys(made)
     load_signer(made)
     BlobStore(made.blobs).prepare()
     return made
@@ -47,7 +47,7 @@ def test_all_is_well_and_nothing_is_made(settings: Settings) -> None:
 def test_before_the_first_start_no_key_is_made(tmp_path: Path) -> None:
     fresh = Settings(data_dir=tmp_path / "never")
     assert levels(fresh) == WELL | {"master key": "warn", "signing key": "warn"}
-    assert found_master_key(fresh) is None
+    assert existing_master_keys(fresh) is None
     assert not fresh.data_dir.exists()
 
 
@@ -69,7 +69,7 @@ def test_a_key_that_is_none(settings: Settings, text: str) -> None:
     finding = examined(settings)["master key"]
     assert finding.level is Level.FAIL
     assert "TRAILGATE_MASTER_KEY" in finding.advice
-    assert found_master_key(settings) is None
+    assert existing_master_keys(settings) is None
 
 
 def test_a_key_that_cannot_be_read(settings: Settings) -> None:
@@ -83,7 +83,7 @@ def test_keys_of_the_environment_need_no_files(tmp_path: Path) -> None:
     found = examined(given)
     assert (found["master key"].level, found["master key"].found) == (Level.OK, "set by TRAILGATE_MASTER_KEY")
     assert found["signing key"].level is Level.FAIL
-    assert found_master_key(given) == b"k" * 32
+    assert existing_master_keys(given) == (b"k" * 32,)
     assert KEY not in str(found)
 
 

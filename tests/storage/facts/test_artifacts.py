@@ -16,11 +16,9 @@ from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.queries.artifacts import candidates_of, reports_of_keys
 from storage.facts.queries.trails import get_trail
 from storage.facts.rebuild import COUNTS, rebuild_edges
-from storage.ledger.commands import seal, sign_checkpoint
-from storage.ledger.inspection import inspect
 from storage.rebuild import Progress, rebuild_counters
-from storage.registry import RECORDS
 from storage.services import Services
+from tests.storage.sealing import inspected, seal_waiting, sign
 from tests.storage.world import World
 
 A, B, C = ("sha256:" + letter * 64 for letter in "abc")
@@ -167,11 +165,10 @@ async def test_each_report_has_two_events_of_one_record_and_all_of_it_verifies(o
         }
     )
     async with own_services.database.transaction() as tx:
-        assert await seal(tx, world.tenant.org_id, 1000) >= 4
-        assert await sign_checkpoint(tx, world.tenant.org_id, own_services.signer)
+        assert await seal_waiting(own_services, tx, world.tenant.org_id) >= 4
+        await sign(own_services, tx, world.tenant.org_id)
     async with own_services.database.snapshot() as reader:
-        async for state in inspect(reader, world.tenant.org_id, RECORDS):
-            assert state.findings == []
+        assert (await inspected(own_services, reader, world.tenant.org_id)).findings == []
 
 
 EDGES = "SELECT to_key, from_id, event_id FROM edges WHERE org_id = $1 AND to_kind = 'digest' ORDER BY to_key, from_id"

@@ -17,12 +17,10 @@ from storage.facts.commands.evidence import attach_file, attach_reference, note_
 from storage.facts.queries import evidence as queries
 from storage.facts.queries.attestations import get_attestation
 from storage.facts.rebuild import COUNTS
-from storage.ledger.commands import seal, sign_checkpoint
-from storage.ledger.inspection import inspect
 from storage.paging import Window
 from storage.rebuild import AUDIT_COUNT, rebuild_counters
-from storage.registry import RECORDS
 from storage.services import Services
+from tests.storage.sealing import inspected, seal_waiting, sign
 from tests.storage.world import World
 
 MOST = 5
@@ -94,27 +92,27 @@ async def test_uploads_and_accesses_are_sealed_and_verify(world: World) -> None:
         await note_access(tx, world.tenant, evidence, world.actor, part=None)
         await note_access(tx, world.tenant, evidence, world.actor, part="bytes 0-0/1")
     async with services.database.transaction() as tx:
-        await seal(tx, world.tenant.org_id, 1000)
-        assert await sign_checkpoint(tx, world.tenant.org_id, services.signer)
+        await seal_waiting(services, tx, world.tenant.org_id)
+        await sign(services, tx, world.tenant.org_id)
     async with services.database.snapshot() as reader:
-        findings = [state.findings async for state in inspect(reader, world.tenant.org_id, RECORDS)]
+        findings = (await inspected(services, reader, world.tenant.org_id)).findings
         names = await reader.rows(
             "SELECT name FROM audit_events WHERE record_id = $1 AND digest = $2 ORDER BY id",
             *(evidence.id, evidence.digest),
         )
-    assert findings[-1] == []
+    assert findings == []
     assert [row["name"] for row in names] == ["evidence.uploaded", "evidence.accessed", "evidence.accessed"]
 
 
 async def test_a_row_that_was_changed_is_found(world: World) -> None:
     evidence, services = await attach(world, await attested(world)), world.services
     async with services.database.transaction() as tx:
-        await seal(tx, world.tenant.org_id, 1000)
-        await sign_checkpoint(tx, world.tenant.org_id, services.signer)
+        await seal_waiting(services, tx, world.tenant.org_id)
+        await sign(services, tx, world.tenant.org_id)
         await tx.execute("SET LOCAL trailgate.retention = 'on'")
         assert await tx.execute("UPDATE evidence SET name = 'other' WHERE id = $1", evidence.id) == 1
     async with services.database.snapshot() as reader:
-        findings = [state.findings async for state in inspect(reader, world.tenant.org_id, RECORDS)][-1]
+        findings = (await inspected(services, reader, world.tenant.org_id)).findings
     assert [str(evidence.id) in finding.where for finding in findings] == [True]
 
 

@@ -40,7 +40,7 @@ from storage.paging import Window
 from storage.registry import RECORDS
 from storage.services import Services
 from tests.storage.world import World
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 DIGEST = "sha256:" + "c" * 64
 BAD = ProvenanceFinding(CheckStatus.UNVERIFIED, "no")
@@ -337,12 +337,12 @@ async def test_whoever_changes_it_afterwards_is_found(own_services: Services) ->
     subject = await new_subject(world)
     key = await register(world)
     made = await record(world, subject, ProvenanceFinding(CheckStatus.VERIFIED, "good", key, "slsa"))
-    await seal_and_sign(own_services)
+    await Sealer()(own_services)
     [check] = await rows(world, "SELECT id FROM provenance_checks WHERE org_id = $1")
 
     async def outcome(record_id: UUID) -> VerificationOutcome:
         async with own_services.database.snapshot() as reader:
-            return (await verify_record(reader, world.tenant, record_id, RECORDS)).outcome
+            return (await verify_record(reader, world.tenant, record_id, RECORDS, world.services.trusted_keys)).outcome
 
     records = {"provenance": made.id, "provenance_checks": check["id"], "provenance_keys": key.id}
     forgeries = {

@@ -30,7 +30,7 @@ from storage.schedule.wakeups import Job
 from storage.secrets.envelope import SecretCipher, Undecipherable
 from storage.services import Services
 from tests.storage.world import World
-from workers.seal import seal_and_sign
+from workers.seal import Sealer
 
 URL = "https://hooks.example.com/services/xyzzy"
 OTHER_URL = "https://elsewhere.example.com/xyzzy"
@@ -145,7 +145,7 @@ async def test_a_foreign_key_opens_nothing(world: World) -> None:
     issued = await world.rule()
     async with world.services.database.read() as reader:
         with pytest.raises(Undecipherable):
-            await channel_targets(reader, SecretCipher(b"x" * 32), [issued.rule.id])
+            await channel_targets(reader, SecretCipher([b"x" * 32]), [issued.rule.id])
 
 
 async def test_only_webhooks_are_given_a_secret(world: World) -> None:
@@ -450,14 +450,14 @@ async def test_every_change_is_sealed(own_services: Services) -> None:
     await change(world, rule_id, name="another", config={"webhookUrl": OTHER_URL})
     await rotate(world, rule_id)
     await archive(world, rule_id)
-    await seal_and_sign(own_services)
+    await Sealer()(own_services)
     async with own_services.database.read() as reader:
         events = await reader.rows(
             "SELECT name, record_version, actor_id, payload FROM audit_events WHERE record_id = $1 "
             "ORDER BY record_version",
             rule_id,
         )
-        verdict = await verify_record(reader, world.tenant, rule_id, RECORDS)
+        verdict = await verify_record(reader, world.tenant, rule_id, RECORDS, world.services.trusted_keys)
     assert [row["name"].partition(".")[2] for row in events] == ["created", "updated", "rotated", "deleted"]
     assert [row["record_version"] for row in events] == [1, 2, 3, 4]
     assert {row["actor_id"] for row in events} == {world.actor.principal_id}

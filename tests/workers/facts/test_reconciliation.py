@@ -320,7 +320,7 @@ async def test_an_address_of_our_own_network_is_told_and_not_asked(own_services:
 
 async def test_a_token_under_another_master_key(world: World, github: FakeGitHub) -> None:
     config = await reconciled(world, github)
-    await reconcile(replace(world.services, envelope=SecretCipher(b"k" * 32)))
+    await reconcile(replace(world.services, envelope=SecretCipher([b"k" * 32])))
     assert "decrypted" in ((await state(world, config)).last_error or "")
     assert github.pages == 0
 

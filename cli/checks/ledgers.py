@@ -1,0 +1,50 @@
+"""Check that the ledgers are what was sealed and published, and that they are signed in time."""
+
+from cli.checks.findings import DoctorFinding, fail, ok
+from cli.checks.queues import LATE
+from domain.tenant import Tenant
+from storage.authenticator import Authenticator
+from storage.database import Database
+from storage.gauges import Gauges
+from storage.identity.queries.organisations import every_organisation
+from storage.keys import existing_master_keys, load_trusted_keys
+from storage.ledger.heads import Inconsistent, known_of, problem_of
+from storage.settings import Settings
+
+MAX_LEDGERS = 1000
+"""Ledgers examined; `trailgate verify` examines all of them."""
+
+
+def examine_signing(gauges: Gauges) -> DoctorFinding:
+    """Check that entries do not wait long for a checkpoint."""
+    lag = gauges.checkpoint_lag
+    if not lag:
+        return ok("signing", "every ledger entry is covered by a signed checkpoint")
+    found = f"the oldest ledger entry without a checkpoint has waited for {lag.total_seconds():,.0f} s"
+    return fail("signing", found, "start a worker, or read its log") if lag > LATE else ok("signing", found)
+
+
+async def examine_ledgers(database: Database, settings: Settings) -> DoctorFinding:
+    """Ask what the sealer asks before it signs."""
+    async with database.read() as reader:
+        organisations = (await every_organisation(reader))[:MAX_LEDGERS]
+    problems = [
+        f"{organisation.slug}: {problem}"
+        for organisation in organisations
+        if (problem := await _problem(database, settings, organisation.tenant))
+    ]
+    if problems:
+        advice = "such a ledger is not signed: run `trailgate verify`, and see docs/runbook.md"
+        return fail("ledgers", "; ".join(problems), advice)
+    return ok("ledgers", f"{len(organisations):,} begin with what was published, and end as they were sealed")
+
+
+async def _problem(database: Database, settings: Settings, tenant: Tenant) -> str | None:
+    master_keys = existing_master_keys(settings)
+    authenticator = Authenticator(lambda: master_keys or ()) if master_keys else None
+    try:
+        known = known_of(settings, load_trusted_keys(settings), tenant.org_id)
+    except Inconsistent as error:
+        return str(error)
+    async with database.snapshot() as reader:
+        return await problem_of(reader, tenant.org_id, authenticator, known)

@@ -1,0 +1,182 @@
+"""The head of a ledger: its state after the newest entry, and whether this is what Trailgate itself sealed.
+
+Whoever owns the database can write entries, tiles and checkpoints, and can erase the newest ones. Four things are out
+of reach: the key of the codes, the signing key, the published checkpoints and the high-water mark. The sealer compares
+the ledger with them before it seals or signs; `trailgate verify`, `trailgate doctor` and the API do the same.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from domain.audit import merkle
+from domain.audit.ledger import GENESIS, SignedCheckpoint
+from domain.errors import Invalid
+from storage.authenticator import Authenticator, Purpose
+from storage.database import Reader, Transaction
+from storage.keys import signature_holds
+from storage.ledger.marks import Mark, events_and_entries, mark_file, read_mark
+from storage.ledger.published import checkpoint_file, last_published
+from storage.ledger.queries import newest_checkpoint, read_tiles
+from storage.settings import Settings
+
+
+class Inconsistent(Exception):  # noqa: N818 - a state of the ledger
+    """The ledger is not what was sealed: nothing more is sealed or signed until somebody has looked. Says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What this host knows about one ledger outside the database. `keys` are the trusted public keys by id.
+
+    A host without any key, such as one that a backup without keys was restored on, checks no signatures.
+    """
+
+    mark: Mark
+    published: SignedCheckpoint | None
+    keys: Mapping[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The state after the newest entry: `root` is the Merkle root, `chain_hash` the hash of that entry."""
+
+    org_id: UUID
+    size: int
+    chain_hash: bytes
+    root: bytes
+    sealed_at: datetime | None
+
+    def parts(self) -> tuple[bytes, ...]:
+        """Return what the code of the head covers."""
+        return self.org_id.bytes, self.size.to_bytes(8, "big"), self.chain_hash, self.root
+
+
+def known_mark(settings: Settings, org_id: UUID) -> Mark:
+    """Read the high-water mark of a ledger, blocking. Raises Inconsistent if its file holds anything else.
+
+    A file that cannot be read tells nothing: a broken disk must not stop the ledger.
+    """
+    try:
+        return read_mark(mark_file(settings, org_id))
+    except OSError:
+        return Mark()
+    except Invalid as error:
+        raise Inconsistent(str(error)) from error
+
+
+def known_of(settings: Settings, keys: Mapping[str, bytes], org_id: UUID) -> Known:
+    """Read what this host knows about a ledger: blocking, and with the last published checkpoint only.
+
+    Raises Inconsistent if a file is not what Trailgate wrote; one that cannot be read tells nothing.
+    """
+    try:
+        published = last_published(checkpoint_file(settings.checkpoints, org_id))
+    except OSError:
+        published = None
+    except Invalid as error:
+        raise Inconsistent(f"the published checkpoints cannot be read: {error}") from error
+    return Known(known_mark(settings, org_id), published, keys)
+
+
+_HEAD = "SELECT seq, entry_hash, sealed_at FROM ledger_entries WHERE org_id = $1 ORDER BY seq DESC LIMIT 1"
+_AUTHENTIC = "SELECT size, chain_hash, root, mac FROM ledger_heads WHERE org_id = $1"
+_HASH = "SELECT entry_hash FROM ledger_entries WHERE org_id = $1 AND seq = $2"
+
+
+async def read_head(reader: Reader, org_id: UUID) -> tuple[Head, Mapping[merkle.TileId, bytes]]:
+    """Return the head of a ledger as its entries and tiles say, and the tiles that an append needs.
+
+    Raises Inconsistent if the tiles do not fit.
+    """
+    newest = await reader.row(_HEAD, org_id)
+    if newest is None:
+        return Head(org_id, 0, GENESIS, merkle.EMPTY_ROOT, None), {}
+    size = newest["seq"]
+    tiles = await read_tiles(reader, org_id, merkle.rightmost_tiles(size))
+    return Head(org_id, size, newest["entry_hash"], _root(size, tiles), newest["sealed_at"]), tiles
+
+
+def _root(size: int, tiles: Mapping[merkle.TileId, bytes]) -> bytes:
+    try:
+        return merkle.root(size, tiles)
+    except ValueError as error:
+        raise Inconsistent(f"the tiles do not fit {size} entries: {error}") from error
+
+
+async def check_head(reader: Reader, head: Head, authenticator: Authenticator, mark: Mark) -> None:
+    """Compare a head with its code. Raises Inconsistent.
+
+    Without a code, a ledger that this host has never sealed, because it is of an earlier version or was restored, is
+    accepted.
+    """
+    row = await reader.row(_AUTHENTIC, head.org_id)
+    if row is None:
+        if head.size and mark.entries:
+            raise Inconsistent("the code of its head is missing")
+        return
+    written = Head(head.org_id, row["size"], row["chain_hash"], row["root"], None)
+    if not authenticator.holds(row["mac"], Purpose.HEAD, *written.parts()):
+        raise Inconsistent("the code of its head is not one that Trailgate made with this master key")
+    if written.parts() != head.parts():
+        raise Inconsistent(f"its newest entries or tiles are not those that Trailgate wrote up to entry {row['size']}")
+
+
+_SET = """
+INSERT INTO ledger_heads (org_id, size, chain_hash, root, mac) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (org_id) DO UPDATE
+SET size = excluded.size, chain_hash = excluded.chain_hash, root = excluded.root, mac = excluded.mac
+"""
+
+
+async def set_head(tx: Transaction, head: Head) -> None:
+    """Write the code of a head, in the transaction of its entries."""
+    mac = tx.authenticator.mac(Purpose.HEAD, *head.parts())
+    await tx.execute(_SET, head.org_id, head.size, head.chain_hash, head.root, mac)
+
+
+async def check_history(reader: Reader, head: Head, seen: Mark, known: Known) -> None:
+    """Compare a ledger with its high-water mark, its newest checkpoint and the last published one.
+
+    Raises Inconsistent if it has lost events or entries, or does not begin with what was published.
+    """
+    if seen.events < known.mark.events or seen.entries < known.mark.entries:
+        lost = max(known.mark.events - seen.events, known.mark.entries - seen.entries)
+        raise Inconsistent(f"{lost} of the {known.mark.events} events that were committed are gone")
+    newest = await newest_checkpoint(reader, head.org_id)
+    for signed in (newest.signed if newest else None, known.published):
+        if signed:
+            await _check_contains(reader, head, signed, known.keys)
+
+
+async def _check_contains(reader: Reader, head: Head, signed: SignedCheckpoint, keys: Mapping[str, bytes]) -> None:
+    checkpoint = signed.checkpoint
+    what = f"the checkpoint of size {checkpoint.size}"
+    if keys and not trusted(signed, keys):
+        raise Inconsistent(f"{what} is not signed by a key that this installation trusts")
+    if checkpoint.org_id != head.org_id or checkpoint.size > head.size:
+        raise Inconsistent(f"the ledger has {head.size} entries and does not contain {what}")
+    tiles = await read_tiles(reader, head.org_id, merkle.rightmost_tiles(checkpoint.size))
+    if _root(checkpoint.size, tiles) != checkpoint.root:
+        raise Inconsistent(f"the entries do not lead to the root of {what}")
+    if await reader.value(_HASH, head.org_id, checkpoint.size) != checkpoint.chain_hash:
+        raise Inconsistent(f"the chain does not lead to the last hash of {what}")
+
+
+def trusted(signed: SignedCheckpoint, keys: Mapping[str, bytes]) -> bool:
+    """Return whether a checkpoint is signed by one of these keys."""
+    key = keys.get(signed.key_id)
+    return key is not None and signature_holds(key, signed.signature, signed.checkpoint.body())
+
+
+async def problem_of(reader: Reader, org_id: UUID, authenticator: Authenticator | None, known: Known) -> str | None:
+    """Return what keeps the sealer from signing a ledger, or None. Read `known` before the reader's snapshot begins."""
+    try:
+        head, _tiles = await read_head(reader, org_id)
+        if authenticator:
+            await check_head(reader, head, authenticator, known.mark)
+        await check_history(reader, head, await events_and_entries(reader, org_id), known)
+    except Inconsistent as error:
+        return str(error)
+    return None

@@ -1,0 +1,66 @@
+"""High-water marks: how much of each ledger this host has seen, in files beside the keys, outside the database.
+
+A ledger that is shorter than its mark has lost events. The file of an organisation holds two numbers: the events that
+were committed, sealed or waiting, and the entries that were sealed. Neither ever goes down.
+"""
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from domain.errors import Invalid
+from storage.database import Reader
+from storage.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The highest known numbers of a ledger; both are 0 for one that was never seen here."""
+
+    events: int = 0
+    entries: int = 0
+
+
+def mark_file(settings: Settings, org_id: UUID) -> Path:
+    """Return the file of an organisation's mark."""
+    return settings.keys_dir / "ledgers" / f"{org_id}.mark"
+
+
+def read_mark(path: Path) -> Mark:
+    """Read a mark. Raises Invalid for a file that holds anything else."""
+    try:
+        text = path.read_text()
+        events, entries = map(int, text.split() or ("0", "0"))  # empty: a crash came before the first write
+    except FileNotFoundError:
+        return Mark()
+    except ValueError as error:
+        raise Invalid(f"{path} is not a high-water mark.") from error
+    return Mark(events, entries)
+
+
+def raise_mark(path: Path, seen: Mark) -> None:
+    """Raise a mark durably. Several processes may do so at once."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        known = read_mark(path)
+        raised = Mark(max(known.events, seen.events), max(known.entries, seen.entries))
+        if raised != known:
+            # Numbers of a fixed width in one write: a crash leaves the old or the new ones.
+            os.pwrite(descriptor, f"{raised.events:020} {raised.entries:020}\n".encode(), 0)
+            os.fsync(descriptor)
+
+
+_SEEN = """
+SELECT coalesce((SELECT max(seq) FROM ledger_entries WHERE org_id = $1), 0) AS entries,
+       (SELECT count(*) FROM unsealed WHERE org_id = $1) AS waiting
+"""
+
+
+async def events_and_entries(reader: Reader, org_id: UUID) -> Mark:
+    """Return the numbers of a ledger as it is now, of one moment."""
+    [row] = await reader.rows(_SEEN, org_id)
+    return Mark(row["entries"] + row["waiting"], row["entries"])
