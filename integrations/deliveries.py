@@ -8,6 +8,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
 
+from domain.json_text import readable
 from integrations.contract import AttestationHint, BadDelivery
 
 _DELIVERY_ID = re.compile(r"[ -~]{1,255}")
@@ -110,7 +111,7 @@ def repository_path(address: str | None) -> str | None:
 def read(model: type[Model], body: bytes) -> Model:
     """Parse the JSON body into a model. Raises BadDelivery, naming the first invalid field by its dotted path."""
     try:
-        return model.model_validate_json(body)
+        return model.model_validate_json(readable(body))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         path = ".".join(str(segment) for segment in first["loc"][:_PATH_SEGMENTS])

@@ -3,6 +3,7 @@
 The order inside every request: authenticate → permission → parameters → body. All that can be resolved at start-up is.
 """
 
+import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -13,7 +14,7 @@ from api.http.arguments import REQUIRED, Arguments, Body, Fields, FormBody, Para
 from api.http.calls import REQUEST_ID, SERVICES, STAGING, SURFACE, Call, Reply, Route, Surface
 from api.http.idempotency import keyed, once, takes_key
 from api.http.problems import invalid_fields, invalid_input
-from api.http.reading import clean_text, expect_later, guard, media_type, read_body, require_media_type
+from api.http.reading import MAX_ON_LOOP, clean_text, expect_later, guard, media_type, read_body, require_media_type
 from api.http.routing import Table
 from api.http.uploads import MULTIPART, URL_ENCODED, Form
 from domain.errors import FieldError, Forbidden, Invalid
@@ -117,7 +118,7 @@ class Endpoint:
         require_media_type(request, self.accepts)
         raw = await read_body(request, self.route.max_body)
         if raw or wanted.default is REQUIRED:
-            arguments["body"] = _read_body(wanted.adapter, raw)
+            arguments["body"] = await _read_body(wanted.adapter, raw)
         return raw
 
     def _reply(self, result: Any) -> web.StreamResponse:
@@ -233,7 +234,12 @@ def _read_query(fields: Fields, request: web.Request) -> Any:
         raise invalid_input(error) from error
 
 
-def _read_body(adapter: TypeAdapter[Any], raw: bytes) -> Any:
+async def _read_body(adapter: TypeAdapter[Any], raw: bytes) -> Any:
+    """Screen and validate a body; a large one in a thread. Raises Invalid."""
+    return await asyncio.to_thread(_validated, adapter, raw) if len(raw) > MAX_ON_LOOP else _validated(adapter, raw)
+
+
+def _validated(adapter: TypeAdapter[Any], raw: bytes) -> Any:
     text = guard(raw)
     try:
         return adapter.validate_json(text)

@@ -6,24 +6,26 @@ suspicious body is parsed a second time, to find and name the field.
 A byte order mark is ignored (RFC 8259, section 8.1). Of duplicate keys the last one wins.
 """
 
+import asyncio
 import json
 import math
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-import orjson
 from aiohttp import HttpVersion11, hdrs, web
 from pydantic_core import from_json
 
 from api.http.problems import dotted
 from domain.errors import FieldError, Invalid, TooLarge, UnsupportedMedia
+from domain.json_text import readable, without_mark
 
+MAX_ON_LOOP = 256 * 1024
+"""Bytes of the largest body that is screened on the event loop; larger ones are screened in a thread."""
 MAX_DEPTH = 64
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
 
-_BOM = b"\xef\xbb\xbf"
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]*)""", re.IGNORECASE)
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
 
@@ -104,36 +106,17 @@ def parse_json(raw: bytes) -> Any:
 
 
 def check_json(raw: bytes) -> None:
-    """Raise what `parse_json` raises, in less than half its time, for a body that is stored unread.
+    """Raise Invalid for a delivery that its sender's parser could not read: malformed, or nested beyond 200 levels.
 
-    orjson itself rejects NaN, infinities, lone surrogates and invalid UTF-8. A body that orjson rejects or that looks
-    suspicious goes to `parse_json`, which names the field or finds that nothing is wrong.
+    Values that other layers refuse are no reason to lose the delivery: it is stored as bytes, and its sender's models
+    check the few fields that are stored as anything else.
     """
+    _parsed(readable(raw), allow_inf_nan=False)
+
+
+def _parsed(text: bytes, *, allow_inf_nan: bool = True) -> Any:
     try:
-        orjson.loads(raw)
-    except ValueError:
-        parse_json(raw)
-        return
-    screened = raw.translate(_COARSE)
-    if b"\\u0000" in raw or _has_long_integer(screened) or screened.count(b"[") > MAX_DEPTH:
-        parse_json(raw)
-
-
-def _has_long_integer(screened: bytes) -> bool:
-    """Return whether a run of too many digits begins anywhere but at the start of a string.
-
-    A string may well begin with digits: providers send 40 zeros for a commit that does not exist.
-    """
-    place = screened.find(_LONG_INTEGER)
-    while place > 0 and screened[place - 1] == _QUOTE:
-        digits = _DIGITS.match(screened, place)
-        place = screened.find(_LONG_INTEGER, digits.end() if digits else place + 1)
-    return place >= 0
-
-
-def _parsed(text: bytes) -> Any:
-    try:
-        return from_json(text)
+        return from_json(text, allow_inf_nan=allow_inf_nan)
     except ValueError as error:
         message = f"Invalid JSON: {error}"
         raise Invalid(message, (FieldError("", message),)) from error
@@ -151,13 +134,16 @@ for _characters, _role in (
 ):
     for _character in _characters:
         _ROLES[_character : _character + 1] = _role
-_COARSE = bytes(byte if byte == ord('"') else role if role in b"0[" else ord(" ") for byte, role in enumerate(_ROLES))
-"""The roles used where strings are not separated from the rest: digits, opening brackets and quotes."""
-_QUOTE = ord('"')
-_DIGITS = re.compile(rb"0+")
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]")
 _LONG_INTEGER = b"0" * len(str(MAX_INTEGER))
 _ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_PIECE = 64 * 1024
+"""Bytes of which the strings are cut out at once: each quote costs a piece of text in memory meanwhile."""
+
+
+async def guarded(raw: bytes) -> bytes:
+    """Do what `guard` does; for a large body in a thread."""
+    return await asyncio.to_thread(guard, raw) if len(raw) > MAX_ON_LOOP else guard(raw)
 
 
 def guard(raw: bytes) -> bytes:
@@ -165,13 +151,15 @@ def guard(raw: bytes) -> bytes:
 
     It may still be malformed JSON. Only a suspicious body is parsed here, to name the field.
     """
-    text = raw.removeprefix(_BOM)
+    text = without_mark(raw)
     structure = _structure(text)
     odd_number = b"n" in structure or b"e000" in structure or _LONG_INTEGER in structure
-    if odd_number or b"\0" in text or (b"\\" in text and _ESCAPES.search(text)):
-        _refuse_unsafe(text)
-    if structure.count(b"[") > MAX_DEPTH and _is_deep(structure):
-        raise Invalid.of(_deepest(_parsed(text)), f"nested more than {MAX_DEPTH} levels deep")
+    odd_text = b"\0" in text or (b"\\" in text and _ESCAPES.search(text) is not None)
+    deep = structure.count(b"[") > MAX_DEPTH and _is_deep(structure)
+    if odd_number or odd_text or deep:
+        _refuse_unsafe(text, _integer if _LONG_INTEGER in structure else None)
+    if deep:
+        _parsed(text)  # raises Invalid: it is malformed, or deeper than any parser goes
     return text
 
 
@@ -179,7 +167,12 @@ def _structure(text: bytes) -> bytes:
     """Return the roles of all bytes outside strings; for malformed JSON the result is meaningless."""
     if b"\\" in text and b'\\"' in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return b"".join(text.split(b'"')[::2]).translate(_ROLES, b"+")
+    outside, quoted = [], False
+    for start in range(0, len(text), _PIECE):
+        parts = text[start : start + _PIECE].split(b'"')
+        outside.append(b"".join(parts[quoted::2]))
+        quoted ^= len(parts) % 2 == 0
+    return b"".join(outside).translate(_ROLES, b"+")
 
 
 def _is_deep(structure: bytes) -> bool:
@@ -192,56 +185,62 @@ def _is_deep(structure: bytes) -> bool:
     return True
 
 
-def _deepest(value: Any) -> str:
-    """Return the path of the first container beyond the permitted depth."""
-    too_deep = (path for path, inner in _walk(value) if len(path) == MAX_DEPTH and isinstance(inner, dict | list))
-    return dotted(next(too_deep, ()))
-
-
 class _TooLong:
     """Stands for an integer with more digits than 64 bits can hold."""
 
 
-def _refuse_unsafe(text: bytes) -> None:
+def _refuse_unsafe(text: bytes, parse_int: Callable[[str], Any] | None) -> None:
     """Raise Invalid for the first unsafe value. Malformed JSON is left to the parser."""
     try:
-        value = json.loads(text.decode(), parse_int=_integer, strict=False)
+        root = json.loads(text.decode(), parse_int=parse_int, strict=False)
     except (ValueError, RecursionError):
         return
-    for path, leaf in _walk(value):
-        reason = _unsafe(leaf)
-        if reason:
-            raise Invalid.of(_shown(path), reason)
+    found = _first_unsafe(root, 0)
+    if found:
+        path, reason = found
+        raise Invalid.of(_shown(path), reason)
 
 
 def _integer(digits: str) -> int | _TooLong:
-    return int(digits) if len(digits) <= len(str(MIN_INTEGER)) else _TooLong()
+    if len(digits) > len(str(MIN_INTEGER)):
+        return _TooLong()
+    value = int(digits)
+    return value if MIN_INTEGER <= value <= MAX_INTEGER else _TooLong()
 
 
-def _walk(root: Any) -> Iterator[tuple[tuple[int | str, ...], Any]]:
-    """Yield every key and every value with its path, in document order, down to the permitted depth."""
-    pending: list[tuple[tuple[int | str, ...], Any]] = [((), root)]
-    while pending:
-        path, value = pending.pop()
-        if len(path) == MAX_DEPTH:
-            yield path, value
-            continue
-        if isinstance(value, dict):
-            yield from ((path, key) for key in value)
-            pending.extend(((*path, key), inner) for key, inner in reversed(value.items()))
-        elif isinstance(value, list):
-            pending.extend(((*path, place), value[place]) for place in reversed(range(len(value))))
-        yield path, value
+def _first_unsafe(value: Any, depth: int) -> tuple[tuple[int | str, ...], str] | None:
+    """Return the path of the first unsafe value or key inside a value, and the reason.
+
+    The path is put together on the way back: one for each of a million values would cost seconds and gigabytes.
+    """
+    reason = _unsafe(value, depth)
+    if reason:
+        return (), reason
+    for place, member in _members(value):
+        if type(member) not in _SAFE and (found := _first_unsafe(member, depth + 1)):
+            return (place, *found[0]), found[1]
+    return None
 
 
-def _unsafe(value: Any) -> str | None:
+def _members(value: Any) -> Iterable[tuple[int | str, Any]]:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+_SAFE = frozenset({int, bool, type(None)})
+
+
+def _unsafe(value: Any, depth: int) -> str | None:
     if isinstance(value, str):
         return _unsafe_text(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return "is not a finite number"
-    if isinstance(value, _TooLong) or (isinstance(value, int) and not MIN_INTEGER <= value <= MAX_INTEGER):
+    if isinstance(value, float):
+        return None if math.isfinite(value) else "is not a finite number"
+    if isinstance(value, _TooLong):
         return "is an integer beyond 64 bits"
-    return None
+    if depth == MAX_DEPTH:
+        return f"nested more than {MAX_DEPTH} levels deep"
+    return next(filter(None, map(_unsafe_text, value)), None) if isinstance(value, dict) else None
 
 
 def _unsafe_text(value: str) -> str | None:

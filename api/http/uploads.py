@@ -23,7 +23,7 @@ from api.http.arguments import Fields, put
 from api.http.calls import MEBIBYTE, STAGING, Upload
 from api.http.multipart import Multipart, Part
 from api.http.problems import invalid_input, invalid_under
-from api.http.reading import clean_text, guard, permit_body, read_body, too_large
+from api.http.reading import clean_text, guarded, permit_body, read_body, too_large
 from domain.errors import Invalid, Unavailable
 
 MULTIPART = "multipart/form-data"
@@ -215,7 +215,7 @@ async def _text(body: Multipart, name: str, *, json: bool) -> str:
         if len(raw) > MAX_FIELD:
             raise too_large(MAX_FIELD)
     try:
-        text = (guard(bytes(raw)) if json else bytes(raw)).decode()
+        text = (await guarded(bytes(raw)) if json else bytes(raw)).decode()
     except UnicodeDecodeError as error:
         raise Invalid.of(name, "is not UTF-8") from error
     except Invalid as error:

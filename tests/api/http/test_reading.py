@@ -1,13 +1,18 @@
+import asyncio
 import json
 import time
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.reading import MAX_DEPTH, check_json, guard, parse_json
+from api.http import reading
+from api.http.reading import MAX_DEPTH, MAX_ON_LOOP, _structure, check_json, guard, guarded, parse_json
 from domain.errors import Invalid
+from domain.json_text import without_mark
+from integrations.deliveries import Payload, read
 
 
 def refusal(raw: bytes) -> Invalid:
@@ -102,9 +107,9 @@ def test_depth_counts_containers_not_brackets() -> None:
     assert refusal(deep).details[0].field.startswith("b.0.0")
 
 
-@pytest.mark.parametrize("depth", [500, 100_000])
-def test_absurd_depth_is_an_ordinary_refusal(depth: int) -> None:
-    assert "recursion" in refusal(nested(depth)).message
+@pytest.mark.parametrize(("depth", "reason"), [(500, "levels deep"), (100_000, "recursion")])
+def test_absurd_depth_is_an_ordinary_refusal(depth: int, reason: str) -> None:
+    assert reason in refusal(nested(depth)).message
     with pytest.raises(Invalid):
         parse_json(b'{"x": NaN, "a": ' + nested(depth) + b"}")
 
@@ -197,27 +202,109 @@ def test_depth_is_found_beside_any_text(beside: object, depth: int) -> None:
             guard(raw)
 
 
-@given(VALUE, st.sampled_from([b"1", b"\xef\xbb\xbf"]) | POISON, st.integers(1, 100), st.booleans())
-def test_a_check_and_a_parse_are_of_one_mind(value: object, odd: bytes, depth: int, cut: bool) -> None:
-    raw = b'[%s, {"a": %s}, %s]' % (json.dumps(value).encode(), odd, nested(depth))
-    agree(raw[:-1] if cut else raw)
+UNREAD = {
+    "a byte order mark": b'\xef\xbb\xbf{"a": 1}',
+    "NUL": rb'{"a": "\u0000"}',
+    "half a character": rb'{"a": "\ud83d", "\ude00": "\uD83D\ud83d\ude00"}',
+    "a large integer": b'{"a": 18446744073709551616}',
+    "a large number": b'{"a": 1e999}',
+    "depth": nested(150),
+}
 
 
-@given(st.binary(max_size=60) | st.text().map(str.encode) | VALUE.map(json.dumps).map(str.encode))
-def test_a_check_and_a_parse_are_of_one_mind_about_anything(raw: bytes) -> None:
-    agree(raw)
+@pytest.mark.parametrize("name", UNREAD)
+def test_a_delivery_is_not_lost_over_a_value_that_nobody_stores(name: str) -> None:
+    check_json(UNREAD[name])
+    read(Payload, b'{"unread": %s}' % without_mark(UNREAD[name]))
 
 
-def agree(raw: bytes) -> None:
-    assert message_of(check_json, raw) == message_of(parse_json, raw)
-
-
-def message_of(read: Callable[[bytes], object], raw: bytes) -> str | None:
+@given(VALUE | st.just(0), st.sampled_from([b"1", b"\xef\xbb\xbf", rb'"\udEad"']) | POISON, st.integers(1, 300))
+def test_what_a_check_lets_through_can_be_parsed(value: object, odd: bytes, depth: int) -> None:
+    raw = b'{"a": [%s, {"a": %s}, %s]}' % (json.dumps(value).encode(), odd, nested(depth))
     try:
-        read(raw)
+        check_json(raw)
+    except Invalid:
+        return
+    read(Payload, raw)
+
+
+@given(st.binary(max_size=60) | st.text().map(str.encode))
+def test_a_check_raises_nothing_but_a_refusal(raw: bytes) -> None:
+    try:
+        check_json(raw)
     except Invalid as refused:
-        return refused.message
-    return None
+        refused.message.encode()
+
+
+SIZE = 2**17
+HOSTILE = {
+    "zeros": b"[" + b"0," * (SIZE // 2) + b"NaN]",
+    "fractions": b"[" + b"0.5," * (SIZE // 4) + b"NaN]",
+    "texts": b"[" + b'"ab",' * (SIZE // 5) + b"NaN]",
+    "objects": b"[" + b'{"":0},' * (SIZE // 7) + b"NaN]",
+    "long integers": b"[" + b"1000000000000000000," * (SIZE // 20) + b"NaN]",
+    "depth": b"[" + (b"[" * 62 + b"]" * 62 + b",") * (SIZE // 125) + b"NaN]",
+}
+"""128 KiB each; only the last value is refused, so that all the others are looked at."""
+
+
+@pytest.mark.parametrize("name", ["zeros", "objects"])
+def test_a_hostile_body_costs_no_more_than_a_few_parses_of_it(name: str) -> None:
+    """A path for each value cost about 20 parses."""
+    raw = HOSTILE[name]
+    parsing = min(spent(lambda: json.loads(raw)) for _ in range(5))
+    assert min(spent(lambda: refusal_of_guard(raw)) for _ in range(5)) < 12 * parsing
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_body_takes_no_more_memory_than_its_values(name: str) -> None:
+    raw = HOSTILE[name]
+    assert peak_of(lambda: refusal_of_guard(raw)) < peak_of(lambda: json.loads(raw)) + 5 * len(raw)
+
+
+def test_texts_are_cut_out_in_little_memory() -> None:
+    raw = b"[" + b'"ab",' * (2 * SIZE) + b"0]"
+    assert peak_of(lambda: guard(raw)) < 5 * len(raw)
+
+
+@given(st.binary(max_size=40), st.integers(1, 7))
+def test_strings_are_found_whatever_the_pieces(text: bytes, piece: int) -> None:
+    whole = _structure(text)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(reading, "_PIECE", piece)
+        assert _structure(text) == whole
+
+
+def refusal_of_guard(raw: bytes) -> None:
+    with pytest.raises(Invalid, match="finite"):
+        guard(raw)
+
+
+def spent(act: Callable[[], object]) -> float:
+    """The processor time of one round, in seconds."""
+    started = time.process_time()
+    act()
+    return time.process_time() - started
+
+
+def peak_of(act: Callable[[], object]) -> int:
+    """The most memory that was in use at a time, in bytes."""
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+async def test_only_a_large_body_is_screened_in_a_thread() -> None:
+    """Where the loop goes on meanwhile."""
+    for size, turns in ((100, 0), (MAX_ON_LOOP + 1, 1)):
+        turn = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(turn.set_result, None)
+        await guarded(b'"' + b"x" * size + b'"')
+        assert turn.done() is bool(turns)
+        await turn
 
 
 @given(st.binary(max_size=60))

@@ -209,6 +209,38 @@ async def test_a_form_encoded_github_hook(api: Caller, app_services: Services) -
     assert (await sender.receipt(accepted))["eventType"] == "build.succeeded"
 
 
+UNREAD = {
+    "a byte order mark": (b'{"action"', b'\xef\xbb\xbf{"action"'),
+    "NUL": (b'"action"', b'"more": "a\\u0000", "action"'),
+    "half a character": (b'"action"', b'"more": "a\\ud83d", "action"'),
+    "a large integer": (b'"action"', b'"more": 18446744073709551616, "action"'),
+    "depth": (b'"action"', b'"more": ' + b"[" * 150 + b"]" * 150 + b', "action"'),
+}
+
+
+@pytest.mark.parametrize("name", UNREAD)
+@pytest.mark.parametrize("form", [False, True])
+async def test_a_failed_build_is_not_lost_over_what_nobody_reads(
+    api: Caller, app_services: Services, name: str, form: bool
+) -> None:
+    sender = await let_in(api)
+    body = json.dumps(json.loads(recorded("workflow_run__failure"))).encode().replace(*UNREAD[name], 1)
+    sent = urlencode({"payload": body}).encode() if form else body
+    kind = "application/x-www-form-urlencoded" if form else "application/json"
+    accepted = await sender.deliver(sent, github_headers(sent) | {"Content-Type": kind})
+    await drain(app_services)
+    settled = await sender.receipt(accepted)
+    assert (settled["status"], settled["eventType"], len(settled["attestationIds"])) == ("SUCCESS", "build.failed", 1)
+
+
+async def test_a_generic_event_with_a_byte_order_mark(api: Caller, app_services: Services) -> None:
+    sender = await let_in(api, "GENERIC")
+    body = b"\xef\xbb\xbf" + generic("build.failed")
+    accepted = await sender.deliver(body, github_headers(body))
+    await drain(app_services)
+    assert (await sender.receipt(accepted))["eventType"] == "build.failed"
+
+
 async def test_a_payload_that_is_not_githubs_is_a_dead_letter_and_lives_again_when_resent(
     api: Caller, app_services: Services
 ) -> None:

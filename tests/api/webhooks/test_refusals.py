@@ -168,10 +168,7 @@ MALFORMED: dict[str, bytes] = {
     "two values": b'{"eventType": "x"} {}',
     "invalid UTF-8": b'{"eventType": "\xff"}',
     "NUL": b'{"eventType": "a\x00"}',
-    "escaped NUL": b'{"eventType": "a\\u0000"}',
-    "lone surrogate": b'{"eventType": "\\ud800"}',
     "NaN": b'{"eventType": "x", "n": NaN}',
-    "2^64": b'{"eventType": "x", "n": 18446744073709551616}',
     "depth 100,000": b'{"eventType": "x", "n": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
     "unclosed depth": b"[" * 50_000,
 }
@@ -188,7 +185,7 @@ async def test_a_body_that_is_no_json_is_400(api: Caller, source: str, name: str
     assert await sender.deliveries() == []
 
 
-@pytest.mark.parametrize("name", ["cut off", "not JSON", "invalid UTF-8", "escaped NUL", "empty"])
+@pytest.mark.parametrize("name", ["cut off", "not JSON", "invalid UTF-8", "empty"])
 async def test_the_json_inside_a_form_is_checked_as_well(api: Caller, name: str) -> None:
     sender = await let_in(api)
     form = urlencode({"payload": MALFORMED[name]}).encode()
@@ -204,6 +201,7 @@ async def test_the_json_inside_a_form_is_checked_as_well(api: Caller, name: str)
         ({"eventType": ""}, "eventType"),
         ({"eventType": 1}, "eventType"),
         ({"eventType": "x" * 256}, "eventType"),
+        ({"eventType": "a\0"}, "eventType"),
         ({"trailId": "not-a-uuid"}, "trailId"),
         ({"attestationStatus": "GREEN"}, "attestationStatus"),
         ({"gitAuthor": " "}, "gitAuthor"),
