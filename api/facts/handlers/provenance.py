@@ -8,6 +8,7 @@ from api.facts.schemas.provenance import ProvenanceIn, ProvenanceOut, Verificati
 from api.http.calls import Call
 from api.http.dry_runs import Created, DryRun, created
 from domain.facts.provenance import ProvenanceKey
+from integrations.formats.dsse.verify import Unverifiable
 from integrations.formats.intoto.verify import check, read_stated
 from storage.facts.commands import provenance as commands
 from storage.facts.queries import provenance as queries
@@ -32,7 +33,12 @@ async def record_provenance(
 
 
 def _checked(body: ProvenanceIn, subject: queries.Subject, keys: Sequence[ProvenanceKey]) -> commands.NewProvenance:
-    claim = body.to_claim(subject.digest, read_stated(body.envelope_text(), subject.digest))
+    try:
+        stated = read_stated(body.envelope_text(), subject.digest)
+    except Unverifiable as error:
+        claim = body.to_claim(subject.digest, None, error.reason)
+    else:
+        claim = body.to_claim(subject.digest, stated)
     return commands.NewProvenance(subject, claim, check(claim, keys))
 
 

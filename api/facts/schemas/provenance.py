@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, field_validator
+from pydantic.alias_generators import to_camel
 
 from api.http.calls import Call
 from api.http.problems import invalid_under
@@ -15,18 +16,32 @@ from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.errors import Invalid
 from domain.facts.artifacts import ProvenanceStatus
 from domain.facts.provenance import Build, BuilderType, Check, Provenance, ProvenanceClaim, SlsaLevel
+from integrations.formats.dsse.verify import MAX_SIGNATURES
 from integrations.formats.intoto.parse import MAX_TEXT, Statement
 
 Uri = Annotated[str, StringConstraints(max_length=MAX_TEXT)]
 Builder = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"\S")]
 
 
+_ENVELOPE = (
+    "payload",
+    "payload_type",
+    "signatures",
+    "media_type",
+    "verification_material",
+    "dsse_envelope",
+    "message_signature",
+)
+"""The fields of a body that is itself an envelope, or a bundle with one."""
+
+
 class ProvenanceIn(WireIn):
     """The builder and the sources of an artifact, with an optional proof.
 
     The proof is a DSSE `envelope` with an in-toto statement of SLSA provenance, as an object or as JSON text; the body
-    itself may also be one (`payload`, `payloadType`, `signatures`). Fields that the envelope states need not be given
-    again; fields that are given but not stated in the envelope keep the provenance unverified.
+    itself may also be one (`payload`, `payloadType`, `signatures`). A Sigstore bundle with a `dsseEnvelope` is accepted
+    in its place. Fields that the envelope states need not be given again; fields that are given but not stated in the
+    envelope keep the provenance unverified.
 
     Without an envelope, `builderId` and `builderType` are required, and `provenanceSignature` may hold a base64
     signature of the fields. It covers the UTF-8 JSON of one object without blanks, with the members artifactDigest,
@@ -63,7 +78,13 @@ class ProvenanceIn(WireIn):
     ] = None
     payload: Annotated[str | None, Field(description="The payload, if the body itself is a DSSE envelope")] = None
     payload_type: str | None = None
-    signatures: list[dict[str, Any]] | None = None
+    signatures: Annotated[list[dict[str, Any]], Field(max_length=MAX_SIGNATURES)] | None = None
+    media_type: Annotated[str | None, Field(description="The media type, if the body itself is a Sigstore bundle")] = (
+        None
+    )
+    verification_material: dict[str, Any] | None = None
+    dsse_envelope: dict[str, Any] | None = None
+    message_signature: dict[str, Any] | None = None
 
     @field_validator("envelope")
     @classmethod
@@ -80,19 +101,24 @@ class ProvenanceIn(WireIn):
 
     def envelope_text(self) -> str | None:
         """Return the envelope as it is stored, or None. Raises Invalid when there are two."""
-        fields = (("payload", self.payload), ("payloadType", self.payload_type), ("signatures", self.signatures))
+        fields = ((to_camel(name), getattr(self, name)) for name in _ENVELOPE)
         root = {name: value for name, value in fields if value is not None}
         if root and self.envelope is not None:
             raise Invalid.of("envelope", "the body itself is also an envelope; give one of them")
         envelope = root or self.envelope
         return None if envelope is None else json.dumps(envelope, ensure_ascii=False, separators=(",", ":"))
 
-    def to_claim(self, digest: str, stated: Statement | None) -> ProvenanceClaim:
-        """Return the claim, filled from the envelope where the body says nothing. Raises Invalid without a builder."""
+    def to_claim(self, digest: str, stated: Statement | None, unread: str = "") -> ProvenanceClaim:
+        """Return the claim, filled from the envelope where the body says nothing.
+
+        `unread` is the reason why the envelope states nothing. Raises Invalid, with the reason, without a builder.
+        """
         given = Build(**{field.name: getattr(self, field.name) for field in fields(Build)})
         build, builder_type = given, self.builder_type
         if stated and stated.build:
             build, builder_type = given.filled(stated.build), builder_type or stated.builder_type
+        if unread and (build.builder_id is None or builder_type is None):
+            raise Invalid.of("envelope", f"{unread} To record it all the same, give builderId and builderType.")
         if build.builder_id is None:
             raise Invalid.of("builderId", "is required, unless SLSA provenance in an envelope names the builder")
         if builder_type is None:

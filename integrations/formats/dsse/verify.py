@@ -1,11 +1,13 @@
 """DSSE envelopes (DSSE 1.0.2): parse them, and find the registered key that signed them.
 
+A Sigstore bundle (v0.1 to v0.3) counts as the envelope inside it. What else it contains, such as the certificate of a
+signature without a key, is not trusted: only registered keys are.
 Envelopes are untrusted text: whatever their content, only Unverifiable is raised.
 """
 
 from base64 import b64decode
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -26,7 +28,9 @@ MAX_TRIES_OF_KEY = 16
 MAX_TRIES = 256
 """Verifications in all: more than two for each of the keys that an organisation may have."""
 
-_STANDARD = str.maketrans("-_", "+/")
+_STANDARD = str.maketrans("-_", "+/", " \t\r\n")
+_BUNDLE = "application/vnd.dev.sigstore.bundle"
+"""The beginning of all media types of Sigstore bundles."""
 
 
 class Unverifiable(Exception):  # noqa: N818 - an outcome: "raise Unverifiable"
@@ -47,15 +51,37 @@ class DsseSignature:
 
 @dataclass(frozen=True, slots=True)
 class DsseEnvelope:
-    """A parsed envelope, whose signatures are not verified yet."""
+    """A parsed envelope, whose signatures are not verified yet. `bundled` means that it was in a Sigstore bundle."""
 
     payload_type: str
     payload: bytes
     signatures: tuple[DsseSignature, ...]
+    bundled: bool = False
 
 
 def read_envelope(text: str) -> DsseEnvelope:
-    """Parse an envelope from JSON. Raises Unverifiable; malformed entries of `signatures` are ignored."""
+    """Parse an envelope, or a bundle with one, from JSON.
+
+    Raises Unverifiable, which says what is wrong; malformed entries of `signatures` are ignored.
+    """
+    value = _object(text)
+    bundled = "dsseEnvelope" in value or "messageSignature" in value or _is_bundle(value.get("mediaType"))
+    if bundled:
+        value = _inside(value)
+    payload_type, payload, signatures = (value.get(name) for name in ("payloadType", "payload", "signatures"))
+    if not isinstance(payload_type, str):
+        raise Unverifiable("The envelope has no payloadType.")
+    if not isinstance(payload, str):
+        raise Unverifiable("The envelope has no payload.")
+    if not isinstance(signatures, list):
+        raise Unverifiable("The envelope has no list of signatures.")
+    decoded = read_base64(payload)
+    if decoded is None:
+        raise Unverifiable("The envelope's payload is not base64.")
+    return DsseEnvelope(payload_type, decoded, tuple(_signatures(signatures)), bundled)
+
+
+def _object(text: str) -> Mapping[str, Any]:
     if len(text) > MAX_ENVELOPE:
         raise Unverifiable(f"The envelope has more than {MAX_ENVELOPE} characters.")
     try:
@@ -64,15 +90,21 @@ def read_envelope(text: str) -> DsseEnvelope:
         raise Unverifiable("The envelope is not JSON.") from error
     if not isinstance(value, dict):
         raise Unverifiable("The envelope is not a JSON object.")
-    payload_type, payload, signatures = (value.get(name) for name in ("payloadType", "payload", "signatures"))
-    if not isinstance(payload_type, str):
-        raise Unverifiable("The envelope has no payloadType.")
-    if not isinstance(signatures, list):
-        raise Unverifiable("The envelope has no list of signatures.")
-    decoded = read_base64(payload) if isinstance(payload, str) else None
-    if decoded is None:
-        raise Unverifiable("The envelope's payload is not base64.")
-    return DsseEnvelope(payload_type, decoded, tuple(_signatures(signatures)))
+    return value
+
+
+def _is_bundle(media_type: Any) -> bool:
+    return isinstance(media_type, str) and media_type.startswith(_BUNDLE)
+
+
+def _inside(bundle: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the DSSE envelope of a Sigstore bundle."""
+    envelope = bundle.get("dsseEnvelope")
+    if isinstance(envelope, dict):
+        return envelope
+    if "messageSignature" in bundle:
+        raise Unverifiable("The envelope is a Sigstore bundle with a messageSignature, which states no provenance.")
+    raise Unverifiable("The envelope is a Sigstore bundle without a dsseEnvelope.")
 
 
 def _signatures(entries: Sequence[Any]) -> Iterator[DsseSignature]:
@@ -85,7 +117,7 @@ def _signatures(entries: Sequence[Any]) -> Iterator[DsseSignature]:
 
 
 def read_base64(text: str) -> bytes | None:
-    """Decode base64 in the standard or the URL-safe alphabet, padding optional; None if it is not base64."""
+    """Decode base64 in the standard or the URL-safe alphabet, wrapped or not, padding optional; None if it is not."""
     standard = text.translate(_STANDARD).rstrip("=")
     try:
         return b64decode(standard + "=" * (-len(standard) % 4), validate=True)

@@ -9,26 +9,26 @@ from collections.abc import Sequence
 from pydantic.alias_generators import to_camel
 
 from domain.errors import Rejected
-from domain.facts.provenance import CheckStatus, ProvenanceClaim, ProvenanceFinding, ProvenanceKey
+from domain.facts.provenance import Build, CheckStatus, ProvenanceClaim, ProvenanceFinding, ProvenanceKey
 from integrations.formats.dsse.verify import DsseEnvelope, DsseSignature, Unverifiable, find_signer, pae, read_envelope
 from integrations.formats.intoto.parse import PAYLOAD_TYPES, Statement, read_statement
 
+UNTRUSTED = "A certificate in a Sigstore bundle is not trusted by itself; register the public key of its signer."
 UNSIGNED = "It is not signed: there is neither an envelope nor a provenanceSignature."
 
 
 def read_stated(envelope: str | None, digest: str) -> Statement | None:
-    """Parse the statement in an envelope without checking signatures; None if there is none that can be read.
+    """Parse the SLSA provenance in an envelope without checking signatures; None if there is no envelope.
 
-    Raises Rejected if the statement is only about artifacts other than `digest`.
+    Raises Unverifiable for an envelope that cannot be read or contains none, Rejected if its statement is only about
+    artifacts other than `digest`.
     """
     if envelope is None:
         return None
-    try:
-        _, statement = _opened(envelope)
-    except Unverifiable:
-        return None
+    statement = _opened(envelope)[1]
     if statement.digests and digest not in statement.digests:
         raise Rejected(f"The envelope is about another artifact: none of its subjects is {digest}.")
+    _build(statement)
     return statement
 
 
@@ -49,12 +49,13 @@ def _by_envelope(claim: ProvenanceClaim, text: str, keys: Sequence[ProvenanceKey
     envelope, statement = _opened(text)
     if claim.digest not in statement.digests:
         raise Unverifiable("None of the statement's subjects has this artifact's SHA-256.")
-    if statement.build is None:
-        raise Unverifiable(f"The predicate type {statement.predicate_type!r} is no SLSA provenance v0.2 or v1.")
-    unsigned = claim.build.unstated(statement.build)
+    unsigned = claim.build.unstated(_build(statement))
     if unsigned:
         raise Unverifiable(f"The statement does not say the same of {', '.join(map(to_camel, unsigned))}.")
-    key = _signer(pae(envelope.payload_type, envelope.payload), envelope.signatures, keys)
+    try:
+        key = _signer(pae(envelope.payload_type, envelope.payload), envelope.signatures, keys)
+    except Unverifiable as error:
+        raise Unverifiable(f"{error.reason} {UNTRUSTED}" if envelope.bundled else error.reason) from error
     reason = f"The envelope bears a good signature of the key '{key.name}'."
     return ProvenanceFinding(CheckStatus.VERIFIED, reason, key, statement.predicate_type)
 
@@ -66,10 +67,16 @@ def _by_signature(claim: ProvenanceClaim, text: str, keys: Sequence[ProvenanceKe
     )
 
 
+def _build(statement: Statement) -> Build:
+    if statement.build is None:
+        raise Unverifiable(f"The predicate type {statement.predicate_type!r} is no SLSA provenance v0.2 or v1.")
+    return statement.build
+
+
 def _opened(text: str) -> tuple[DsseEnvelope, Statement]:
     envelope = read_envelope(text)
     if envelope.payload_type not in PAYLOAD_TYPES:
-        raise Unverifiable(f"The payload type {_shown(envelope.payload_type)} is not known.")
+        raise Unverifiable(f"The payload type {_shown(envelope.payload_type)} is not one of in-toto's.")
     return envelope, read_statement(envelope.payload)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from base64 import b64decode
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -13,16 +15,19 @@ from tests.api.caller import Caller, found_organisation, unique
 from tests.api.times import assert_times
 from tests.integrations.formats.dsse.signing import (
     ALGORITHMS,
+    BUNDLES,
     DIGEST,
     OTHER_DIGEST,
     Signer,
     about,
+    bundle,
     envelope,
     new_signer,
     signer,
     statement,
     std,
     url_safe,
+    wrapped,
 )
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -133,6 +138,10 @@ FORMS = {
     "an object": lambda made: {"envelope": made},
     "a text": lambda made: {"envelope": json.dumps(made, indent=2)},
     "the body itself": lambda made: made,
+    "wrapped": lambda made: {"envelope": made | {"payload": wrapped(b64decode(made["payload"] + "=="))}},
+    "a bundle": lambda made: {"envelope": bundle(made)},
+    "a bundle as text": lambda made: {"envelope": json.dumps(bundle(made))},
+    "a bundle as the body": bundle,
     "beside what it says": lambda made: {"builderId": BUILDER, "builderType": "CIRCLE_CI", "envelope": made},
 }
 
@@ -150,7 +159,9 @@ async def test_a_good_envelope_is_verified_in_every_form(api: Caller, algorithm:
     assert (made["keyId"], made["predicateType"]) == (key["keyId"], "https://slsa.dev/provenance/v1")
     assert {name: made[name] for name in TOLD} == TOLD
     assert made["builderType"] == ("CIRCLE_CI" if form == "beside what it says" else "GITHUB_ACTIONS")
-    assert made["envelope"] == made_envelope
+    sent = FORMS[form](made_envelope)
+    stored = sent.get("envelope", sent)
+    assert made["envelope"] == (json.loads(stored) if isinstance(stored, str) else stored)
     assert (await api.get(f"{artifact}/provenance")).json == made
     [told] = await checks(api)
     assert (told["status"], told["keyId"]) == ("PROVENANCE_VERIFIED", key["keyId"])
@@ -238,6 +249,65 @@ async def test_an_envelope_that_proves_nothing_is_recorded_as_such(api: Caller, 
     assert made["message"]
     [told] = await checks(api)
     assert (told["status"], told["reason"]) == ("PROVENANCE_UNVERIFIED", made["message"])
+
+
+UNREADABLE: dict[str, tuple[Callable[[Signer], Any], str]] = {
+    "an unknown payload type": (UNVERIFIED["an unknown payload type"], "The payload type 'text/plain'"),
+    "an unknown predicate": (UNVERIFIED["an unknown predicate"], "https://spdx.dev/Document"),
+    "no statement": (UNVERIFIED["a payload that is no statement"], "The payload is not JSON."),
+    "no base64": (lambda one: envelope(statement(), one) | {"payload": "?"}, "payload is not base64"),
+    "an empty statement": (lambda one: bundle(envelope({}, one)), "not an in-toto statement"),
+    "a bundle of a message": (
+        lambda one: {"mediaType": BUNDLES[2], "messageSignature": {"signature": "AA=="}},
+        "Sigstore bundle with a messageSignature",
+    ),
+    "a bundle of nothing": (
+        lambda one: {"mediaType": BUNDLES[2], "verificationMaterial": {}},
+        "without a dsseEnvelope",
+    ),
+    "nothing": (lambda one: {"signatures": []}, "no payloadType"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+async def test_an_envelope_that_names_no_builder_is_refused_with_the_reason(api: Caller, name: str) -> None:
+    """It was "builderId is required", whatever the reason."""
+    make, reason = UNREADABLE[name]
+    artifact = await new_artifact(api)
+    for body in (make(signer()), {"envelope": make(signer())}, {"builderId": BUILDER, "envelope": make(signer())}):
+        refused = await api.post(f"{artifact}/provenance", body, status=400)
+        assert refused.fields == ["envelope"]
+        assert reason in refused.json["message"]
+    kept = await record(api, artifact, PLAIN | {"envelope": make(signer())})
+    assert reason in kept["message"]
+
+
+@pytest.mark.parametrize("media_type", BUNDLES)
+async def test_a_bundle_is_sent_as_it_lies_on_disk(api: Caller, media_type: str) -> None:
+    one = signer()
+    await register(api, one)
+    content = json.dumps(bundle(envelope(statement(), one, key_ids=[None]), media_type))
+    headers = {"Content-Type": media_type}
+    made = await api.post(f"{await new_artifact(api)}/provenance", data=content, headers=headers)
+    assert made.json["provenanceStatus"] == "PROVENANCE_VERIFIED"
+    assert made.json["envelope"] == json.loads(content)
+
+
+async def test_a_bundle_of_a_stranger_is_recorded_as_unverified(api: Caller) -> None:
+    await register(api, signer())
+    made = await record(api, await new_artifact(api), bundle(envelope(statement(), new_signer(), key_ids=[None])))
+    assert made["provenanceStatus"] == "PROVENANCE_UNVERIFIED"
+    assert "not trusted by itself" in made["message"]
+    assert made["builderId"] == BUILDER
+
+
+@pytest.mark.parametrize("entry", ["0", "{}"])
+async def test_a_flood_of_signatures_is_one_error(api: Caller, entry: str) -> None:
+    """An error for each of half a million took two seconds."""
+    body = '{"signatures": [%s0]}' % (f"{entry}," * 300_000)
+    headers = {"Content-Type": "application/json"}
+    refused = await api.post(f"{await new_artifact(api)}/provenance", status=400, data=body, headers=headers)
+    assert refused.json["message"].startswith("signatures: List should have at most 1000 items")
 
 
 async def test_what_an_unverified_envelope_says_is_still_taken_for_a_claim(api: Caller) -> None:

@@ -1,7 +1,7 @@
 """Signers of our own, and envelopes as signers make them: what the tests of provenance are fed with."""
 
 import json
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode, encodebytes, urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -127,3 +127,27 @@ def envelope(
         named = key_ids[n] if n < len(key_ids) else one.fingerprint
         signatures.append({"sig": encode(one.sign(message))} | ({} if named is None else {"keyid": named}))
     return {"payload": encode(body), "payloadType": payload_type, "signatures": signatures}
+
+
+BUNDLES = (
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+    "application/vnd.dev.sigstore.bundle.v0.3+json",
+)
+
+
+def bundle(made: dict[str, Any], media_type: str = BUNDLES[-1]) -> dict[str, Any]:
+    """A Sigstore bundle with this envelope, as `cosign attest-blob --bundle` writes it."""
+    certificate = {"rawBytes": std(b"a certificate")}
+    newest = media_type == BUNDLES[-1]
+    material = {"certificate": certificate} if newest else {"x509CertificateChain": {"certificates": [certificate]}}
+    return {
+        "mediaType": media_type,
+        "verificationMaterial": material | {"tlogEntries": [{"logIndex": "25579"}]},
+        "dsseEnvelope": made,
+    }
+
+
+def wrapped(data: bytes) -> str:
+    """Base64 as `base64` and `openssl enc` write it."""
+    return encodebytes(data).decode().replace("\n", "\r\n")

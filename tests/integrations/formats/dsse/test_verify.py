@@ -25,7 +25,9 @@ from integrations.formats.dsse.verify import (
 )
 from tests.integrations.formats.dsse.signing import (
     ALGORITHMS,
+    BUNDLES,
     Signer,
+    bundle,
     envelope,
     new_signer,
     raw,
@@ -33,6 +35,7 @@ from tests.integrations.formats.dsse.signing import (
     signer,
     std,
     url_safe,
+    wrapped,
 )
 
 HELLO_TYPE, HELLO = "http://example.com/HelloWorld", b"hello world"
@@ -73,9 +76,9 @@ def test_the_published_example() -> None:
     assert signer_of(published | {"payloadType": HELLO_TYPE + "!"}, key) is None
 
 
-@pytest.mark.parametrize("encode", [std, url_safe])
+@pytest.mark.parametrize("encode", [std, url_safe, wrapped])
 @pytest.mark.parametrize("payload", [b"", b"x", b"\xfb\xff\xbf>?", bytes(range(256))])
-def test_either_alphabet_with_and_without_padding(encode: Any, payload: bytes) -> None:
+def test_either_alphabet_with_and_without_padding_and_line_ends(encode: Any, payload: bytes) -> None:
     one = signer()
     made = envelope(payload, one, encode=encode)
     key = one.registered()
@@ -83,7 +86,7 @@ def test_either_alphabet_with_and_without_padding(encode: Any, payload: bytes) -
     assert read_envelope(json.dumps(made)).payload == payload
 
 
-@pytest.mark.parametrize("text", ["a", "ab=c", "a b=", "\u00e4\u00e4\u00e4\u00e4", "ab\n", "****", "\ud800aaa"])
+@pytest.mark.parametrize("text", ["a", "ab=c", "a\n", "\u00e4\u00e4\u00e4\u00e4", "abc\f", "****", "\ud800aaa"])
 def test_what_is_not_base64(text: str) -> None:
     assert read_base64(text) is None
 
@@ -105,6 +108,10 @@ UNREADABLE: dict[str, Any] = {
     "no signatures": {"payload": "", "payloadType": "x"},
     "signatures of another type": {"payload": "", "payloadType": "x", "signatures": {"sig": ""}},
     "too long": " " * MAX_ENVELOPE + "{}",
+    "a bundle of a message": {"messageSignature": {"signature": "AA=="}},
+    "a bundle of nothing": {"mediaType": BUNDLES[0]},
+    "a bundle of another type": {"mediaType": BUNDLES[2], "dsseEnvelope": []},
+    "a bundle of an empty envelope": {"dsseEnvelope": {}},
 }
 
 
@@ -114,6 +121,24 @@ def test_what_is_no_envelope(name: str) -> None:
     with pytest.raises(Unverifiable) as refused:
         read_envelope(value if isinstance(value, str) else json.dumps(value))
     assert refused.value.reason.startswith("The envelope")
+
+
+@pytest.mark.parametrize("media_type", BUNDLES)
+def test_a_bundle_counts_as_the_envelope_inside_it(media_type: str) -> None:
+    one = signer()
+    key = one.registered()
+    made = bundle(envelope(HELLO, one, key_ids=[None]), media_type)
+    assert signer_of(made, key) == key
+    assert read_envelope(json.dumps(made)).bundled
+    assert signer_of(made | {"payload": std(HELLO), "signatures": []}, key) == key
+    assert signer_of(bundle(envelope(HELLO, new_signer(), key_ids=[None]), media_type), key) is None
+
+
+def test_a_bundle_of_a_message_is_told_from_one_of_provenance() -> None:
+    with pytest.raises(Unverifiable, match="messageSignature, which states no provenance"):
+        read_envelope(json.dumps({"mediaType": BUNDLES[2], "messageSignature": {}}))
+    with pytest.raises(Unverifiable, match="without a dsseEnvelope"):
+        read_envelope(json.dumps({"mediaType": BUNDLES[2]}))
 
 
 def test_entries_that_are_no_signatures_are_passed_over() -> None:

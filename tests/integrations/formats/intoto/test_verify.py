@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from domain.errors import Rejected
 from domain.facts.provenance import Build, BuilderType, CheckStatus, ProvenanceClaim, ProvenanceFinding, ProvenanceKey
+from integrations.formats.dsse.verify import Unverifiable
 from integrations.formats.intoto.verify import UNSIGNED, check, read_stated
 from tests.integrations.formats.dsse.signing import (
     ALGORITHMS,
@@ -19,6 +20,7 @@ from tests.integrations.formats.dsse.signing import (
     OTHER_DIGEST,
     Signer,
     about,
+    bundle,
     envelope,
     new_signer,
     raw,
@@ -26,6 +28,7 @@ from tests.integrations.formats.dsse.signing import (
     statement,
     std,
     url_safe,
+    wrapped,
 )
 from tests.integrations.formats.dsse.test_verify import ENVELOPES, JSON
 
@@ -49,7 +52,7 @@ def found(proof: Any, *keys: ProvenanceKey, **fields: Any) -> ProvenanceFinding:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("encode", [std, url_safe])
+@pytest.mark.parametrize("encode", [std, url_safe, wrapped])
 @pytest.mark.parametrize("payload_type", ["application/vnd.in-toto+json", "application/vnd.in-toto.provenance+json"])
 def test_a_good_envelope_is_verified(algorithm: str, encode: Any, payload_type: str) -> None:
     one = signer(algorithm)
@@ -113,6 +116,8 @@ BAD: dict[str, tuple[Any, str]] = {
         "v0.1",
     ),
     "a predicate without a builder": (lambda one: signed(statement(predicate={}), one), "builderId"),
+    "a stranger's bundle": (lambda one: bundle(signed(statement(), new_signer())), "not trusted by itself"),
+    "a bundle of a message": (lambda one: {"messageSignature": {}}, "messageSignature"),
     "no envelope": (lambda one: {}, "payloadType"),
     "no object": (lambda one: "[]", "not a JSON object"),
     "no JSON": (lambda one: "{", "not JSON"),
@@ -251,9 +256,23 @@ def test_what_an_envelope_says_is_read_whoever_signed_it() -> None:
     assert stated is not None
     assert stated.build is not None
     assert stated.build.builder_id == BUILDER
+    assert read_stated(json.dumps(bundle(envelope(statement(), new_signer()))), DIGEST) == stated
     assert read_stated(None, DIGEST) is None
-    assert read_stated("{}", DIGEST) is None
-    assert read_stated(json.dumps(envelope(b"x", new_signer())), DIGEST) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{}", "payloadType"),
+        (json.dumps(envelope(b"x", new_signer())), "not JSON"),
+        (json.dumps(envelope(statement(), new_signer()) | {"payload": "?"}), "not base64"),
+        (json.dumps(envelope(statement(), new_signer(), payload_type="text/plain")), "'text/plain'"),
+        (json.dumps(envelope(statement(predicateType="https://spdx.dev/Document"), new_signer())), "spdx.dev"),
+    ],
+)
+def test_an_envelope_that_states_nothing_says_why(text: str, reason: str) -> None:
+    with pytest.raises(Unverifiable, match=reason):
+        read_stated(text, DIGEST)
 
 
 @pytest.mark.parametrize("predicate_type", ["https://slsa.dev/provenance/v1", "https://spdx.dev/Document"])
@@ -273,7 +292,8 @@ def test_nothing_arbitrary_is_ever_verified_or_an_error(value: Any, signature: s
     finding = check(claim(text, signature=signature), KEYS)
     assert (finding.status, finding.key) == (CheckStatus.UNVERIFIED, None)
     assert finding.reason.isprintable()
-    assert read_stated(text, DIGEST) is None
+    with pytest.raises(Unverifiable):
+        read_stated(text, DIGEST)
 
 
 @given(JSON, st.sampled_from(["subject", "predicate", "predicateType", "_type"]))
