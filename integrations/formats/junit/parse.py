@@ -1,12 +1,13 @@
 """JUnit XML as written by pytest, Maven, Gradle, Jest, gotestsum and others. There is no standard.
 
-Every test case is counted once, however suites are nested. The totals in a suite's attributes are used only if the
-suite has no cases, or if they report more failures than its cases show.
+Every test case is counted once, however suites are nested, by the outcome that it ended with: failed attempts of a case
+that was run again are not failures. The totals in a suite's attributes are used only if the suite has no cases, or if
+they report more failures than its cases and their attempts show.
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable, shown
@@ -15,6 +16,11 @@ from integrations.formats.xml_files import stream
 _SUITES = ("testsuite", "testsuites")
 _WORST_FIRST = ("failure", "error", "skipped")
 _BAD = ("failure", "error")
+_ATTEMPTS = ("flakyFailure", "flakyError", "rerunFailure", "rerunError")
+"""Surefire's elements for the failed attempts of a case that was run again; some of its versions count each of them in
+the suite's attributes."""
+_NOT_RUN = ("disabled", "notrun", "skipped", "suppressed")
+"""Values of a case's `status` or `result`, as CTest and GoogleTest write them for tests that are switched off."""
 _NUMBER = re.compile("[0-9]{1,9}")
 _SHOWN_CASES = 20
 
@@ -46,16 +52,21 @@ class _Counts:
 
 @dataclass(slots=True)
 class _Suite:
-    """An open `testsuite` or `testsuites`: `claimed` are the totals in its attributes, `counted` those of its cases."""
+    """An open `testsuite` or `testsuites`: `claimed` are the totals in its attributes, `counted` those of its cases.
+
+    `attempts` are the failed ones of cases that were run again.
+    """
 
     name: str
     claimed: _Counts
     counted: _Counts = field(default_factory=_Counts)
+    attempts: int = 0
     is_leaf: bool = True
 
-    def hold_suite(self, counts: _Counts) -> None:
+    def hold_suite(self, suite: "_Suite") -> None:
         self.is_leaf = False
-        self.counted.add(counts)
+        self.counted.add(suite.total())
+        self.attempts += suite.attempts
 
     def hold_case(self, outcome: str | None) -> None:
         self.is_leaf = False
@@ -70,8 +81,8 @@ class _Suite:
     def total(self) -> _Counts:
         if self.is_leaf:
             return self.claimed
-        self.counted.failures += max(0, self.claimed.bad - self.counted.bad)
-        return self.counted
+        unseen = max(0, self.claimed.bad - self.counted.bad - self.attempts)
+        return replace(self.counted, failures=self.counted.failures + unseen)
 
 
 @dataclass(slots=True)
@@ -103,17 +114,19 @@ class _Report:
             self._cases.append(_Case(attributes))
         elif name in _WORST_FIRST:
             self._note(name)
+        elif name in _ATTEMPTS:
+            self._suites[-1].attempts += 1
 
     def end(self, name: str) -> None:
         if name in _SUITES:
-            total = self._suites.pop().total()
+            suite = self._suites.pop()
             if self._suites:
-                self._suites[-1].hold_suite(total)
+                self._suites[-1].hold_suite(suite)
             else:
-                self._total = total
+                self._total = suite.total()
         elif name == "testcase":
             case = self._cases.pop()
-            self._count(case.outcome, case.attributes)
+            self._count(case.outcome or _not_run(case.attributes), case.attributes)
 
     def parsed(self) -> ParsedEvidence:
         total = self._total
@@ -130,6 +143,11 @@ class _Report:
         self._suites[-1].hold_case(outcome)
         if outcome in _BAD and len(self._failed) < _SHOWN_CASES:
             self._failed.append(_full_name(attributes))
+
+
+def _not_run(attributes: Mapping[str, str]) -> str | None:
+    states = (attributes.get(name, "").lower() for name in ("status", "result"))
+    return "skipped" if any(state in _NOT_RUN for state in states) else None
 
 
 def _reason(total: _Counts) -> str | None:

@@ -1,7 +1,12 @@
-"""SARIF, the common report format of static analysis and image scanners (OASIS SARIF 2.1.0)."""
+"""SARIF, the common report format of static analysis and image scanners (OASIS SARIF 2.1.0).
+
+Errors and warnings fail a report. Notes, and results of the level `none`, do not, whatever their score. A result that
+waits for a person's judgement (`open`, `review`) leaves it undecided.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -9,10 +14,15 @@ from typing import Any
 from integrations.formats.findings import parsed_findings
 from integrations.formats.json_files import as_array, as_object, as_text, read_json
 from integrations.formats.parsed import Deadline, ParsedEvidence, Unreadable, shown
+from integrations.formats.sarif.rules import Rules
 
+_VERSION = "2.1.0"
 _NOT_FOUND = ("pass", "notApplicable", "informational")
-_OF_LEVEL = {"error": "high", "warning": "medium", "note": "low", "none": "none"}
+_UNDECIDED = ("open", "review")
+_NOTES = ("note", "none")
+_OF_LEVEL = {"error": "high", "warning": "medium"}
 _FROM_SCORE = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"))
+_NOTIFICATIONS = ("toolExecutionNotifications", "toolConfigurationNotifications")
 
 
 def parse(path: Path, deadline: Deadline) -> ParsedEvidence:
@@ -24,24 +34,27 @@ def parsed_sarif(document: Any, deadline: Deadline) -> ParsedEvidence:
     """Evaluate a parsed report.
 
     Results do not count if they are suppressed, absent since the baseline, or not a finding (`kind`). A run whose tool
-    did not succeed proves nothing, so it cannot pass. Raises Unreadable.
+    did not succeed or reports an error of its own proves nothing, so it cannot pass. Raises Unreadable.
     """
-    found: Counter[str] = Counter()
-    doubts: list[str] = []
+    tally = _Tally()
     for run in _runs(document):
-        found.update(_severities(run, deadline))
-        if any(as_object(call).get("executionSuccessful") is False for call in as_array(run.get("invocations"))):
-            doubts = ["The tool reports that its run did not succeed"]
-    return parsed_findings(found, doubts)
+        tally.doubts |= dict.fromkeys(_doubts(run))
+        rules = Rules(run)
+        for result in map(as_object, run["results"]):
+            deadline.check()
+            tally.add(result, rules)
+    notes = {"notes": tally.notes} if tally.notes else {}
+    undecided = [f"Results that wait for a person's judgement: {tally.undecided}"] if tally.undecided else []
+    return parsed_findings(tally.found, list(tally.doubts), undecided, **notes)
 
 
 def _runs(document: Any) -> Iterator[Mapping[str, Any]]:
     runs = as_object(document).get("runs")
     if not isinstance(runs, list):
         raise Unreadable("The file is not SARIF: it has no list of runs")
-    version = document.get("version", "2.1.0")
-    if not as_text(version).startswith("2."):
-        raise Unreadable(f"SARIF version {shown(str(version))} is not supported, only 2.1.0")
+    version = document.get("version", _VERSION)
+    if version != _VERSION and not as_text(version).startswith(f"{_VERSION}-"):
+        raise Unreadable(f"SARIF version {shown(str(version))} is not supported, only {_VERSION}")
     if not runs:
         raise Unreadable("The SARIF file has no run: nothing was analysed")
     for run in runs:
@@ -50,17 +63,40 @@ def _runs(document: Any) -> Iterator[Mapping[str, Any]]:
         yield run
 
 
-def _severities(run: Mapping[str, Any], deadline: Deadline) -> Iterator[str]:
-    rules = _Rules(as_object(run.get("tool")))
-    for result in map(as_object, run["results"]):
-        deadline.check()
-        if _counts(result):
-            yield _severity(result, rules.of(result))
+def _doubts(run: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the reasons why a run proves nothing."""
+    for invocation in map(as_object, as_array(run.get("invocations"))):
+        if invocation.get("executionSuccessful") is False:
+            yield "The tool reports that its run did not succeed"
+        notifications = (as_object(one) for name in _NOTIFICATIONS for one in as_array(invocation.get(name)))
+        error = next((one for one in notifications if one.get("level") == "error"), None)
+        if error is not None:
+            text = as_text(as_object(error.get("message")).get("text"))
+            yield f"The tool reports an error of its own: {shown(text) or '(no text)'}"
+    if "results" in as_object(run.get("externalPropertyFileReferences")):
+        yield "The results are in other files"
 
 
-def _counts(result: Mapping[str, Any]) -> bool:
-    gone = result.get("kind") in _NOT_FOUND or result.get("baselineState") == "absent"
-    return not gone and not _is_suppressed(result)
+@dataclass(slots=True)
+class _Tally:
+    """What was found so far: results that fail the report by severity, and the number of others."""
+
+    found: Counter[str] = field(default_factory=Counter)
+    notes: int = 0
+    undecided: int = 0
+    doubts: dict[str, None] = field(default_factory=dict)
+
+    def add(self, result: Mapping[str, Any], rules: Rules) -> None:
+        if result.get("kind") in _NOT_FOUND or result.get("baselineState") == "absent" or _is_suppressed(result):
+            return
+        if result.get("kind") in _UNDECIDED:
+            self.undecided += 1
+            return
+        level = rules.level_of(result)
+        if level in _NOTES:
+            self.notes += 1
+        else:
+            self.found[_severity(level, result, rules.of(result))] += 1
 
 
 def _is_suppressed(result: Mapping[str, Any]) -> bool:
@@ -72,13 +108,12 @@ def _is_suppressed(result: Mapping[str, Any]) -> bool:
     )
 
 
-def _severity(result: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
+def _severity(level: str, result: Mapping[str, Any], rule: Mapping[str, Any]) -> str:
     scores = (_score(as_object(source.get("properties")).get("security-severity")) for source in (result, rule))
     score = next((score for score in scores if score is not None), None)
     if score is not None:
         return next((name for least, name in _FROM_SCORE if score >= least), "low" if score > 0 else "none")
-    by_default = as_object(rule.get("defaultConfiguration")).get("level")
-    return _OF_LEVEL.get(as_text(result.get("level", by_default)), "medium")
+    return _OF_LEVEL.get(level, "medium")
 
 
 def _score(value: Any) -> float | None:
@@ -88,32 +123,3 @@ def _score(value: Any) -> float | None:
     except ValueError:
         return None
     return score if score is not None and isfinite(score) else None
-
-
-class _Rules:
-    """The rules of a tool and its extensions, looked up by a result's reference (SARIF 3.27.5 to 3.27.7, 3.52.4)."""
-
-    def __init__(self, tool: Mapping[str, Any]) -> None:
-        self._driver = as_array(as_object(tool.get("driver")).get("rules"))
-        self._extensions = [as_array(as_object(part).get("rules")) for part in as_array(tool.get("extensions"))]
-        rules = (as_object(rule) for part in (self._driver, *self._extensions) for rule in part)
-        self._by_id = {as_text(rule.get("id")): rule for rule in rules}
-
-    def of(self, result: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the rule of a result; an empty one if the report does not describe it."""
-        reference = as_object(result.get("rule"))
-        place = _place(as_object(reference.get("toolComponent")).get("index"), self._extensions)
-        component = self._driver if place is None else self._extensions[place]
-        index = _place(reference.get("index", result.get("ruleIndex")), component)
-        if index is not None:
-            return as_object(component[index])
-        return self._named(as_text(result.get("ruleId", reference.get("id"))))
-
-    def _named(self, rule_id: str) -> Mapping[str, Any]:
-        """Look up the complete id, else its part before the last slash: ids may be hierarchical (SARIF 3.27.5)."""
-        return self._by_id.get(rule_id) or self._by_id.get(rule_id.rpartition("/")[0], {})
-
-
-def _place(index: Any, items: list[Any]) -> int | None:
-    known = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(items)
-    return index if known else None

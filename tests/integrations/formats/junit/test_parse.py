@@ -31,6 +31,7 @@ EXPECTED = {
     "summary__attributes_only": (12, 1, 0, 2, []),
     "surefire__error": (2, 0, 1, 0, ["example.northwind.SwitchTest.locks"]),
     "surefire__flaky_but_passed": (3, 0, 0, 1, []),
+    "surefire__flaky_counted": (2, 0, 0, 0, []),
 }
 """Tests, failures, errors, skipped and the names of what failed."""
 
@@ -109,6 +110,28 @@ def test_cases_count_where_the_attributes_claim_more_of_them() -> None:
 def test_failures_that_no_case_shows_are_believed(claim: str) -> None:
     assert counts(f'<testsuite {claim}><testcase name="a"/><testcase name="b"/></testsuite>') == (2, 2, 0, 0)
     assert counts(f'<testsuites {claim}><testsuite><testcase name="a"/></testsuite></testsuites>') == (1, 2, 0, 0)
+
+
+@pytest.mark.parametrize("claim", ['failures="2"', 'errors="2"', 'failures="1" errors="1"', 'failures="1"'])
+@pytest.mark.parametrize("attempts", ["<flakyFailure/><flakyError/>", "<rerunFailure/><rerunError/>"])
+def test_attempts_that_failed_before_a_case_passed_are_no_failures(claim: str, attempts: str) -> None:
+    """Some versions of Surefire count them in the attributes."""
+    suite = f'<testsuite {claim}><testcase name="a"/><testcase name="b">{attempts}</testcase></testsuite>'
+    assert counts(suite) == (2, 0, 0, 0)
+    assert counts(f"<testsuites {claim}>{suite}</testsuites>") == (2, 0, 0, 0)
+
+
+def test_attempts_explain_no_more_failures_than_there_are_of_them() -> None:
+    flaky = '<testcase name="a"><flakyFailure/></testcase>'
+    assert counts(f'<testsuite failures="2">{flaky}</testsuite>') == (1, 1, 0, 0)
+    failing = '<testcase name="b"><failure/><rerunFailure/></testcase>'
+    assert counts(f'<testsuite failures="3">{flaky}{failing}</testsuite>') == (2, 1, 0, 0)
+
+
+@pytest.mark.parametrize("state", ['status="disabled"', 'status="notrun"', 'status="run" result="suppressed"'])
+def test_cases_that_are_switched_off_were_skipped(state: str) -> None:
+    assert counts(f'<testsuite tests="1" disabled="1"><testcase name="a" {state}/></testsuite>') == (1, 0, 0, 1)
+    assert counts(f'<testsuite><testcase name="a" {state}><failure/></testcase></testsuite>') == (1, 1, 0, 0)
 
 
 def test_an_error_that_the_attributes_call_a_failure_counts_once() -> None:

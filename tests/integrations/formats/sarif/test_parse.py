@@ -18,12 +18,13 @@ from tests.integrations.formats.evidence_files import (
 )
 
 EXPECTED = {
-    "codeql__rules_in_extensions": {"high": 1, "low": 1},
+    "codeql__rules_in_extensions": {"high": 1},
     "gosec__clean": {},
     "scanner__crashed": {},
     "semgrep__suppressed": {},
     "trivy__image": {"critical": 1, "medium": 2},
 }
+NOTES = {"codeql__rules_in_extensions": 1}
 
 
 def report(*results: Any, rules: list[Any] | None = None, **run: Any) -> dict[str, Any]:
@@ -50,19 +51,22 @@ def test_every_fixture_is_expected() -> None:
 def test_what_each_tool_writes(kind: str, name: str) -> None:
     reading = fixture_reading(kind, "sarif", name)
     expected = dict.fromkeys(("critical", "high", "medium", "low"), 0) | EXPECTED[name]
-    assert reading.details == {"vulnerabilities": sum(expected.values()), "severities": expected}
+    notes = {"notes": NOTES[name]} if name in NOTES else {}
+    assert reading.details == {"vulnerabilities": sum(expected.values()), "severities": expected} | notes
     assert reading.passed is (not EXPECTED[name] and name != "scanner__crashed")
 
 
 def test_the_reason_lists_what_was_found() -> None:
     assert fixture_reading("sarif", "sarif", "trivy__image").reason == "Findings: 1 critical, 2 medium"
     crashed = fixture_reading("sarif", "sarif", "scanner__crashed")
-    assert crashed.reason == "The tool reports that its run did not succeed"
+    assert crashed.reason == (
+        "The tool reports that its run did not succeed; The tool reports an error of its own: out of memory"
+    )
 
 
 def test_runs_add_up() -> None:
     document = report({"level": "error"})
-    document["runs"] += report({"level": "note"}, {"level": "note"})["runs"]
+    document["runs"] += report({"level": "warning"}, {"level": "warning"})["runs"]
     assert reading_of_json("sarif", document).details["vulnerabilities"] == 3
 
 
@@ -71,10 +75,15 @@ def test_a_report_without_a_version_is_read() -> None:
     assert reading_of_json("sarif", {"runs": [{"results": [{}]}]}).passed is False
 
 
-@pytest.mark.parametrize("version", ["1.0.0", "", None, 2.1, "3.0.0"])
+@pytest.mark.parametrize("version", ["1.0.0", "2.0.0", "2.0.0-csd.2", "2.1", "2.1.01", "", None, 2.1, "3.0.0"])
 def test_other_versions_are_named(version: object) -> None:
     error = error_of("sarif", json.dumps({"version": version, "runs": []}))
     assert error == f"SARIF version {version} is not supported, only 2.1.0"
+
+
+@pytest.mark.parametrize("version", ["2.1.0", "2.1.0-rtm.5"])
+def test_the_standards_drafts_are_read(version: str) -> None:
+    assert reading_of_json("sarif", {"version": version, "runs": [{"results": []}]}).passed is True
 
 
 # Which results count
@@ -85,9 +94,19 @@ def test_results_that_say_all_is_well_do_not_count(kind: str) -> None:
     assert read({"kind": kind}).passed is True
 
 
-@pytest.mark.parametrize("kind", ["fail", "review", "open", "Pass", "", None, 5, ["pass"], {"pass": 1}])
+@pytest.mark.parametrize("kind", ["fail", "Pass", "", None, 5, ["pass"], {"pass": 1}])
 def test_results_of_any_other_kind_count(kind: object) -> None:
     assert read({"kind": kind}).details["vulnerabilities"] == 1
+
+
+@pytest.mark.parametrize("kind", ["review", "open"])
+def test_what_a_person_has_yet_to_judge_is_undecided(kind: str) -> None:
+    waiting: dict[str, Any] = {"kind": kind, "level": "none"}
+    reading = read(waiting, waiting, {"level": "note"})
+    assert (reading.passed, reading.reason) == (None, "Results that wait for a person's judgement: 2")
+    assert read(waiting, {"level": "error"}).passed is False
+    assert read(waiting, invocations=[{"executionSuccessful": False}]).passed is False
+    assert read(waiting | {"suppressions": [{"kind": "external"}]}).passed is True
 
 
 @pytest.mark.parametrize(
@@ -147,19 +166,68 @@ def test_scores(score: object, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("level", "expected"),
-    [("error", "high"), ("warning", "medium"), ("note", "low"), ("none", "none"), ("fatal", "medium"), (7, "medium")],
+    [
+        ("error", "high"),
+        ("warning", "medium"),
+        ("fatal", "medium"),
+        ("Note", "medium"),
+        (7, "medium"),
+        (None, "medium"),
+    ],
 )
-def test_levels(level: object, expected: str) -> None:
+def test_errors_and_warnings_fail_and_so_does_a_level_that_is_none(level: object, expected: str) -> None:
     assert severity({"level": level}) == expected
     assert severity({}, defaultConfiguration={"level": level}) == expected
 
 
+@pytest.mark.parametrize("level", ["note", "none"])
+def test_notes_are_counted_apart_and_do_not_fail(level: str) -> None:
+    scored = {"properties": {"security-severity": "9.9"}}
+    reading = read(
+        {"level": level}, {"ruleId": "r"} | scored, rules=[{"id": "r", "defaultConfiguration": {"level": level}}]
+    )
+    assert (reading.passed, reading.details["vulnerabilities"], reading.details["notes"]) == (True, 0, 2)
+    assert read({"level": level}, {"level": "warning"}).passed is False
+
+
 def test_the_results_own_word_comes_first() -> None:
-    assert severity({"level": "note"}, defaultConfiguration={"level": "error"}) == "low"
+    rule = {"id": "r", "defaultConfiguration": {"level": "error"}}
+    assert read({"ruleId": "r", "level": "note"}, rules=[rule]).passed is True
     own = {"properties": {"security-severity": "2"}}
     assert severity(own, properties={"security-severity": "9.9"}) == "low"
     assert severity({"level": "error"}, properties={"security-severity": "5.0"}) == "medium"
     assert severity({}) == "medium"
+
+
+def configured(level: Any, **descriptor: Any) -> dict[str, Any]:
+    """An invocation that gave a rule another level."""
+    return {"ruleConfigurationOverrides": [{"descriptor": descriptor, "configuration": {"level": level}}]}
+
+
+CONFIGURED = [{"id": "a"}, {"id": "b", "defaultConfiguration": {"level": "note"}}]
+
+
+@pytest.mark.parametrize(
+    ("result", "invocations", "passed"),
+    [
+        ({"ruleId": "a"}, [configured("note", id="a")], True),
+        ({"ruleIndex": 0}, [configured("note", id="a")], True),
+        ({"ruleId": "a"}, [configured("note", index=0)], True),
+        ({"ruleId": "undescribed"}, [configured("note", id="undescribed")], True),
+        ({"ruleId": "a"}, [configured("note", id="b")], False),
+        ({"ruleId": "a", "level": "error"}, [configured("note", id="a")], False),
+        ({"ruleId": "b"}, [configured("error", id="b")], False),
+        ({"ruleId": "b"}, [configured(5, id="b")], True),
+        ({"ruleId": "a"}, [{}, configured("note", id="a")], False),
+        ({"ruleId": "a", "provenance": {"invocationIndex": 1}}, [{}, configured("note", id="a")], True),
+        ({"ruleId": "a", "provenance": {"invocationIndex": 0}}, [{}, configured("note", id="a")], False),
+        ({"ruleId": "a", "provenance": {"invocationIndex": -1}}, [configured("note", id="a")], False),
+        ({}, [configured("note")], False),
+    ],
+)
+def test_an_invocation_may_give_a_rule_another_level(result: Any, invocations: Any, passed: bool) -> None:
+    """SARIF 3.20.5; a result without an index is of the only invocation, if there is one."""
+    assert read(result, rules=CONFIGURED, invocations=invocations).passed is passed
 
 
 RULES = [{"id": "a"}, {"id": "b/c", "defaultConfiguration": {"level": "error"}}]
@@ -241,6 +309,30 @@ def test_a_tool_that_failed_does_not_pass(invocations: object, passed: bool) -> 
     assert read(invocations=invocations).passed is passed
 
 
+ERROR = {"level": "error", "message": {"text": "target could not be\nloaded"}}
+
+
+@pytest.mark.parametrize(
+    ("notifications", "reason"),
+    [
+        ({"toolExecutionNotifications": [{"level": "note"}, ERROR]}, "target could not be\ufffdloaded"),
+        ({"toolConfigurationNotifications": [ERROR]}, "target could not be\ufffdloaded"),
+        ({"toolConfigurationNotifications": [{"level": "error", "message": {"id": "x"}}]}, "(no text)"),
+        ({"toolExecutionNotifications": [{"level": "warning"}, {}, None, 5]}, None),
+        ({"toolExecutionNotifications": None}, None),
+    ],
+)
+def test_a_tool_that_reports_an_error_of_its_own_does_not_pass(notifications: Any, reason: str | None) -> None:
+    reading = read(invocations=[{"executionSuccessful": True} | notifications])
+    assert reading.reason == (reason and f"The tool reports an error of its own: {reason}")
+
+
+def test_results_in_other_files_do_not_pass() -> None:
+    assert read(externalPropertyFileReferences={"rules": []}).passed is True
+    elsewhere = read(externalPropertyFileReferences={"results": [{"location": {"uri": "more.json"}}]})
+    assert (elsewhere.passed, elsewhere.reason) == (False, "The results are in other files")
+
+
 def test_findings_and_doubts_stand_together() -> None:
     reading = read({"level": "error"}, invocations=[{"executionSuccessful": False}])
     assert reading.reason == "Findings: 1 high; The tool reports that its run did not succeed"
@@ -258,7 +350,8 @@ odd = st.dictionaries(st.sampled_from(MEMBERS), anything)
 @given(odd, st.dictionaries(st.sampled_from(["id", "properties", "defaultConfiguration"]), anything))
 @example({"kind": {}, "level": []}, {"id": []})
 def test_odd_members_never_do_worse_than_count(result: dict[str, Any], rule: dict[str, Any]) -> None:
-    assert read(result, rules=[rule]).details["vulnerabilities"] in (0, 1)
+    invocation = {"ruleConfigurationOverrides": [{"descriptor": rule, "configuration": result}]}
+    assert read(result, rules=[rule], invocations=[invocation]).details["vulnerabilities"] in (0, 1)
 
 
 @given(anything)
