@@ -19,7 +19,14 @@ from lark.exceptions import LarkError, UnexpectedToken, VisitError
 
 MAX_TEXT = 4096
 MAX_PATTERN = 1000
+MAX_PATTERNS = 10
+MAX_PROGRAM = 5_000
+"""Instructions of all patterns of one condition; matching a name may take a microsecond for each. A pattern of plain
+text has one for each character, but `\\pL` has 1,200."""
 MAX_NESTING = 64
+_PATTERN_MEMORY = 64 * 1024
+"""Bytes for one pattern, within which RE2 also keeps what it remembers while matching. A pattern that needs more is
+refused before it is compiled to its end."""
 
 _GRAMMAR = r"""
 ?start: either
@@ -73,17 +80,29 @@ class Context:
 Expression = Callable[[Context], Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A compiled condition, and what its regular expressions cost: their number, and their instructions together."""
+
+    evaluate: Expression
+    patterns: int
+    program: int
+
+
 def holds(text: str, context: Context) -> bool:
     """Evaluate the condition. Raises InvalidCondition."""
-    answer = compiled(text)(context)
+    answer = compiled(text).evaluate(context)
     if not isinstance(answer, bool):
         raise InvalidCondition("does not say true or false")
     return answer
 
 
 @lru_cache(maxsize=1024)
-def compiled(text: str) -> Expression:
-    """Compile the condition. Raises InvalidCondition for a syntax error, an unknown field and a bad pattern."""
+def compiled(text: str) -> Condition:
+    """Compile the condition.
+
+    Raises InvalidCondition for a syntax error, an unknown field, a bad pattern, and patterns that cost too much.
+    """
     inner = text.strip()
     if inner.startswith("${{") and inner.endswith("}}"):
         inner = inner[3:-2]
@@ -91,13 +110,14 @@ def compiled(text: str) -> Expression:
         raise InvalidCondition(f"is longer than {MAX_TEXT} characters")
     if max(inner.count("("), inner.count("["), inner.count("not")) > MAX_NESTING:
         raise InvalidCondition(f"nests more than {MAX_NESTING} levels")
+    compiler = _Compiler()
     try:
-        made: Expression = _Compiler().transform(_parser().parse(inner))
+        evaluate: Expression = compiler.transform(_parser().parse(inner))
     except VisitError as error:
         raise InvalidCondition(str(error.orig_exc)) from error
     except LarkError as error:
         raise InvalidCondition(_syntax_problem(error, inner)) from error
-    return made
+    return Condition(evaluate, compiler.patterns, compiler.program)
 
 
 @cache
@@ -126,7 +146,12 @@ _ORDER = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.
 
 
 class _Compiler(Transformer[Token, Expression]):
-    """Turns each rule of the grammar into a function of the context."""
+    """Turns each rule of the grammar into a function of the context, and adds up what the patterns cost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patterns = 0
+        self.program = 0
 
     def either(self, parts: list[Expression]) -> Expression:
         return lambda context: any(_truth(part(context)) for part in parts)
@@ -155,7 +180,13 @@ class _Compiler(Transformer[Token, Expression]):
         return lambda context: inner(context) is not None
 
     def matches(self, parts: list[Any]) -> Expression:
+        self.patterns += 1
+        if self.patterns > MAX_PATTERNS:
+            raise InvalidCondition(f"has more than {MAX_PATTERNS} patterns")
         subject, pattern = parts[0], _pattern(_unquoted(parts[1]))
+        self.program += pattern.programsize
+        if self.program > MAX_PROGRAM:
+            raise InvalidCondition(f"has patterns that compile to more than {MAX_PROGRAM} instructions together")
         return lambda context: _matches(pattern, subject(context))
 
     def items(self, parts: list[Expression | None]) -> Expression:
@@ -214,12 +245,14 @@ def _within(item: Any, items: Any) -> bool:
 def _pattern(text: str) -> Any:
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = _PATTERN_MEMORY
     if len(text) > MAX_PATTERN:
         raise InvalidCondition(f"has a pattern longer than {MAX_PATTERN} characters")
     try:
         return re2.compile(text, options)
     except re2.error as error:
-        raise InvalidCondition(f"has a pattern that RE2 does not accept: {text[:60]!r}") from error
+        reason = bytes(error.args[0]).decode(errors="replace").partition(":")[0]
+        raise InvalidCondition(f"has a pattern that RE2 does not accept ({reason}): {text[:60]!r}") from error
 
 
 def _matches(pattern: Any, subject: Any) -> bool:

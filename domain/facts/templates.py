@@ -5,6 +5,7 @@ they cannot read: a requirement that was silently dropped would count as satisfi
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,12 @@ FIELD = "templateYaml"
 MAX_NAME = 255
 MAX_CONDITION = 1000
 """Characters of an `if`, which is evaluated again with every fact of a trail."""
+MAX_REQUIREMENTS = 500
+"""Attestations of the trail and of all artifacts together."""
+MAX_ARTIFACTS = 200
+MAX_PATTERNS = 200
+MAX_PROGRAM = 20_000
+"""Patterns of all conditions together, and the instructions that these are compiled to (see the conditions)."""
 
 _VERSION = 1
 _ROOT = frozenset({"version", "trail"})
@@ -62,10 +69,11 @@ def written_template(flow: Flow) -> str:
 
 
 class _TemplateParser:
-    """A parser for one dialect. Every method takes a part of the document and its place, for error messages."""
+    """A parser for one dialect, used once. Methods take a part of the document and its place, for error messages."""
 
     def __init__(self, *, strict: bool) -> None:
         self._strict = strict
+        self._spent: Counter[str] = Counter()
 
     def requirements(self, document: Any) -> RequirementSet:
         root = self._map(document, "the document", _ROOT)
@@ -86,10 +94,11 @@ class _TemplateParser:
             raise _refused("version", "must be a number")
 
     def _types(self, entries: Any) -> Iterable[Requirement]:
-        names = [
-            _text(entry, f"requiredAttestations[{n}]") for n, entry in enumerate(_list(entries, "requiredAttestations"))
-        ]
-        return RequirementSet.of_types(names).trail
+        place = "requiredAttestations"
+        names = [_text(entry, f"{place}[{n}]") for n, entry in enumerate(_list(entries, place))]
+        types = RequirementSet.of_types(names).trail
+        self._spend(len(types), "attestations", MAX_REQUIREMENTS, place)
+        return types
 
     def _slots(self, entries: Any, place: str) -> tuple[ArtifactSlot, ...]:
         slots = tuple(self._slot(entry, f"{place}[{n}]") for n, entry in enumerate(_list(entries, place)))
@@ -98,6 +107,7 @@ class _TemplateParser:
 
     def _slot(self, entry: Any, place: str) -> ArtifactSlot:
         artifact = self._map(entry, place, _ARTIFACT)
+        self._spend(1, "artifacts", MAX_ARTIFACTS, place)
         name = _text(artifact.get("name"), f"{place}.name")
         return ArtifactSlot(name, self._attestations(artifact.get("attestations"), f"{place}.attestations"))
 
@@ -108,9 +118,31 @@ class _TemplateParser:
 
     def _attestation(self, entry: Any, place: str) -> Requirement:
         attestation = self._map(entry, place, _ATTESTATION)
+        self._spend(1, "attestations", MAX_REQUIREMENTS, place)
         name = _text(attestation.get("name"), f"{place}.name")
         kind = self._type(attestation.get("type"), f"{place}.type")
-        return Requirement(kind, name, _condition(attestation.get("if"), f"{place}.if"))
+        return Requirement(kind, name, self._condition(attestation.get("if"), f"{place}.if"))
+
+    def _condition(self, value: Any, place: str) -> str | None:
+        if value is None:
+            return None
+        if not isinstance(value, str):
+            raise _refused(place, "must be a string; put it in quotes")
+        if len(value) > MAX_CONDITION:
+            raise _refused(place, f"must have at most {MAX_CONDITION} characters")
+        try:
+            condition = compiled(value)
+        except InvalidCondition as error:
+            raise _refused(place, str(error)) from error
+        self._spend(condition.patterns, "patterns", MAX_PATTERNS, place)
+        self._spend(condition.program, "instructions of compiled patterns", MAX_PROGRAM, place)
+        return value
+
+    def _spend(self, amount: int, unit: str, most: int, place: str) -> None:
+        """Add to what the whole template uses of something. Raises Invalid beyond the limit."""
+        self._spent[unit] += amount
+        if self._spent[unit] > most:
+            raise _refused(place, f"goes beyond the {most} {unit} that a template may have")
 
     def _type(self, value: Any, place: str) -> str:
         if value is None and not self._strict:
@@ -149,20 +181,6 @@ def _text(value: Any, place: str) -> str:
         raise _refused(place, "must not be blank")
     if len(value) > MAX_NAME:
         raise _refused(place, f"must have at most {MAX_NAME} characters")
-    return value
-
-
-def _condition(value: Any, place: str) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise _refused(place, "must be a string; put it in quotes")
-    if len(value) > MAX_CONDITION:
-        raise _refused(place, f"must have at most {MAX_CONDITION} characters")
-    try:
-        compiled(value)
-    except InvalidCondition as error:
-        raise _refused(place, str(error)) from error
     return value
 
 

@@ -1,5 +1,6 @@
 """Handlers of flows that compile or return a template; the routes define the other operations."""
 
+import asyncio
 from uuid import UUID
 
 from aiohttp import web
@@ -59,6 +60,7 @@ async def get_flow_template(call: Call, flow_id: UUID) -> web.Response:
         flow = await get_flow(reader, call.tenant, flow_id)
     vary = {"Vary": "Accept"}
     if prefers(call.request, "application/json", to=YAML):
-        envelope = TemplateOut.of(flow, call).model_dump_json(by_alias=True).encode()
-        return web.Response(body=envelope, content_type="application/json", headers=vary)
+        envelope = await asyncio.to_thread(TemplateOut.of, flow, call)  # parses the text again
+        body = envelope.model_dump_json(by_alias=True).encode()
+        return web.Response(body=body, content_type="application/json", headers=vary)
     return web.Response(text=flow.template_text or written_template(flow), content_type=YAML, headers=vary)

@@ -114,6 +114,7 @@ def conditional(condition: str) -> str:
     return yaml.safe_dump({"trail": {"attestations": [{"name": "a", "if": condition}]}})
 
 
+TWO = "trail: {attestations: [{name: a}, {name: b}]}"
 BAD: dict[str, tuple[str, str]] = {
     "no YAML": ("trail: [", "line"),
     "a list": ("- a", "the document must be a map"),
@@ -129,6 +130,8 @@ BAD: dict[str, tuple[str, str]] = {
     "a long one": ("# " + "x" * 65_536, "65536 bytes"),
     "a NUL in disguise": ('trail: {attestations: [{name: "a\\0"}]}', "contains a NUL character"),
     "a bad condition": (conditional("flow.name = 1"), "trail.attestations[0].if cannot be read"),
+    "a dear pattern": (conditional(r'matches(flow.name, "\\pL{400}")'), "trail.attestations[0].if has a pattern"),
+    "too many attestations": (f"requiredAttestations: {[f't{n}' for n in range(499)]}\n{TWO}", "500 attestations"),
     "a pattern RE2 does not take": (conditional('matches(flow.name, "(?=a)b")'), "RE2"),
 }
 

@@ -1,12 +1,23 @@
 """The condition language."""
 
+from collections.abc import Callable
 from time import process_time
 
 import pytest
+import re2
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.facts.conditions import MAX_PATTERN, MAX_TEXT, Context, InvalidCondition, compiled, holds
+from domain.facts.conditions import (
+    MAX_PATTERN,
+    MAX_PATTERNS,
+    MAX_PROGRAM,
+    MAX_TEXT,
+    Context,
+    InvalidCondition,
+    compiled,
+    holds,
+)
 
 CONTEXT = Context(
     "payments",
@@ -205,6 +216,47 @@ def test_what_does_not_say_yes_or_no_is_no_answer(text: str) -> None:
 def test_a_pattern_that_re2_does_not_take(pattern: str) -> None:
     with pytest.raises(InvalidCondition, match="RE2"):
         compiled(f'matches(flow.name, "{pattern}")')
+
+
+@pytest.mark.parametrize("pattern", [r"\pL{400}", r"[^a]{1000}", ".{900}", r"(?i)(?:\p{Greek}|b){99}"])
+def test_a_pattern_is_refused_before_it_is_compiled_to_its_end(pattern: str) -> None:
+    r"""`\pL{400}` took 80 ms and five megabytes; what is asked for here is less than a hundredth of it."""
+    options = re2.Options()
+    options.max_mem = 64 << 20
+    whole = cheapest(lambda: re2.compile("\\pL{400}", options))
+    with pytest.raises(InvalidCondition, match="too large"):
+        compiled(f'matches(flow.name, "{pattern}")')
+    assert cheapest(lambda: refusal(f'matches(flow.name, "{pattern}")')) < whole / 10
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(InvalidCondition) as refused:
+        compiled(text)
+    return str(refused.value)
+
+
+def cheapest(act: Callable[[], object]) -> float:
+    """The least processor time of three rounds, in seconds; RE2 keeps compiled patterns, but not across a purge."""
+    rounds = []
+    for _ in range(3):
+        re2.purge()
+        before = process_time()
+        act()
+        rounds.append(process_time() - before)
+    return min(rounds)
+
+
+def test_the_patterns_of_a_condition_have_a_budget() -> None:
+    def condition(pattern: str, times: int) -> str:
+        return " or ".join([f'matches(flow.name, "{pattern}")'] * times)
+
+    dear = "a" * 900
+    one = compiled(condition(dear, 1))
+    assert (one.patterns, 900 < one.program < 910) == (1, True)
+    assert compiled(condition(dear, 4)).program == 4 * one.program
+    assert compiled(condition("a", MAX_PATTERNS)).patterns == MAX_PATTERNS
+    assert f"more than {MAX_PATTERNS} patterns" in refusal(condition("a", MAX_PATTERNS + 1))
+    assert f"more than {MAX_PROGRAM} instructions together" in refusal(condition(r"\pL\pL\pL", 2))
 
 
 @pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*$", "(.*)*$", "(a|aa)+$", "(?:a?){100}a{100}"])

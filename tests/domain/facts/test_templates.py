@@ -1,6 +1,7 @@
 """Templates in both dialects, and what neither lets through."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from time import process_time
@@ -8,14 +9,26 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import re2
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Invalid
+from domain.facts.conditions import compiled
 from domain.facts.flows import Flow
 from domain.facts.requirements import ArtifactSlot, Requirement, RequirementSet, Template
-from domain.facts.templates import FIELD, MAX_CONDITION, parse_template, template_document, written_template
+from domain.facts.templates import (
+    FIELD,
+    MAX_ARTIFACTS,
+    MAX_CONDITION,
+    MAX_PATTERNS,
+    MAX_PROGRAM,
+    MAX_REQUIREMENTS,
+    parse_template,
+    template_document,
+    written_template,
+)
 
 FULL = """
 version: 1
@@ -197,6 +210,53 @@ def test_the_longest_condition_may_be_a_chain() -> None:
     assert requirement.condition == chain
 
 
+def requiring(*conditions: str) -> str:
+    entries = [{"name": f"n{n}", "if": condition} for n, condition in enumerate(conditions)]
+    return json.dumps({"trail": {"attestations": entries}})
+
+
+def test_a_template_with_many_dear_patterns_is_refused_at_the_first_beyond_its_budget() -> None:
+    """2,000 of them took 70 s and 1.6 GB; a sixth of these is more than the template may cost."""
+    dear = [" or ".join(f"matches(flow.name, '{n}{m}\\\\pL')" for m in "abcd") for n in range(300)]
+    text = requiring(*dear)
+    place = f"trail.attestations[{MAX_PROGRAM // compiled(dear[0]).program}].if"
+    assert f"{place} goes beyond the {MAX_PROGRAM} instructions of compiled patterns" in refusal(text)
+    assert cheapest(lambda: refusal(text)) < cheapest(lambda: [compiled(one) for one in dear[:50]])
+
+
+def cheapest(act: Callable[[], object]) -> float:
+    """The least processor time of three rounds without anything compiled before, in seconds."""
+    rounds = []
+    for _ in range(3):
+        compiled.cache_clear()
+        re2.purge()
+        before = process_time()
+        act()
+        rounds.append(process_time() - before)
+    return min(rounds)
+
+
+def many(kind: str, count: int) -> str:
+    """A template with so many of something, over several lists of those allowed."""
+    entries = [{"name": f"n{n}"} for n in range(count)]
+    if kind == "artifacts":
+        return json.dumps({"trail": {"artifacts": entries}})
+    if kind == "patterns":
+        return requiring(*[" or ".join(["matches(flow, 'a')"] * 10)] * (count // 10), *["true"] * (count % 10 > 0))
+    types = [f"t{n}" for n in range(count // 4)]
+    slots = [{"name": f"a{n}", "attestations": [{"name": "a"}]} for n in range(count // 4)]
+    trail = {"attestations": entries[: count - 2 * (count // 4)], "artifacts": slots}
+    return json.dumps({"trail": trail, "requiredAttestations": types})
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("attestations", MAX_REQUIREMENTS), ("artifacts", MAX_ARTIFACTS), ("patterns", MAX_PATTERNS)]
+)
+def test_a_whole_template_has_a_budget(kind: str, most: int) -> None:
+    asked(many(kind, most))
+    assert f"goes beyond the {most} {kind}" in refusal(many(kind, most + 10))
+
+
 KINDS = ["generic", "junit", "snyk", "pull_request", "jira", "sonar", "decision", "'*'", "custom:coverage"]
 
 
@@ -273,10 +333,10 @@ def test_what_was_compiled_reads_back_from_what_is_stored(
     own: list[Any], artifacts: list[Any], types: list[str]
 ) -> None:
     document = {"requiredAttestations": types, "trail": {"attestations": own, "artifacts": artifacts}}
-    compiled = asked(json.dumps(document, ensure_ascii=False))
-    assert [one.name for one in compiled.trail if one.name is not None] == [one["name"] for one in own]
-    assert [slot.name for slot in compiled.artifacts] == [slot["name"] for slot in artifacts]
-    assert RequirementSet.from_json(json.loads(json.dumps(compiled.to_json()))) == compiled
+    found = asked(json.dumps(document, ensure_ascii=False))
+    assert [one.name for one in found.trail if one.name is not None] == [one["name"] for one in own]
+    assert [slot.name for slot in found.artifacts] == [slot["name"] for slot in artifacts]
+    assert RequirementSet.from_json(json.loads(json.dumps(found.to_json()))) == found
 
 
 def flow(**fields: Any) -> Flow:
