@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from pydantic import TypeAdapter
 from pytest_aiohttp import AiohttpClient
 from yarl import URL
 
+from api.http.binding import _read_body
+from api.http.reading import MAX_ON_LOOP
 from tests.api.http.sample import FLOW_ID, sample_app
 
 ADMIN = {"X-API-Key": "admin"}
@@ -55,6 +58,16 @@ async def test_hostile_json(client: TestClient[Any, Any], body: bytes, field: st
     assert (response.status, said in answer["message"]) == (400, True), answer
     named = answer["details"][0]["field"]
     assert named.startswith(field) if field else named == ""
+
+
+@pytest.mark.parametrize("size", [100, MAX_ON_LOOP])
+async def test_only_a_large_body_is_read_in_a_thread(size: int) -> None:
+    """Where the loop goes on meanwhile."""
+    turn = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(turn.set_result, None)
+    assert await _read_body(TypeAdapter(str), b'"' + b"x" * size + b'"') == "x" * size
+    assert turn.done() is (size == MAX_ON_LOOP)
+    await turn
 
 
 async def test_duplicate_keys_the_last_wins(client: TestClient[Any, Any]) -> None:
