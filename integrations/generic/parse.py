@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from domain.facts.attestation_names import checked_name
 from integrations.contract import AttestationHint, Delivery, Parsed, TrailHint
 from integrations.deliveries import Payload, Url, read, utc_time
 
@@ -52,7 +53,7 @@ class GenericEvent(Payload):
     git_author_email: Line | None = Field(None, alias="gitAuthorEmail")
     attestation_type: Line | None = Field(None, alias="attestationType")
     attestation_status: Status | None = Field(None, alias="attestationStatus")
-    attestation_name: Line | None = Field(None, alias="attestationName")
+    attestation_name: Annotated[Line, AfterValidator(checked_name)] | None = Field(None, alias="attestationName")
     details: Details | None = None
     evidence_url: Url | None = Field(None, alias="evidenceUrl")
     observed_at: Time | None = Field(None, alias="observedAt")

@@ -13,16 +13,8 @@ from api.http.synonyms import agreed
 from api.http.texts import Flag, Name, Short, Text, Url
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
+from domain.facts.attestation_names import checked_name
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
-
-UNNAMED = "type:"
-"""The prefix of the key of an attestation without a name (`NewAttestation.key`)."""
-
-
-def _not_a_key(name: str) -> str:
-    if name.startswith(UNNAMED):
-        raise ValueError(f"must not begin with '{UNNAMED}'")
-    return name
 
 
 class AttestationIn(WireIn):
@@ -44,7 +36,7 @@ class AttestationIn(WireIn):
     type: Name
     status: ResultStatus | None = None
     passed: Flag | None = None
-    name: Annotated[Name, AfterValidator(_not_a_key)] | None = None
+    name: Annotated[Name, AfterValidator(checked_name)] | None = None
     details: Text | None = None
     description: Text | None = None
     metadata: dict[str, Any] | None = Field(None, description="Arbitrary data of the reporter")

@@ -133,6 +133,7 @@ def test_blank_overlong_and_mistyped_text_is_named(field: str, bad: object) -> N
         ("attestationStatus", "OK"),
         ("attestationStatus", ""),
         ("attestationStatus", True),
+        ("attestationName", "type:BUILD"),
         ("details", "x" * (16 * 1024 + 1)),
         ("details", "\0"),
         ("details", {}),
