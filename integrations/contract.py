@@ -79,13 +79,21 @@ class TrailHint:
 
 @dataclass(frozen=True, slots=True)
 class AttestationHint:
-    """One attestation that an event implies. `status` is PASSED, FAILED or PENDING."""
+    """One attestation that an event implies. `status` is PASSED, FAILED or PENDING.
+
+    `identity` is what ran, as its sender tells it apart: of one identity the newest result counts, and `name` is only
+    what people read. None = the name, else the type. `run` is the sender's id of the run that the result belongs to,
+    where the identity itself names the run: once any identity has a result of a newer run, all results of its older
+    run are superseded.
+    """
 
     type: str
     status: str
     name: str | None = None
     details: str | None = None
     evidence_url: str | None = None
+    identity: str | None = None
+    run: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +101,8 @@ class Parsed:
     """A parsed event. Without a trail and attestations it is stored but records nothing.
 
     `event_type` is Trailgate's name of the event, such as `build.succeeded`, or `<vendor>.<event>` for events that
-    record nothing. `observed_at` is the sender's time of the event, if given.
+    record nothing. `observed_at` is the sender's time of the event, if given. `unknown_state` is the state that the
+    event tells of, if Trailgate does not know it: its attestation is PENDING, and such events are counted.
     """
 
     event_type: str
@@ -101,6 +110,7 @@ class Parsed:
     trail: TrailHint | None = None
     attestations: Sequence[AttestationHint] = field(default_factory=tuple)
     observed_at: datetime | None = None
+    unknown_state: str | None = None
 
 
 class Verify(Protocol):
@@ -115,7 +125,10 @@ class Verify(Protocol):
 
 
 class Parse(Protocol):
-    """Parse a verified delivery. Raises BadDelivery if the body does not match the sender's documentation."""
+    """Parse a verified delivery. Raises BadDelivery if the body does not tell what happened, and to what.
+
+    Other parts of the body may be missing, overlong or odd: the event is not lost over a part that it does not need.
+    """
 
     def __call__(self, delivery: Delivery, /) -> Parsed:
         """Return the parsed event."""

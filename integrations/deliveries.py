@@ -1,12 +1,24 @@
-"""What the senders share: field types, the id of a delivery, and parsing a body into a model."""
+"""What the senders share: field types, the id of a delivery, parsing a body into a model, and what a state attests."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    StringConstraints,
+    ValidationError,
+)
+from pydantic_core import CoreSchema, core_schema
 
 from domain.json_text import readable
 from integrations.contract import AttestationHint, BadDelivery
@@ -15,11 +27,33 @@ _DELIVERY_ID = re.compile(r"[ -~]{1,255}")
 _REPOSITORY = re.compile(r"(?:[a-z+]+://[^/]+/+|[^/@:]+@[^/:]+:/*)([^\x00-\x20]{1,255}?)(?:\.git)?/?")
 _FALLBACK_SECONDS = 300
 _PATH_SEGMENTS = 10
+_MAX_TEXT = 255
+_SEPARATOR = " | "
 
 Model = TypeVar("Model", bound=BaseModel)
+Part = TypeVar("Part")
 
-Text = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
+
+def shown(text: str) -> str:
+    """Make a text of any length fit to be stored and shown: at most 255 characters, and no NUL."""
+    shortened = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return shortened.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+class _Forgiving:
+    """None in place of a value that is not valid."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+
+Maybe = Annotated[Part | None, _Forgiving()]
+"""A part that an event does not need: None if it is not as documented, so that the event is not lost."""
+
+Text = Annotated[str, StringConstraints(max_length=_MAX_TEXT, pattern=r"^[^\x00]*$")]
 """Short text of a vendor, possibly empty, without NUL, which PostgreSQL cannot store."""
+Shown = Annotated[Text | Annotated[str, AfterValidator(shown)], Field(union_mode="left_to_right")]
+"""Text of a vendor that is only shown, made fit by `shown` if it is not; where it tells things apart, use `str`."""
 Url = Annotated[str, StringConstraints(max_length=2048, pattern=r"^(https?://[^\x00-\x20]+)?$")]
 """A web address that is safe to link to, or the empty string."""
 Commit = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{7,64}$", to_lower=True)]
@@ -55,12 +89,22 @@ VendorTime = Annotated[datetime | None, BeforeValidator(_time_if_readable)]
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,64}$")]
 """A vendor's name of a kind, action or state; it becomes part of Trailgate's event type."""
 
+Id = Annotated[int, Field(ge=1, lt=2**63)]
+"""A vendor's number of a run, a job or a request."""
+
+State = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_-]{1,64}$")]
+"""A vendor's name of a result or status, known to Trailgate or not."""
+
 BRANCH = "refs/heads/"
 """The prefix of a branch in a ref."""
 
 
 class Payload(BaseModel):
-    """A part of a vendor's JSON, with only the fields that Trailgate reads, and without type coercion."""
+    """A part of a vendor's JSON, with only the fields that Trailgate reads, and without type coercion.
+
+    Fields are required, or not null, only if they tell what happened, what ran, or which commit it was about; any
+    other one is a `Maybe`.
+    """
 
     model_config = ConfigDict(strict=True, frozen=True)
 
@@ -68,20 +112,64 @@ class Payload(BaseModel):
 class Author(Payload):
     """The author of a commit according to git."""
 
-    name: Text | None = None
-    email: Text | None = None
+    name: Maybe[Shown] = None
+    email: Maybe[Shown] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What a state means: the suffix of the event type, and the status to attest, if any.
+
+    `unknown` is the state itself if Trailgate does not know it.
+    """
+
+    ending: str
+    status: str | None = None
+    unknown: str | None = None
+
+
+def meaning_of(state: str, known: Mapping[str, Meaning]) -> Meaning:
+    """Return what a state means.
+
+    An unknown one is PENDING: it may mean anything, so nothing passes until a later result or a person has decided.
+    """
+    return known.get(state) or Meaning("unknown", "PENDING", state)
+
+
+def outcome_of(what: str, name: str | None, state: str | None) -> str:
+    """Describe an attestation in one line."""
+    return f"{what} {shown(name) if name else '(no name)'}: {state}"
 
 
 def attested(
-    type_: str, status: str | None, name: str | None, details: str, url: str | None = None
+    type_: str,
+    status: str | None,
+    name: str | None,
+    details: str,
+    url: str | None = None,
+    *,
+    identity: str | None = None,
+    run: int | None = None,
 ) -> tuple[AttestationHint, ...]:
     """Make the attestation of an event, or none without a status. An empty name or URL counts as missing."""
-    return (AttestationHint(type_, status, name or None, details, url or None),) if status else ()
+    if not status:
+        return ()
+    id_of_run = None if run is None else str(run)
+    return (AttestationHint(type_, status, shown(name) if name else None, details, url or None, identity, id_of_run),)
 
 
-def outcome_of(what: str, name: str | None, outcome: str | None) -> str:
-    """Describe an attestation in one line."""
-    return f"{what} {name or '(no name)'}: {outcome}"
+def identity_of(what: str, *parts: str | int | None) -> str:
+    """Name what ran by the parts that tell it apart, such as `GitHub check | ci-app | suite 7 | unit tests`.
+
+    Different parts always give different texts of at most 255 characters, because a hash of the parts is added to a
+    text that is too long or that other parts could give as well. Missing parts are left out.
+    """
+    given = [str(part) for part in parts if part not in (None, "")]
+    text = _SEPARATOR.join([what, *given])
+    if len(text) <= _MAX_TEXT and "\0" not in text and text.count("|") == len(given):
+        return text
+    suffix = f" #{sha256(json.dumps(given).encode()).hexdigest()[:32]}"
+    return shown(text[: _MAX_TEXT - len(suffix)]) + suffix
 
 
 def delivery_id(headers: Mapping[str, str], names: Sequence[str], body: bytes, now: datetime) -> str:

@@ -5,12 +5,13 @@ a commit is still named and stored, but records nothing, because it belongs to n
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from domain.facts.commits import is_whole
 from integrations.azure_devops.payloads import (
     Build,
     BuildCompleted,
+    BuildRepository,
     CodePushed,
     Deployment,
     DeploymentChanged,
@@ -25,29 +26,43 @@ from integrations.azure_devops.payloads import (
     RunStateChanged,
     StageStateChanged,
     Step,
+    Title,
 )
 from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
-from integrations.deliveries import BRANCH, Author, attested, read
+from integrations.deliveries import (
+    BRANCH,
+    Author,
+    Meaning,
+    attested,
+    identity_of,
+    meaning_of,
+    outcome_of,
+    read,
+    shown,
+)
 
 _APPROVING_VOTE = 5
 _TEST_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+_GIT = frozenset({"TfsGit", "GitHub", "GitHubEnterprise", "Bitbucket", "Git"})
+"""The types of repositories whose versions are commits."""
+
 _SOURCE_GET_VERSION = re.compile(r"[^:]*:(refs/[^:]+):([0-9a-fA-F]{7,64})")
 
-_OUTCOMES: Mapping[str, tuple[str, str | None]] = {
-    "succeeded": ("succeeded", "PASSED"),
-    "failed": ("failed", "FAILED"),
+_RESULTS: Mapping[str, Meaning] = {
+    "succeeded": Meaning("succeeded", "PASSED"),
+    "failed": Meaning("failed", "FAILED"),
     # A step failed, and the pipeline is configured to continue: this is not a pass.
-    "partiallySucceeded": ("failed", "FAILED"),
-    "succeededWithIssues": ("failed", "FAILED"),
+    "partiallySucceeded": Meaning("failed", "FAILED"),
+    "succeededWithIssues": Meaning("failed", "FAILED"),
     # A check or a person rejected it, or the agent was lost.
-    "rejected": ("failed", "FAILED"),
-    "abandoned": ("failed", "FAILED"),
+    "rejected": Meaning("failed", "FAILED"),
+    "abandoned": Meaning("failed", "FAILED"),
     # The code was not checked, so there is nothing to attest; an earlier result remains valid.
-    "canceled": ("cancelled", None),
-    "stopped": ("cancelled", None),
-    "skipped": ("skipped", None),
+    "canceled": Meaning("cancelled"),
+    "stopped": Meaning("cancelled"),
+    "skipped": Meaning("skipped"),
 }
-"""The suffix of the event type and the attested status, by result. An unknown result is refused, never a pass."""
+"""The suffix of the event type and the attested status, by the result of whatever ended."""
 
 
 def parse(delivery: Delivery, /) -> Parsed:
@@ -66,13 +81,23 @@ def parse(delivery: Delivery, /) -> Parsed:
 def _build(body: bytes) -> Parsed:
     event = read(BuildCompleted, body)
     build, name = event.resource, event.resource.definition.name
-    requests = [request.requested_for for request in build.requests]
+    requests = [request.requested_for for request in build.requests or ()]
     actor = _name(build.requested_for, *requests)
-    field, result = ("result", build.result) if build.result else ("status", build.status)
-    ending, status = _outcome(f"resource.{field}", result)
-    trail = _trail_of_build(build, actor)
-    attestation = attested("BUILD", status, name, f"build {name}: {result}", trail.build_url)
-    return Parsed(f"build.{ending}", actor, trail, attestation, event.created_date)
+    result, meaning = _result_of_build(build)
+    trail, url = _trail_of_build(build, actor), _web(build.links)
+    # A build for a pull request tries its merge, so it does not stand for a build of the commit itself.
+    purpose = "pull request" if build.trigger_info and build.trigger_info.pr_source_sha else None
+    identity = identity_of("Azure pipeline", build.definition.path, name, purpose)
+    status = meaning.status if trail else None
+    attestation = attested("BUILD", status, name, outcome_of("build", name, result), url, identity=identity)
+    return Parsed(f"build.{meaning.ending}", actor, trail, attestation, event.created_date, meaning.unknown)
+
+
+def _result_of_build(build: Build) -> tuple[str | None, Meaning]:
+    """Return the result of a build and what it means. In resource version 1.0, the status is the result."""
+    if build.result is None and build.status != "completed":
+        return build.status, _meaning("resource.status", build.status)
+    return build.result, _meaning("resource.result", build.result)
 
 
 def _push(body: bytes) -> Parsed:
@@ -83,7 +108,7 @@ def _push(body: bytes) -> Parsed:
     if not tips:
         return _kept(event, actor)
     commit = tips[0].new_object_id
-    written = next((pushed.author for pushed in push.commits if pushed.commit_id == commit), None)
+    written = next((pushed.author for pushed in push.commits or () if pushed.commit_id == commit), None)
     trail = _trail(commit, _branch(tips[0].name), _full_name(push.repository), actor, written)
     return Parsed("push", actor, trail, observed_at=event.created_date)
 
@@ -93,55 +118,54 @@ def _pull_request(body: bytes) -> Parsed:
     event = read(PullRequestChanged, body)
     request, author = event.resource, _name(event.resource.created_by)
     action = event.event_type.rpartition(".")[2]
+    if action == "merged" and request.status is None:
+        raise BadDelivery("Field required", "resource.status")
     if action == "merged" and request.status != "completed":
         action = "merge_attempted"
-    trail = TrailHint(
-        commit=request.last_merge_source_commit.commit_id,
-        branch=_branch(request.source_ref_name),
-        author=author,
-        repository=_full_name(request.repository),
-        pull_request=str(request.pull_request_id),
-        pull_request_reviewer=_approver(request),
+    return Parsed(
+        f"pull_request.{action}", author, _trail_of_pull_request(request, author), observed_at=event.created_date
     )
-    return Parsed(f"pull_request.{action}", author, trail, observed_at=event.created_date)
 
 
 def _run(body: bytes) -> Parsed:
     event = read(RunStateChanged, body)
-    run, name = event.resource.run, event.resource.pipeline.name
+    run, pipeline = event.resource.run, event.resource.pipeline
     actor = _name(event.resource.requested_for)
     trail = _trail_of_run(event.resource, run.links)
     if run.state == "inProgress":
         return Parsed("build.started", actor, trail, observed_at=event.created_date)
     if run.state != "completed":
         return _kept(event, actor)
-    ending, status = _outcome("resource.run.result", run.result)
-    attestation = attested("BUILD", status, name, f"pipeline {name}: {run.result}", _web(run.links))
-    return Parsed(f"build.{ending}", actor, trail, attestation if trail else (), event.created_date)
+    meaning = _meaning("resource.run.result", run.result)
+    details = outcome_of("pipeline", pipeline.name, run.result)
+    identity = identity_of("Azure pipeline", pipeline.folder, pipeline.name)
+    status = meaning.status if trail else None
+    attestation = attested("BUILD", status, pipeline.name, details, _web(run.links), identity=identity)
+    return Parsed(f"build.{meaning.ending}", actor, trail, attestation, event.created_date, meaning.unknown)
 
 
 def _stage(body: bytes) -> Parsed:
     event = read(StageStateChanged, body)
-    return _check(event, event.resource, "stage", event.resource.stage, _title(event.resource.stage))
+    return _check(event, event.resource, "stage", event.resource.stage, [event.resource.stage])
 
 
 def _job(body: bytes) -> Parsed:
     event = read(JobStateChanged, body)
-    name = f"{_title(event.resource.stage)}/{_title(event.resource.job)}"
-    return _check(event, event.resource, "job", event.resource.job, name)
+    return _check(event, event.resource, "job", event.resource.job, [event.resource.stage, event.resource.job])
 
 
-def _check(event: Notification, pipeline: RunOfPipeline, what: str, step: Step, name: str) -> Parsed:
+def _check(event: Notification, run: RunOfPipeline, what: str, step: Step, titles: Sequence[Title]) -> Parsed:
     """Attest a stage or a job. The name includes the pipeline's, because most jobs are just called "Job"."""
-    actor = _name(pipeline.requested_for)
+    actor, pipeline = _name(run.requested_for), run.pipeline
     if step.state != "completed":
         return _kept(event, actor)
-    ending, status = _outcome(f"resource.{what}.result", step.result)
-    trail = _trail_of_run(pipeline, step.links)
-    full_name = f"{pipeline.pipeline.name}/{name}"
-    details = f"{what} {full_name}: {step.result}"
-    attestation = attested("CHECK", status, f"check/{full_name}", details, _web(step.links))
-    return Parsed(f"check.{ending}", actor, trail, attestation if trail else (), event.created_date)
+    meaning = _meaning(f"resource.{what}.result", step.result)
+    trail = _trail_of_run(run, step.links)
+    name = "/".join([pipeline.name, *(title.display_name or title.name for title in titles)])
+    identity = identity_of(f"Azure {what}", pipeline.folder, pipeline.name, *(title.name for title in titles))
+    details, status = outcome_of(what, name, step.result), meaning.status if trail else None
+    attestation = attested("CHECK", status, f"check/{name}", details, _web(step.links), identity=identity)
+    return Parsed(f"check.{meaning.ending}", actor, trail, attestation, event.created_date, meaning.unknown)
 
 
 def _deployment_started(body: bytes) -> Parsed:
@@ -153,31 +177,35 @@ def _deployment_started(body: bytes) -> Parsed:
 def _deployment_completed(body: bytes) -> Parsed:
     event = read(DeploymentChanged, body)
     environment = event.resource.environment
-    ending, status = _outcome("resource.environment.status", environment.status)
+    meaning = _meaning("resource.environment.status", environment.status)
     trail = _trail_of_release(event.resource)
-    details = f"deployment to {environment.name}: {environment.status}"
+    details = outcome_of("deployment to", environment.name, environment.status)
     url = _web(environment.release.links) if environment.release else None
-    attestation = attested("DEPLOYMENT", status, f"deployment/{environment.name}", details, url)
-    actor = _deployer(event.resource)
-    return Parsed(f"deployment.{ending}", actor, trail, attestation if trail else (), event.created_date)
+    identity = identity_of("Azure release", _release_definition(event.resource), environment.name)
+    name, status = f"deployment/{environment.name}", meaning.status if trail else None
+    attestation = attested("DEPLOYMENT", status, name, details, url, identity=identity)
+    actor, event_type = _deployer(event.resource), f"deployment.{meaning.ending}"
+    return Parsed(event_type, actor, trail, attestation, event.created_date, meaning.unknown)
+
+
+def _release_definition(deployment: Deployment) -> str | None:
+    deployed = deployment.deployment.release if deployment.deployment else None
+    releases = (deployment.environment, deployed, deployment.release)
+    return next((one.release_definition.name for one in releases if one and one.release_definition), None)
 
 
 def _kept(notification: Notification, actor: str | None = None) -> Parsed:
     return Parsed(f"azure_devops.{notification.event_type}", actor)
 
 
-def _outcome(field: str, result: str | None) -> tuple[str, str | None]:
-    if result is None or result not in _OUTCOMES:
-        raise BadDelivery(f"must be one of {', '.join(_OUTCOMES)}", field)
-    return _OUTCOMES[result]
+def _meaning(field: str, result: str | None) -> Meaning:
+    if result is None:
+        raise BadDelivery("Field required", field)
+    return meaning_of(result, _RESULTS)
 
 
 def _name(*identities: Identity | None) -> str | None:
     return next((name for who in identities if who and (name := who.display_name or who.unique_name)), None)
-
-
-def _title(step: Step) -> str:
-    return step.display_name or step.name
 
 
 def _web(links: Links | None) -> str | None:
@@ -187,15 +215,15 @@ def _web(links: Links | None) -> str | None:
 def _branch(ref: str | None) -> str | None:
     """Return the branch of a ref, which may lack `refs/heads/` in pull requests; None for other refs."""
     branch = (ref or "").removeprefix(BRANCH)
-    return branch if branch and not branch.startswith("refs/") else None
+    return shown(branch) if branch and not branch.startswith("refs/") else None
 
 
-def _full_name(repository: GitRepository) -> str:
-    return f"{repository.project.name}/{repository.name}"
+def _full_name(repository: GitRepository | None) -> str | None:
+    return shown(f"{repository.project.name}/{repository.name}") if repository else None
 
 
 def _approver(request: PullRequest) -> str | None:
-    return _name(*(r for r in request.reviewers if r.vote >= _APPROVING_VOTE and not r.is_container))
+    return _name(*(r for r in request.reviewers or () if r.vote >= _APPROVING_VOTE and not r.is_container))
 
 
 def _deployer(deployment: Deployment) -> str | None:
@@ -221,25 +249,42 @@ def _trail(
     )
 
 
-def _trail_of_build(build: Build, actor: str | None) -> TrailHint:
+def _trail_of_build(build: Build, actor: str | None) -> TrailHint | None:
+    """Name the trail of the commit that was built; None for a build of TFVC or Subversion."""
     old = _SOURCE_GET_VERSION.fullmatch(build.source_get_version or "")
-    commit = build.source_version or (old[2].lower() if old else None)
+    commit = (build.source_version or (old[2] if old else "")).lower()
     branch, number = build.source_branch or (old[1] if old else None), None
     if build.trigger_info and build.trigger_info.pr_source_sha:
         commit = build.trigger_info.pr_source_sha
         branch, number = build.trigger_info.pr_source_branch, build.trigger_info.pr_number or None
-    if commit is None:
-        raise BadDelivery("Field required", "resource.sourceVersion")
-    repository = build.repository.name if build.repository else None
-    if build.repository and build.repository.type == "TfsGit" and build.project:
-        repository = f"{build.project.name}/{repository}"
+    repository = build.repository or BuildRepository()
+    # Any shorter text may be a change of other version control, even if it has digits only.
+    if not is_whole(commit):
+        if repository.type in _GIT:
+            raise BadDelivery("must be a commit", "resource.sourceVersion")
+        return None
+    within = f"{build.project.name}/" if repository.type == "TfsGit" and build.project else ""
     return TrailHint(
         commit=commit,
         branch=_branch(branch),
         author=actor,
-        repository=repository or None,
+        repository=shown(f"{within}{repository.name}") if repository.name else None,
         build_url=_web(build.links),
         pull_request=number,
+    )
+
+
+def _trail_of_pull_request(request: PullRequest, author: str | None) -> TrailHint | None:
+    """Name the trail of the request's newest commit; None if the notification does not name it."""
+    if request.last_merge_source_commit is None:
+        return None
+    return TrailHint(
+        commit=request.last_merge_source_commit.commit_id,
+        branch=_branch(request.source_ref_name),
+        author=author,
+        repository=_full_name(request.repository),
+        pull_request=str(request.pull_request_id) if request.pull_request_id else None,
+        pull_request_reviewer=_approver(request),
     )
 
 
@@ -248,7 +293,7 @@ def _trail_of_run(pipeline: RunOfPipeline, links: Links | None) -> TrailHint | N
     own = resources.repositories.own if resources and resources.repositories else None
     if own is None or own.version is None:
         return None
-    changes = [repository.change for repository in pipeline.repositories if repository.change]
+    changes = [repository.change for repository in pipeline.repositories or () if repository.change]
     written = next((change.author for change in changes if change.version == own.version), None)
     repository = own.repository.full_name if own.repository else None
     actor = _name(pipeline.requested_for)

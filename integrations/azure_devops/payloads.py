@@ -7,10 +7,7 @@ from typing import Annotated
 from pydantic import ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from integrations.deliveries import Author, Commit, DeliveryId, Payload, Text, Url, VendorTime
-
-Word = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{1,64}$")]
-"""A state, a status or a result."""
+from integrations.deliveries import Author, Commit, DeliveryId, Id, Maybe, Payload, Shown, State, Url, VendorTime
 
 
 class AzurePayload(Payload):
@@ -21,7 +18,7 @@ class Notification(AzurePayload):
     """The fields that every event has beside its `resource`."""
 
     event_type: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,128}$")]
-    subscription_id: Text | None = None
+    subscription_id: Maybe[Shown] = None
     created_date: VendorTime = None
 
 
@@ -34,56 +31,63 @@ class IdentifiedNotification(Notification):
 class Identity(AzurePayload):
     """A person, a group or a service; `uniqueName` is the sign-in name."""
 
-    display_name: Text | None = None
-    unique_name: Text | None = None
+    display_name: Maybe[Shown] = None
+    unique_name: Maybe[Shown] = None
 
 
 class WebLink(AzurePayload):
-    href: Url
+    href: Maybe[Url] = None
 
 
 class Links(AzurePayload):
-    web: WebLink | None = None
+    web: Maybe[WebLink] = None
 
 
 class Named(AzurePayload):
-    """A project, a pipeline or a definition."""
+    """A project or a release definition."""
 
-    name: Text
+    name: str
+
+
+class Definition(Named):
+    """The definition of a build, in a folder. Resource version 1.0 does not name the folder."""
+
+    path: Maybe[str] = None
 
 
 class BuildRepository(AzurePayload):
-    type: Text | None = None
-    name: Text | None = None
+    type: Maybe[str] = None
+    name: Maybe[Shown] = None
 
 
 class BuildRequest(AzurePayload):
-    requested_for: Identity | None = None
+    requested_for: Maybe[Identity] = None
 
 
 class TriggerInfo(AzurePayload):
     """The trigger of a build for a pull request, whose `sourceVersion` is only a temporary test merge."""
 
     pr_source_sha: Commit | None = Field(None, alias="pr.sourceSha")
-    pr_source_branch: Text | None = Field(None, alias="pr.sourceBranch")
-    pr_number: Text | None = Field(None, alias="pr.number")
+    pr_source_branch: Maybe[Shown] = Field(None, alias="pr.sourceBranch")
+    pr_number: Maybe[Shown] = Field(None, alias="pr.number")
 
 
 class Build(AzurePayload):
     """A build in resource version 1.0 (`status` is the result, `sourceGetVersion` the source) or 2.0."""
 
-    status: Word
-    result: Word | None = None
-    definition: Named
-    project: Named | None = None
-    repository: BuildRepository | None = None
-    source_branch: Text | None = None
-    source_version: Commit | None = None
-    source_get_version: Text | None = None
+    status: State | None = None
+    result: State | None = None
+    definition: Definition
+    project: Maybe[Named] = None
+    repository: Maybe[BuildRepository] = None
+    source_branch: Maybe[Shown] = None
+    source_version: Maybe[str] = None
+    """A commit, or of other version control than git a change: `C943`, `80514123`."""
+    source_get_version: Maybe[str] = None
     trigger_info: TriggerInfo | None = None
-    requested_for: Identity | None = None
-    requests: tuple[BuildRequest, ...] = ()
-    links: Links | None = Field(None, alias="_links")
+    requested_for: Maybe[Identity] = None
+    requests: Maybe[tuple[BuildRequest, ...]] = None
+    links: Maybe[Links] = Field(None, alias="_links")
 
 
 class BuildCompleted(Notification):
@@ -92,24 +96,24 @@ class BuildCompleted(Notification):
 
 class PushedCommit(AzurePayload):
     commit_id: Commit
-    author: Author | None = None
+    author: Maybe[Author] = None
 
 
 class RefUpdate(AzurePayload):
-    name: Text
+    name: str
     new_object_id: Commit
 
 
 class GitRepository(AzurePayload):
-    name: Text
+    name: str
     project: Named
 
 
 class Push(AzurePayload):
     ref_updates: list[RefUpdate]
-    repository: GitRepository
-    commits: tuple[PushedCommit, ...] = ()
-    pushed_by: Identity | None = None
+    repository: Maybe[GitRepository] = None
+    commits: Maybe[tuple[PushedCommit, ...]] = None
+    pushed_by: Maybe[Identity] = None
 
 
 class CodePushed(Notification):
@@ -128,13 +132,13 @@ class Reviewer(Identity):
 
 
 class PullRequest(AzurePayload):
-    pull_request_id: int
-    status: Word
-    source_ref_name: Text
-    last_merge_source_commit: MergeSource
-    repository: GitRepository
-    created_by: Identity | None = None
-    reviewers: tuple[Reviewer, ...] = ()
+    pull_request_id: Maybe[Id] = None
+    status: State | None = None
+    source_ref_name: Maybe[Shown] = None
+    last_merge_source_commit: MergeSource | None = None
+    repository: Maybe[GitRepository] = None
+    created_by: Maybe[Identity] = None
+    reviewers: Maybe[tuple[Reviewer, ...]] = None
 
 
 class PullRequestChanged(Notification):
@@ -144,12 +148,12 @@ class PullRequestChanged(Notification):
 class RunRepository(AzurePayload):
     """A repository that a run checked out. Only GitHub repositories have `fullName`."""
 
-    full_name: Text | None = None
+    full_name: Maybe[Shown] = None
 
 
 class RepositoryResource(AzurePayload):
-    repository: RunRepository | None = None
-    ref_name: Text | None = None
+    repository: Maybe[RunRepository] = None
+    ref_name: Maybe[Shown] = None
     version: Commit | None = None
 
 
@@ -163,38 +167,61 @@ class RunResources(AzurePayload):
     repositories: RepositoryResources | None = None
 
 
-class Step(AzurePayload):
-    """A run, or one of its stages or jobs."""
+class Pipeline(Named):
+    """A pipeline, in a folder."""
 
-    name: Text
-    display_name: Text | None = None
-    state: Word
-    result: Word | None = None
-    links: Links | None = Field(None, alias="_links")
+    folder: Maybe[str] = None
 
 
-class Run(Step):
+class Title(AzurePayload):
+    """How a stage or a job is called. A `displayName` may differ from run to run."""
+
+    name: str
+    display_name: Maybe[str] = None
+
+
+class Ended(AzurePayload):
+    """The state of a run, a stage or a job."""
+
+    state: State
+    result: State | None = None
+    links: Maybe[Links] = Field(None, alias="_links")
+
+
+class Step(Title, Ended):
+    """A stage or a job."""
+
+
+class RunSource(AzurePayload):
     resources: RunResources | None = None
 
 
+class Run(RunSource, Ended):
+    pass
+
+
 class RepositoryChange(AzurePayload):
-    author: Author | None = None
-    version: Text | None = None
+    author: Maybe[Author] = None
+    version: Maybe[str] = None
 
 
 class ChangedRepository(AzurePayload):
-    change: RepositoryChange | None = None
+    change: Maybe[RepositoryChange] = None
 
 
 class RunOfPipeline(AzurePayload):
+    run: RunSource
+    pipeline: Pipeline
+    repositories: Maybe[tuple[ChangedRepository, ...]] = None
+    requested_for: Maybe[Identity] = None
+
+
+class RunState(RunOfPipeline):
     run: Run
-    pipeline: Named
-    repositories: tuple[ChangedRepository, ...] = ()
-    requested_for: Identity | None = None
 
 
 class RunStateChanged(Notification):
-    resource: RunOfPipeline
+    resource: RunState
 
 
 class StageOfPipeline(RunOfPipeline):
@@ -205,7 +232,8 @@ class StageStateChanged(Notification):
     resource: StageOfPipeline
 
 
-class JobOfPipeline(StageOfPipeline):
+class JobOfPipeline(RunOfPipeline):
+    stage: Title
     job: Step
 
 
@@ -214,7 +242,7 @@ class JobStateChanged(Notification):
 
 
 class ArtifactVersion(AzurePayload):
-    id: Text | None = None
+    id: str | None = None
 
 
 class DefinitionReference(AzurePayload):
@@ -228,18 +256,20 @@ class Artifact(AzurePayload):
 
 class Release(AzurePayload):
     artifacts: tuple[Artifact, ...] | None = None
-    links: Links | None = Field(None, alias="_links")
+    release_definition: Maybe[Named] = None
+    links: Maybe[Links] = Field(None, alias="_links")
 
 
 class Environment(AzurePayload):
-    name: Text
-    status: Word
-    release: Release | None = None
+    name: str
+    status: State | None = None
+    release: Maybe[Release] = None
+    release_definition: Maybe[Named] = None
 
 
 class ReleaseDeployment(AzurePayload):
     release: Release | None = None
-    requested_for: Identity | None = None
+    requested_for: Maybe[Identity] = None
 
 
 class Deployment(AzurePayload):

@@ -4,28 +4,29 @@ from collections.abc import Callable, Mapping
 
 from integrations.bitbucket.payloads import (
     Account,
+    Approval,
     ApprovedEvent,
     Author,
     CommitStatusEvent,
-    DataCenterEvent,
     DataCenterPullRequestEvent,
     Event,
+    Participant,
     ProjectRepository,
     PullRequestEvent,
     PushEvent,
     RefsChangedEvent,
     ReviewerApprovedEvent,
-    State,
+    User,
 )
 from integrations.contract import Delivery, Parsed, TrailHint
-from integrations.deliveries import attested, read
+from integrations.deliveries import Meaning, attested, identity_of, meaning_of, outcome_of, read, shown
 
-_STATES: Mapping[State, tuple[str, str | None]] = {
-    "INPROGRESS": ("started", None),
-    "SUCCESSFUL": ("succeeded", "PASSED"),
-    "FAILED": ("failed", "FAILED"),
+_STATES: Mapping[str, Meaning] = {
+    "INPROGRESS": Meaning("started"),
+    "SUCCESSFUL": Meaning("succeeded", "PASSED"),
+    "FAILED": Meaning("failed", "FAILED"),
     # A person stopped it: the code was not checked, so an earlier result remains valid.
-    "STOPPED": ("cancelled", None),
+    "STOPPED": Meaning("cancelled"),
 }
 """The suffix of the event type and the attested status, by state."""
 
@@ -57,8 +58,9 @@ def _pull_request(key: str, body: bytes) -> Parsed:
 
 def _approved(key: str, body: bytes) -> Parsed:
     event = read(ApprovedEvent, body)
-    trail = _of_pull_request(event, _name(event.approval.user))
-    return Parsed(_action(key), _name(event.actor), trail, observed_at=event.approval.date)
+    approval = event.approval or Approval()
+    trail = _of_pull_request(event, _name(approval.user))
+    return Parsed(_action(key), _name(event.actor), trail, observed_at=approval.date)
 
 
 def _commit_status(_key: str, body: bytes) -> Parsed:
@@ -69,17 +71,18 @@ def _commit_status(_key: str, body: bytes) -> Parsed:
     commit = status.links.commit.href.rpartition("/")[2].lower()
     written = status.commit.author if status.commit else None
     trail = _trail(event, commit, status.refname, sender, written, build_url=status.url or None)
-    ending, result = _STATES[status.state]
-    # Named by the key, because a commit has one status per key. The status' own name contains the number of the run
-    # ("Pipeline #7 for main"), so a successful rerun would not replace the earlier failure.
-    details = f"build {status.name or status.key}: {status.state}"
-    attestations = attested("BUILD", result, status.key, details, status.url)
-    return Parsed(f"build.{ending}", sender, trail, attestations, status.updated_on)
+    meaning = meaning_of(status.state, _STATES)
+    # Told apart by the key, because a commit has one status per key. The status' own name contains the number of the
+    # run ("Pipeline #7 for main"), so a successful rerun would not replace the earlier failure.
+    identity = identity_of("Bitbucket status", status.key)
+    details = outcome_of("build", status.name or status.key, status.state)
+    attestations = attested("BUILD", meaning.status, status.key, details, status.url, identity=identity)
+    return Parsed(f"build.{meaning.ending}", sender, trail, attestations, status.updated_on, meaning.unknown)
 
 
 def _refs_changed(key: str, body: bytes) -> Parsed:
     event = read(RefsChangedEvent, body)
-    sender = _user(event)
+    sender = _user(event.actor)
     tip = next((change for change in event.changes if change.ref.type == "BRANCH" and change.type != "DELETE"), None)
     if tip is None:
         return _kept(key, sender)
@@ -91,13 +94,13 @@ def _refs_changed(key: str, body: bytes) -> Parsed:
 
 def _data_center_pull_request(key: str, body: bytes) -> Parsed:
     event = read(DataCenterPullRequestEvent, body)
-    return Parsed(_action(key), _user(event), _of_data_center_pull_request(event), observed_at=event.date)
+    return Parsed(_action(key), _user(event.actor), _of_data_center_pull_request(event), observed_at=event.date)
 
 
 def _reviewer_approved(key: str, body: bytes) -> Parsed:
     event = read(ReviewerApprovedEvent, body)
-    trail = _of_data_center_pull_request(event, event.participant.user.name)
-    return Parsed(_action(key), _user(event), trail, observed_at=event.date)
+    trail = _of_data_center_pull_request(event, _participant(event.participant))
+    return Parsed(_action(key), _user(event.actor), trail, observed_at=event.date)
 
 
 def _kept(key: str, actor: str | None = None) -> Parsed:
@@ -112,22 +115,28 @@ def _name(account: Account | None) -> str | None:
     return (account.nickname or account.display_name or None) if account else None
 
 
-def _user(event: DataCenterEvent) -> str | None:
-    return event.actor.name if event.actor else None
+def _user(user: User | None) -> str | None:
+    return (user.name or None) if user else None
 
 
-def _full_name(repository: ProjectRepository) -> str:
-    return f"{repository.project.key}/{repository.slug}"
+def _participant(participant: Participant | None) -> str | None:
+    return _user(participant.user) if participant else None
 
 
-def _of_pull_request(event: PullRequestEvent, reviewer: str | None = None) -> TrailHint:
+def _full_name(repository: ProjectRepository | None) -> str | None:
+    return shown(f"{repository.project.key}/{repository.slug}") if repository else None
+
+
+def _of_pull_request(event: PullRequestEvent, reviewer: str | None = None) -> TrailHint | None:
     request = event.pullrequest
+    if request.source.commit is None:
+        return None
     return TrailHint(
         commit=request.source.commit.hash,
-        branch=request.source.branch.name or None,
+        branch=(request.source.branch.name or None) if request.source.branch else None,
         author=_name(request.author) or _name(event.actor),
-        repository=event.repository.full_name if event.repository else None,
-        pull_request=str(request.id),
+        repository=_repository(event),
+        pull_request=str(request.id) if request.id else None,
         pull_request_reviewer=reviewer,
     )
 
@@ -137,11 +146,15 @@ def _of_data_center_pull_request(event: DataCenterPullRequestEvent, reviewer: st
     return TrailHint(
         commit=request.from_ref.latest_commit,
         branch=request.from_ref.display_id or None,
-        author=request.author.user.name if request.author else _user(event),
-        repository=_full_name(request.to_ref.repository),
-        pull_request=str(request.id),
+        author=_participant(request.author) or _user(event.actor),
+        repository=_full_name(request.to_ref.repository) if request.to_ref else None,
+        pull_request=str(request.id) if request.id else None,
         pull_request_reviewer=reviewer,
     )
+
+
+def _repository(event: Event) -> str | None:
+    return (event.repository.full_name or None) if event.repository else None
 
 
 def _trail(
@@ -157,9 +170,9 @@ def _trail(
     return TrailHint(
         commit=commit,
         branch=branch or None,
-        author=name.strip() or login,
-        author_email=address.strip(" >") or None,
-        repository=event.repository.full_name if event.repository else None,
+        author=shown(name.strip()) or login,
+        author_email=shown(address.strip(" >")) or None,
+        repository=_repository(event),
         build_url=build_url,
     )
 

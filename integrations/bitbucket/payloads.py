@@ -2,14 +2,12 @@
 
 # ruff: noqa: D101 - Atlassian documents these names
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import ConfigDict, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from integrations.deliveries import Commit, Payload, Text, Url, VendorTime
-
-State = Literal["INPROGRESS", "SUCCESSFUL", "FAILED", "STOPPED"]
+from integrations.deliveries import Commit, Id, Maybe, Payload, Shown, State, Url, VendorTime
 
 CommitUrl = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[^\x00-\x20]+/commit/[0-9a-fA-F]{7,64}$")]
 """The URL of a commit in Bitbucket's API, which is how a status names its commit."""
@@ -18,42 +16,42 @@ CommitUrl = Annotated[str, StringConstraints(max_length=2048, pattern=r"^[^\x00-
 class Account(Payload):
     """A person, an app or a workspace. Only people have a nickname; Bitbucket has removed user names."""
 
-    nickname: Text | None = None
-    display_name: Text | None = None
+    nickname: Maybe[Shown] = None
+    display_name: Maybe[Shown] = None
 
 
 class Repository(Payload):
-    full_name: Text
+    full_name: Maybe[Shown] = None
 
 
 class Event(Payload):
-    actor: Account | None = None
-    repository: Repository | None = None
+    actor: Maybe[Account] = None
+    repository: Maybe[Repository] = None
 
 
 class Author(Payload):
     """The author of a commit; `raw` is git's form, such as `Ada <ada@northwind.example>`."""
 
-    raw: Text | None = None
+    raw: Maybe[str] = None
 
 
 class Target(Payload):
     hash: Commit
-    author: Author | None = None
+    author: Maybe[Author] = None
 
 
 class Ref(Payload):
     """A branch or a tag."""
 
-    type: Text
-    name: Text
+    type: str
+    name: Maybe[Shown] = None
     target: Target
 
 
 class Change(Payload):
     """One ref that a push changed; `new` is null if the push deleted the ref."""
 
-    new: Ref | None = None
+    new: Ref | None
 
 
 class Push(Payload):
@@ -71,18 +69,20 @@ class PullRequestCommit(Payload):
 
 
 class Branch(Payload):
-    name: Text
+    name: Maybe[Shown] = None
 
 
 class PullRequestSource(Payload):
-    commit: PullRequestCommit
-    branch: Branch
+    """Where a pull request comes from; `commit` is null once that repository or branch is deleted."""
+
+    commit: PullRequestCommit | None = None
+    branch: Maybe[Branch] = None
 
 
 class PullRequest(Payload):
-    id: int
+    id: Maybe[Id] = None
     source: PullRequestSource
-    author: Account | None = None
+    author: Maybe[Account] = None
     updated_on: VendorTime = None
 
 
@@ -91,12 +91,12 @@ class PullRequestEvent(Event):
 
 
 class Approval(Payload):
-    user: Account
+    user: Maybe[Account] = None
     date: VendorTime = None
 
 
 class ApprovedEvent(PullRequestEvent):
-    approval: Approval
+    approval: Maybe[Approval] = None
 
 
 class Link(Payload):
@@ -108,18 +108,18 @@ class StatusLinks(Payload):
 
 
 class StatusCommit(Payload):
-    author: Author | None = None
+    author: Maybe[Author] = None
 
 
 class CommitStatus(Payload):
-    key: Text
+    key: str
     state: State
     links: StatusLinks
-    name: Text | None = None
-    refname: Text | None = None
-    url: Url | None = None
+    name: Maybe[Shown] = None
+    refname: Maybe[Shown] = None
+    url: Maybe[Url] = None
     updated_on: VendorTime = None
-    commit: StatusCommit | None = None
+    commit: Maybe[StatusCommit] = None
 
 
 class CommitStatusEvent(Event):
@@ -131,54 +131,61 @@ class DataCenterPayload(Payload):
 
 
 class User(DataCenterPayload):
-    name: Text
+    name: Maybe[Shown] = None
 
 
 class Project(DataCenterPayload):
-    key: Text
+    key: str
 
 
 class ProjectRepository(DataCenterPayload):
-    slug: Text
+    slug: str
     project: Project
 
 
 class DataCenterEvent(DataCenterPayload):
     date: VendorTime = None
-    actor: User | None = None
+    actor: Maybe[User] = None
 
 
 class ChangedRef(DataCenterPayload):
-    display_id: Text
-    type: Literal["BRANCH", "TAG"]
+    """A branch (`BRANCH`) or a tag (`TAG`)."""
+
+    display_id: Maybe[Shown] = None
+    type: str
 
 
 class RefChange(DataCenterPayload):
+    """One ref that a push changed: `type` is `ADD`, `UPDATE` or `DELETE`."""
+
     ref: ChangedRef
     to_hash: Commit
-    type: Literal["ADD", "UPDATE", "DELETE"]
+    type: str
 
 
 class RefsChangedEvent(DataCenterEvent):
-    repository: ProjectRepository
+    repository: Maybe[ProjectRepository] = None
     changes: list[RefChange]
 
 
-class PullRequestRef(DataCenterPayload):
-    display_id: Text
+class SourceRef(DataCenterPayload):
+    display_id: Maybe[Shown] = None
     latest_commit: Commit
-    repository: ProjectRepository
+
+
+class TargetRef(DataCenterPayload):
+    repository: Maybe[ProjectRepository] = None
 
 
 class Participant(DataCenterPayload):
-    user: User
+    user: Maybe[User] = None
 
 
 class DataCenterPullRequest(DataCenterPayload):
-    id: int
-    from_ref: PullRequestRef
-    to_ref: PullRequestRef
-    author: Participant | None = None
+    id: Maybe[Id] = None
+    from_ref: SourceRef
+    to_ref: Maybe[TargetRef] = None
+    author: Maybe[Participant] = None
 
 
 class DataCenterPullRequestEvent(DataCenterEvent):
@@ -186,4 +193,4 @@ class DataCenterPullRequestEvent(DataCenterEvent):
 
 
 class ReviewerApprovedEvent(DataCenterPullRequestEvent):
-    participant: Participant
+    participant: Maybe[Participant] = None

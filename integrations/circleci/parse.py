@@ -4,30 +4,42 @@ from collections.abc import Callable, Mapping
 
 from integrations.circleci.payloads import (
     Event,
+    Git,
     JobCompleted,
     Pipeline,
     Provider,
-    Status,
+    TriggerParameters,
     VcsCommit,
     WorkflowCompleted,
 )
 from integrations.contract import Delivery, Parsed, TrailHint
-from integrations.deliveries import Author, attested, read, repository_path
+from integrations.deliveries import (
+    Author,
+    Meaning,
+    attested,
+    identity_of,
+    meaning_of,
+    outcome_of,
+    read,
+    repository_path,
+)
 from integrations.generic.parse import parse as parse_generic
 
-_OUTCOMES: Mapping[Status, tuple[str, str | None]] = {
-    "success": ("succeeded", "PASSED"),
-    "failed": ("failed", "FAILED"),
+_STATUSES: Mapping[str, Meaning] = {
+    "success": Meaning("succeeded", "PASSED"),
+    "failed": Meaning("failed", "FAILED"),
     # The configuration or CircleCI itself failed: the code did not pass.
-    "error": ("failed", "FAILED"),
-    "timedout": ("failed", "FAILED"),
-    "infrastructure_fail": ("failed", "FAILED"),
+    "error": Meaning("failed", "FAILED"),
+    "timedout": Meaning("failed", "FAILED"),
+    "infrastructure_fail": Meaning("failed", "FAILED"),
+    "terminated-unknown": Meaning("failed", "FAILED"),
     # A person with access to its secrets has yet to start it: not decided, but nothing may pass until then.
-    "unauthorized": ("unauthorized", "PENDING"),
+    "unauthorized": Meaning("unauthorized", "PENDING"),
     # The code was not checked, so there is nothing to attest; an earlier result remains valid.
-    "canceled": ("cancelled", None),
+    "canceled": Meaning("cancelled"),
+    "not_run": Meaning("skipped"),
 }
-"""The suffix of the event type and the attested status, by status. An unknown status is refused, never a pass."""
+"""The suffix of the event type and the attested status, by the status of a completed workflow or job."""
 
 
 def parse(delivery: Delivery, /) -> Parsed:
@@ -45,24 +57,27 @@ def parse(delivery: Delivery, /) -> Parsed:
 def _workflow_completed(body: bytes) -> Parsed:
     event = read(WorkflowCompleted, body)
     name, status = event.workflow.name, event.workflow.status
-    return _completed(event, status, prefix="build", kind="BUILD", name=name, what=f"workflow {name}")
+    details, identity = outcome_of("workflow", name, status), identity_of("CircleCI workflow", name)
+    return _completed(event, status, prefix="build", kind="BUILD", name=name, details=details, identity=identity)
 
 
 def _job_completed(body: bytes) -> Parsed:
     event = read(JobCompleted, body)
-    name, status = event.job.name, event.job.status
-    # With the prefix, the result of a job cannot replace that of a workflow with the same name.
-    return _completed(event, status, prefix="check", kind="CHECK", name=f"check/{name}", what=f"job {name}")
+    job, status = event.job.name, event.job.status
+    details, identity = outcome_of("job", job, status), identity_of("CircleCI job", event.workflow.name, job)
+    # A job may have its workflow's name: the prefix tells people which of the two it is.
+    name = f"check/{job}"
+    return _completed(event, status, prefix="check", kind="CHECK", name=name, details=details, identity=identity)
 
 
-def _completed(event: Event, status: Status, *, prefix: str, kind: str, name: str, what: str) -> Parsed:
+def _completed(event: Event, status: str, *, prefix: str, kind: str, name: str, details: str, identity: str) -> Parsed:
     """Parse a completion. The evidence URL of a job is its workflow's, because the payload has no URL of the job."""
-    ending, result = _OUTCOMES[status]
+    meaning = meaning_of(status, _STATUSES)
     url = event.workflow.url or None
     trail = _trail(event.pipeline, url)
-    attestations = attested(kind, result if trail else None, name, f"{what}: {status}", url)
+    attestations = attested(kind, meaning.status if trail else None, name, details, url, identity=identity)
     actor = _provider(event.pipeline).user_username or None
-    return Parsed(f"{prefix}.{ending}", actor, trail, attestations, event.happened_at)
+    return Parsed(f"{prefix}.{meaning.ending}", actor, trail, attestations, event.happened_at, meaning.unknown)
 
 
 def _trail(pipeline: Pipeline, build_url: str | None) -> TrailHint | None:
@@ -70,7 +85,7 @@ def _trail(pipeline: Pipeline, build_url: str | None) -> TrailHint | None:
     if pipeline.vcs:
         commit, branch, address = pipeline.vcs.revision, pipeline.vcs.branch, pipeline.vcs.target_repository_url
     else:
-        git = pipeline.trigger_parameters.git
+        git = (pipeline.trigger_parameters or TriggerParameters()).git or Git()
         commit, branch, address = git.checkout_sha, git.branch, git.checkout_url
     if commit is None:
         return None
@@ -93,7 +108,7 @@ def _author(pipeline: Pipeline) -> Author:
 
 
 def _provider(pipeline: Pipeline) -> Provider:
-    parameters = pipeline.trigger_parameters
+    parameters = pipeline.trigger_parameters or TriggerParameters()
     return parameters.gitlab or parameters.github_app or Provider()
 
 

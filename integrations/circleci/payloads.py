@@ -5,13 +5,11 @@ CircleCI does not promise that a pipeline has a commit, and writes "" for many u
 
 # ruff: noqa: D101 - CircleCI documents these names
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import BeforeValidator, StringConstraints
 
-from integrations.deliveries import Address, Author, Commit, DeliveryId, Payload, Text, Url, VendorTime
-
-Status = Literal["success", "failed", "error", "timedout", "infrastructure_fail", "canceled", "unauthorized"]
+from integrations.deliveries import Address, Author, Commit, DeliveryId, Maybe, Payload, Shown, State, Url, VendorTime
 
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_.-]{0,63}$")]
 """Such as `workflow-completed`; it becomes part of Trailgate's event type."""
@@ -27,46 +25,46 @@ class Head(Payload):
 
 
 class VcsCommit(Payload):
-    author: Author | None = None
+    author: Maybe[Author] = None
 
 
 class Vcs(Payload):
     """The source of a pipeline from the GitHub OAuth app or Bitbucket Cloud."""
 
-    target_repository_url: Address | None = None
+    target_repository_url: Maybe[Address] = None
     revision: Revision = None
-    branch: Text | None = None
-    commit: VcsCommit | None = None
+    branch: Maybe[Shown] = None
+    commit: Maybe[VcsCommit] = None
 
 
 class Git(Payload):
-    checkout_url: Address | None = None
+    checkout_url: Maybe[Address] = None
     checkout_sha: Revision = None
-    branch: Text | None = None
+    branch: Maybe[Shown] = None
 
 
 class Provider(Payload):
-    user_username: Text | None = None
-    commit_author_name: Text | None = None
-    commit_author_email: Text | None = None
+    user_username: Maybe[Shown] = None
+    commit_author_name: Maybe[Shown] = None
+    commit_author_email: Maybe[Shown] = None
 
 
 class TriggerParameters(Payload):
     """The source of a pipeline from GitLab, the GitHub App or Bitbucket Data Center, which have no `vcs`."""
 
-    git: Git = Field(default_factory=Git)
-    gitlab: Provider | None = None
-    github_app: Provider | None = None
+    git: Git | None = None
+    gitlab: Maybe[Provider] = None
+    github_app: Maybe[Provider] = None
 
 
 class Pipeline(Payload):
     vcs: Vcs | None = None
-    trigger_parameters: TriggerParameters = Field(default_factory=TriggerParameters)
+    trigger_parameters: TriggerParameters | None = None
 
 
 class Workflow(Payload):
-    name: Text
-    url: Url
+    name: str
+    url: Maybe[Url] = None
 
 
 class Event(Payload):
@@ -76,7 +74,7 @@ class Event(Payload):
 
 
 class CompletedWorkflow(Workflow):
-    status: Status
+    status: State
 
 
 class WorkflowCompleted(Event):
@@ -84,8 +82,8 @@ class WorkflowCompleted(Event):
 
 
 class Job(Payload):
-    name: Text
-    status: Status
+    name: str
+    status: State
 
 
 class JobCompleted(Event):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from domain.facts.commits import is_whole
 from integrations.contract import Delivery, Parsed, TrailHint
-from integrations.deliveries import BRANCH, attested, outcome_of, read
+from integrations.deliveries import BRANCH, Meaning, attested, identity_of, meaning_of, outcome_of, read, shown
 from integrations.generic.parse import parse as parse_generic
 from integrations.gitlab.payloads import (
     CommitAttributes,
@@ -17,23 +17,41 @@ from integrations.gitlab.payloads import (
     Kind,
     MergeRequestEvent,
     PipelineEvent,
+    Project,
     PushEvent,
     ReleaseEvent,
 )
 
-_OUTCOMES: Mapping[str, tuple[str, str | None]] = {
-    "success": ("succeeded", "PASSED"),
-    "failed": ("failed", "FAILED"),
-    # A person refused a deployment that needed an approval.
-    "rejected": ("rejected", "FAILED"),
+_STATUSES: Mapping[str, Meaning] = {
+    "success": Meaning("succeeded", "PASSED"),
+    "failed": Meaning("failed", "FAILED"),
     # A person has yet to act: not decided, but nothing may pass until then.
-    "manual": ("action_required", "PENDING"),
-    "blocked": ("action_required", "PENDING"),
+    "manual": Meaning("action_required", "PENDING"),
     # The code was not checked, so there is nothing to attest; an earlier result remains valid.
-    "canceled": ("cancelled", None),
-    "skipped": ("skipped", None),
+    "canceled": Meaning("cancelled"),
+    "skipped": Meaning("skipped"),
 }
-"""The suffix of the event type and the attested status, by the status of a finished pipeline, job or deployment."""
+"""The suffix of the event type and the attested status, by the status of a finished pipeline or job."""
+
+_UNFINISHED = frozenset(
+    {
+        *("created", "waiting_for_resource", "preparing", "waiting_for_callback", "pending", "running"),
+        *("canceling", "scheduled"),
+    }
+)
+"""The statuses of pipelines and jobs from which another one follows."""
+
+_DEPLOYMENTS: Mapping[str, Meaning] = {
+    **_STATUSES,
+    # A person refused a deployment that needed an approval.
+    "rejected": Meaning("rejected", "FAILED"),
+    "blocked": Meaning("action_required", "PENDING"),
+    # Another status follows.
+    "created": Meaning("created"),
+    "running": Meaning("running"),
+    "approved": Meaning("approved"),
+}
+"""The same by the status of a deployment."""
 
 _APPROVALS = ("approval", "approved")
 
@@ -58,20 +76,34 @@ def _pipeline(body: bytes) -> Parsed:
     username = _username(event)
     url = pipeline.url or _page(event, "pipelines", pipeline.id)
     branch = (request.source_branch if request else None) or (None if pipeline.tag else pipeline.ref)
-    number = str(request.iid) if request else None
+    number = str(request.iid) if request and request.iid else None
     author = _author(event.commit, username)
     trail = _trail(event, pipeline.sha, author, branch=branch, build_url=url, pull_request=number)
     observed_at = pipeline.finished_at or pipeline.created_at
     if pipeline.status == "running":
         return Parsed("build.started", username, trail, observed_at=observed_at)
-    if pipeline.status not in _OUTCOMES:
+    if pipeline.status in _UNFINISHED:
         return _kept("pipeline", username)
-    ending, status = _OUTCOMES[pipeline.status]
-    # A commit may have pipelines for its push, merge request, schedules and parent pipelines: under one name, the last
-    # to finish would hide the failures of the others.
+    meaning = meaning_of(pipeline.status, _STATUSES)
     name = pipeline.name or pipeline.source
-    attestation = attested("BUILD", status, name, outcome_of("pipeline", name, pipeline.status), url)
-    return Parsed(f"build.{ending}", username, trail, attestation, observed_at)
+    identity, run = _identity_of_pipeline(event)
+    details = outcome_of("pipeline", name, pipeline.status)
+    attestation = attested("BUILD", meaning.status, name, details, url, identity=identity, run=run)
+    return Parsed(f"build.{meaning.ending}", username, trail, attestation, observed_at, meaning.unknown)
+
+
+def _identity_of_pipeline(event: PipelineEvent) -> tuple[str, int]:
+    """Name a pipeline by what started it, and return the run whose end supersedes it.
+
+    A commit may have pipelines for its push, its tag, its merge request and its schedules. A child pipeline is named by
+    the trigger job that started it, and belongs to the run of its parent. Its own name may have a number of the run.
+    """
+    pipeline, parent = event.object_attributes, event.source_pipeline
+    if pipeline.source == "parent_pipeline" and parent and parent.pipeline_id:
+        job = f"job {parent.job_id}" if parent.job_id else pipeline.name
+        return identity_of("GitLab pipeline", pipeline.source, job), parent.pipeline_id
+    upstream = _path(parent.project) if pipeline.source == "pipeline" and parent else None
+    return identity_of("GitLab pipeline", pipeline.source, "tag" if pipeline.tag else None, upstream), pipeline.id
 
 
 def _job(body: bytes) -> Parsed:
@@ -81,21 +113,33 @@ def _job(body: bytes) -> Parsed:
     """
     event = read(JobEvent, body)
     username = _username(event)
-    if event.build_status not in _OUTCOMES:
+    if event.build_status in _UNFINISHED:
         return _kept("build", username)
-    ending, status = _OUTCOMES[event.build_status]
-    if status != "PASSED" and event.build_allow_failure:
-        status = None
+    meaning = meaning_of(event.build_status, _STATUSES)
+    status = None if event.build_allow_failure and meaning.status != "PASSED" else meaning.status
     commit = event.commit
     author = ((commit.author_name if commit else None) or username, commit.author_email if commit else None)
     branch = None if event.tag or not event.ref or event.ref.startswith("refs/") else event.ref
     trail = _trail(event, event.sha, author, branch=branch)
     details = outcome_of("job", event.build_name, event.build_status)
-    url = _page(event, "jobs", event.build_id)
-    # With the prefix, a job's result cannot replace the result of a pipeline with the same name.
-    attestation = attested("CHECK", status, f"check/{event.build_name}", details, url)
+    identity, run = _identity_of_job(event)
+    # A job may have its pipeline's name: the prefix tells people which of the two it is.
+    name, url = f"check/{event.build_name}", _page(event, "jobs", event.build_id)
+    attestation = attested("CHECK", status, name, details, url, identity=identity, run=run)
     observed_at = event.build_finished_at or event.build_created_at
-    return Parsed(f"check.{ending}", username, trail, attestation, observed_at)
+    return Parsed(f"check.{meaning.ending}", username, trail, attestation, observed_at, meaning.unknown)
+
+
+def _identity_of_job(event: JobEvent) -> tuple[str, int | None]:
+    """Name a job by its pipeline, since the payload does not tell what started that; return the run it belongs to.
+
+    This is the pipeline, or the parent of a child pipeline.
+    """
+    parent, here = event.source_pipeline, _path(event.project)
+    is_child = parent is not None and here is not None and _path(parent.project) == here
+    within = f"pipeline {event.pipeline_id}" if event.pipeline_id else event.build_stage
+    run = parent.pipeline_id if parent and is_child else None
+    return identity_of("GitLab job", within, event.build_name), run or event.pipeline_id
 
 
 def _merge_request(body: bytes) -> Parsed:
@@ -105,18 +149,20 @@ def _merge_request(body: bytes) -> Parsed:
     username = _username(event)
     if request.action is None:
         return _kept("merge_request", username)
-    trail = _trail_of_request(event, request.last_commit, username) if request.last_commit else None
+    trail = _trail_of_request(event, username)
     return Parsed(f"pull_request.{request.action}", username, trail, observed_at=request.updated_at)
 
 
-def _trail_of_request(event: MergeRequestEvent, commit: CommitAttributes, username: str | None) -> TrailHint:
-    request = event.object_attributes
+def _trail_of_request(event: MergeRequestEvent, username: str | None) -> TrailHint | None:
+    request, commit = event.object_attributes, event.object_attributes.last_commit
+    if commit is None or commit.id is None:
+        return None
     return _trail(
         event,
         commit.id,
         _author(commit, username),
         branch=request.source_branch,
-        pull_request=str(request.iid),
+        pull_request=str(request.iid) if request.iid else None,
         pull_request_reviewer=username if request.action in _APPROVALS else None,
     )
 
@@ -127,8 +173,8 @@ def _push(body: bytes) -> Parsed:
     username = event.user_username or None
     if not event.after.strip("0") or not event.ref.startswith(BRANCH):
         return _kept("push", username)
-    head = next((commit for commit in event.commits if commit.id == event.after), None)
-    branch = event.ref.removeprefix(BRANCH)
+    head = next((commit for commit in event.commits or () if commit.id == event.after), None)
+    branch = shown(event.ref.removeprefix(BRANCH))
     return Parsed("push", username, _trail(event, event.after, _author(head, username), branch=branch))
 
 
@@ -139,11 +185,12 @@ def _deployment(body: bytes) -> Parsed:
     linked = (event.commit_url or "").rpartition("/")[2]
     commit = linked if is_whole(linked) and linked.startswith(event.short_sha) else event.short_sha
     trail = _trail(event, commit, (username, None), deployment_actor=username)
-    ending, status = _OUTCOMES.get(event.status, (event.status, None))
+    meaning = meaning_of(event.status, _DEPLOYMENTS)
     details = outcome_of("deployment to", event.environment, event.status)
-    name = f"deployment/{event.environment}"
-    attestation = attested("DEPLOYMENT", status, name, details, event.deployable_url)
-    return Parsed(f"deployment.{ending}", username, trail, attestation, event.status_changed_at)
+    name, identity = f"deployment/{event.environment}", identity_of("GitLab deployment", event.environment)
+    attestation = attested("DEPLOYMENT", meaning.status, name, details, event.deployable_url, identity=identity)
+    event_type = f"deployment.{meaning.ending}"
+    return Parsed(event_type, username, trail, attestation, event.status_changed_at, meaning.unknown)
 
 
 def _release(body: bytes) -> Parsed:
@@ -152,7 +199,8 @@ def _release(body: bytes) -> Parsed:
     if event.action != "create":
         return _kept("release")
     commit = event.commit
-    trail = _trail(event, commit.id, _author(commit, None)) if commit and is_whole(commit.id) else None
+    whole = commit.id if commit and commit.id and is_whole(commit.id) else None
+    trail = _trail(event, whole, _author(commit, None)) if whole else None
     return Parsed("release.published", None, trail, observed_at=event.created_at)
 
 
@@ -170,9 +218,13 @@ def _author(commit: CommitAttributes | None, username: str | None) -> tuple[str 
     return (written.name if written else None) or username, written.email if written else None
 
 
-def _page(event: Event, kind: str, number: int) -> str | None:
+def _path(project: Project | None) -> str | None:
+    return (project.path_with_namespace or None) if project else None
+
+
+def _page(event: Event, kind: str, number: int | None) -> str | None:
     web_url = event.project.web_url if event.project else None
-    return f"{web_url}/-/{kind}/{number}" if web_url else None
+    return f"{web_url}/-/{kind}/{number}" if web_url and number else None
 
 
 def _trail(
@@ -192,7 +244,7 @@ def _trail(
         branch=branch or None,
         author=name,
         author_email=email or None,
-        repository=event.project.path_with_namespace if event.project else None,
+        repository=_path(event.project),
         build_url=build_url,
         pull_request=pull_request,
         pull_request_reviewer=pull_request_reviewer,

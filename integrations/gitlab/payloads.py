@@ -5,9 +5,9 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
-from integrations.deliveries import Commit, Payload, Text, Url, VendorTime, Word
+from integrations.deliveries import Commit, Id, Maybe, Payload, Shown, State, Url, VendorTime, Word
 
 _BEFORE_ZONE = re.compile(r" (?=[+-]\d{4}$)")
 
@@ -22,9 +22,8 @@ def _public(value: object) -> object:
 
 
 Time = Annotated[VendorTime, BeforeValidator(_iso)]
-Email = Annotated[Text | None, BeforeValidator(_public)]
+Email = Annotated[Maybe[Shown], BeforeValidator(_public)]
 """An e-mail address; None if its owner hides it, for which GitLab writes `[REDACTED]`."""
-Id = Annotated[int, Field(ge=1, lt=2**63)]
 
 
 class Kind(Payload):
@@ -35,82 +34,96 @@ class Kind(Payload):
 
 
 class User(Payload):
-    username: Text | None = None
+    username: Maybe[Shown] = None
 
 
 class Project(Payload):
-    path_with_namespace: Text
-    web_url: Url | None = None
+    path_with_namespace: Maybe[Shown] = None
+    web_url: Maybe[Url] = None
 
 
 class Author(Payload):
     """The author of a commit according to git."""
 
-    name: Text | None = None
+    name: Maybe[Shown] = None
     email: Email = None
 
 
 class CommitAttributes(Payload):
-    id: Commit
-    author: Author | None = None
+    """A commit; GitLab also sends `{}` for one that it cannot find."""
+
+    id: Commit | None = None
+    author: Maybe[Author] = None
 
 
 class Event(Payload):
     """The fields of most payloads. Pushes and releases have no user; jobs of old GitLab versions have no project."""
 
-    project: Project | None = None
-    user: User | None = None
+    project: Maybe[Project] = None
+    user: Maybe[User] = None
+
+
+class SourcePipeline(Payload):
+    """What started a pipeline: the trigger job `job_id` of another pipeline, in this project or another one."""
+
+    project: Maybe[Project] = None
+    pipeline_id: Maybe[Id] = None
+    job_id: Maybe[Id] = None
 
 
 class Pipeline(Payload):
     id: Id
-    name: Text | None = None
+    name: Maybe[str] = None
     """From `workflow:name`, where a project sets one (since GitLab 16.1)."""
-    source: Text | None = None
-    ref: Text | None = None
-    tag: bool = False
+    source: Maybe[str] = None
+    ref: Maybe[Shown] = None
+    tag: Maybe[bool] = None
     sha: Commit
-    status: Word
-    url: Url | None = None
+    status: State
+    url: Maybe[Url] = None
     created_at: Time = None
     finished_at: Time = None
 
 
 class PipelineMergeRequest(Payload):
-    iid: Id
-    source_branch: Text | None = None
+    iid: Maybe[Id] = None
+    source_branch: Maybe[Shown] = None
 
 
 class PipelineEvent(Event):
     object_attributes: Pipeline
-    merge_request: PipelineMergeRequest | None = None
-    commit: CommitAttributes | None = None
+    merge_request: Maybe[PipelineMergeRequest] = None
+    commit: Maybe[CommitAttributes] = None
+    source_pipeline: Maybe[SourcePipeline] = None
 
 
 class JobCommit(Payload):
     """The commit of a job. Its `id`, not read here, is that of the pipeline."""
 
-    author_name: Text | None = None
+    author_name: Maybe[Shown] = None
     author_email: Email = None
 
 
 class JobEvent(Event):
-    ref: Text | None = None
-    tag: bool = False
+    ref: Maybe[Shown] = None
+    tag: Maybe[bool] = None
     sha: Commit
-    build_id: Id
-    build_name: Text
-    build_status: Word
-    build_allow_failure: bool = False
+    pipeline_id: Maybe[Id] = None
+    build_id: Maybe[Id] = None
+    build_name: str
+    build_stage: Maybe[str] = None
+    build_status: State
+    build_allow_failure: Maybe[bool] = None
     build_created_at: Time = None
     build_finished_at: Time = None
-    commit: JobCommit | None = None
+    commit: Maybe[JobCommit] = None
+    source_pipeline: Maybe[SourcePipeline] = None
 
 
 class MergeRequest(Payload):
-    iid: Id
+    iid: Maybe[Id] = None
     action: Word | None = None
-    source_branch: Text
+    source_branch: Maybe[Shown] = None
     updated_at: Time = None
     last_commit: CommitAttributes | None = None
 
@@ -120,19 +133,19 @@ class MergeRequestEvent(Event):
 
 
 class PushEvent(Event):
-    ref: Text
+    ref: str
     after: Commit
-    user_username: Text | None = None
-    commits: tuple[CommitAttributes, ...] = ()
+    user_username: Maybe[Shown] = None
+    commits: Maybe[tuple[CommitAttributes, ...]] = None
 
 
 class DeploymentEvent(Event):
-    status: Word
+    status: State
     status_changed_at: Time = None
-    deployable_url: Url | None = None
-    environment: Text
+    deployable_url: Maybe[Url] = None
+    environment: str
     short_sha: Commit
-    commit_url: Url | None = None
+    commit_url: Maybe[Url] = None
 
 
 class ReleaseEvent(Event):

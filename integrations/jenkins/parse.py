@@ -14,24 +14,23 @@ from collections.abc import Mapping
 from urllib.parse import unquote
 
 from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
-from integrations.deliveries import attested, read, repository_path
+from integrations.deliveries import Meaning, attested, identity_of, meaning_of, outcome_of, read, repository_path
 from integrations.generic.parse import parse as parse_generic
-from integrations.jenkins.payloads import Build, Notification, Notified, Result
+from integrations.jenkins.payloads import Build, Format, Notification
 
 _JOB = re.compile(r"(^|/)job/")
 _REMOTE = re.compile(r"^(?:(?:refs/remotes/)?origin/|refs/heads/)")
-_MAX_NAME = 255
 
-_OUTCOMES: Mapping[Result, tuple[str, str | None]] = {
-    "SUCCESS": ("succeeded", "PASSED"),
-    "FAILURE": ("failed", "FAILED"),
+_RESULTS: Mapping[str, Meaning] = {
+    "SUCCESS": Meaning("succeeded", "PASSED"),
+    "FAILURE": Meaning("failed", "FAILED"),
     # It was built, but tests or checks failed.
-    "UNSTABLE": ("failed", "FAILED"),
+    "UNSTABLE": Meaning("failed", "FAILED"),
     # The code was not checked, so there is nothing to attest; an earlier result remains valid.
-    "ABORTED": ("cancelled", None),
-    "NOT_BUILT": ("skipped", None),
+    "ABORTED": Meaning("cancelled"),
+    "NOT_BUILT": Meaning("skipped"),
 }
-"""The suffix of the event type and the attested status, by result. An unknown result is refused, never a pass."""
+"""The suffix of the event type and the attested status, by the result of a build."""
 
 
 def parse(delivery: Delivery, /) -> Parsed:
@@ -39,7 +38,7 @@ def parse(delivery: Delivery, /) -> Parsed:
 
     A body without `build` is in Trailgate's generic format. Raises BadDelivery, naming the field.
     """
-    if read(Notified, delivery.body).build is None:
+    if read(Format, delivery.body).build is None:
         return parse_generic(delivery)
     notification = read(Notification, delivery.body)
     build = notification.build
@@ -54,18 +53,30 @@ def _finalized(notification: Notification) -> Parsed:
     build = notification.build
     if build.status is None:
         raise BadDelivery("is required for a finalized build", "build.status")
-    ending, status = _OUTCOMES[build.status]
-    name = _full_name(notification)
-    details = f"build {name} #{build.number}: {build.status}"
-    trail = _trail(build)
-    attestations = attested("BUILD", status if trail else None, name, details, build.full_url)
-    return Parsed(f"build.{ending}", None, trail, attestations, build.timestamp)
+    meaning = meaning_of(build.status, _RESULTS)
+    name, trail = _full_name(notification), _trail(build)
+    details = outcome_of("build", f"{name} #{build.number}" if build.number else name, build.status)
+    identity = identity_of("Jenkins job", _address(notification) or name)
+    status = meaning.status if trail else None
+    attestations = attested("BUILD", status, name, details, build.full_url, identity=identity)
+    return Parsed(f"build.{meaning.ending}", None, trail, attestations, build.timestamp, meaning.unknown)
 
 
 def _full_name(notification: Notification) -> str:
     """Return the job with its folders: the bare name of a multibranch job would only be its branch."""
-    path = unquote(_JOB.sub(r"\1", notification.url.strip("/"))).replace("\0", "")
-    return path[-_MAX_NAME:] or notification.name
+    path = unquote(_JOB.sub(r"\1", (notification.url or "").strip("/")))
+    name = path or notification.name
+    if not name:
+        raise BadDelivery("Field required", "url")
+    return name
+
+
+def _address(notification: Notification) -> str | None:
+    """Return the web address of the job, which tells the jobs of several Jenkins apart; its path if that is unknown."""
+    build, path = notification.build, notification.url
+    if path and build.full_url and build.url and build.full_url.endswith(build.url):
+        return build.full_url.removesuffix(build.url) + path
+    return path
 
 
 def _trail(build: Build) -> TrailHint | None:

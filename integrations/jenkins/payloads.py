@@ -3,13 +3,11 @@
 # ruff: noqa: D101 - the plugin documents these names
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, StringConstraints
 
-from integrations.deliveries import Address, Commit, Payload, Text, Url
-
-Result = Literal["SUCCESS", "FAILURE", "UNSTABLE", "ABORTED", "NOT_BUILT"]
+from integrations.deliveries import Address, Commit, Id, Maybe, Payload, Shown, State, Text, Url
 
 Phase = Annotated[str, StringConstraints(pattern=r"^[A-Z_]{1,64}$")]
 """The phase of the build; it becomes part of Trailgate's event type."""
@@ -46,23 +44,32 @@ class Notified(Payload):
     build: BuildState | None = None
 
 
+class Format(Payload):
+    """Any body, read only as far as to tell whether the plugin sent it."""
+
+    build: object = None
+
+
 class Scm(Payload):
     """The source of a build; empty before the checkout, and if it is not git."""
 
-    url: Address | None = None
-    branch: Text | None = None
+    url: Maybe[Address] = None
+    branch: Maybe[Shown] = None
     commit: Commit | None = None
 
 
-class Build(BuildState):
-    number: int
+class Build(Payload):
+    full_url: Maybe[Url] = None
+    url: Maybe[str] = None
+    number: Maybe[Id] = None
     timestamp: Milliseconds = None
-    status: Result | None = None
+    phase: Phase
+    status: State | None = None
     scm: Scm | None = None
 
 
 class Notification(Payload):
-    name: Text
-    url: Address
+    name: Maybe[str] = None
+    url: Maybe[str] = None
     """The path of the job, relative to Jenkins, such as `job/parcels/job/tracker/`."""
     build: Build

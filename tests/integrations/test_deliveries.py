@@ -13,11 +13,17 @@ from integrations.deliveries import (
     Address,
     Commit,
     DeliveryId,
+    Maybe,
+    Meaning,
     Payload,
+    Shown,
     Text,
     Url,
     VendorTime,
+    attested,
     delivery_id,
+    identity_of,
+    meaning_of,
     read,
     repository_path,
     utc_time,
@@ -137,6 +143,60 @@ def test_unreadable_times_are_refused_where_asked_for_and_absent_in_vendors_payl
 @pytest.mark.parametrize("value", [b"1772532257", b"null", b"{}", b"true"])
 def test_times_that_are_no_text_are_absent(value: bytes) -> None:
     assert read(Outer, b'{"at": %s}' % value).at is None
+
+
+class Optional(Payload):
+    """Parts that no event needs."""
+
+    text: Maybe[Shown] = None
+    inner: Maybe[Inner] = None
+    many: Maybe[tuple[Inner, ...]] = None
+
+
+@pytest.mark.parametrize("odd", [b"7", b"true", b'[{"sha": 5}]', b'{"sha": "main"}', b"null", b'[{"sha": "main"}]'])
+def test_an_odd_part_that_is_not_needed_is_absent(odd: bytes) -> None:
+    body = b'{"text": %s, "inner": %s, "many": %s}'
+    assert read(Optional, body % (b"7", odd, odd)) in (Optional(), Optional(inner=Inner()))
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("x" * 255, "x" * 255),
+        ("x" * 256, "x" * 254 + "…"),
+        ("nul \\u0000", "nul \N{REPLACEMENT CHARACTER}"),
+        ("", ""),
+    ],
+)
+def test_a_text_to_be_shown_is_made_fit(text: str, kept: str) -> None:
+    assert read(Optional, f'{{"text": "{text}"}}'.encode()).text == kept
+
+
+def test_an_overlong_name_is_shortened_where_it_is_shown() -> None:
+    [hint] = attested("BUILD", "PASSED", "n" * 300, "fine")
+    assert hint.name == "n" * 254 + "…"
+
+
+def test_a_state_that_nobody_knows_passes_nothing() -> None:
+    known = {"good": Meaning("succeeded", "PASSED")}
+    assert meaning_of("good", known).unknown is None
+    unknown = meaning_of("splendid", known)
+    assert (unknown.ending, unknown.status, unknown.unknown) == ("unknown", "PENDING", "splendid")
+
+
+def test_an_identity_is_readable() -> None:
+    assert identity_of("GitHub check", "ci-app", None, 7, "", "unit tests") == "GitHub check | ci-app | 7 | unit tests"
+
+
+parts = st.lists(st.text("ab|\0 ", min_size=1, max_size=4) | st.text("a", min_size=250, max_size=260), max_size=3)
+
+
+@given(parts, parts)
+def test_identities_are_equal_only_if_their_parts_are(some: list[str], others: list[str]) -> None:
+    one, other = identity_of("job", *some), identity_of("job", *others)
+    assert (one == other) == (some == others)
+    assert len(one) <= 255
+    assert "\0" not in one
 
 
 class Named(Payload):

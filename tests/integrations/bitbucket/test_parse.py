@@ -2,14 +2,13 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integrations.bitbucket.parse import parse
-from integrations.bitbucket.payloads import State
 from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
 from tests.integrations.mutations import anything, is_cheap, one_place_replaced, survives
 from tests.paths import ROOT
@@ -51,7 +50,8 @@ def at(hour: int, minute: int, second: int, microsecond: int = 0) -> datetime:
 
 
 def build(state: str, status: str) -> AttestationHint:
-    return AttestationHint("BUILD", status, "3343801", f"build Pipeline #7 for main: {state}", RUN)
+    identity = "Bitbucket status | 3343801"
+    return AttestationHint("BUILD", status, "3343801", f"build Pipeline #7 for main: {state}", RUN, identity)
 
 
 def parsed(
@@ -77,7 +77,9 @@ EXPECTED = {
     "repo.commit_status_created__other_ci": parsed(
         "build.failed",
         TrailHint(commit=SHA, author="ada-byron", repository=REPOSITORY, build_url=CI),
-        AttestationHint("BUILD", "FAILED", "unit-tests", "build Unit tests (Python): FAILED", CI),
+        AttestationHint(
+            "BUILD", "FAILED", "unit-tests", "build Unit tests (Python): FAILED", CI, "Bitbucket status | unit-tests"
+        ),
         RAN,
     ),
     "repo.commit_status_updated__successful": parsed(
@@ -92,6 +94,7 @@ EXPECTED = {
     "pullrequest.unapproved__reviewer": parsed("pull_request.unapproved", PULL, None, CHANGED),
     "pullrequest.fulfilled__merged": parsed("pull_request.fulfilled", PULL, None, CHANGED),
     "pullrequest.rejected__declined": parsed("pull_request.rejected", PULL, None, CHANGED),
+    "pullrequest.rejected__source_deleted": parsed("pull_request.rejected", actor="ada"),
     "repo.refs_changed__branch": parsed(
         "push",
         TrailHint(commit=SHA, branch="feature/depot", author="abyron", repository="PT/parcel-tracker"),
@@ -108,6 +111,9 @@ EXPECTED = {
     "pr.declined__declined": parsed("pull_request.declined", DATA_CENTER_PULL, None, THEN, "abyron"),
     "diagnostics.ping__test": parsed("ping", actor=None),
 }
+
+
+PROPOSED = [name for name, event in EXPECTED.items() if event.trail and "__reviewer" not in name]
 
 
 def event_of(name: str) -> str:
@@ -156,16 +162,22 @@ def test_only_success_passes_and_no_interruption_fails() -> None:
         state: [
             hint.status for hint in parse_json(event_of(name), changed(name, "commit_status.state", state)).attestations
         ]
-        for state in get_args(State)
+        for state in ("SUCCESSFUL", "FAILED", "STOPPED", "INPROGRESS", "SPLENDID")
     }
-    assert statuses == {"SUCCESSFUL": ["PASSED"], "FAILED": ["FAILED"], "STOPPED": [], "INPROGRESS": []}
+    assert statuses == {
+        "SUCCESSFUL": ["PASSED"],
+        "FAILED": ["FAILED"],
+        "STOPPED": [],
+        "INPROGRESS": [],
+        "SPLENDID": ["PENDING"],
+    }
 
 
 def test_a_reruns_success_stands_under_the_name_of_the_failure_before() -> None:
     failed, rerun = "repo.commit_status_updated__failed", "repo.commit_status_updated__successful"
     before = parse_json(event_of(failed), payload(failed)).attestations[0]
     after = parse_json(event_of(rerun), changed(rerun, "commit_status.name", "Pipeline #8 for main")).attestations[0]
-    assert before.name == after.name
+    assert (before.name, before.identity) == (after.name, after.identity)
     assert after.details == "build Pipeline #8 for main: SUCCESSFUL"
 
 
@@ -198,7 +210,7 @@ def test_apps_and_workspaces_act_under_their_display_name() -> None:
 
 
 def test_people_asked_for_a_review_have_not_given_one() -> None:
-    for name in (name for name in NAMES if name.startswith(("pullrequest.", "pr.")) and "__reviewer" not in name):
+    for name in (name for name in NAMES if name.startswith(("pullrequest.", "pr.")) and name in PROPOSED):
         trail = parse_json(event_of(name), payload(name)).trail
         assert trail is not None
         assert trail.pull_request_reviewer is None
@@ -218,28 +230,16 @@ def test_a_push_that_moved_no_branch_is_kept_only(changes: list[object]) -> None
         ("repo.push__branch", "push.changes", {}),
         ("repo.push__branch", "push.changes.0.new.target.hash", "main"),
         ("repo.push__branch", "push.changes.0.new.target", None),
-        ("repo.push__branch", "push.changes.0.new.name", 7),
-        ("repo.push__branch", "push.changes.0.new.target.author.raw", "a" * 256),
-        ("repo.push__branch", "repository.full_name", None),
-        ("repo.push__branch", "actor.nickname", "nul \0"),
-        ("repo.commit_status_updated__failed", "commit_status.state", "failed"),
+        ("repo.push__branch", "push.changes.0.new.type", None),
+        ("repo.commit_status_updated__failed", "commit_status.state", "it failed"),
         ("repo.commit_status_updated__failed", "commit_status.state", None),
         ("repo.commit_status_updated__failed", "commit_status.key", None),
-        ("repo.commit_status_updated__failed", "commit_status.url", "javascript:alert(1)"),
         ("repo.commit_status_updated__failed", "commit_status.links.commit.href", "https://api.bitbucket.org/2.0"),
         ("repo.commit_status_updated__failed", "commit_status.links.commit", None),
-        ("pullrequest.created__open", "pullrequest.id", "215"),
-        ("pullrequest.created__open", "pullrequest.source.commit", None),
         ("pullrequest.created__open", "pullrequest.source.commit.hash", SHA[:6]),
-        ("pullrequest.created__open", "pullrequest.source.branch.name", None),
-        ("pullrequest.approved__reviewer", "approval", None),
-        ("pullrequest.approved__reviewer", "approval.user", "ada-byron"),
         ("repo.refs_changed__branch", "changes.0.toHash", "z" * 40),
-        ("repo.refs_changed__branch", "changes.0.type", "MOVE"),
-        ("repo.refs_changed__branch", "repository.project.key", None),
+        ("repo.refs_changed__branch", "changes.0.ref.type", None),
         ("pr.opened__open", "pullRequest.fromRef.latestCommit", ""),
-        ("pr.opened__open", "actor.name", None),
-        ("pr.reviewer.approved__reviewer", "participant", None),
     ],
 )
 def test_what_breaks_a_promise_is_named_by_its_path(name: str, path: str, value: object) -> None:

@@ -2,14 +2,13 @@
 
 import json
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from integrations.circleci.parse import parse
-from integrations.circleci.payloads import Status
 from integrations.contract import AttestationHint, BadDelivery, Delivery, Parsed, TrailHint
 from integrations.generic.parse import parse as parse_generic
 from tests.integrations.mutations import anything, changed, is_cheap, one_place_replaced, survives
@@ -37,11 +36,13 @@ def at(minute: int, second: int, microsecond: int) -> datetime:
 
 
 def build(word: str, status: str, url: str = GITHUB_RUN) -> AttestationHint:
-    return AttestationHint("BUILD", status, "build-test-deploy", f"workflow build-test-deploy: {word}", url)
+    identity = "CircleCI workflow | build-test-deploy"
+    return AttestationHint("BUILD", status, "build-test-deploy", f"workflow build-test-deploy: {word}", url, identity)
 
 
 def check(word: str, status: str, url: str = GITHUB_RUN) -> AttestationHint:
-    return AttestationHint("CHECK", status, "check/unit-tests", f"job unit-tests: {word}", url)
+    identity = "CircleCI job | build-test-deploy | unit-tests"
+    return AttestationHint("CHECK", status, "check/unit-tests", f"job unit-tests: {word}", url, identity)
 
 
 def parsed(
@@ -134,7 +135,10 @@ def test_only_success_passes_and_no_interruption_fails() -> None:
                 "workflow-completed", changed(payload("workflow-completed__success"), "workflow.status", status)
             ).attestations
         ]
-        for status in get_args(Status)
+        for status in (
+            *("success", "failed", "error", "timedout", "infrastructure_fail", "terminated-unknown"),
+            *("unauthorized", "canceled", "not_run", "splendid"),
+        )
     }
     assert statuses == {
         "success": ["PASSED"],
@@ -142,8 +146,11 @@ def test_only_success_passes_and_no_interruption_fails() -> None:
         "error": ["FAILED"],
         "timedout": ["FAILED"],
         "infrastructure_fail": ["FAILED"],
+        "terminated-unknown": ["FAILED"],
         "unauthorized": ["PENDING"],
         "canceled": [],
+        "not_run": [],
+        "splendid": ["PENDING"],
     }
 
 
@@ -151,22 +158,15 @@ def test_only_success_passes_and_no_interruption_fails() -> None:
     ("name", "path", "value"),
     [
         ("workflow-completed__success", "workflow.status", None),
-        ("workflow-completed__success", "workflow.status", "splendid"),
-        ("workflow-completed__success", "workflow.status", "SUCCESS"),
+        ("workflow-completed__success", "workflow.status", "a success"),
         ("workflow-completed__success", "workflow.name", None),
-        ("workflow-completed__success", "workflow.name", "nul \0"),
-        ("workflow-completed__success", "workflow.url", "javascript:alert(1)"),
         ("workflow-completed__success", "workflow", []),
         ("workflow-completed__success", "pipeline", None),
         ("workflow-completed__success", "pipeline.vcs.revision", "main"),
         ("workflow-completed__success", "pipeline.vcs.revision", SHA[:6]),
-        ("workflow-completed__success", "pipeline.vcs.branch", 7),
-        ("workflow-completed__success", "pipeline.vcs.commit.author.email", "a" * 256),
-        ("workflow-completed__success", "pipeline.vcs.target_repository_url", []),
         ("workflow-completed__gitlab", "pipeline.trigger_parameters.git.checkout_sha", "x" * 40),
-        ("workflow-completed__gitlab", "pipeline.trigger_parameters.gitlab.user_username", 7),
-        ("workflow-completed__github_app", "pipeline.trigger_parameters.github_app.commit_author_name", []),
-        ("job-completed__success", "job.status", "on_hold"),
+        ("job-completed__success", "job.status", None),
+        ("job-completed__success", "workflow.name", None),
         ("job-completed__success", "job.name", 5),
         ("job-completed__success", "job", None),
     ],

@@ -18,6 +18,7 @@ FIXTURES = ROOT / "tests" / "fixtures" / "gitlab"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.json"))
 
 SHA = "4d7a90b1c2e3f405162738495a6b7c8d9e0f1a2b"
+OTHER_SHA = "9f2c1e7ab54d03f86e1d2c3b4a5968778695a4b3"
 WEB = "https://git.alpenfracht.example/logistik/routenplaner"
 RUN = f"{WEB}/-/pipelines/90214"
 JOB = f"{WEB}/-/jobs/551201"
@@ -38,17 +39,23 @@ def at(hour: int, minute: int, second: int, microsecond: int = 0) -> datetime:
     return datetime(2026, 3, 3, hour, minute, second, microsecond, tzinfo=UTC)
 
 
-def build(gitlab_status: str, status: str, name: str | None = "push", url: str = RUN) -> AttestationHint:
-    return AttestationHint("BUILD", status, name, f"pipeline {name or '(no name)'}: {gitlab_status}", url)
+def build(
+    gitlab_status: str, status: str, name: str | None = "push", *, url: str = RUN, source: str | None = " | push"
+) -> AttestationHint:
+    details, run = f"pipeline {name or '(no name)'}: {gitlab_status}", url.rpartition("/")[2]
+    return AttestationHint("BUILD", status, name, details, url, f"GitLab pipeline{source or ''}", run)
 
 
 def check(gitlab_status: str, status: str, name: str = "unit tests") -> AttestationHint:
-    return AttestationHint("CHECK", status, f"check/{name}", f"job {name}: {gitlab_status}", JOB)
+    identity = f"GitLab job | pipeline 90214 | {name}"
+    return AttestationHint("CHECK", status, f"check/{name}", f"job {name}: {gitlab_status}", JOB, identity, "90214")
 
 
 def deployment(gitlab_status: str, status: str, url: str | None = f"{WEB}/-/jobs/551310") -> AttestationHint:
     details = f"deployment to production: {gitlab_status}"
-    return AttestationHint("DEPLOYMENT", status, "deployment/production", details, url)
+    return AttestationHint(
+        "DEPLOYMENT", status, "deployment/production", details, url, "GitLab deployment | production"
+    )
 
 
 def parsed(
@@ -74,18 +81,21 @@ EXPECTED = {
     "pipeline__skipped": parsed("build.skipped", BUILT, None, FINISHED),
     "pipeline__pending": parsed("gitlab.pipeline"),
     "pipeline__of_tag": parsed(
-        "build.succeeded", TrailHint(commit=SHA, build_url=RUN, **WRITTEN), build("success", "PASSED"), FINISHED
+        "build.succeeded",
+        TrailHint(commit=SHA, build_url=RUN, **WRITTEN),
+        build("success", "PASSED", source=" | push | tag"),
+        FINISHED,
     ),
     "pipeline__of_merge_request": parsed(
         "build.succeeded",
         TrailHint(commit=SHA, branch="passes", build_url=RUN, pull_request="88", **WRITTEN),
-        build("success", "PASSED", "Merge request: passes"),
+        build("success", "PASSED", "Merge request: passes", source=" | merge_request_event"),
         FINISHED,
     ),
     "pipeline__of_old_gitlab": parsed(
         "build.succeeded",
         TrailHint(commit=SHA, branch="main", author="Mira Stocker", repository=REPOSITORY, build_url=OLD_RUN),
-        build("success", "PASSED", None, OLD_RUN),
+        build("success", "PASSED", None, url=OLD_RUN, source=None),
         FINISHED,
     ),
     "build__success": parsed("check.succeeded", CHECKED, check("success", "PASSED"), JOB_FINISHED),
@@ -116,6 +126,13 @@ EXPECTED = {
     "deployment__failed": parsed("deployment.failed", DEPLOYED, deployment("failed", "FAILED"), CHANGED, "jabegg"),
     "deployment__blocked": parsed(
         "deployment.action_required", DEPLOYED, deployment("blocked", "PENDING"), CHANGED, "jabegg"
+    ),
+    "deployment__rejected": parsed(
+        "deployment.rejected",
+        TrailHint(commit=OTHER_SHA, author="ada", repository="acme/shop", deployment_actor="ada"),
+        deployment("rejected", "FAILED", None),
+        datetime(2026, 11, 29, 10, 1, tzinfo=UTC),
+        "ada",
     ),
     "deployment__running": parsed("deployment.running", DEPLOYED, None, CHANGED, "jabegg"),
     "deployment__canceled": parsed("deployment.cancelled", DEPLOYED, None, CHANGED, "jabegg"),
@@ -180,19 +197,62 @@ def test_only_success_passes_and_no_interruption_fails(name: str, path: str) -> 
         )
     }
     attested = {status: found for status, found in recorded.items() if found}
-    assert attested == {"success": ["PASSED"], "failed": ["FAILED"], "manual": ["PENDING"]}
+    assert attested == {
+        "success": ["PASSED"],
+        "failed": ["FAILED"],
+        "manual": ["PENDING"],
+        "unheard_of": ["PENDING"],
+    }
 
 
-def test_a_rejected_deployment_has_failed() -> None:
-    result = parse_json(changed("deployment__blocked", "status", "rejected"))
-    assert (result.event_type, result.trail) == ("deployment.rejected", DEPLOYED)
-    assert [hint.status for hint in result.attestations] == ["FAILED"]
-
-
-@pytest.mark.parametrize("status", ["created", "splendid"])
-def test_a_deployment_of_another_status_attests_nothing(status: str) -> None:
+@pytest.mark.parametrize("status", ["created", "running", "approved"])
+def test_a_deployment_that_has_not_ended_attests_nothing(status: str) -> None:
     result = parse_json(changed("deployment__success", "status", status))
     assert (result.event_type, result.trail, result.attestations) == (f"deployment.{status}", DEPLOYED, ())
+
+
+def test_a_child_pipeline_is_named_by_its_trigger_job_and_superseded_with_its_parent() -> None:
+    document = changed("pipeline__failed", "object_attributes.source", "parent_pipeline")
+    document |= {"source_pipeline": {"job_id": 551230, "pipeline_id": 90200}}
+    [child] = parse_json(document).attestations
+    document["source_pipeline"]["job_id"] = 551231
+    [sibling] = parse_json(document).attestations
+    assert (child.identity, child.run) == ("GitLab pipeline | parent_pipeline | job 551230", "90200")
+    assert (sibling.identity, sibling.run) == ("GitLab pipeline | parent_pipeline | job 551231", "90200")
+
+
+def test_a_pipeline_that_another_project_starts_is_named_by_that_project() -> None:
+    """The number of its job there is a new one every time, so that a later success would not replace the failure."""
+    document = changed("pipeline__failed", "object_attributes.source", "pipeline")
+    upstream = {"path_with_namespace": "logistik/karten"}
+    document |= {"source_pipeline": {"project": upstream, "job_id": 7, "pipeline_id": 8}}
+    [hint] = parse_json(document).attestations
+    assert (hint.identity, hint.run) == ("GitLab pipeline | pipeline | logistik/karten", "90214")
+
+
+@pytest.mark.parametrize(("project", "run"), [(REPOSITORY, "90200"), ("logistik/karten", "90214"), (None, "90214")])
+def test_a_job_of_a_child_pipeline_is_superseded_with_the_parent(project: str | None, run: str) -> None:
+    source = {"project": {"path_with_namespace": project}, "job_id": 551230, "pipeline_id": 90200}
+    [hint] = parse_json(payload("build__failed") | {"source_pipeline": source}).attestations
+    assert (hint.identity, hint.run) == ("GitLab job | pipeline 90214 | unit tests", run)
+
+
+def test_a_job_without_a_pipeline_is_named_by_its_stage() -> None:
+    [hint] = parse_json(changed("build__failed", "pipeline_id", None)).attestations
+    assert (hint.identity, hint.run) == ("GitLab job | test | unit tests", None)
+
+
+@pytest.mark.parametrize("commit", [{}, None, {"id": "main", "author": []}, "main"])
+def test_a_pipeline_without_a_readable_commit_loses_only_its_author(commit: object) -> None:
+    result = parse_json(changed("pipeline__failed", "commit", commit))
+    assert result.attestations == EXPECTED["pipeline__failed"].attestations
+    assert result.trail
+    assert (result.trail.commit, result.trail.author) == (SHA, "mstocker")
+
+
+def test_a_merge_request_with_an_empty_commit_is_kept() -> None:
+    result = parse_json(changed("merge_request__open", "object_attributes.last_commit", {}))
+    assert (result.event_type, result.trail) == ("pull_request.open", None)
 
 
 def test_a_job_never_has_its_pipelines_name() -> None:
@@ -203,7 +263,7 @@ def test_a_job_never_has_its_pipelines_name() -> None:
 
 def test_pipelines_of_one_commit_do_not_hide_each_other() -> None:
     names = {
-        parse_json(changed("pipeline__failed", "object_attributes.source", source)).attestations[0].name
+        parse_json(changed("pipeline__failed", "object_attributes.source", source)).attestations[0].identity
         for source in ("push", "merge_request_event", "schedule", "parent_pipeline")
     }
     assert len(names) == 4
@@ -270,30 +330,17 @@ def test_every_form_of_a_time(written: object, expected: datetime) -> None:
         ("pipeline__success", "object_attributes.sha", "main"),
         ("pipeline__success", "object_attributes.sha", None),
         ("pipeline__success", "object_attributes.status", None),
-        ("pipeline__success", "object_attributes.status", "Success"),
-        ("pipeline__success", "object_attributes.url", "javascript:alert(1)"),
-        ("pipeline__success", "object_attributes.name", "nul \0"),
-        ("pipeline__success", "object_attributes.tag", "false"),
-        ("pipeline__success", "project.path_with_namespace", None),
-        ("pipeline__success", "project.web_url", "javascript:alert(1)"),
-        ("pipeline__success", "commit.author.email", "a" * 256),
-        ("pipeline__success", "user.username", 7),
-        ("pipeline__of_merge_request", "merge_request.iid", "88"),
+        ("pipeline__success", "object_attributes.status", "a success"),
         ("build__success", "sha", SHA[:6]),
-        ("build__success", "build_id", None),
         ("build__success", "build_name", None),
         ("build__success", "build_status", 3),
-        ("merge_request__open", "object_attributes.iid", None),
         ("merge_request__open", "object_attributes.action", "open\n"),
-        ("merge_request__open", "object_attributes.source_branch", []),
         ("merge_request__open", "object_attributes.last_commit.id", "x" * 40),
         ("push__branch", "after", "z" * 40),
         ("push__branch", "ref", ["refs/heads/main"]),
-        ("push__branch", "commits", {}),
         ("deployment__success", "status", None),
         ("deployment__success", "environment", None),
         ("deployment__success", "short_sha", None),
-        ("deployment__success", "commit_url", "ftp://host/x"),
         ("release__create", "action", None),
         ("release__create", "commit.id", 5),
     ],
