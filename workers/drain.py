@@ -149,6 +149,9 @@ class _Batch:
             except BadDelivery as error:
                 refused.append(Done(delivery.id, None, error.message, failed=True))
             else:
+                if found.unknown_state:
+                    metrics.UNKNOWN_STATES.labels(delivery.source).inc()
+                    log.warning("drain.unknown_state", receipt=str(delivery.id), state=found.unknown_state)
                 parsed.append(ParsedDelivery(delivery, found, self.configs[delivery.config_id], region))
         return parsed, refused
 

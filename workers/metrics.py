@@ -18,6 +18,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 DRAINED = Counter("trailgate_drained", "Deliveries the drain has settled or put off", ["outcome"])
 DRAIN_SECONDS = Histogram("trailgate_drain_batch_seconds", "Time to settle one claimed batch", buckets=_SECONDS)
+UNKNOWN_STATES = Counter("trailgate_unknown_states", "Deliveries with a state that no parser knows", ["source"])
 SEALED = Counter("trailgate_sealed", "Audit events sealed into the ledger")
 CHECKPOINTS = Counter("trailgate_checkpoints_signed", "Checkpoints signed")
 INCONSISTENT = Counter("trailgate_ledger_inconsistent", "Times a ledger was not what was sealed, and was left unsigned")

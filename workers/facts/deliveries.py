@@ -174,6 +174,7 @@ def _attestations(one: ParsedDelivery, trail_id: UUID | None) -> list[NewAttesta
 
 
 def _done(one: ParsedDelivery, trail_id: UUID | None) -> Done:
-    event_type = one.parsed.event_type
+    event_type, unknown = one.parsed.event_type, one.parsed.unknown_state
     what = "recorded" if trail_id else "kept; nothing to record"
-    return Done(one.delivery.id, event_type, f"{event_type}: {what}", trail_id=trail_id)
+    doubt = f"; the state '{unknown}' is unknown" if unknown else ""
+    return Done(one.delivery.id, event_type, f"{event_type}: {what}{doubt}", trail_id=trail_id)
