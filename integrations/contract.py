@@ -81,10 +81,8 @@ class TrailHint:
 class AttestationHint:
     """One attestation that an event implies. `status` is PASSED, FAILED or PENDING.
 
-    `identity` is what ran, as its sender tells it apart: of one identity the newest result counts, and `name` is only
-    what people read. None = the name, else the type. `run` is the sender's id of the run that the result belongs to,
-    where the identity itself names the run: once any identity has a result of a newer run, all results of its older
-    run are superseded.
+    `identity` says what ran, as its sender tells it apart; None means the name, else the type. `run` is the sender's id
+    of the run that the result belongs to.
     """
 
     type: str

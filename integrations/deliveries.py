@@ -151,7 +151,11 @@ def attested(
     identity: str | None = None,
     run: int | None = None,
 ) -> tuple[AttestationHint, ...]:
-    """Make the attestation of an event, or none without a status. An empty name or URL counts as missing."""
+    """Make the attestation of an event, or none without a status. An empty name or URL counts as missing.
+
+    Give the `run` only where a newer run supersedes the older one as a whole, because identities name their run: of a
+    sender that repeats a part of a run as a new one, this would take away the results of the other parts.
+    """
     if not status:
         return ()
     id_of_run = None if run is None else str(run)
