@@ -28,6 +28,8 @@ _REPOSITORY = re.compile(r"(?:[a-z+]+://[^/]+/+|[^/@:]+@[^/:]+:/*)([^\x00-\x20]{
 _FALLBACK_SECONDS = 300
 _PATH_SEGMENTS = 10
 _MAX_TEXT = 255
+_MAX_IDENTITY = 240
+"""Leaves 15 of the 255 characters to the name of the sender: two senders may call what they run the same."""
 _SEPARATOR = " | "
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -163,17 +165,17 @@ def attested(
 
 
 def identity_of(what: str, *parts: str | int | None) -> str:
-    """Name what ran by the parts that tell it apart, such as `GitHub check | ci-app | suite 7 | unit tests`.
+    """Name what ran by the parts that tell it apart, such as `check | ci-app | suite 7 | unit tests`.
 
-    Different parts always give different texts of at most 255 characters, because a hash of the parts is added to a
+    Different parts always give different texts of at most 240 characters, because a hash of the parts is added to a
     text that is too long or that other parts could give as well. Missing parts are left out.
     """
     given = [str(part) for part in parts if part not in (None, "")]
     text = _SEPARATOR.join([what, *given])
-    if len(text) <= _MAX_TEXT and "\0" not in text and text.count("|") == len(given):
+    if len(text) <= _MAX_IDENTITY and "\0" not in text and text.count("|") == len(given):
         return text
     suffix = f" #{sha256(json.dumps(given).encode()).hexdigest()[:32]}"
-    return shown(text[: _MAX_TEXT - len(suffix)]) + suffix
+    return shown(text[: _MAX_IDENTITY - len(suffix)]) + suffix
 
 
 def delivery_id(headers: Mapping[str, str], names: Sequence[str], body: bytes, now: datetime) -> str:

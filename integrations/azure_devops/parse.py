@@ -87,7 +87,7 @@ def _build(body: bytes) -> Parsed:
     trail, url = _trail_of_build(build, actor), _web(build.links)
     # A build for a pull request tries its merge, so it does not stand for a build of the commit itself.
     purpose = "pull request" if build.trigger_info and build.trigger_info.pr_source_sha else None
-    identity = identity_of("Azure pipeline", build.definition.path, name, purpose)
+    identity = identity_of("pipeline", build.definition.path, name, purpose)
     status = meaning.status if trail else None
     attestation = attested("BUILD", status, name, outcome_of("build", name, result), url, identity=identity)
     return Parsed(f"build.{meaning.ending}", actor, trail, attestation, event.created_date, meaning.unknown)
@@ -138,7 +138,7 @@ def _run(body: bytes) -> Parsed:
         return _kept(event, actor)
     meaning = _meaning("resource.run.result", run.result)
     details = outcome_of("pipeline", pipeline.name, run.result)
-    identity = identity_of("Azure pipeline", pipeline.folder, pipeline.name)
+    identity = identity_of("pipeline", pipeline.folder, pipeline.name)
     status = meaning.status if trail else None
     attestation = attested("BUILD", status, pipeline.name, details, _web(run.links), identity=identity)
     return Parsed(f"build.{meaning.ending}", actor, trail, attestation, event.created_date, meaning.unknown)
@@ -162,7 +162,7 @@ def _check(event: Notification, run: RunOfPipeline, what: str, step: Step, title
     meaning = _meaning(f"resource.{what}.result", step.result)
     trail = _trail_of_run(run, step.links)
     name = "/".join([pipeline.name, *(title.display_name or title.name for title in titles)])
-    identity = identity_of(f"Azure {what}", pipeline.folder, pipeline.name, *(title.name for title in titles))
+    identity = identity_of(what, pipeline.folder, pipeline.name, *(title.name for title in titles))
     details, status = outcome_of(what, name, step.result), meaning.status if trail else None
     attestation = attested("CHECK", status, f"check/{name}", details, _web(step.links), identity=identity)
     return Parsed(f"check.{meaning.ending}", actor, trail, attestation, event.created_date, meaning.unknown)
@@ -181,7 +181,7 @@ def _deployment_completed(body: bytes) -> Parsed:
     trail = _trail_of_release(event.resource)
     details = outcome_of("deployment to", environment.name, environment.status)
     url = _web(environment.release.links) if environment.release else None
-    identity = identity_of("Azure release", _release_definition(event.resource), environment.name)
+    identity = identity_of("release", _release_definition(event.resource), environment.name)
     name, status = f"deployment/{environment.name}", meaning.status if trail else None
     attestation = attested("DEPLOYMENT", status, name, details, url, identity=identity)
     actor, event_type = _deployer(event.resource), f"deployment.{meaning.ending}"

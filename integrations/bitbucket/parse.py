@@ -74,7 +74,7 @@ def _commit_status(_key: str, body: bytes) -> Parsed:
     meaning = meaning_of(status.state, _STATES)
     # Told apart by the key, because a commit has one status per key. The status' own name contains the number of the
     # run ("Pipeline #7 for main"), so a successful rerun would not replace the earlier failure.
-    identity = identity_of("Bitbucket status", status.key)
+    identity = identity_of("status", status.key)
     details = outcome_of("build", status.name or status.key, status.state)
     attestations = attested("BUILD", meaning.status, status.key, details, status.url, identity=identity)
     return Parsed(f"build.{meaning.ending}", sender, trail, attestations, status.updated_on, meaning.unknown)

@@ -57,14 +57,14 @@ def parse(delivery: Delivery, /) -> Parsed:
 def _workflow_completed(body: bytes) -> Parsed:
     event = read(WorkflowCompleted, body)
     name, status = event.workflow.name, event.workflow.status
-    details, identity = outcome_of("workflow", name, status), identity_of("CircleCI workflow", name)
+    details, identity = outcome_of("workflow", name, status), identity_of("workflow", name)
     return _completed(event, status, prefix="build", kind="BUILD", name=name, details=details, identity=identity)
 
 
 def _job_completed(body: bytes) -> Parsed:
     event = read(JobCompleted, body)
     job, status = event.job.name, event.job.status
-    details, identity = outcome_of("job", job, status), identity_of("CircleCI job", event.workflow.name, job)
+    details, identity = outcome_of("job", job, status), identity_of("job", event.workflow.name, job)
     # A job may have its workflow's name: the prefix tells people which of the two it is.
     name = f"check/{job}"
     return _completed(event, status, prefix="check", kind="CHECK", name=name, details=details, identity=identity)

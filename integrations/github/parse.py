@@ -106,7 +106,7 @@ def _identity_of_run(event: WorkflowRunEvent) -> str | None:
     path = (workflow.path if workflow else None) or run.path or (workflow.name if workflow else None) or run.name
     home, head = _full_name(event.repository), _full_name(run.head_repository)
     fork = f"fork {head}" if home and head and head != home else None
-    return identity_of("GitHub workflow", path, run.event, fork) if path else None
+    return identity_of("workflow", path, run.event, fork) if path else None
 
 
 def _check_suite(body: bytes) -> Parsed:
@@ -119,7 +119,7 @@ def _check_suite(body: bytes) -> Parsed:
     app = suite.app.slug if suite.app else None
     trail = _trail(event, suite.head_sha, sender, branch=suite.head_branch, head=suite.head_commit)
     details = outcome_of("check suite", app, suite.conclusion)
-    identity = identity_of("GitHub check suite", app, suite.id)
+    identity = identity_of("check suite", app, suite.id)
     attestation = attested("CHECK_SUITE", meaning.status, app, details, identity=identity, run=suite.id)
     return Parsed(f"check_suite.{meaning.ending}", sender, trail, attestation, suite.updated_at, meaning.unknown)
 
@@ -149,7 +149,7 @@ def _check_run(body: bytes) -> Parsed:
 def _identity_of_check(run: CheckRun) -> str:
     """Name a check by app, suite and name. Every run of a workflow has a suite of its own, whose checks it replaces."""
     suite = f"suite {run.check_suite.id}" if run.check_suite and run.check_suite.id else None
-    return identity_of("GitHub check", run.app.slug if run.app else None, suite, run.name)
+    return identity_of("check", run.app.slug if run.app else None, suite, run.name)
 
 
 def _pull_request(body: bytes) -> Parsed:
@@ -197,7 +197,7 @@ def _identity_of_deployment(event: DeploymentStatusEvent, environment: str | Non
     """Name a deployment by environment and task, and by workflow and job: GitHub Actions calls every task `deploy`."""
     workflow = event.workflow.path if event.workflow else None
     job = event.check_run.name if event.check_run else None
-    return identity_of("GitHub deployment", environment, event.deployment.task, workflow, job)
+    return identity_of("deployment", environment, event.deployment.task, workflow, job)
 
 
 def _release(body: bytes) -> Parsed:

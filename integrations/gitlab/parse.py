@@ -101,9 +101,9 @@ def _identity_of_pipeline(event: PipelineEvent) -> tuple[str, int]:
     pipeline, parent = event.object_attributes, event.source_pipeline
     if pipeline.source == "parent_pipeline" and parent and parent.pipeline_id:
         job = f"job {parent.job_id}" if parent.job_id else pipeline.name
-        return identity_of("GitLab pipeline", pipeline.source, job), parent.pipeline_id
+        return identity_of("pipeline", pipeline.source, job), parent.pipeline_id
     upstream = _path(parent.project) if pipeline.source == "pipeline" and parent else None
-    return identity_of("GitLab pipeline", pipeline.source, "tag" if pipeline.tag else None, upstream), pipeline.id
+    return identity_of("pipeline", pipeline.source, "tag" if pipeline.tag else None, upstream), pipeline.id
 
 
 def _job(body: bytes) -> Parsed:
@@ -139,7 +139,7 @@ def _identity_of_job(event: JobEvent) -> tuple[str, int | None]:
     is_child = parent is not None and here is not None and _path(parent.project) == here
     within = f"pipeline {event.pipeline_id}" if event.pipeline_id else event.build_stage
     run = parent.pipeline_id if parent and is_child else None
-    return identity_of("GitLab job", within, event.build_name), run or event.pipeline_id
+    return identity_of("job", within, event.build_name), run or event.pipeline_id
 
 
 def _merge_request(body: bytes) -> Parsed:
@@ -187,7 +187,7 @@ def _deployment(body: bytes) -> Parsed:
     trail = _trail(event, commit, (username, None), deployment_actor=username)
     meaning = meaning_of(event.status, _DEPLOYMENTS)
     details = outcome_of("deployment to", event.environment, event.status)
-    name, identity = f"deployment/{event.environment}", identity_of("GitLab deployment", event.environment)
+    name, identity = f"deployment/{event.environment}", identity_of("deployment", event.environment)
     attestation = attested("DEPLOYMENT", meaning.status, name, details, event.deployable_url, identity=identity)
     event_type = f"deployment.{meaning.ending}"
     return Parsed(event_type, username, trail, attestation, event.status_changed_at, meaning.unknown)

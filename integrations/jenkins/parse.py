@@ -56,7 +56,7 @@ def _finalized(notification: Notification) -> Parsed:
     meaning = meaning_of(build.status, _RESULTS)
     name, trail = _full_name(notification), _trail(build)
     details = outcome_of("build", f"{name} #{build.number}" if build.number else name, build.status)
-    identity = identity_of("Jenkins job", _address(notification) or name)
+    identity = identity_of("job", _address(notification) or name)
     status = meaning.status if trail else None
     attestations = attested("BUILD", status, name, details, build.full_url, identity=identity)
     return Parsed(f"build.{meaning.ending}", None, trail, attestations, build.timestamp, meaning.unknown)

@@ -63,7 +63,7 @@ def survives(parse: Callable[[Delivery], Parsed], delivery: Delivery) -> None:
     for text in _strings(result):
         assert "\0" not in text
         assert len(text.encode()) < 10_000
-    assert all(len(hint.identity or "") <= 255 and len(hint.name or "") <= 255 for hint in result.attestations)
+    assert all(len(hint.identity or "") <= 240 and len(hint.name or "") <= 255 for hint in result.attestations)
 
 
 def _strings(result: Parsed) -> Iterator[str]:

@@ -68,23 +68,23 @@ def test_every_recorded_case_is_told() -> None:
     [
         (
             "github__same_job_of_two_workflows",
-            ["GitHub check | github-actions | suite 1 | test", "GitHub check | github-actions | suite 2 | test"],
+            ["check | github-actions | suite 1 | test", "check | github-actions | suite 2 | test"],
         ),
         (
             "github__push_and_pull_request",
             [
-                "GitHub workflow | .github/workflows/ci.yml | pull_request",
-                "GitHub workflow | .github/workflows/ci.yml | push",
+                "workflow | .github/workflows/ci.yml | pull_request",
+                "workflow | .github/workflows/ci.yml | push",
             ],
         ),
         (
             "github__two_deployments_to_one_environment",
-            ["GitHub deployment | production | deploy:api", "GitHub deployment | production | deploy:web"],
+            ["deployment | production | deploy:api", "deployment | production | deploy:web"],
         ),
-        ("circleci__job_of_two_workflows", ["CircleCI job | build-test | build", "CircleCI job | nightly | build"]),
+        ("circleci__job_of_two_workflows", ["job | build-test | build", "job | nightly | build"]),
         (
             "azure_devops__name_in_two_folders",
-            ["Azure pipeline | \\backend | CI", "Azure pipeline | \\frontend | CI"],
+            ["pipeline | \\backend | CI", "pipeline | \\frontend | CI"],
         ),
     ],
 )
@@ -98,8 +98,8 @@ def test_what_ran_apart_is_told_apart_under_one_name(name: str, identities: list
 @pytest.mark.parametrize(
     ("name", "identity", "names"),
     [
-        ("github__name_of_each_run", "GitHub workflow | .github/workflows/ci.yml | push", ["Deploy", "Deploy"]),
-        ("gitlab__name_of_each_pipeline", "GitLab pipeline | push", ["Build 111", "Build 112"]),
+        ("github__name_of_each_run", "workflow | .github/workflows/ci.yml | push", ["Deploy", "Deploy"]),
+        ("gitlab__name_of_each_pipeline", "pipeline | push", ["Build 111", "Build 112"]),
     ],
 )
 def test_a_new_run_replaces_the_failure_whatever_it_is_called(name: str, identity: str, names: list[str]) -> None:

@@ -51,21 +51,21 @@ IDENTITY = f"\\ | {PIPELINE}"
 
 def build(result: str, status: str, url: str | None = RUN, identity: str = IDENTITY) -> AttestationHint:
     details = f"build {PIPELINE}: {result}"
-    return AttestationHint("BUILD", status, PIPELINE, details, url, f"Azure pipeline | {identity}")
+    return AttestationHint("BUILD", status, PIPELINE, details, url, f"pipeline | {identity}")
 
 
 def run(result: str, status: str) -> AttestationHint:
     details = f"pipeline {PIPELINE}: {result}"
-    return AttestationHint("BUILD", status, PIPELINE, details, RUN, f"Azure pipeline | {IDENTITY}")
+    return AttestationHint("BUILD", status, PIPELINE, details, RUN, f"pipeline | {IDENTITY}")
 
 
 def check(what: str, name: str, result: str, status: str, identity: str) -> AttestationHint:
-    full_name, identity = f"{PIPELINE}/{name}", f"Azure {what} | {IDENTITY} | {identity}"
+    full_name, identity = f"{PIPELINE}/{name}", f"{what} | {IDENTITY} | {identity}"
     return AttestationHint("CHECK", status, f"check/{full_name}", f"{what} {full_name}: {result}", RUN, identity)
 
 
 def deployment(state: str, status: str) -> AttestationHint:
-    details, identity = f"deployment to production: {state}", "Azure release | parcel-tracker CD | production"
+    details, identity = f"deployment to production: {state}", "release | parcel-tracker CD | production"
     return AttestationHint("DEPLOYMENT", status, "deployment/production", details, RELEASE, identity)
 
 
@@ -362,7 +362,7 @@ def test_a_build_and_a_run_of_one_pipeline_are_the_same() -> None:
 
 def test_a_release_definition_may_be_named_with_the_environment() -> None:
     document = changed(f"{COMPLETED}__succeeded", "resource.environment.releaseDefinition", {"name": "other CD"})
-    assert parse_json(document).attestations[0].identity == "Azure release | other CD | production"
+    assert parse_json(document).attestations[0].identity == "release | other CD | production"
 
 
 def test_a_stage_without_a_display_name_is_called_by_its_name() -> None:

@@ -50,7 +50,7 @@ def at(hour: int, minute: int, second: int, microsecond: int = 0) -> datetime:
 
 
 def build(state: str, status: str) -> AttestationHint:
-    identity = "Bitbucket status | 3343801"
+    identity = "status | 3343801"
     return AttestationHint("BUILD", status, "3343801", f"build Pipeline #7 for main: {state}", RUN, identity)
 
 
@@ -78,7 +78,7 @@ EXPECTED = {
         "build.failed",
         TrailHint(commit=SHA, author="ada-byron", repository=REPOSITORY, build_url=CI),
         AttestationHint(
-            "BUILD", "FAILED", "unit-tests", "build Unit tests (Python): FAILED", CI, "Bitbucket status | unit-tests"
+            "BUILD", "FAILED", "unit-tests", "build Unit tests (Python): FAILED", CI, "status | unit-tests"
         ),
         RAN,
     ),

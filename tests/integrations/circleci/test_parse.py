@@ -36,12 +36,12 @@ def at(minute: int, second: int, microsecond: int) -> datetime:
 
 
 def build(word: str, status: str, url: str = GITHUB_RUN) -> AttestationHint:
-    identity = "CircleCI workflow | build-test-deploy"
+    identity = "workflow | build-test-deploy"
     return AttestationHint("BUILD", status, "build-test-deploy", f"workflow build-test-deploy: {word}", url, identity)
 
 
 def check(word: str, status: str, url: str = GITHUB_RUN) -> AttestationHint:
-    identity = "CircleCI job | build-test-deploy | unit-tests"
+    identity = "job | build-test-deploy | unit-tests"
     return AttestationHint("CHECK", status, "check/unit-tests", f"job unit-tests: {word}", url, identity)
 
 

@@ -37,19 +37,19 @@ def at(hour: int, minute: int, second: int) -> datetime:
 
 
 def build(conclusion: str, status: str) -> AttestationHint:
-    identity = "GitHub workflow | .github/workflows/build.yml | push"
+    identity = "workflow | .github/workflows/build.yml | push"
     return AttestationHint("BUILD", status, "build", f"workflow build: {conclusion}", RUN, identity, SUITE_ID)
 
 
 def check(conclusion: str, status: str) -> AttestationHint:
     name = "unit tests (jdk 21)"
-    identity = f"GitHub check | github-actions | suite {SUITE_ID} | {name}"
+    identity = f"check | github-actions | suite {SUITE_ID} | {name}"
     url = f"{RUN}/job/38541200733"
     return AttestationHint("CHECK", status, f"check/{name}", f"check {name}: {conclusion}", url, identity, SUITE_ID)
 
 
 def deployment(state: str, status: str) -> AttestationHint:
-    identity = "GitHub deployment | production | deploy | .github/workflows/build.yml"
+    identity = "deployment | production | deploy | .github/workflows/build.yml"
     details = f"deployment to production: {state}"
     return AttestationHint("DEPLOYMENT", status, "deployment/production", details, JOB, identity)
 
@@ -83,7 +83,7 @@ EXPECTED = {
             "PASSED",
             "github-actions",
             "check suite github-actions: success",
-            identity=f"GitHub check suite | github-actions | {SUITE_ID}",
+            identity=f"check suite | github-actions | {SUITE_ID}",
             run=SUITE_ID,
         ),
         at(10, 4, 18),
@@ -267,7 +267,7 @@ def test_a_run_without_a_path_is_named_by_its_workflow() -> None:
     document = payload("workflow_run__failure")
     del document["workflow"]["path"], document["workflow_run"]["path"]
     [hint] = parse_json("workflow_run", document).attestations
-    assert hint.identity == "GitHub workflow | build | push"
+    assert hint.identity == "workflow | build | push"
 
 
 def test_jobs_that_deploy_to_one_environment_do_not_hide_each_other() -> None:

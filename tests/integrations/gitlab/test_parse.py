@@ -43,19 +43,17 @@ def build(
     gitlab_status: str, status: str, name: str | None = "push", *, url: str = RUN, source: str | None = " | push"
 ) -> AttestationHint:
     details, run = f"pipeline {name or '(no name)'}: {gitlab_status}", url.rpartition("/")[2]
-    return AttestationHint("BUILD", status, name, details, url, f"GitLab pipeline{source or ''}", run)
+    return AttestationHint("BUILD", status, name, details, url, f"pipeline{source or ''}", run)
 
 
 def check(gitlab_status: str, status: str, name: str = "unit tests") -> AttestationHint:
-    identity = f"GitLab job | pipeline 90214 | {name}"
+    identity = f"job | pipeline 90214 | {name}"
     return AttestationHint("CHECK", status, f"check/{name}", f"job {name}: {gitlab_status}", JOB, identity, "90214")
 
 
 def deployment(gitlab_status: str, status: str, url: str | None = f"{WEB}/-/jobs/551310") -> AttestationHint:
     details = f"deployment to production: {gitlab_status}"
-    return AttestationHint(
-        "DEPLOYMENT", status, "deployment/production", details, url, "GitLab deployment | production"
-    )
+    return AttestationHint("DEPLOYMENT", status, "deployment/production", details, url, "deployment | production")
 
 
 def parsed(
@@ -217,8 +215,8 @@ def test_a_child_pipeline_is_named_by_its_trigger_job_and_superseded_with_its_pa
     [child] = parse_json(document).attestations
     document["source_pipeline"]["job_id"] = 551231
     [sibling] = parse_json(document).attestations
-    assert (child.identity, child.run) == ("GitLab pipeline | parent_pipeline | job 551230", "90200")
-    assert (sibling.identity, sibling.run) == ("GitLab pipeline | parent_pipeline | job 551231", "90200")
+    assert (child.identity, child.run) == ("pipeline | parent_pipeline | job 551230", "90200")
+    assert (sibling.identity, sibling.run) == ("pipeline | parent_pipeline | job 551231", "90200")
 
 
 def test_a_pipeline_that_another_project_starts_is_named_by_that_project() -> None:
@@ -227,19 +225,19 @@ def test_a_pipeline_that_another_project_starts_is_named_by_that_project() -> No
     upstream = {"path_with_namespace": "logistik/karten"}
     document |= {"source_pipeline": {"project": upstream, "job_id": 7, "pipeline_id": 8}}
     [hint] = parse_json(document).attestations
-    assert (hint.identity, hint.run) == ("GitLab pipeline | pipeline | logistik/karten", "90214")
+    assert (hint.identity, hint.run) == ("pipeline | pipeline | logistik/karten", "90214")
 
 
 @pytest.mark.parametrize(("project", "run"), [(REPOSITORY, "90200"), ("logistik/karten", "90214"), (None, "90214")])
 def test_a_job_of_a_child_pipeline_is_superseded_with_the_parent(project: str | None, run: str) -> None:
     source = {"project": {"path_with_namespace": project}, "job_id": 551230, "pipeline_id": 90200}
     [hint] = parse_json(payload("build__failed") | {"source_pipeline": source}).attestations
-    assert (hint.identity, hint.run) == ("GitLab job | pipeline 90214 | unit tests", run)
+    assert (hint.identity, hint.run) == ("job | pipeline 90214 | unit tests", run)
 
 
 def test_a_job_without_a_pipeline_is_named_by_its_stage() -> None:
     [hint] = parse_json(changed("build__failed", "pipeline_id", None)).attestations
-    assert (hint.identity, hint.run) == ("GitLab job | test | unit tests", None)
+    assert (hint.identity, hint.run) == ("job | test | unit tests", None)
 
 
 @pytest.mark.parametrize("commit", [{}, None, {"id": "main", "author": []}, "main"])

@@ -32,7 +32,7 @@ ENDED = datetime(2026, 3, 3, 10, 4, 17, 35_000, tzinfo=UTC)
 
 def build(word: str, status: str) -> AttestationHint:
     name = "parcels/parcel-tracker"
-    identity = f"Jenkins job | {WEB}/job/parcels/job/parcel-tracker/"
+    identity = f"job | {WEB}/job/parcels/job/parcel-tracker/"
     return AttestationHint("BUILD", status, name, f"build {name} #431: {word}", RUN, identity)
 
 
@@ -64,13 +64,13 @@ EXPECTED = {
             BRANCH_NAME,
             f"build {BRANCH_NAME} #7: SUCCESS",
             BRANCH_RUN,
-            f"Jenkins job | {BRANCH_RUN.removesuffix('7/')}",
+            f"job | {BRANCH_RUN.removesuffix('7/')}",
         ),
     ),
     "finalized__without_root_url": parsed(
         "build.failed",
         TrailHint(commit=SHA),
-        AttestationHint("BUILD", "FAILED", "asgard", "build asgard #18: FAILURE", None, "Jenkins job | job/asgard/"),
+        AttestationHint("BUILD", "FAILED", "asgard", "build asgard #18: FAILURE", None, "job | job/asgard/"),
     ),
     "finalized__no_git": parsed("build.failed"),
     "none__step": parsed("jenkins.none", observed_at=None),
@@ -201,7 +201,7 @@ def test_jobs_of_one_name_in_two_jenkins_do_not_hide_each_other() -> None:
 @pytest.mark.parametrize("full_url", [None, "https://jenkins.northwind.example/redirect", "ftp://jenkins"])
 def test_without_a_web_address_a_job_is_named_by_its_path(full_url: str | None) -> None:
     [hint] = parse_json(changed(payload(SUCCESS), "build.full_url", full_url)).attestations
-    assert hint.identity == "Jenkins job | job/parcels/job/parcel-tracker/"
+    assert hint.identity == "job | job/parcels/job/parcel-tracker/"
 
 
 def test_a_build_of_a_job_without_any_name_is_refused() -> None:
