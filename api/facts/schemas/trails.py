@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from api.http.calls import Call, Header
 from api.http.paging import ListQuery, PageQuery
@@ -20,6 +20,14 @@ from domain.facts.trails import UNKNOWN, NewTrail, Trail, TrailStatus
 
 NUMBER = re.compile(r"[0-9]{1,18}")
 """A decimal number that fits into 64 bits."""
+
+
+def _written(number: Any) -> Any:
+    return str(number) if isinstance(number, int) and not isinstance(number, bool) else number
+
+
+NumberOrShort = Annotated[Short, BeforeValidator(_written, json_schema_input_type=int | Short)]
+"""A short text, or a number in its place."""
 Email = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^@\s]+@[^@\s]+$")]
 CiHeader = Annotated[str | None, Header("X-Factstore-CI-Context")]
 """The CI system whose variables fill fields missing in the body: `github-actions`, `gitlab-ci`, `jenkins`, …"""
@@ -35,8 +43,9 @@ class TrailIn(WireIn):
     """A new trail.
 
     Missing git data is filled from the CI system that `X-Factstore-CI-Context` names: its variables are read from
-    `ciEnvironment` or, if that is absent, from the server's own environment. `pullRequestNumber` is an alternative to
-    `pullRequestId`. A template given here replaces the template of the flow.
+    `ciEnvironment` or, if that is absent, from the server's own environment. A missing `gitAuthorEmail` becomes
+    `unknown`. `pullRequestNumber` is an alternative to `pullRequestId`. A template given here replaces the template of
+    the flow.
     """
 
     model_config = {
@@ -68,7 +77,7 @@ class TrailIn(WireIn):
     git_author: Name | None = None
     git_author_email: Email | None = None
     ci_environment: Annotated[dict[str, str], Field(description="Variables of the CI run, by name")] = {}
-    pull_request_id: Short | None = None
+    pull_request_id: NumberOrShort | None = None
     pull_request_number: Annotated[int, Field(strict=True, ge=0)] | None = None
     pull_request_reviewer: Short | None = None
     deployment_actor: Short | None = None
@@ -99,12 +108,15 @@ class TrailIn(WireIn):
         )
 
     def _git_data(self, context: CiContext | None) -> dict[str, Any]:
-        """Return the git data of the body, completed from the CI context. Few CI systems provide the author."""
+        """Return the git data of the body, completed from the CI context. Few CI systems provide the author.
+
+        Nothing depends on the e-mail address, so it may be missing.
+        """
         found = {name: getattr(self, name) for name in _GIT}
         if context is not None:
             found = {name: getattr(context, name) if value is None else value for name, value in found.items()}
             found["git_author"] = found["git_author"] or UNKNOWN
-            found["git_author_email"] = found["git_author_email"] or UNKNOWN
+        found["git_author_email"] = found["git_author_email"] or UNKNOWN
         missing = [name for name in _GIT if found[name] is None and name != "build_url"]
         if missing:
             reason = "is required, unless a CI context provides it"

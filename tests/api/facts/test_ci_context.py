@@ -140,7 +140,7 @@ async def test_a_system_is_named_in_any_case(api: Caller, spelling: str) -> None
 async def test_an_unknown_system_is_ignored(api: Caller, system: str) -> None:
     refused = await open_trail(api, system, status=400, ciEnvironment=GITHUB)
     fields = [detail["field"] for detail in refused["details"]]
-    assert fields == ["gitCommitSha", "gitBranch", "gitAuthor", "gitAuthorEmail"]
+    assert fields == ["gitCommitSha", "gitBranch", "gitAuthor"]
     full = trail_body("")
     del full["flowId"]
     assert told(await open_trail(api, system, ciEnvironment=GITHUB, **full)) == {**full, "buildUrl": None}

@@ -93,13 +93,28 @@ async def test_both_names_of_the_pull_request(api: Caller, sent: Any, text: str 
     assert (trail["pullRequestId"], trail["pullRequestNumber"]) == (text, number)
 
 
+async def test_a_pull_request_id_may_be_sent_as_a_number(api: Caller) -> None:
+    flow = await api.make_flow()
+    made = await api.make_trail(flow["id"], pullRequestId=42)
+    assert (made["pullRequestId"], made["pullRequestNumber"]) == ("42", 42)
+    same = await api.make_trail(flow["id"], pullRequestId=42, pullRequestNumber=42)
+    assert same["pullRequestId"] == "42"
+
+
+@pytest.mark.parametrize("absent", [{}, {"gitAuthorEmail": None}])
+async def test_a_trail_needs_no_email_address(api: Caller, absent: dict[str, None]) -> None:
+    body = trail_body((await api.make_flow())["id"])
+    del body["gitAuthorEmail"]
+    assert (await api.post("/trails", body | absent)).json["gitAuthorEmail"] == "unknown"
+
+
 async def test_two_different_pull_requests_are_refused(api: Caller) -> None:
     flow = await api.make_flow()
     body = trail_body(flow["id"], pullRequestId="41", pullRequestNumber=42)
     assert "pullRequestNumber" in (await api.post("/trails", body, status=400)).json["message"]
 
 
-@pytest.mark.parametrize("field", ["flowId", "gitCommitSha", "gitBranch", "gitAuthor", "gitAuthorEmail"])
+@pytest.mark.parametrize("field", ["flowId", "gitCommitSha", "gitBranch", "gitAuthor"])
 async def test_a_missing_or_null_field_is_named(api: Caller, field: str) -> None:
     body = trail_body((await api.make_flow())["id"])
     assert (await api.post("/trails", {**body, field: None}, status=400)).fields == [field]
@@ -117,6 +132,9 @@ async def test_a_missing_or_null_field_is_named(api: Caller, field: str) -> None
         ("buildUrl", "https://" + "x" * 2041),
         ("name", "x" * 256),
         ("name", ""),
+        ("pullRequestId", True),
+        ("pullRequestId", 1.5),
+        ("pullRequestId", ["42"]),
         ("pullRequestNumber", -1),
         ("pullRequestNumber", "42"),
         ("pullRequestNumber", 1.5),
@@ -141,7 +159,7 @@ async def test_an_unknown_flow_is_told_before_what_is_missing(api: Caller) -> No
     assert missing in (await api.post("/trails", {"flowId": missing}, status=404)).json["message"]
     flow = await api.make_flow()
     refused = await api.post("/trails", {"flowId": flow["id"]}, status=400)
-    assert refused.fields == ["gitCommitSha", "gitBranch", "gitAuthor", "gitAuthorEmail"]
+    assert refused.fields == ["gitCommitSha", "gitBranch", "gitAuthor"]
     assert (await api.get("/trails")).json == []
 
 
