@@ -1,6 +1,7 @@
 """Pagination: query parameters, page objects, and the headers `X-Total-Count` and `Link`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -42,6 +43,20 @@ class ListQuery(PageQuery):
     size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Rows in the response")] = MAX_SIZE
 
 
+class EitherQuery(PageQuery):
+    """With `page` or `size` the answer is a page object, without them an array."""
+
+    @property
+    def paged(self) -> bool:
+        """Whether the answer is a page object."""
+        return not self.model_fields_set.isdisjoint({"page", "size"})
+
+    def window(self, *, descending: bool = False) -> Window:
+        """Return the requested part of the list: of an array, as many rows as one answer may have."""
+        asked = super().window(descending=descending)
+        return asked if self.paged else replace(asked, size=MAX_SIZE)
+
+
 class PageOut(WireModel, Generic[T]):
     """One page of a list, with the total number of items and pages."""
 
@@ -69,11 +84,20 @@ def page_reply(call: Call, page: Page[Any], answer: type[Out]) -> Reply[PageOut[
     return Reply(body, headers=list_headers(call.request, page))
 
 
+def either_reply(
+    call: Call, query: EitherQuery, page: Page[Any], answer: type[Out]
+) -> Reply[list[Out]] | Reply[PageOut[Out]]:
+    """Return a page of records as the page object or the array that was asked for, with its headers."""
+    return page_reply(call, page, answer) if query.paged else list_reply(call, page, answer)
+
+
 def list_headers(request: web.Request, page: Page[Any]) -> dict[str, str]:
     """Return `X-Total-Count`, and a `Link` to the next page if there is one (RFC 8288)."""
     headers = {"X-Total-Count": f"{page.total}+" if page.capped else str(page.total)}
     if page.next:
-        kept = [(name, value) for name, value in request.query.items() if name not in {"page", "after"}]
+        kept = [(name, value) for name, value in request.query.items() if name not in {"page", "size", "after"}]
+        if not request.query.keys().isdisjoint({"page", "size"}):
+            kept.append(("size", str(page.window.size)))
         target = f"{request.path}?{urlencode([*kept, ('after', str(page.next))])}"
         headers["Link"] = f'<{target}>; rel="next"'
     return headers
