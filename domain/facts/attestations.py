@@ -1,10 +1,10 @@
 """Attestations: reported results, such as those of a test run or a scan."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.audit.events import Actor
@@ -26,6 +26,36 @@ class ResultStatus(StrEnum):
         return cls.PENDING if passed is None else cls.PASSED if passed else cls.FAILED
 
 
+_GRAVITY = {ResultStatus.PASSED: 0, ResultStatus.PENDING: 1, ResultStatus.FAILED: 2}
+
+
+class Result(NamedTuple):
+    """Result number `n` of an attestation: the report (n = 1), one read from an evidence file, or an override.
+
+    `file` is the name of the file; None for the others.
+    """
+
+    n: int
+    status: ResultStatus
+    file: str | None = None
+
+
+def deciding(results: Sequence[Result]) -> Result:
+    """Return the result that an attestation shows and counts with.
+
+    It is the newest override, if there is any. Otherwise it is the worst of the report and of each file name's newest
+    result, of equally bad ones the newest; a PENDING report gives way to files.
+    """
+    report, *later = sorted(results)
+    overrides = [result for result in later if result.file is None]
+    if overrides:
+        return overrides[-1]
+    counted: dict[str | None, Result] = {result.file: result for result in later}
+    if not counted or report.status is not ResultStatus.PENDING:
+        counted[None] = report
+    return max(counted.values(), key=lambda result: (_GRAVITY[result.status], result.n))
+
+
 class Origin(StrEnum):
     """How a fact was received."""
 
@@ -38,9 +68,10 @@ class NewAttestation:
     """An attestation to record.
 
     `slot` is the name and `digest` the digest of the artifact it is about; without either it is about the trail.
-    `payload` holds Trailgate's parsed data, `user_data` the reporter's own. `observed_at` None = now; limit a sender's
-    time with `clamped` first. `source_id` is the id of the webhook delivery it came with. `claimed_by` is the reporter
-    that the request body names: shown, never trusted.
+    `identity` says what ran, as its reporter tells it apart, and `run` in which run. `payload` holds Trailgate's parsed
+    data, `user_data` the reporter's own. `observed_at` None = now; limit a sender's time with `clamped` first.
+    `source_id` is the id of the webhook delivery it came with. `claimed_by` is the reporter that the request body
+    names: shown, never trusted.
     """
 
     trail_id: UUID
@@ -49,6 +80,8 @@ class NewAttestation:
     actor: Actor
     origin: Origin
     name: str | None = None
+    identity: str | None = None
+    run: str | None = None
     slot: str | None = None
     digest: str | None = None
     git_commit: str | None = None
@@ -63,8 +96,8 @@ class NewAttestation:
 
     @property
     def key(self) -> str:
-        """Its name, else its type. Of a trail's attestations with the same key, the newest counts."""
-        return self.name or f"type:{self.type}"
+        """Its identity, else its name, else its type; of one key the newest counts."""
+        return self.identity or self.name or f"type:{self.type}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +111,15 @@ class EvidenceSummary:
 
 @dataclass(frozen=True, slots=True)
 class Attestation:
-    """A recorded attestation with its newest result. The details of a parsed evidence file replace the reporter's."""
+    """A recorded attestation with the result that decides. The details of a parsed file replace the reporter's."""
 
     id: UUID
     org_id: UUID
     trail_id: UUID
     type: str
     name: str | None
+    identity: str
+    run: str | None
     slot: str | None
     digest: str | None
     git_commit: str | None

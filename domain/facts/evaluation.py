@@ -3,7 +3,8 @@
 It is pure: everything is computed from the arguments alone, so that a verdict can be recomputed years later.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,12 +18,14 @@ from domain.facts.trails import TrailStatus
 
 
 class LatestResult(NamedTuple):
-    """The newest attestation for one key of a trail, with its newest result.
+    """The newest attestation of one identity on a trail, with the result that decides.
 
-    `slot` is the name and `digest` the digest of the artifact it is about; both are empty if it is about the trail.
+    `name` is None if it was reported without one. `slot` is the name and `digest` the digest of the artifact it is
+    about; both are empty if it is about the trail.
     """
 
-    key: str
+    identity: str
+    name: str | None
     type: str
     slot: str
     digest: str
@@ -30,11 +33,6 @@ class LatestResult(NamedTuple):
     observed_at: datetime
     attestation_id: UUID
     result_n: int
-
-    @property
-    def name(self) -> str | None:
-        """The attestation's name; None if it was reported without one."""
-        return None if self.key == f"type:{self.type}" else self.key
 
     @property
     def label(self) -> str:
@@ -108,13 +106,16 @@ def trail_findings(
     """
     if asked.requirements.problem:
         return None
-    findings = [*_findings(asked, asked.requirements.trail, latest, None)]
+    results = _Results(latest)
+    findings = [*_findings(asked, asked.requirements.trail, results, None)]
+    reported: dict[str, list[Candidate]] = defaultdict(list)
+    for artifact in artifacts:
+        reported[artifact.name].append(artifact)
     for slot in asked.requirements.artifacts:
-        reported = [artifact for artifact in artifacts if artifact.name == slot.name]
-        if not reported:
+        if slot.name not in reported:
             return None
-        for artifact in reported:
-            findings += _findings(asked, slot.requirements, about(artifact, latest), artifact)
+        for artifact in reported[slot.name]:
+            findings += _findings(asked, slot.requirements, results, artifact)
     return findings
 
 
@@ -123,34 +124,46 @@ def artifact_findings(asked: Asked, latest: Sequence[LatestResult], candidate: C
 
     Results for another digest or another artifact name do not count.
     """
-    relevant = about(candidate, latest)
-    findings = [*_findings(asked, asked.requirements.trail, relevant, candidate)]
+    results = _Results(latest)
+    findings = [*_findings(asked, asked.requirements.trail, results, candidate)]
     for slot in asked.requirements.artifacts:
         if slot.name == candidate.name:
-            findings += _findings(asked, slot.requirements, relevant, candidate)
+            findings += _findings(asked, slot.requirements, results, candidate)
     return findings
 
 
 def about(candidate: Candidate, latest: Iterable[LatestResult]) -> list[LatestResult]:
     """Return the latest results that are about this artifact or about its trail as a whole."""
-    return [
-        newest for newest in latest if newest.digest in ("", candidate.digest) and newest.slot in ("", candidate.name)
-    ]
+    return [newest for newest in latest if _is_about(candidate, newest)]
+
+
+def _is_about(candidate: Candidate, newest: LatestResult) -> bool:
+    return newest.digest in ("", candidate.digest) and newest.slot in ("", candidate.name)
 
 
 def _findings(
-    asked: Asked, requirements: Iterable[Requirement], latest: Sequence[LatestResult], candidate: Candidate | None
+    asked: Asked, requirements: Iterable[Requirement], results: "_Results", candidate: Candidate | None
 ) -> Iterable[RequirementResult]:
+    context = asked.context(candidate)
     for requirement in requirements:
         problem: str | None = None
         if requirement.condition is not None:
             try:
-                if not holds(requirement.condition, asked.context(candidate)):
+                if not holds(requirement.condition, context):
                     continue
             except InvalidCondition as error:
                 problem = f"if of '{requirement.label}': {error}"  # the requirement then applies: fail closed
-        found = _matching(requirement, latest, candidate)
-        yield RequirementResult(requirement, _state(found), tuple(found), problem)
+        yield RequirementResult(requirement, *results.judged(requirement, candidate), problem)
+
+
+def superseded_runs(runs: Iterable[tuple[str, Collection[str]]]) -> set[str]:
+    """Return the runs whose results no longer count, given the newest run of each identity and its earlier ones.
+
+    A run is superseded by another one that is newer in an identity that both have results of. If each is newer in one
+    identity, because a part of the older run was run again, both count.
+    """
+    newer = {(earlier, newest) for newest, others in runs for earlier in others}
+    return {earlier for earlier, newest in newer if (newest, earlier) not in newer}
 
 
 def labels(findings: Iterable[RequirementResult], *states: State, named: bool | None = None) -> tuple[str, ...]:
@@ -163,24 +176,72 @@ def labels(findings: Iterable[RequirementResult], *states: State, named: bool | 
     return tuple(dict.fromkeys(chosen))
 
 
-def _matching(
-    requirement: Requirement, latest: Sequence[LatestResult], candidate: Candidate | None
-) -> list[LatestResult]:
-    """Return the results that decide a requirement.
+class _Judged(NamedTuple):
+    state: State
+    latest: tuple[LatestResult, ...]
 
-    For a named requirement, that is the newest result with the name, if its type fits; otherwise all results of the
-    type. A result for one artifact does not satisfy a name that is required of the trail as a whole.
-    """
-    if requirement.name is None:
-        return [newest for newest in latest if newest.type == requirement.type]
-    named = [newest for newest in latest if newest.name == requirement.name and (candidate or not newest.slot)]
-    newest = max(named, key=lambda newest: (newest.observed_at, newest.attestation_id), default=None)
-    fits = newest is not None and requirement.type in (ANY_TYPE, newest.type)
-    return [newest] if newest is not None and fits else []
+    @classmethod
+    def of(cls, latest: Sequence[LatestResult], *, misfit: bool = False) -> "_Judged":
+        """Judge the results that a requirement asks for; `misfit`: its name has a result of another type as well."""
+        statuses = {newest.status for newest in latest}
+        if ResultStatus.FAILED in statuses:
+            state = State.FAILED
+        else:
+            state = State.SATISFIED if statuses == {ResultStatus.PASSED} and not misfit else State.MISSING
+        return cls(state, tuple(latest))
 
 
-def _state(found: Sequence[LatestResult]) -> State:
-    statuses = {newest.status for newest in found}
-    if ResultStatus.FAILED in statuses:
-        return State.FAILED
-    return State.SATISFIED if statuses == {ResultStatus.PASSED} else State.MISSING
+class _Results:
+    """Latest results, indexed by name and type once, so that the cost of all requirements and artifacts is linear."""
+
+    def __init__(self, latest: Iterable[LatestResult]) -> None:
+        self._of_type: dict[str, list[LatestResult]] = defaultdict(list)
+        self._of_name: dict[str | None, list[LatestResult]] = defaultdict(list)
+        for newest in latest:
+            self._of_type[newest.type].append(newest)
+            self._of_name[newest.name].append(newest)
+        self._judged: dict[tuple[str, str | None, Candidate | None], _Judged] = {}
+        self._named: dict[tuple[str, Candidate | None], Mapping[str, list[LatestResult]]] = {}
+
+    def judged(self, requirement: Requirement, candidate: Candidate | None) -> _Judged:
+        """Judge a requirement of an artifact, or of the trail as a whole if None."""
+        key = (requirement.type, requirement.name, candidate)
+        if key not in self._judged:
+            judge = self._judge_type if requirement.name is None else self._judge_name
+            self._judged[key] = judge(requirement, candidate)
+        return self._judged[key]
+
+    def _judge_type(self, requirement: Requirement, candidate: Candidate | None) -> _Judged:
+        """All results of the type count."""
+        typed = self._of_type.get(requirement.type, [])
+        return _Judged.of(typed if candidate is None else about(candidate, typed))
+
+    def _judge_name(self, requirement: Requirement, candidate: Candidate | None) -> _Judged:
+        """Every identity under the name counts; one of another type keeps the requirement from being satisfied."""
+        assert requirement.name is not None  # noqa: S101 - `judged` asks for it
+        key = (requirement.name, candidate)
+        if key not in self._named:
+            self._named[key] = self._by_type(*key)
+        by_type = self._named[key]
+        if requirement.type == ANY_TYPE:
+            return _Judged.of([newest for typed in by_type.values() for newest in typed])
+        return _Judged.of(by_type.get(requirement.type, []), misfit=bool(by_type.keys() - {requirement.type}))
+
+    def _by_type(self, name: str, candidate: Candidate | None) -> Mapping[str, list[LatestResult]]:
+        """Return the newest result of each identity under a name, by type.
+
+        A result for one artifact does not satisfy a name that is required of the trail as a whole.
+        """
+        newest: dict[str, LatestResult] = {}
+        for one in self._of_name.get(name, ()):
+            relevant = _is_about(candidate, one) if candidate else not one.slot
+            if relevant and (one.identity not in newest or _recency(one) > _recency(newest[one.identity])):
+                newest[one.identity] = one
+        by_type: dict[str, list[LatestResult]] = defaultdict(list)
+        for one in newest.values():
+            by_type[one.type].append(one)
+        return by_type
+
+
+def _recency(newest: LatestResult) -> tuple[datetime, UUID]:
+    return newest.observed_at, newest.attestation_id

@@ -80,7 +80,8 @@ ATTESTATION_1 = RecordForm(
     ),
     read=Permission.FACTS_READ,
 )
-ATTESTATION = ATTESTATION_1.extended("slot", "git_commit", "payload")
+ATTESTATION_2 = ATTESTATION_1.extended("slot", "git_commit", "payload")
+ATTESTATION = ATTESTATION_2.extended("identity", "run")
 """An attestation together with its first result (n = 1); later results are records of their own."""
 
 ATTESTATION_RESULT = RecordForm(

@@ -91,13 +91,16 @@ class AssertionInputs:
 
 def in_order(latest: Iterable[LatestResult]) -> list[LatestResult]:
     """Sort latest results, so that their order does not depend on the database."""
-    return sorted(latest, key=lambda newest: (newest.slot, newest.digest, newest.key))
+    return sorted(latest, key=lambda newest: (newest.slot, newest.digest, newest.identity))
 
 
 def results_among(inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the latest results in stored inputs; verdicts of Trailgate 0.1 use the key `heads`."""
+    """Return the latest results in stored inputs.
+
+    Verdicts of Trailgate 0.1 use the key `heads`; where `key` stands for the identity, the identity was the name.
+    """
     results: list[dict[str, Any]] = inputs["results"] if "results" in inputs else inputs["heads"]
-    return results
+    return [{"identity" if name == "key" else name: value for name, value in one.items()} for one in results]
 
 
 def latest_result_to_json(newest: LatestResult) -> dict[str, Any]:
@@ -105,7 +108,8 @@ def latest_result_to_json(newest: LatestResult) -> dict[str, Any]:
     return {
         "attestationId": str(newest.attestation_id),
         "result": newest.result_n,
-        "key": newest.key,
+        "identity": newest.identity,
+        "name": newest.name,
         "type": newest.type,
         "slot": newest.slot,
         "digest": newest.digest,

@@ -6,8 +6,9 @@ from uuid import UUID
 
 from domain.tenant import Tenant
 from storage.database import LONG, Database, Transaction
+from storage.facts.commands.judgements import judge_attestations
+from storage.facts.commands.runs import mark_superseded
 from storage.facts.commands.status import judge_trails, lock_trails
-from storage.facts.queries.latest_results import KEY_OF
 from storage.rebuild import Count, Progress
 
 CHUNK = 500
@@ -26,42 +27,48 @@ _NEXT_TRAILS = """
 SELECT id, created_at FROM trails WHERE org_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4
 """
 
+_SEVERAL = """
+SELECT DISTINCT a.id FROM attestations a JOIN attestation_results r ON r.attestation_id = a.id AND r.n > 1
+WHERE a.org_id = $1 AND a.trail_id = ANY($2::uuid[])
+"""
+
+_PLACE = "trail_id, slot, digest, identity"
+_VALUES = ("org_id", "name", "type", "run", "earlier_runs", "attestation_id", "result_n", "status", "observed_at")
 _LATEST = f"""
-WITH fresh AS MATERIALIZED (
-  SELECT DISTINCT ON (a.trail_id, k.slot, k.digest, k.key)
-         a.org_id, a.trail_id, k.slot, k.digest, k.key, a.type, a.id AS attestation_id, r.n AS result_n, r.status,
-         a.observed_at
-  FROM attestations a
-  CROSS JOIN LATERAL (
-    SELECT coalesce(a.slot, '') AS slot, coalesce(a.digest, '') AS digest,
-           {KEY_OF} AS key
-  ) k
-  JOIN LATERAL (
-    SELECT n, status FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
-  ) r ON true
-  WHERE a.org_id = $1 AND a.trail_id = ANY($2::uuid[])
-  ORDER BY a.trail_id, k.slot, k.digest, k.key, a.observed_at DESC, a.id DESC
+WITH facts AS MATERIALIZED (
+  SELECT a.org_id, a.trail_id, coalesce(a.slot, '') AS slot, coalesce(a.digest, '') AS digest, a.identity,
+         nullif(a.name, '') AS name, a.type, a.run, a.id AS attestation_id, a.observed_at
+  FROM attestations a WHERE a.org_id = $1 AND a.trail_id = ANY($2::uuid[])
+), newest AS (
+  SELECT DISTINCT ON ({_PLACE}) * FROM facts ORDER BY {_PLACE}, observed_at DESC, attestation_id DESC
+), runs AS (
+  SELECT {_PLACE}, array_agg(DISTINCT run ORDER BY run) AS runs FROM facts WHERE run IS NOT NULL GROUP BY {_PLACE}
+), fresh AS MATERIALIZED (
+  SELECT newest.*, nullif(array_remove(runs.runs, newest.run), '{{}}') AS earlier_runs, r.n AS result_n, r.status
+  FROM newest LEFT JOIN runs USING ({_PLACE}) LEFT JOIN judgements j USING (attestation_id)
+  JOIN attestation_results r ON r.attestation_id = newest.attestation_id AND r.n = coalesce(j.result_n, 1)
 ), dropped AS (
   DELETE FROM latest_results h
   WHERE h.trail_id = ANY($2) AND NOT EXISTS (
     SELECT FROM fresh f
-    WHERE f.trail_id = h.trail_id AND f.slot = h.slot AND f.digest = h.digest AND f.key = h.key)
+    WHERE f.trail_id = h.trail_id AND f.slot = h.slot AND f.digest = h.digest AND f.identity = h.identity)
   RETURNING true
 ), written AS (
-  INSERT INTO latest_results AS h (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status,
-                               observed_at)
-  SELECT org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at FROM fresh
-  ON CONFLICT (trail_id, slot, digest, key) DO UPDATE
-  SET org_id = excluded.org_id, type = excluded.type, attestation_id = excluded.attestation_id,
-      result_n = excluded.result_n, status = excluded.status, observed_at = excluded.observed_at
-  WHERE (h.org_id, h.type, h.attestation_id, h.result_n, h.status, h.observed_at) IS DISTINCT FROM
-        (excluded.org_id, excluded.type, excluded.attestation_id, excluded.result_n, excluded.status,
-         excluded.observed_at)
+  INSERT INTO latest_results AS h ({_PLACE}, {", ".join(_VALUES)}, superseded)
+  SELECT {_PLACE}, {", ".join(_VALUES)}, false FROM fresh
+  ON CONFLICT ({_PLACE}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _VALUES)}
+  WHERE ({", ".join(f"h.{name}" for name in _VALUES)})
+        IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _VALUES)})
   RETURNING true
 )
 SELECT (SELECT count(*) FROM dropped) + (SELECT count(*) FROM written)
 """
 
+_STRAY_JUDGEMENTS = """
+DELETE FROM judgements j
+WHERE j.org_id = $1
+  AND NOT EXISTS (SELECT FROM attestation_results r WHERE r.attestation_id = j.attestation_id AND r.n > 1)
+"""
 _STRAY_RESULTS = """
 DELETE FROM latest_results h
 WHERE h.org_id = $1 AND NOT EXISTS (SELECT FROM trails t WHERE t.id = h.trail_id AND t.org_id = h.org_id)
@@ -69,11 +76,13 @@ WHERE h.org_id = $1 AND NOT EXISTS (SELECT FROM trails t WHERE t.id = h.trail_id
 
 
 async def rebuild_latest_results(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
-    """Rebuild the latest results of every trail, and then the status of the trail; `seen` counts trails.
+    """Rebuild the judgements and latest results of every trail, and then its status; `seen` counts trails.
 
     The trails of a chunk are locked, as they are by reports, so a report waits for one chunk at most.
     """
-    seen = mended = 0
+    async with database.transaction() as tx:
+        mended = await tx.execute(_STRAY_JUDGEMENTS, tenant.org_id)
+    seen = 0
     after = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
     while True:
         async with database.transaction() as tx:
@@ -89,8 +98,11 @@ async def rebuild_latest_results(database: Database, tenant: Tenant) -> AsyncIte
 
 async def _rebuild_chunk(tx: Transaction, tenant: Tenant, trail_ids: list[UUID]) -> int:
     trails = await lock_trails(tx, tenant, trail_ids)
+    several = [row["id"] for row in await tx.rows(_SEVERAL, tenant.org_id, trail_ids)]
+    judged = await judge_attestations(tx, tenant, several)
     latest: int = await tx.value(_LATEST, tenant.org_id, trail_ids)
-    return latest + len(await judge_trails(tx, tenant, trails))
+    marked = await mark_superseded(tx, trail_ids)
+    return judged + latest + marked + len(await judge_trails(tx, tenant, trails))
 
 
 _BUILT = """

@@ -4,6 +4,7 @@ from domain.facts.records import (
     ARTIFACT_REPORT,
     ATTESTATION,
     ATTESTATION_1,
+    ATTESTATION_2,
     ATTESTATION_RESULT,
     EVIDENCE,
     FLOW,
@@ -32,7 +33,7 @@ FROM flow_versions
 _ATTESTATION = """
 SELECT a.id, a.org_id, a.trail_id, a.type, a.name, a.digest, a.origin, a.source_id, a.details, a.description,
        a.evidence_url, a.user_data, a.claimed_by, a.reported_by, a.observed_at, a.created_at,
-       r.status, r.reason, r.processor, a.slot, a.git_commit, a.payload
+       r.status, r.reason, r.processor, a.slot, a.git_commit, a.payload, a.identity, a.run
 FROM attestations a JOIN attestation_results r ON r.attestation_id = a.id AND r.n = 1
 """
 
@@ -44,7 +45,7 @@ FROM (SELECT * FROM attestation_results WHERE n > 1) AS later
 RECORDS = (
     RecordSource(FLOW, "flows", _FLOW, "f.id", older=(FLOW_1,), versions=_FLOW_VERSIONS, versions_id="flow_id"),
     RecordSource.plain(TRAIL, "trails", older=(TRAIL_1,)),
-    RecordSource(ATTESTATION, "attestations", _ATTESTATION, "a.id", older=(ATTESTATION_1,)),
+    RecordSource(ATTESTATION, "attestations", _ATTESTATION, "a.id", older=(ATTESTATION_2, ATTESTATION_1)),
     RecordSource(ATTESTATION_RESULT, "attestation_results", _RESULT),
     RecordSource.plain(ARTIFACT_REPORT, "artifact_reports"),
     RecordSource.plain(EVIDENCE, "evidence"),

@@ -11,6 +11,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.schema import (
     DEFINITION,
@@ -107,6 +108,8 @@ attestations = Table(
     required("trail_id", Uuid, ForeignKey(trails.c.id)),
     required("type", Identifier),
     optional("name", Identifier),
+    required("identity", Identifier),
+    optional("run", Identifier),
     optional("slot", Identifier),
     optional("digest", Identifier),
     optional("git_commit", Identifier),
@@ -150,15 +153,33 @@ latest_results = Table(
     required("trail_id", Uuid, primary_key=True),
     required("slot", Identifier, primary_key=True),
     required("digest", Identifier, primary_key=True),
-    required("key", Identifier, primary_key=True),
+    required("identity", Identifier, primary_key=True),
     org(),
+    optional("name", Identifier),
     required("type", Identifier),
+    optional("run", Identifier),
+    optional("earlier_runs", ARRAY(Identifier)),
     required("attestation_id", Uuid),
     required("result_n", Integer),
     required("status", Identifier),
     required("observed_at", Time),
+    required("superseded", Boolean),
     info=DERIVED,
 )
+"""`earlier_runs`: other runs that this identity has results of, all older than that of `run`; sorted, NULL if none.
+
+`superseded`: the result does not count, because its run was superseded (`domain.facts.evaluation.superseded_runs`).
+"""
+
+judgements = Table(
+    "judgements",
+    metadata,
+    required("attestation_id", Uuid, primary_key=True),
+    org(),
+    required("result_n", Integer),
+    info=DERIVED,
+)
+"""The result that decides, for each attestation with several results (`domain.facts.attestations.deciding`)."""
 
 artifacts = Table(
     "artifacts",

@@ -66,7 +66,7 @@ class Attested:
 
     async def shown(self) -> Any:
         """The attestation as it is shown now."""
-        [found] = (await self.api.get(f"/trails/{self.trail_id}/attestations")).json["items"]
+        [found] = (await self.api.get(f"/trails/{self.trail_id}/attestations")).json
         return found
 
     async def names(self) -> list[str]:

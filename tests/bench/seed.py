@@ -85,8 +85,10 @@ SELECT pg_temp.seeded(4, number * per_trail + n, at) AS id, pg_temp.seeded(5, nu
 FROM seed_trails CROSS JOIN seed_place CROSS JOIN LATERAL generate_series(0, per_trail - 1) AS n
 """,
     """
-INSERT INTO attestations (id, org_id, trail_id, type, name, origin, details, reported_by, observed_at, created_at)
-SELECT id, org_id, trail_id, type, name, 'api', '412 tests, 0 failures', principal_id, at, at
+INSERT INTO attestations (id, org_id, trail_id, type, name, identity, origin, details, reported_by, observed_at,
+                          created_at)
+SELECT id, org_id, trail_id, type, name, coalesce(name, 'type:' || type), 'api', '412 tests, 0 failures', principal_id,
+       at, at
 FROM seed_attestations, seed_place
 """,
     """
@@ -94,8 +96,9 @@ INSERT INTO attestation_results (attestation_id, n, org_id, status, id, created_
 SELECT id, 1, org_id, 'PASSED', id, at FROM seed_attestations, seed_place
 """,
     """
-INSERT INTO latest_results (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at)
-SELECT org_id, trail_id, '', '', coalesce(name, 'type:' || type), type, id, 1, 'PASSED', at
+INSERT INTO latest_results (org_id, trail_id, slot, digest, identity, name, type, attestation_id, result_n, status,
+                            observed_at, superseded)
+SELECT org_id, trail_id, '', '', coalesce(name, 'type:' || type), name, type, id, 1, 'PASSED', at, false
 FROM seed_attestations, seed_place
 """,
     """

@@ -33,9 +33,9 @@ SELECT org_id, 'commit', 'northwind-labs/parcel-tracker@' || commit, 'trail', tr
 FROM seed_builds, seed_place
 """,
     """
-INSERT INTO attestations (id, org_id, trail_id, type, name, origin, source_id, details, evidence_url, claimed_by,
-                          reported_by, observed_at, created_at)
-SELECT attestation_id, org_id, trail_id, 'BUILD', 'build', 'webhook', delivery_id, 'workflow build: success',
+INSERT INTO attestations (id, org_id, trail_id, type, name, identity, origin, source_id, details, evidence_url,
+                          claimed_by, reported_by, observed_at, created_at)
+SELECT attestation_id, org_id, trail_id, 'BUILD', 'build', 'build', 'webhook', delivery_id, 'workflow build: success',
        'https://github.com/northwind-labs/parcel-tracker/actions/runs/' || n, 'ada-byron', principal_id, at, at
 FROM seed_builds, seed_place
 """,
@@ -44,8 +44,10 @@ INSERT INTO attestation_results (attestation_id, n, org_id, status, id, created_
 SELECT attestation_id, 1, org_id, 'PASSED', attestation_id, at FROM seed_builds, seed_place
 """,
     """
-INSERT INTO latest_results (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at)
-SELECT org_id, trail_id, '', '', 'build', 'BUILD', attestation_id, 1, 'PASSED', at FROM seed_builds, seed_place
+INSERT INTO latest_results (org_id, trail_id, slot, digest, identity, name, type, attestation_id, result_n, status,
+                            observed_at, superseded)
+SELECT org_id, trail_id, '', '', 'build', 'build', 'BUILD', attestation_id, 1, 'PASSED', at, false
+FROM seed_builds, seed_place
 """,
     """
 INSERT INTO counters (org_id, kind, parent_id, n)

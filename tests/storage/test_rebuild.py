@@ -26,8 +26,9 @@ from tests.storage.world import World
 NOBODY = UUID(int=0)
 
 CONTENT = {
-    "latest results": "SELECT org_id, trail_id, slot, digest, key, type, attestation_id, status, observed_at "
-    "FROM latest_results",
+    "latest results": "SELECT org_id, trail_id, slot, digest, identity, name, type, run, earlier_runs::text, "
+    "attestation_id, result_n, status, observed_at, superseded FROM latest_results",
+    "judgements": "SELECT org_id, attestation_id, result_n FROM judgements",
     "status": "SELECT id, status FROM trails",
     "edges": "SELECT * FROM edges",
     "tiles": "SELECT * FROM ledger_tiles",
@@ -76,8 +77,11 @@ async def world(own_services: Services) -> World:
             status = chance.choices(["PASSED", "FAILED", "PENDING"], [5, 2, 1])[0]
             name, digest = chance.choice([None, "", "unit"]), chance.choice([None, "sha256:aa"])
             seen_at = own_services.clock.now() - timedelta(minutes=chance.randrange(5))
-            kind = chance.choice(["BUILD", "TEST"])
-            await world.attest(world.attestation(trail.id, kind, status, name=name, digest=digest, observed_at=seen_at))
+            kind, run = chance.choice(["BUILD", "TEST"]), chance.choice([None, "1", "2"])
+            new = world.attestation(trail.id, kind, status, name=name, run=run, digest=digest, observed_at=seen_at)
+            [attestation] = await world.attest(new)
+            if chance.random() < 0.2:
+                await world.judge(attestation, chance.choice(["PASSED", "FAILED"]), file="report.xml")
     async with own_services.database.transaction() as tx:
         await fold(tx, 20)
         await seal_waiting(own_services, tx, world.tenant.org_id)
@@ -109,6 +113,11 @@ CORRUPTIONS = {
     "of a trail that is none": "UPDATE latest_results SET trail_id = gen_random_uuid()",
     "of another slot": "UPDATE latest_results SET slot = 'x'",
     "of another time": "UPDATE latest_results SET observed_at = now() + interval '1 day', type = 'x'",
+    "of other runs": "UPDATE latest_results SET earlier_runs = '{x}', run = 'y'",
+    "all superseded": "UPDATE latest_results SET superseded = true",
+    "judgements gone": "DELETE FROM judgements",
+    "judgements of the wrong result": "UPDATE judgements SET result_n = 7",
+    "judgements of nothing": "INSERT INTO judgements SELECT gen_random_uuid(), org_id, 2 FROM judgements",
     "statuses": "UPDATE trails SET status = CASE status WHEN 'PENDING' THEN 'COMPLIANT' ELSE 'PENDING' END",
     "all edges gone": "DELETE FROM edges",
     "edges to the wrong commit": "UPDATE edges SET to_key = to_key || 'x'",
@@ -320,6 +329,6 @@ async def test_a_fold_that_is_always_first_ends_in_an_error_not_in_a_wrong_total
 
 
 def test_every_derived_table_can_be_rebuilt_or_is_known_not_to_be() -> None:
-    rebuilt = {"latest_results", "edges", "counters", "ledger_tiles"}
+    rebuilt = {"latest_results", "judgements", "edges", "counters", "ledger_tiles"}
     not_from_facts = {"api_key_uses", "search_documents"}  # a use is no fact; nothing is searched yet
     assert {table.name for table in tables_of(DERIVED)} == rebuilt | not_from_facts

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from domain.audit.events import Actor
 from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
+from domain.facts.evidence import Evidence, NewEvidence
 from domain.facts.flows import Flow, NewFlow
 from domain.facts.trails import NewTrail, Trail
 from domain.facts.webhook_configs import NewWebhookConfig, WebhookConfig
@@ -16,7 +17,9 @@ from domain.identity.principals import NewPrincipal
 from domain.notifications.rules import Channel, NewRule
 from domain.notifications.triggers import Severity, Trigger
 from domain.tenant import Tenant
+from storage.database import Transaction
 from storage.facts.commands.attestations import record_attestations
+from storage.facts.commands.evidence import attach_reference
 from storage.facts.commands.flows import create_flow
 from storage.facts.commands.results import NewResult, add_results
 from storage.facts.commands.trails import open_trails
@@ -73,17 +76,30 @@ class World:
         async with self.services.database.transaction() as tx:
             return await record_attestations(tx, self.tenant, new)
 
-    async def judge(self, attestation: Attestation, status: str) -> UUID:
-        """A second result of it, as a processor gives one; the answer is the result's id."""
-        new = NewResult(
-            attestation.trail_id, attestation.id, ResultStatus(status), self.actor, details="{}", processor="junit"
-        )
+    async def judge(self, attestation: Attestation, status: str, *, file: str | None = None) -> UUID:
+        """One more result of it, as a processor gives one for a file of that name; the answer is the result's id."""
         async with self.services.database.transaction() as tx:
+            evidence_id = (await self._refer(tx, attestation, file)).id if file else None
+            new = NewResult(
+                attestation.trail_id,
+                attestation.id,
+                ResultStatus(status),
+                self.actor,
+                details="{}",
+                processor="junit",
+                evidence_id=evidence_id,
+            )
             await add_results(tx, self.tenant, [new])
             found: UUID = await tx.value(
                 "SELECT id FROM attestation_results WHERE attestation_id = $1 ORDER BY n DESC LIMIT 1", attestation.id
             )
         return found
+
+    async def _refer(self, tx: Transaction, attestation: Attestation, name: str) -> Evidence:
+        """A file that is kept elsewhere."""
+        digest, url = f"sha256:{'0' * 64}", "https://files.example.com/1"
+        new = NewEvidence(attestation.trail_id, attestation.id, digest, name, 1, "text/xml", self.actor, url)
+        return await attach_reference(tx, self.tenant, new, most=100)
 
     async def notify(self, *titles: str, severity: Severity = Severity.INFO, **options: Any) -> int:
         """In-app notifications, committed and not announced; the answer is how many were new."""

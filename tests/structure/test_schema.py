@@ -53,6 +53,7 @@ async def test_every_tenant_table_has_its_tenant_and_an_index_for_it(services: S
             "attestation_results",
             "flow_versions",
             "idempotency_keys",
+            "judgements",
             "provenance_checks",
             "reconciliations",
             "redelivery_requests",

@@ -163,6 +163,8 @@ def _attestations(one: ParsedDelivery, trail_id: UUID | None) -> list[NewAttesta
             actor=one.actor,
             origin=Origin.WEBHOOK,
             name=hint.name,
+            identity=_of_sender(one, hint.identity),
+            run=_of_sender(one, hint.run),
             source_id=one.delivery.id,
             details=hint.details,
             evidence_url=hint.evidence_url,
@@ -171,6 +173,11 @@ def _attestations(one: ParsedDelivery, trail_id: UUID | None) -> list[NewAttesta
         )
         for hint in one.parsed.attestations
     ]
+
+
+def _of_sender(one: ParsedDelivery, name: str | None) -> str | None:
+    """Tell what one sender calls so from what another sender calls the same."""
+    return f"{one.delivery.source}: {name}" if name else None
 
 
 def _done(one: ParsedDelivery, trail_id: UUID | None) -> Done:

@@ -7,7 +7,7 @@ from api.facts.schemas.attestations import AttestationIn, AttestationOfTrailIn, 
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
 from api.http.organisation import check_org_slug
-from api.http.paging import PageOut, page_reply
+from api.http.paging import PageOut, either_reply
 from storage.facts.queries import attestations as queries
 
 
@@ -38,18 +38,21 @@ async def _record(call: Call, trail_id: UUID, body: AttestationIn, *, dry_run: b
     return created(AttestationOut.of(attestation, call), dry_run=dry_run)
 
 
-async def list_attestations(call: Call, trail_id: UUID, query: AttestationsQuery) -> Reply[PageOut[AttestationOut]]:
+async def list_attestations(
+    call: Call, trail_id: UUID, query: AttestationsQuery
+) -> Reply[list[AttestationOut]] | Reply[PageOut[AttestationOut]]:
     """List the attestations of a trail, oldest first.
 
-    The response is a page object. The list can be filtered by type, name and the status of the latest result.
+    The response is an array, or a page object if `page` or `size` is given. The list can be filtered by type, name and
+    status.
     """
     async with call.read() as reader:
         page = await queries.list_attestations(reader, call.tenant, trail_id, query.window(), **query.to_filters())
-    return page_reply(call, page, AttestationOut)
+    return either_reply(call, query, page, AttestationOut)
 
 
 async def get_attestation(call: Call, trail_id: UUID, attestation_id: UUID) -> AttestationOut:
-    """Get an attestation of a trail with its latest result."""
+    """Get an attestation of a trail with its status."""
     async with call.read() as reader:
         attestation = await queries.get_attestation(reader, call.tenant, trail_id, attestation_id)
     return AttestationOut.of(attestation, call)

@@ -47,7 +47,9 @@ async def add_evidence(
     """Attach evidence to an attestation.
 
     Send a multipart form with the part `file`, or JSON that refers to a file stored elsewhere. If the attestation type
-    is parsed (junit, sarif, snyk, sonar, jira), the file adds a result to the attestation; earlier results are kept.
+    is parsed (junit, sarif, snyk, sonar, jira), the file adds a result to the attestation and replaces that of an
+    earlier file of the same name. The attestation shows the worst of its files and the report; a PENDING report gives
+    way to files.
     The form field `sha256` or the header `X-Content-SHA256` (or `Digest`) declares the hash of the file; a file with
     another hash is rejected and not stored.
     """

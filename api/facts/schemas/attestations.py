@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from api.facts.schemas.digests import Sha256
 from api.http.calls import Call
-from api.http.paging import PageQuery
+from api.http.paging import EitherQuery
 from api.http.synonyms import agreed
 from api.http.texts import Flag, Name, Short, Text, Url
 from api.http.wire import Instant, WireIn, WireModel, shows
@@ -87,8 +87,8 @@ class AttestationOfTrailIn(AttestationIn):
     trail_id: UUID
 
 
-class AttestationsQuery(PageQuery):
-    """Filters of a trail's attestations. `status` is the status of the latest result."""
+class AttestationsQuery(EitherQuery):
+    """Filters of a trail's attestations. `status` is the status shown."""
 
     type: Short | None = None
     name: Short | None = None
@@ -100,7 +100,13 @@ class AttestationsQuery(PageQuery):
 
 
 class AttestationOut(WireModel):
-    """A recorded attestation with its latest result. `details` falls back to `description`."""
+    """A recorded attestation.
+
+    `status` and `details` are of the report or of an evidence file, whichever decides: the worst of the report and the
+    newest result of each file name. `details` falls back to `description`. `identity` says what ran, as its reporter
+    tells it apart: of a trail's attestations with the same identity and artifact, the newest counts. `run` is the run
+    that it belongs to; results of a run that a newer one superseded no longer count.
+    """
 
     id: UUID
     trail_id: UUID
@@ -110,6 +116,8 @@ class AttestationOut(WireModel):
     description: str | None
     metadata: dict[str, Any] | None = shows("user_data")
     name: str | None
+    identity: str
+    run: str | None
     evidence_url: str | None
     evidence_file_hash: str | None
     evidence_file_name: str | None

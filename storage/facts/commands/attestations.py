@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -14,10 +15,31 @@ from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
+from storage.facts.commands.runs import mark_superseded
 from storage.facts.commands.status import LockedTrail, lock_trails, refresh_status
 from storage.facts.tables import attestation_results, attestations, latest_results
 from storage.notifications.commands.notices import raise_notices
 from storage.rows import from_row
+
+_NEWER = "(excluded.observed_at, excluded.attestation_id) > (latest_results.observed_at, latest_results.attestation_id)"
+_REPLACED = ", ".join(
+    f"{name} = CASE WHEN {_NEWER} THEN excluded.{name} ELSE latest_results.{name} END"
+    for name in ("name", "type", "run", "attestation_id", "result_n", "status", "observed_at", "superseded")
+)
+_LATEST = BatchInsert(
+    latest_results,
+    ("trail_id", "slot", "digest", "identity", "name", "type", "run", "attestation_id", "status", "observed_at"),
+    shared=("org_id", "result_n", "superseded"),
+    conflict=f"""(trail_id, slot, digest, identity) DO UPDATE SET {_REPLACED}, earlier_runs = (
+  SELECT array_agg(DISTINCT run ORDER BY run)
+  FROM unnest(latest_results.earlier_runs || latest_results.run || excluded.run) AS run
+  WHERE run IS DISTINCT FROM CASE WHEN {_NEWER} THEN excluded.run ELSE latest_results.run END AND run IS NOT NULL
+)
+WHERE {_NEWER} OR excluded.run IS DISTINCT FROM latest_results.run""",
+)
+"""An older result than the known one leaves only its run, so that the order of arrival does not matter."""
+_RUNS = "trail_id, run, earlier_runs"
+"""What tells which trails may have a superseded run."""
 
 _RECORD = Batch(
     BatchInsert(
@@ -27,6 +49,8 @@ _RECORD = Batch(
             "trail_id",
             "type",
             "name",
+            "identity",
+            "run",
             "slot",
             "digest",
             "git_commit",
@@ -44,16 +68,10 @@ _RECORD = Batch(
         shared=("org_id", "created_at"),
     ),
     BatchInsert(attestation_results, ("attestation_id", "id", "status"), shared=("org_id", "created_at", "n")),
-    BatchInsert(
-        latest_results,
-        ("trail_id", "slot", "digest", "key", "type", "attestation_id", "status", "observed_at"),
-        shared=("org_id", "result_n"),
-        conflict="""(trail_id, slot, digest, key) DO UPDATE
-SET type = excluded.type, attestation_id = excluded.attestation_id, result_n = excluded.result_n,
-    status = excluded.status, observed_at = excluded.observed_at
-WHERE (excluded.observed_at, excluded.attestation_id) > (latest_results.observed_at, latest_results.attestation_id)""",
-    ),
+    _LATEST,
+    returning=_RUNS,
 )
+_FURTHER = Batch(_LATEST, returning=_RUNS)
 
 
 async def record_attestations(tx: Transaction, tenant: Tenant, new: Sequence[NewAttestation]) -> list[Attestation]:
@@ -71,8 +89,12 @@ async def record_on_trails(
 ) -> list[Attestation]:
     """Record attestations on trails that this transaction has locked; judge all of these trails again."""
     rows = [_row(tx, tenant, attestation) for attestation in new]
-    shared = {"org_id": tenant.org_id, "created_at": tx.now, "n": 1, "result_n": 1}
-    await _RECORD.write(tx, shared, rows, rows, _latest(rows, new))
+    shared = {"org_id": tenant.org_id, "created_at": tx.now, "n": 1, "result_n": 1, "superseded": False}
+    first, *further = _latest(rows)
+    written = await _RECORD.write_returning(tx, shared, rows, rows, first)
+    for latest in further:
+        written += await _FURTHER.write_returning(tx, shared, latest)
+    await mark_superseded(tx, {row["trail_id"] for row in written if row["run"] or row["earlier_runs"]})
     await raise_notices(tx, tenant, _notices(trails, rows))
     await refresh_status(tx, tenant, trails)
     events = [_event(attestation, row) for attestation, row in zip(new, rows, strict=True)]
@@ -93,6 +115,8 @@ def _row(tx: Transaction, tenant: Tenant, new: NewAttestation) -> dict[str, Any]
         "trail_id": new.trail_id,
         "type": new.type,
         "name": new.name,
+        "identity": new.key,
+        "run": new.run,
         "slot": new.slot,
         "digest": new.digest,
         "git_commit": new.git_commit,
@@ -115,14 +139,22 @@ def _row(tx: Transaction, tenant: Tenant, new: NewAttestation) -> dict[str, Any]
     }
 
 
-def _latest(rows: Sequence[Row], new: Sequence[NewAttestation]) -> list[dict[str, Any]]:
-    """Return the newest of each key in the batch, because ON CONFLICT DO UPDATE may not update a row twice."""
-    newest: dict[tuple[UUID, str, str, str], Row] = {}
-    for row, attestation in zip(rows, new, strict=True):
-        key = (row["trail_id"], row["slot"] or "", row["digest"] or "", attestation.key)
-        if key not in newest or _recency(row) > _recency(newest[key]):
-            newest[key] = row
-    return [{**newest[place], "slot": place[1], "digest": place[2], "key": place[3]} for place in sorted(newest)]
+def _latest(rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
+    """Return the newest result of each identity and run in the batch, in one list unless an identity has several runs.
+
+    ON CONFLICT DO UPDATE may not update a row twice, so a list has one result of each identity.
+    """
+    newest: dict[tuple[UUID, str, str, str], dict[str | None, Row]] = {}
+    for row in rows:
+        of_runs = newest.setdefault((row["trail_id"], row["slot"] or "", row["digest"] or "", row["identity"]), {})
+        known = of_runs.get(row["run"])
+        if known is None or _recency(row) > _recency(known):
+            of_runs[row["run"]] = row
+    of_places = (
+        [{**row, "slot": place[1], "digest": place[2], "name": row["name"] or None} for row in newest[place].values()]
+        for place in sorted(newest)
+    )
+    return [[row for row in rows if row] for rows in zip_longest(*of_places)] or [[]]
 
 
 def _recency(row: Row) -> tuple[datetime, UUID]:

@@ -13,6 +13,7 @@ from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Rows
 from storage.database import Transaction
+from storage.facts.commands.judgements import judge_attestations
 from storage.facts.commands.status import lock_trails, refresh_status
 from storage.facts.tables import attestation_results
 from storage.notifications.commands.notices import raise_notices
@@ -20,7 +21,7 @@ from storage.notifications.commands.notices import raise_notices
 
 @dataclass(frozen=True, slots=True)
 class NewResult:
-    """A new result of an attestation. `details` replaces the details shown before."""
+    """A new result of an attestation, from an evidence file or an override. While it decides, its details are shown."""
 
     trail_id: UUID
     attestation_id: UUID
@@ -45,21 +46,27 @@ WITH added AS (
          $1, r.status, r.id, r.reason, r.details, r.processor, r.evidence_id, $2
   FROM {_RESULTS.source("r", 3)}
   RETURNING *
-), newest AS (
-  SELECT DISTINCT ON (r.attestation_id) r.attestation_id, r.n, r.status, a.trail_id
-  FROM added r JOIN attestations a ON a.id = r.attestation_id ORDER BY r.attestation_id, r.n DESC
-), shown AS (
-  UPDATE latest_results h SET status = newest.status, result_n = newest.n
-  FROM newest CROSS JOIN LATERAL (
-    SELECT slot, digest, key FROM latest_results l
-    WHERE l.trail_id = newest.trail_id AND l.attestation_id = newest.attestation_id OFFSET 0
-  ) found
-  WHERE h.trail_id = newest.trail_id AND h.slot = found.slot AND h.digest = found.digest AND h.key = found.key
 )
 SELECT r.id, r.org_id, r.attestation_id, r.n, r.status, r.reason, r.details, r.processor, r.evidence_id, r.created_at,
        coalesce(a.name, a.type) AS label
 FROM added r JOIN attestations a ON a.id = r.attestation_id ORDER BY r.id
 """
+
+_SHOW = """
+UPDATE latest_results l SET status = judged.status, result_n = judged.n
+FROM unnest($1::uuid[]) AS asked(id) CROSS JOIN LATERAL (
+  SELECT h.ctid AS place, r.status, r.n
+  FROM attestations a
+  JOIN judgements j ON j.attestation_id = a.id
+  JOIN attestation_results r ON r.attestation_id = a.id AND r.n = j.result_n
+  JOIN latest_results h ON h.trail_id = a.trail_id AND h.slot = coalesce(a.slot, '')
+    AND h.digest = coalesce(a.digest, '') AND h.identity = a.identity AND h.attestation_id = a.id
+  WHERE a.id = asked.id OFFSET 0
+) judged
+WHERE l.ctid = judged.place
+"""
+"""An attestation that is the newest of its identity counts with the result that decides. Its trail is locked, so the
+place of the row does not change meanwhile."""
 
 
 async def add_results(tx: Transaction, tenant: Tenant, new: Sequence[NewResult]) -> None:
@@ -82,6 +89,9 @@ async def add_results(tx: Transaction, tenant: Tenant, new: Sequence[NewResult])
         for result_id, result in drafts.items()
     ]
     added = await tx.rows(_ADD, tenant.org_id, tx.now, *_RESULTS.arrays(rows))
+    judged = {result.attestation_id for result in new}
+    await judge_attestations(tx, tenant, judged)
+    await tx.execute(_SHOW, list(judged))
     flows = {trail.id: trail.flow_id for trail in trails}
     failed = [(row, drafts[row["id"]]) for row in added if row["status"] == ResultStatus.FAILED]
     await raise_notices(tx, tenant, [_notice(row, result, flows[result.trail_id]) for row, result in failed])

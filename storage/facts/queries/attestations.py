@@ -13,9 +13,12 @@ from storage.paging import Listing, Page, Window
 _WITH_RESULT = """
 attestations a
 JOIN LATERAL (
-  SELECT n, status, reason, details FROM attestation_results WHERE attestation_id = a.id ORDER BY n DESC LIMIT 1
+  SELECT n, status, reason, details FROM attestation_results
+  WHERE attestation_id = a.id AND n = coalesce((SELECT result_n FROM judgements WHERE attestation_id = a.id), 1)
+  OFFSET 0
 ) r ON true
 """
+"""With the result that decides. OFFSET 0 keeps PostgreSQL from reading whole tables while it has no statistics."""
 
 _WITH_FILE = f"""
 {_WITH_RESULT}
@@ -26,7 +29,7 @@ LEFT JOIN LATERAL (
 """
 
 _COLUMNS = """
-a.id, a.org_id, a.trail_id, a.type, a.name, a.slot, a.digest, a.git_commit, a.origin, a.source_id,
+a.id, a.org_id, a.trail_id, a.type, a.name, a.identity, a.run, a.slot, a.digest, a.git_commit, a.origin, a.source_id,
 coalesce(r.details, a.details) AS details, a.description, a.evidence_url, a.user_data, a.payload, a.claimed_by,
 a.observed_at, a.created_at, r.n AS result_n, r.status, r.reason,
 f.digest AS file_digest, f.name AS file_name, f.size AS file_size
@@ -61,9 +64,9 @@ async def list_attestations(
     name: str | None = None,
     status: ResultStatus | None = None,
 ) -> Page[Attestation]:
-    """List the attestations of a trail with their newest results, oldest first. Raises NotFound for the trail.
+    """List the attestations of a trail with the results that decide, oldest first. Raises NotFound for the trail.
 
-    `status` filters by the newest result.
+    `status` filters by the result that decides.
     """
     await get_trail(reader, tenant, trail_id)
     return await ATTESTATIONS.page(
@@ -83,7 +86,7 @@ WHERE a.org_id = $1 AND a.trail_id = $2 GROUP BY a.type, r.status ORDER BY a.typ
 
 
 async def count_by_type(reader: Reader, tenant: Tenant, trail_id: UUID) -> dict[tuple[str, ResultStatus], int]:
-    """Count a trail's attestations by type and newest status."""
+    """Count a trail's attestations by type and status."""
     rows = await reader.rows(_COUNTS, tenant.org_id, trail_id)
     return {(row["type"], ResultStatus(row["status"])): row["n"] for row in rows}
 

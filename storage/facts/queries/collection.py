@@ -76,14 +76,15 @@ EXISTS (
   SELECT FROM jsonb_array_elements_text(v.required_types) AS required(type)
   WHERE NOT coalesce((
     SELECT bool_and(l.status = 'PASSED') FROM latest_results l
-    WHERE l.trail_id = t.id AND l.type = required.type
+    WHERE l.trail_id = t.id AND l.type = required.type AND NOT l.superseded
   ), false)
 )
 """
 _PENDING_FOR_EVIDENCE = f"""
 t.status = 'PENDING' AND NOT v.requires_approval
 AND ({_TEMPLATE} -> 'artifacts' <> '[]'
-     OR (SELECT true FROM latest_results l WHERE l.trail_id = t.id AND l.status = 'PASSED' LIMIT 1))
+     OR (SELECT true FROM latest_results l
+         WHERE l.trail_id = t.id AND l.status = 'PASSED' AND NOT l.superseded LIMIT 1))
 """
 _SURE = f"(CASE WHEN {_TEMPLATE} IS NULL THEN {_TYPE_OPEN} ELSE {_PENDING_FOR_EVIDENCE} END)"
 """Whether evidence is missing, as far as SQL can decide: exact for lists of types, incomplete for templates.

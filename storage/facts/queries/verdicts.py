@@ -13,7 +13,6 @@ from domain.facts.verdicts import AssertionInputs, Basis, Verdict, latest_result
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
-from storage.facts.queries.latest_results import KEY_OF
 from storage.facts.queries.requirements import asked_by
 from storage.paging import Listing, Page, Window
 
@@ -49,8 +48,8 @@ _TRAIL_TEMPLATE = "SELECT template FROM trails WHERE org_id = $1 AND id = $2"
 _REPORT = """
 SELECT coalesce(slot, name) AS name, digest, trail_id FROM artifact_reports WHERE org_id = $1 AND id = $2
 """
-_LATEST = f"""
-SELECT a.id AS attestation_id, r.n AS result_n, {KEY_OF} AS key, a.type,
+_LATEST = """
+SELECT a.id AS attestation_id, r.n AS result_n, a.identity, nullif(a.name, '') AS name, a.type,
        coalesce(a.slot, '') AS slot, coalesce(a.digest, '') AS digest, r.status, a.observed_at
 FROM unnest($2::uuid[], $3::int[]) AS seen(id, n)
 JOIN attestations a ON a.id = seen.id
@@ -97,9 +96,8 @@ def _result_differences(seen: Sequence[Mapping[str, Any]], latest: Sequence[Late
         where = f"result {then['result']} of attestation {then['attestationId']}"
         if found is None:
             differences.append(f"{where} is gone")
-        elif found != then:
-            changed = ", ".join(name for name in then if found[name] != then[name])
-            differences.append(f"{where} differs in {changed}")
+        elif changed := [name for name in then if found[name] != then[name]]:
+            differences.append(f"{where} differs in {', '.join(changed)}")
     return differences
 
 

@@ -176,7 +176,7 @@ async def tampered(services: Services, sql: str, *args: Any) -> AsyncIterator[No
 
 async def test_an_altered_row_is_found_also_the_last_one(api: Caller, app_services: Services) -> None:
     trail_id = await sealed_trail(api, app_services)
-    last = (await api.get(f"/trails/{trail_id}/attestations")).json["items"][-1]["id"]
+    last = (await api.get(f"/trails/{trail_id}/attestations")).json[-1]["id"]
     assert (await verified(api, last))["verified"] is True
     change = "UPDATE attestation_results SET status = 'FAILED' WHERE attestation_id = $1"
     async with tampered(app_services, change, UUID(last)):
@@ -187,7 +187,7 @@ async def test_an_altered_row_is_found_also_the_last_one(api: Caller, app_servic
 
 async def test_a_removed_row_is_found(api: Caller, app_services: Services) -> None:
     trail_id = await sealed_trail(api, app_services)
-    last = (await api.get(f"/trails/{trail_id}/attestations")).json["items"][-1]["id"]
+    last = (await api.get(f"/trails/{trail_id}/attestations")).json[-1]["id"]
     async with tampered(app_services, "DELETE FROM attestation_results WHERE attestation_id = $1", UUID(last)):
         assert (await verified(api, last))["result"] == "missing"
 

@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestClient
 from domain.facts.attestations import ResultStatus
 from storage.facts.commands.results import NewResult, add_results
 from storage.services import Services
-from tests.api.caller import DIGEST, NOBODY, Caller, found_organisation
+from tests.api.caller import DIGEST, NOBODY, V1, Answer, Caller, found_organisation
 from tests.api.times import assert_times
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -31,7 +31,18 @@ ENTITY = {
     "createdAt",
 }
 """The fields of version 1."""
-OURS = {"description", "metadata", "attestedBy", "origin", "receiptId", "observedAt", "targetArtifact", "gitCommit"}
+OURS = {
+    "description",
+    "metadata",
+    "attestedBy",
+    "origin",
+    "receiptId",
+    "observedAt",
+    "targetArtifact",
+    "gitCommit",
+    "identity",
+    "run",
+}
 
 
 async def new_trail(api: Caller) -> str:
@@ -52,6 +63,7 @@ async def test_an_attestation_has_every_field_of_the_entity_and_nulls(api: Calle
         "compliant": False,
         "orgSlug": api.tenant.org_slug,
         "origin": "api",
+        "identity": "type:BUILD",
     }
 
 
@@ -73,8 +85,8 @@ async def test_an_attestation_reads_as_it_was_recorded(api: Caller) -> None:
     }
     made = (await api.post(f"/trails/{trail_id}/attestations", sent)).json
     assert {key: made[key] for key in sent} == sent
-    page = await api.get(f"/trails/{trail_id}/attestations")
-    assert page.json == {"items": [made], "page": 0, "size": 20, "totalItems": 1, "totalPages": 1}
+    assert made["identity"] == "unit tests"
+    assert (await api.get(f"/trails/{trail_id}/attestations")).json == [made]
     assert (await api.get(f"/trails/{trail_id}/attestations/{made['id']}")).json == made
 
 
@@ -105,7 +117,7 @@ async def test_status_and_passed_must_not_contradict_each_other(api: Caller, sta
     trail_id = await new_trail(api)
     body = {"type": "TEST", "status": status, "passed": passed}
     assert "passed" in (await api.post(f"/trails/{trail_id}/attestations", body, status=400)).json["message"]
-    assert (await api.get(f"/trails/{trail_id}/attestations")).json["totalItems"] == 0
+    assert len((await api.get(f"/trails/{trail_id}/attestations")).json) == 0
 
 
 @pytest.mark.parametrize(
@@ -159,7 +171,7 @@ async def test_a_refusal_names_the_field(api: Caller, field: str, value: Any) ->
     trail_id = await new_trail(api)
     answer = await api.post(f"/trails/{trail_id}/attestations", {"type": "TEST", field: value}, status=400)
     assert answer.fields == [field]
-    assert (await api.get(f"/trails/{trail_id}/attestations")).json["items"] == []
+    assert (await api.get(f"/trails/{trail_id}/attestations")).json == []
 
 
 @pytest.mark.parametrize("name", ["typed", "Type:TEST", "a type:TEST"])
@@ -204,7 +216,7 @@ async def test_the_trail_may_stand_in_the_body(api: Caller) -> None:
     sent = {"type": "junit", "passed": False, "name": "unit", "trailId": trail_id, "artifactSha256": DIGEST}
     made = (await api.post("/attestations", sent)).json
     assert (made["trailId"], made["status"], made["artifactFingerprint"]) == (trail_id, "FAILED", DIGEST)
-    assert (await api.get(f"/trails/{trail_id}/attestations")).json["items"] == [made]
+    assert (await api.get(f"/trails/{trail_id}/attestations")).json == [made]
     assert await api.status_of(trail_id) == "NON_COMPLIANT"
 
 
@@ -221,7 +233,7 @@ async def test_the_alias_refuses_what_the_path_refuses(
     await stranger.post("/attestations", {"trailId": trail_id, "type": "TEST"}, status=404)
     rehearsed = (await api.post("/attestations?dryRun=true", {"trailId": trail_id, "type": "TEST"}, status=200)).json
     assert rehearsed["wouldCreate"]["trailId"] == trail_id
-    assert (await api.get(f"/trails/{trail_id}/attestations")).json["items"] == []
+    assert (await api.get(f"/trails/{trail_id}/attestations")).json == []
 
 
 @pytest.mark.parametrize(
@@ -249,11 +261,38 @@ async def test_filters(api: Caller, query: str, expected: list[int]) -> None:
         await api.attest(trail_id, "A", "PENDING"),
     ]
     answer = await api.get(f"/trails/{trail_id}/attestations?{query}")
-    assert answer.json["items"] == [made[place] for place in expected]
-    assert answer.json["totalItems"] == len(expected)
+    assert answer.json == [made[place] for place in expected]
+    assert answer.headers["X-Total-Count"] == str(len(expected))
     first = await api.get(f"/trails/{trail_id}/attestations?{query}&size=1")
     assert first.json["totalItems"] == len(expected)
     assert ("Link" in first.headers) == (len(expected) > 1)
+
+
+@pytest.mark.parametrize(("query", "size"), [("page=0", 20), ("size=2", 2), ("page=1&size=2", 2)])
+async def test_with_page_or_size_the_list_is_a_page_object(api: Caller, query: str, size: int) -> None:
+    trail_id = await new_trail(api)
+    made = [await api.attest(trail_id) for _ in range(3)]
+    page = (await api.get(f"/trails/{trail_id}/attestations?{query}")).json
+    first = page["page"] * size
+    assert page["items"] == made[first : first + size]
+    assert (page["size"], page["totalItems"], page["totalPages"]) == (size, 3, -(-3 // size))
+
+
+async def test_a_link_leads_to_an_answer_of_the_same_shape(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    trail_id = await new_trail(api)
+    made = [await api.attest(trail_id) for _ in range(21)]
+    first = await api.get(f"/trails/{trail_id}/attestations?page=0")
+    second = await api.get(following(first))
+    assert (first.json["items"], second.json["items"]) == (made[:20], made[20:])
+    monkeypatch.setattr("api.http.paging.MAX_SIZE", 20)
+    first = await api.get(f"/trails/{trail_id}/attestations")
+    second = await api.get(following(first))
+    assert (first.json, second.json) == (made[:20], made[20:])
+
+
+def following(answer: Answer) -> str:
+    """Where the Link header leads, without the base path."""
+    return answer.headers["Link"].partition(">")[0].removeprefix(f"<{V1}")
 
 
 async def test_a_filter_by_status_looks_at_the_newest_result(api: Caller, app_services: Services) -> None:
@@ -262,8 +301,8 @@ async def test_a_filter_by_status_looks_at_the_newest_result(api: Caller, app_se
     new = NewResult(UUID(trail_id), UUID(made["id"]), ResultStatus.FAILED, NOBODY)
     async with app_services.database.transaction() as tx:
         await add_results(tx, api.tenant, [new])
-    assert (await api.get(f"/trails/{trail_id}/attestations?status=PENDING")).json["totalItems"] == 0
-    [found] = (await api.get(f"/trails/{trail_id}/attestations?status=FAILED")).json["items"]
+    assert (await api.get(f"/trails/{trail_id}/attestations?status=PENDING")).json == []
+    [found] = (await api.get(f"/trails/{trail_id}/attestations?status=FAILED")).json
     assert found == {**made, "status": "FAILED"}
     assert (await api.get(f"/trails/{trail_id}/attestations/{made['id']}")).json == found
 
@@ -282,9 +321,9 @@ async def test_evidence_for_one_artifact_says_nothing_of_another(api: Caller) ->
 async def test_nothing_is_ever_replaced(api: Caller) -> None:
     trail_id = await new_trail(api)
     made = [await api.attest(trail_id, "TEST", status) for status in ("PASSED", "FAILED", "PASSED")]
-    page = (await api.get(f"/trails/{trail_id}/attestations")).json
-    assert page["items"] == made
-    assert page["totalItems"] == 3
+    answer = await api.get(f"/trails/{trail_id}/attestations")
+    assert answer.json == made
+    assert answer.headers["X-Total-Count"] == "3"
 
 
 async def test_the_actor_is_the_caller_and_the_body_is_a_claim(api: Caller) -> None:

@@ -29,9 +29,7 @@ async def test_each_item_becomes_an_attestation_of_its_trail(api: Caller) -> Non
     answer = await collect(api, item(two), item(one, passed=False, details="GPL"), item(one, "sbom"))
     assert (answer["accepted"], answer["failed"]) == (3, 0)
     found = {
-        made["id"]: made
-        for trail_id in (one, two)
-        for made in (await api.get(f"/trails/{trail_id}/attestations")).json["items"]
+        made["id"]: made for trail_id in (one, two) for made in (await api.get(f"/trails/{trail_id}/attestations")).json
     }
     assert [result["index"] for result in answer["results"]] == [0, 1, 2]
     for result in answer["results"]:
@@ -71,7 +69,7 @@ async def test_a_bad_item_is_told_by_its_place_and_the_others_are_recorded(api: 
         assert result["error"].startswith(f"{field}: ")
         assert result["trailId"] is None
     assert all(result["error"] for result in results[1:-1])
-    made = (await api.get(f"/trails/{trail_id}/attestations")).json["items"]
+    made = (await api.get(f"/trails/{trail_id}/attestations")).json
     assert [one["type"] for one in made] == ["a", "b"]
 
 
@@ -100,7 +98,7 @@ async def test_a_dry_run_of_a_collection(api: Caller) -> None:
         "wouldCreate"
     ]
     assert (would["accepted"], would["failed"]) == (1, 1)
-    assert (await api.get(f"/trails/{trail_id}/attestations")).json["totalItems"] == 0
+    assert len((await api.get(f"/trails/{trail_id}/attestations")).json) == 0
 
 
 async def test_a_foreign_trail_is_unknown_to_a_collection(
@@ -112,7 +110,7 @@ async def test_a_foreign_trail_is_unknown_to_a_collection(
     unknown = await collect(stranger, item(missing))
     assert foreign["failed"] == 1
     assert foreign["results"][0]["error"].replace(trail_id, missing) == unknown["results"][0]["error"]
-    assert (await api.get(f"/trails/{trail_id}/attestations")).json["totalItems"] == 0
+    assert len((await api.get(f"/trails/{trail_id}/attestations")).json) == 0
     await stranger.get(f"/trails/{trail_id}/evidence-summary", status=404)
     assert (await stranger.get("/evidence/gaps")).json == {"gaps": [], "totalTrailsWithGaps": 0}
 

@@ -162,6 +162,44 @@ async def test_a_later_file_is_a_later_result_and_the_trail_follows(api: Caller)
     assert len((await api.get(attested.path)).json) == 3
 
 
+def named(name: str) -> str:
+    return f'name="file"; filename="{name}"'
+
+
+FILES: dict[str, tuple[str, list[tuple[str, bytes]], str]] = {
+    "the last file does not decide alone": ("PENDING", [("A.xml", junit(True)), ("B.xml", junit(False))], "FAILED"),
+    "a file of the same name replaces": ("PENDING", [("A.xml", junit(True)), ("A.xml", junit(False))], "PASSED"),
+    "all files passed": ("PENDING", [("A.xml", junit(False)), ("B.xml", junit(False))], "PASSED"),
+    "no file overrules a failure that was reported": ("FAILED", [("A.xml", junit(False))], "FAILED"),
+    "a file may be worse than the report": ("PASSED", [("A.xml", junit(True)), ("B.xml", junit(False))], "FAILED"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+async def test_the_worst_of_report_and_files_counts(api: Caller, case: str) -> None:
+    report, files, status = FILES[case]
+    attested = await Attested.made(api, "junit", status=report, details="as reported")
+    for name, content in files:
+        await attested.send(content, named(name))
+    shown = await attested.shown()
+    assert shown["status"] == status
+    assert await api.status_of(attested.trail_id) == ("COMPLIANT" if status == "PASSED" else "NON_COMPLIANT")
+    if report == "FAILED":
+        assert shown["details"] == "as reported"
+    else:
+        assert json.loads(shown["details"])["failures"] == int(status == "FAILED")
+    path = f"/trails/{attested.trail_id}/attestations"
+    assert [one["status"] for one in (await api.get(path)).json] == [status]
+    assert len((await api.get(f"{path}?status={status}")).json) == 1
+
+
+async def test_a_file_that_is_not_parsed_leaves_the_status_alone(api: Caller) -> None:
+    attested = await Attested.made(api, "archive", status="FAILED", details="as reported")
+    await attested.send(junit(False), named("A.xml"))
+    shown = await attested.shown()
+    assert (shown["status"], shown["details"]) == ("FAILED", "as reported")
+
+
 async def test_a_result_names_its_evidence_and_processor(api: Caller, app_services: Services) -> None:
     attested = await Attested.made(api, "JUnit")
     made = (await attested.send(junit(True))).json

@@ -1,7 +1,7 @@
 """Verdicts: kept with what they were found from, found again, and provable."""
 
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -29,7 +29,8 @@ async def test_a_verdict_names_everything_it_was_found_from(api: Caller) -> None
     assert (inputs["flowId"], inputs["flowVersion"], inputs["basis"]) == (answer["flowId"], 1, "flow template")
     assert (inputs["trailId"], inputs["artifactName"]) == (trail, "app")
     [latest] = inputs["results"]
-    assert (latest["key"], latest["type"], latest["status"], latest["result"]) == ("unit", "junit", "PASSED", 1)
+    assert (latest["identity"], latest["name"], latest["type"]) == ("unit", "unit", "junit")
+    assert (latest["status"], latest["result"]) == ("PASSED", 1)
     assert verdict["result"]["missingNames"] == answer["missingAttestationNames"]
     assert verdict["result"]["required"] == [latest["attestationId"]]
 
@@ -50,6 +51,24 @@ async def test_a_verdict_on_an_unknown_artifact_is_found_again(api: Caller) -> N
     answer = await ask(api, await api.make_flow(requiredAttestations=["A"]), "no-such-thing")
     found = (await api.get(f"/verdicts/{answer['verdictId']}/recompute")).json
     assert (found["confirmed"], found["recomputedOutcome"]) == (True, "NON_COMPLIANT")
+
+
+_EARLIER_FORM = """
+UPDATE verdicts SET inputs = inputs - 'results' || jsonb_build_object('heads', (
+  SELECT jsonb_agg(one - 'identity' - 'name' || jsonb_build_object('key', one -> 'identity'))
+  FROM jsonb_array_elements(inputs -> 'results') AS one
+))
+WHERE id = $1
+"""
+
+
+async def test_a_verdict_of_an_earlier_version_is_found_again(api: Caller, app_services: Services) -> None:
+    answer, _ = await decided(api, templateYaml=TEMPLATE)
+    async with app_services.database.transaction() as tx:
+        await tx.execute("SET LOCAL trailgate.retention = 'on'")
+        assert await tx.execute(_EARLIER_FORM, UUID(answer["verdictId"])) == 1
+    found = (await api.get(f"/verdicts/{answer['verdictId']}/recompute")).json
+    assert (found["confirmed"], found["differences"]) == (True, [])
 
 
 TAMPERINGS = {

@@ -14,11 +14,18 @@ APP = Candidate("app", DIGEST)
 
 
 def newest(
-    kind: str, status: str = "PASSED", name: str | None = None, *, minute: int = 0, slot: str = "", digest: str = ""
+    kind: str,
+    status: str = "PASSED",
+    name: str | None = None,
+    *,
+    identity: str | None = None,
+    minute: int = 0,
+    slot: str = "",
+    digest: str = "",
 ) -> LatestResult:
-    """The newest attestation of a key; `minute` counts from noon and makes the id as well."""
-    at = NOON + timedelta(minutes=minute)
-    return LatestResult(name or f"type:{kind}", kind, slot, digest, ResultStatus(status), at, UUID(int=minute), 1)
+    """The newest attestation of an identity; `minute` counts from noon and makes the id as well."""
+    at, identity = NOON + timedelta(minutes=minute), identity or name or f"type:{kind}"
+    return LatestResult(identity, name, kind, slot, digest, ResultStatus(status), at, UUID(int=minute), 1)
 
 
 def named(name: str, kind: str = "*", condition: str | None = None) -> Requirement:

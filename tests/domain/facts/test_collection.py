@@ -16,7 +16,7 @@ OTHER_APP = Candidate("app", "sha256:" + "b" * 64)
 
 
 def newest(type_: str, status: str, name: str | None = None, slot: str = "", digest: str = "") -> LatestResult:
-    return LatestResult(name or f"type:{type_}", type_, slot, digest, ResultStatus(status), NOON, uuid4(), 1)
+    return LatestResult(name or f"type:{type_}", name, type_, slot, digest, ResultStatus(status), NOON, uuid4(), 1)
 
 
 def by_types(*types: str, approval: bool = False) -> Asked:

@@ -18,8 +18,8 @@ NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
 def newest(kind: str, status: ResultStatus) -> LatestResult:
-    """Every one under a key of its own."""
-    return LatestResult(f"name-{uuid4()}", kind, "", "", status, NOON, uuid4(), 1)
+    """Every one of an identity of its own."""
+    return LatestResult(f"identity-{uuid4()}", None, kind, "", "", status, NOON, uuid4(), 1)
 
 
 def asked(types: list[str] | tuple[str, ...], *, approval: bool = False) -> Asked:

@@ -49,7 +49,16 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
     user_data: dict[str, Any] = {"a": 1.5, "b": [1e22, -0.0, "é"]}
     trail = await world.trail(flow, name="a", git_repository="o/r", user_data=user_data, template=TEMPLATE)
     new = world.attestation(
-        trail.id, "BUILD", name="n", details="d", user_data={"k": 0.1}, payload={"p": 1}, slot="app", git_commit="abc"
+        trail.id,
+        "BUILD",
+        name="n",
+        identity="ci.yml push",
+        run="1",
+        details="d",
+        user_data={"k": 0.1},
+        payload={"p": 1},
+        slot="app",
+        git_commit="abc",
     )
     [attestation] = await world.attest(new)
     result, config = await world.judge(attestation, "FAILED"), await world.config(flow)

@@ -214,8 +214,8 @@ async def test_tiles_rows_gone_rows_slipped_in_and_versions_set_back(sealed: tup
     org = world.tenant.org_id
     attestation, trail = records["attestation"], records["trail"]
     slipped = (
-        "INSERT INTO attestations (id, org_id, trail_id, type, origin, reported_by, observed_at, created_at) "
-        "VALUES ($1, $2, $3, 'TEST', 'api', $1, now(), now())"
+        "INSERT INTO attestations (id, org_id, trail_id, type, identity, origin, reported_by, observed_at, created_at) "
+        "VALUES ($1, $2, $3, 'TEST', 'x', 'api', $1, now(), now())"
     )
     result = (
         "INSERT INTO attestation_results (attestation_id, n, org_id, status, id, created_at) "

@@ -1,0 +1,90 @@
+"""What becomes of rows that an earlier version wrote."""
+
+import asyncio
+from collections.abc import Iterator
+from uuid import UUID
+
+import asyncpg
+import pytest
+from alembic import command
+from sqlalchemy import Connection
+
+from cli.embedded.testing import clone_database, drop_database
+from storage import migrations
+from storage.migrations import migrate
+from tests.conftest import Worker
+
+ORG, FLOW, TRAIL, OTHER = (UUID(int=n) for n in range(1, 5))
+NAMED, UNNAMED, BLANK, REPORTED = (UUID(int=n) for n in range(11, 15))
+FIRST, SECOND, AGAIN = (UUID(int=n) for n in range(21, 24))
+
+BEFORE_IDENTITIES = f"""
+INSERT INTO trails (id, org_id, flow_id, flow_version, git_commit_sha, git_branch, git_author, git_author_email, status,
+                    status_at, version, created_at)
+SELECT id, '{ORG}', '{FLOW}', 1, 'c', 'main', 'ada', 'a@b', 'COMPLIANT', now(), 1, now()
+FROM (VALUES ('{TRAIL}'::uuid), ('{OTHER}'::uuid)) AS t(id);
+INSERT INTO attestations (id, org_id, trail_id, type, name, origin, reported_by, observed_at, created_at)
+SELECT id, '{ORG}', trail_id, type, name, 'api', '{ORG}', now(), now() FROM (VALUES
+  ('{NAMED}'::uuid, '{TRAIL}'::uuid, 'junit', 'unit'), ('{UNNAMED}', '{TRAIL}', 'junit', NULL),
+  ('{BLANK}', '{OTHER}', 'snyk', ''), ('{REPORTED}', '{OTHER}', 'junit', NULL)
+) AS a(id, trail_id, type, name);
+INSERT INTO evidence (id, org_id, attestation_id, trail_id, digest, name, size, media_type, uploaded_by, created_at)
+SELECT id, '{ORG}', '{NAMED}', '{TRAIL}', 'd', name, 1, 'text/xml', '{ORG}', now()
+FROM (VALUES ('{FIRST}'::uuid, 'A.xml'), ('{SECOND}', 'B.xml'), ('{AGAIN}', 'B.xml')) AS e(id, name);
+INSERT INTO attestation_results (attestation_id, n, org_id, status, id, evidence_id, created_at)
+SELECT id, n, '{ORG}', status, gen_random_uuid(), file, now() FROM (VALUES
+  ('{NAMED}'::uuid, 1, 'PENDING', NULL::uuid), ('{NAMED}', 2, 'FAILED', '{FIRST}'),
+  ('{NAMED}', 3, 'FAILED', '{SECOND}'), ('{NAMED}', 4, 'PASSED', '{AGAIN}'),
+  ('{UNNAMED}', 1, 'PASSED', NULL), ('{BLANK}', 1, 'PASSED', NULL), ('{REPORTED}', 1, 'PASSED', NULL)
+) AS r(id, n, status, file);
+INSERT INTO latest_results (org_id, trail_id, slot, digest, key, type, attestation_id, result_n, status, observed_at)
+SELECT '{ORG}', trail_id, '', '', key, type, id, n, 'PASSED', now() FROM (VALUES
+  ('{NAMED}'::uuid, '{TRAIL}'::uuid, 'unit', 'junit', 4), ('{UNNAMED}', '{TRAIL}', 'type:junit', 'junit', 1),
+  ('{BLANK}', '{OTHER}', 'type:snyk', 'snyk', 1), ('{REPORTED}', '{OTHER}', 'type:junit', 'junit', 1)
+) AS l(id, trail_id, key, type, n);
+"""
+
+
+@pytest.fixture
+def empty(worker: Worker, worker_id: str) -> Iterator[str]:
+    """A database without a table."""
+    admin_url, name = worker.addresses.admin_url, f"old_{worker_id}"
+    yield asyncio.run(clone_database(admin_url, "template0", name))
+    asyncio.run(drop_database(admin_url, name))
+
+
+async def migrated_to(url: str, revision: str, rows: str) -> None:
+    """A database as that version left it."""
+
+    def upgrade(connection: Connection) -> list[str]:
+        command.upgrade(migrations._config(connection), revision)
+        return []
+
+    await migrations._with_connection(url, upgrade)
+    connection = await asyncpg.connect(url)
+    await connection.execute(f"SET session_replication_role = replica; {rows}")
+    await connection.close()
+
+
+async def test_results_get_identities_and_the_worst_file_decides(empty: str) -> None:
+    await migrated_to(empty, "0006", BEFORE_IDENTITIES)
+    assert "0008" in await migrate(empty)
+    connection = await asyncpg.connect(empty)
+    identities = {row["id"]: row["identity"] for row in await connection.fetch("SELECT * FROM attestations")}
+    latest = await connection.fetch(
+        "SELECT attestation_id, identity, name, run, result_n, status FROM latest_results ORDER BY attestation_id"
+    )
+    judged = await connection.fetch("SELECT attestation_id, org_id, result_n FROM judgements")
+    statuses = {row["id"]: row["status"] for row in await connection.fetch("SELECT * FROM trails")}
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await connection.execute("UPDATE attestations SET identity = 'x'")
+    await connection.close()
+    assert identities == {NAMED: "unit", UNNAMED: "type:junit", BLANK: "type:snyk", REPORTED: "type:junit"}
+    assert [tuple(row) for row in latest] == [
+        (NAMED, "unit", "unit", None, 2, "FAILED"),
+        (UNNAMED, "type:junit", None, None, 1, "PASSED"),
+        (BLANK, "type:snyk", None, None, 1, "PASSED"),
+        (REPORTED, "type:junit", None, None, 1, "PASSED"),
+    ]
+    assert [tuple(row) for row in judged] == [(NAMED, ORG, 2)]
+    assert statuses == {TRAIL: "NON_COMPLIANT", OTHER: "COMPLIANT"}
