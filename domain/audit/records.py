@@ -1,7 +1,7 @@
 """Which columns of a record a ledger leaf covers, declared under a format number whose meaning never changes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,13 +29,12 @@ class RecordForm:
     version_column: str | None = None
     late: frozenset[str] = frozenset()
 
-    def extended(self, *columns: str, late: bool = False) -> "RecordForm":
+    def extended(self, *columns: str, late: Collection[str] = ()) -> "RecordForm":
         """Make the next format of the same record, with more columns.
 
-        They are `late` when the table had them before the form did: a record of an older format has values in them.
+        `late` are those in which records of the older formats have values, too.
         """
-        more = frozenset(columns) if late else frozenset()
-        return replace(self, format=self.format + 1, columns=(*self.columns, *columns), late=self.late | more)
+        return replace(self, format=self.format + 1, columns=(*self.columns, *columns), late=self.late.union(late))
 
     def declare(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Pick the declared columns out of a row."""

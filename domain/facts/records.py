@@ -81,7 +81,7 @@ ATTESTATION_1 = RecordForm(
     read=Permission.FACTS_READ,
 )
 ATTESTATION_2 = ATTESTATION_1.extended("slot", "git_commit", "payload")
-ATTESTATION = ATTESTATION_2.extended("identity", "run")
+ATTESTATION = ATTESTATION_2.extended("identity", "run", late=("identity",))
 """An attestation together with its first result (n = 1); later results are records of their own."""
 
 ATTESTATION_RESULT = RecordForm(

@@ -29,4 +29,6 @@ NOTIFICATION_RULE_1 = RecordForm(
     read=Permission.INTEGRATIONS_MANAGE,
     version_column=VERSION,
 )
-NOTIFICATION_RULE = NOTIFICATION_RULE_1.extended("destination_id", "config_shown", late=True)
+NOTIFICATION_RULE = NOTIFICATION_RULE_1.extended(
+    "destination_id", "config_shown", late=("destination_id", "config_shown")
+)

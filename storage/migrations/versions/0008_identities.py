@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 _IDENTITY = "coalesce(nullif(name, ''), 'type:' || type)"
 _NAME = "CASE WHEN identity <> 'type:' || type THEN identity END"
