@@ -1,11 +1,11 @@
 """Parse GitHub's events, by GitHub's "Webhook events and payloads"."""
 
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qs
 
 from domain.facts.commits import is_whole
 from integrations.contract import BadDelivery, Delivery, Parsed, TrailHint
 from integrations.deliveries import BRANCH, Meaning, attested, identity_of, meaning_of, outcome_of, read, shown
+from integrations.forms import form_field
 from integrations.github.payloads import (
     Account,
     CheckRun,
@@ -65,13 +65,7 @@ def json_of(delivery: Delivery) -> bytes:
     """Return the payload, taken from its form field if the hook is form-encoded. Raises BadDelivery."""
     if not delivery.headers.get("content-type", "").lower().startswith("application/x-www-form-urlencoded"):
         return delivery.body
-    try:
-        form = parse_qs(delivery.body.decode("ascii"), errors="strict", max_num_fields=8)
-    except ValueError:
-        raise BadDelivery("the body is not a valid form") from None
-    if "payload" not in form:
-        raise BadDelivery("Field required", "payload")
-    return form["payload"][0].encode()
+    return form_field(delivery.body, "payload")
 
 
 def _workflow_run(body: bytes) -> Parsed:
