@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from api.facts.evidence_parsing import PARSERS, EvidenceParsers
+from api.http.bodies import HANDLER_ARGS, PATIENCE
 from api.http.calls import REGION_HEADER, SERVICES, STAGING
 from api.http.documents import add_documents
 from api.http.grouped import GROUP_COMMITS
@@ -17,6 +18,8 @@ from api.identity.authentication import EVERYBODY
 from api.monitoring.health import STOPPING, Stopping
 from api.surfaces import CONTEXTS, fact_store
 from api.webhooks.configs import CONFIGS, ReceiverConfigs
+from api.webhooks.threads import threads
+from api.webhooks.unproven import UNPROVEN, Unproven
 from storage.identity.bootstrap import bootstrap, everybody
 from storage.services import Services
 
@@ -33,16 +36,20 @@ LINKS = {
 def build_app(services: Services) -> web.Application:
     """Return the application over open services, which the caller closes after it."""
     settings = services.settings
-    app = web.Application(client_max_size=settings.webhook_max_body, middlewares=[observer()])
+    app = web.Application(
+        client_max_size=settings.webhook_max_body, middlewares=[observer()], handler_args=HANDLER_ARGS
+    )
     app[SERVICES] = services
     app[CONFIGS] = ReceiverConfigs(services.database, services.envelope)
+    app[UNPROVEN] = Unproven(settings.unproven_bytes)
+    app[PATIENCE] = settings.client_timeout
     app[GROUP_COMMITS] = {}
     app[STREAMS] = []
     app[STOPPING] = Stopping()
     app[PARSERS] = EvidenceParsers()
     app[STAGING] = services.blobs.staging
     app[MAX_FILE] = settings.evidence_max_size
-    app.cleanup_ctx.extend([_prepared, *CONTEXTS])
+    app.cleanup_ctx.extend([_prepared, threads, *CONTEXTS])
     app.on_shutdown.append(_stop)
     surface = fact_store(settings.webhook_max_body)
     app.on_response_prepare.append(_headers(settings.region))

@@ -118,6 +118,32 @@ class Settings(BaseSettings):
         pattern=_MAILBOX,
         description="Sender of e-mail: an address, or Name <address>",
     )
+    unproven_bytes: int = Field(
+        128 * 2**20,
+        ge=2**20,
+        description="Bytes of all deliveries together whose signature is not verified yet, per API process; "
+        "further deliveries get 503 meanwhile",
+    )
+    max_connections: int = Field(
+        4096, ge=16, description="Connections per API process; fewer where the limit of open files leaves no room"
+    )
+    connections_per_address: int | None = Field(
+        None,
+        ge=0,
+        description="Connections of one address (IPv6: one /64 network) per API process; unset = half of all; "
+        "0 = no limit, for a proxy, whose address all connections have",
+    )
+    client_timeout: float = Field(
+        30.0,
+        gt=0,
+        description="Seconds that a client may keep the server waiting: for its first request, for a body (one more "
+        "per KiB; none for an unverified delivery), or by not reading an answer",
+    )
+    keepalive_timeout: float = Field(
+        75.0,
+        gt=0,
+        description="Seconds that a connection may be idle between two requests; more than a proxy keeps it",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
 
     run_as: str | None = Field(

@@ -1,7 +1,7 @@
 """Read a handler's signature once at start-up: what it takes from the request and what it returns.
 
 The first argument is `call`; a name in the path is a path parameter; `body`, `query` and `form` are one model each;
-`raw: bytes` is the unparsed body; `Annotated[X, Header("X-…")]` is a header. Anything else is an error.
+`raw: Unread` is a body that the handler reads; `Annotated[X, Header("X-…")]` is a header. Anything else is an error.
 """
 
 import inspect
@@ -17,6 +17,7 @@ from pydantic import BaseModel, Json, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.fields import FieldInfo
 
+from api.http.bodies import Unread
 from api.http.calls import PATH_PARAMETER, Call, Header, Preview, Reply, Route, Upload
 from api.http.reading import clean_text
 from api.http.wire import field_keys
@@ -218,8 +219,8 @@ class _Reader:
         return FormBody(Fields(self._model("form", hint if default is REQUIRED else _without_none(hint))), default)
 
     def _raw(self, hint: Any, default: Any) -> bool:
-        if hint is not bytes or default is not REQUIRED:
-            raise TypeError(f"{self.name}: raw must be `raw: bytes`")
+        if hint is not Unread or default is not REQUIRED:
+            raise TypeError(f"{self.name}: raw must be `raw: Unread`")
         return True
 
     def _model(self, argument: str, hint: Any) -> type[BaseModel]:

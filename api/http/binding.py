@@ -11,10 +11,11 @@ from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.http.arguments import REQUIRED, Arguments, Body, Fields, FormBody, Parameter, read_arguments
-from api.http.calls import REQUEST_ID, SERVICES, STAGING, SURFACE, Call, Reply, Route, Surface
+from api.http.bodies import Unread, expect_later, read_body
+from api.http.calls import PROVEN, REQUEST_ID, SERVICES, STAGING, SURFACE, Call, Reply, Route, Surface
 from api.http.idempotency import keyed, once, takes_key
 from api.http.problems import invalid_fields, invalid_input
-from api.http.reading import MAX_ON_LOOP, clean_text, expect_later, guard, media_type, read_body, require_media_type
+from api.http.reading import MAX_ON_LOOP, clean_text, guard, media_type, require_media_type
 from api.http.routing import Table
 from api.http.uploads import MULTIPART, URL_ENCODED, Form
 from domain.errors import FieldError, Forbidden, Invalid
@@ -52,7 +53,7 @@ class Endpoint:
             arguments["query"] = _read_query(self.signature.query, request)
         content = b""
         if self.signature.raw:
-            content = arguments["raw"] = await self._raw(request)
+            arguments["raw"] = self._raw(request)
         elif (form := self._expected_form(request)) is not None:
             return await self._answer_form(form, call, arguments)
         elif self.signature.body is not None:
@@ -72,6 +73,7 @@ class Endpoint:
     async def _admitted(self, call: Call, permission: Permission) -> Call:
         """Return the call with its principal. Raises Unauthenticated, or Forbidden when the permission is missing."""
         principal = await self.surface.authenticate(call.request)
+        call.request[PROVEN] = principal is not None
         call = Call(call.services, principal, call.request, call.request_id)
         if not call.caller.may(permission):
             if self.surface.denied is not None:
@@ -92,10 +94,10 @@ class Endpoint:
             raise invalid_fields(refused)
         return values
 
-    async def _raw(self, request: web.Request) -> bytes:
+    def _raw(self, request: web.Request) -> Unread:
         if self.accepts:
             require_media_type(request, self.accepts)
-        return await read_body(request, self.route.max_body)
+        return Unread(request, self.route.max_body)
 
     def _expected_form(self, request: web.Request) -> FormBody | None:
         form, body = self.signature.form, self.signature.body

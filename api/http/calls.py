@@ -30,6 +30,8 @@ SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 STAGING: web.AppKey[Path] = web.AppKey("staging", Path)
 """The directory of uploaded files; on the blob store's file system, so that a rename moves a file into the store."""
 REQUEST_ID: web.RequestKey[str] = web.RequestKey("request_id", str)
+PROVEN: web.RequestKey[bool] = web.RequestKey("proven", bool)
+"""Whether the caller is known, by a credential or the signature of a delivery; absent means no."""
 RECEIPT_ID: web.RequestKey[str] = web.RequestKey("receipt_id", str)
 """The receipt returned for a request; connects its log line with those of the worker that processes the receipt."""
 

@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 
-from aiohttp import StreamReader, web
-from aiohttp.http_exceptions import HttpProcessingError
-
-from api.http.reading import too_large
+from api.http.bodies import too_large
 from domain.errors import Invalid, TooLarge
 
 MAX_BOUNDARY = 70
@@ -42,8 +39,8 @@ class Multipart:
     `max_body` bytes, including preamble, heads and skipped parts.
     """
 
-    def __init__(self, stream: StreamReader, content_type: str, max_body: int) -> None:
-        self._stream = stream
+    def __init__(self, chunks: AsyncIterator[bytes], content_type: str, max_body: int) -> None:
+        self._chunks = chunks
         self._delimiter = b"\r\n--" + _boundary(content_type)
         self._max_body = max_body
         self._allowed = 0
@@ -119,10 +116,7 @@ class Multipart:
         """Return the next bytes; none at the end of the body."""
         if self._read > self._max_body + self._allowed:
             raise too_large(self._max_body)
-        try:
-            chunk = await self._stream.readany()
-        except (HttpProcessingError, web.RequestPayloadError) as error:
-            raise _malformed() from error
+        chunk = await anext(self._chunks, b"")
         self._read += len(chunk)
         return chunk
 

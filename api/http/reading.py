@@ -1,4 +1,4 @@
-"""Read untrusted bodies: limit their size, check media types, and reject JSON values that fail in later layers.
+"""Check what untrusted requests say: media types, and JSON values that fail in later layers.
 
 Such unsafe values pass JSON parsers but not databases and other parsers: NUL, lone surrogates, NaN, infinities,
 integers beyond signed 64 bits, nesting beyond 64 levels. A body is screened as bytes in a few fast passes; only a
@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from aiohttp import HttpVersion11, hdrs, web
+from aiohttp import hdrs, web
 from pydantic_core import from_json
 
 from api.http.problems import dotted
-from domain.errors import FieldError, Invalid, TooLarge, UnsupportedMedia
+from domain.errors import FieldError, Invalid, UnsupportedMedia
 from domain.json_text import readable, without_mark
 
 MAX_ON_LOOP = 256 * 1024
@@ -28,42 +28,6 @@ MIN_INTEGER = -(2**63)
 
 _CHARSET = re.compile(r"""charset\s*=\s*["']?([^\s"';]*)""", re.IGNORECASE)
 _UTF8 = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
-
-
-async def read_body(request: web.Request, max_body: int) -> bytes:
-    """Return the whole decompressed body. Raises TooLarge over `max_body` bytes, without reading the rest."""
-    length = request.content_length
-    if length is not None and length > max_body:
-        raise too_large(max_body)
-    await permit_body(request)
-    chunks, size = [], 0
-    try:
-        while chunk := await request.content.readany():
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > max_body:
-                raise too_large(max_body)
-    except web.RequestPayloadError as error:
-        raise Invalid("The body does not match its Transfer-Encoding or Content-Encoding") from error
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-
-def too_large(max_body: int) -> TooLarge:
-    """Return the error for a body of more than `max_body` bytes."""
-    return TooLarge(f"The body is larger than the {max_body} bytes this route accepts")
-
-
-async def permit_body(request: web.Request) -> None:
-    """Answer `Expect: 100-continue`, once the caller is authenticated (RFC 9110, section 10.1.1)."""
-    if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue" and request.version == HttpVersion11:
-        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        request.writer.output_size = 0  # otherwise aiohttp believes that the response has started
-
-
-async def expect_later(request: web.Request) -> None:
-    """An expect handler for aiohttp's router that leaves the answer to `permit_body`."""
-    if request.headers.get(hdrs.EXPECT, "").lower() != "100-continue":
-        raise web.HTTPExpectationFailed(text="Only 'Expect: 100-continue' is supported")
 
 
 def media_type(request: web.Request) -> str:

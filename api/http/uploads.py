@@ -20,10 +20,11 @@ from aiohttp import hdrs, web
 from pydantic import ValidationError
 
 from api.http.arguments import Fields, put
+from api.http.bodies import arriving, check_length, read_body, too_large
 from api.http.calls import MEBIBYTE, STAGING, Upload
 from api.http.multipart import Multipart, Part
 from api.http.problems import invalid_input, invalid_under
-from api.http.reading import clean_text, guarded, permit_body, read_body, too_large
+from api.http.reading import clean_text, guarded
 from domain.errors import Invalid, Unavailable
 
 MULTIPART = "multipart/form-data"
@@ -77,11 +78,8 @@ class Form:
         return self._fields.gather(pairs)
 
     async def _multipart(self, request: web.Request) -> dict[str, Any]:
-        longest = self._max_body + request.app.get(MAX_FILE, 0)
-        if (request.content_length or 0) > longest:
-            raise too_large(longest)
-        body = Multipart(request.content, request.headers[hdrs.CONTENT_TYPE], self._max_body)
-        await permit_body(request)
+        check_length(request, self._max_body + request.app.get(MAX_FILE, 0))
+        body = Multipart(arriving(request), request.headers[hdrs.CONTENT_TYPE], self._max_body)
         data: dict[str, Any] = {}
         while (part := await body.next_part()) is not None:
             await self._take(request, body, part, data)
@@ -99,13 +97,10 @@ class Form:
             put(data, name, await _text(body, name, json=shape.json), many=shape.many)
 
     async def _whole(self, request: web.Request) -> dict[str, Any]:
-        longest = request.app.get(MAX_FILE, self._max_body)
-        if (request.content_length or 0) > longest:
-            raise too_large(longest)
-        await permit_body(request)
+        check_length(request, request.app.get(MAX_FILE, self._max_body))
         name = next(name for name, shape in self._fields.shapes.items() if shape.upload)
         part = Part(name, "", request.headers.get(hdrs.CONTENT_TYPE, ""))
-        return {name: await self._file(request, _raw(request), part, name)}
+        return {name: await self._file(request, arriving(request), part, name)}
 
     async def _file(self, request: web.Request, content: AsyncIterator[bytes], part: Part, name: str) -> Upload:
         file_name = base_name(clean_text(name, part.file_name))
@@ -196,15 +191,6 @@ async def _allowed(request: web.Request, body: Multipart) -> AsyncIterator[bytes
         if apart:
             body.allow(len(chunk))
         yield chunk
-
-
-async def _raw(request: web.Request) -> AsyncIterator[bytes]:
-    """Yield the body as it arrives, after decompression."""
-    try:
-        while chunk := await request.content.readany():
-            yield chunk
-    except web.RequestPayloadError as error:
-        raise Invalid("The body does not match its Transfer-Encoding or Content-Encoding") from error
 
 
 async def _text(body: Multipart, name: str, *, json: bool) -> str:

@@ -1,35 +1,45 @@
-"""The webhook receiver: read a limited body, verify its signature, check its syntax, commit it, answer 202."""
+"""The webhook receiver: look at the headers, verify a limited body, check its syntax, commit it, answer 202.
+
+Until a delivery is proven nothing of it is inflated, decoded or parsed.
+"""
 
 import asyncio
-import time
 from hashlib import sha256
 from uuid import UUID
 
-import structlog
 from multidict import CIMultiDictProxy
 
-from api.http.calls import RECEIPT_ID, Call
-from api.http.reading import check_json, clean_text
+from api.http.bodies import Unread, check_length, inflated, too_large
+from api.http.calls import PROVEN, RECEIPT_ID, Call
+from api.http.encodings import coding_of
+from api.http.reading import check_json, clean_text, media_type
+from api.http.sampling import SampledLog
 from api.webhooks import metrics
 from api.webhooks.arrivals import ARRIVALS
 from api.webhooks.configs import CONFIGS
+from api.webhooks.proof import Proof
 from api.webhooks.schemas import AcceptedOut
-from domain.errors import Invalid, Unauthenticated
+from api.webhooks.threads import THREADS
+from api.webhooks.unproven import UNPROVEN
+from domain.errors import Invalid, Unauthenticated, UnsupportedMedia
 from integrations import SENDERS
 from integrations.contract import BadDelivery, BadSignature, Delivery, Sender, SenderProof, Verified
 from storage.facts.queries.webhook_configs import ReceiverConfig
 from storage.inbox.commands import Arrival
 
-log = structlog.get_logger()
+log = SampledLog()
 
 MAX_ON_LOOP = 256 * 1024
 """Bytes of the largest body that is checked on the event loop; larger ones are checked in a thread."""
+FORM = "application/x-www-form-urlencoded"
+FORM_FACTOR = 3
+"""How much longer a payload may be as a form, where most bytes take three."""
 
 REFUSED = "This delivery could not be authenticated."
 """The same message for every failed verification, so that it does not reveal which configs exist."""
 
 
-async def receive_webhook(call: Call, source: str, raw: bytes) -> AcceptedOut:
+async def receive_webhook(call: Call, source: str, raw: Unread) -> AcceptedOut:
     """Receive a webhook for the organisation `default`.
 
     The signature selects the webhook config. Status 202 means that the delivery is stored; a repeated delivery gets the
@@ -38,7 +48,7 @@ async def receive_webhook(call: Call, source: str, raw: bytes) -> AcceptedOut:
     return await _receive(call, source, None, raw)
 
 
-async def receive_config_webhook(call: Call, source: str, config_id: str, raw: bytes) -> AcceptedOut:
+async def receive_config_webhook(call: Call, source: str, config_id: str, raw: Unread) -> AcceptedOut:
     """Receive a webhook for one webhook config.
 
     Status 202 means that the delivery is stored; a repeated delivery gets the same receipt.
@@ -46,20 +56,20 @@ async def receive_config_webhook(call: Call, source: str, config_id: str, raw: b
     return await _receive(call, source, _uuid_or_refuse(config_id), raw)
 
 
-async def _receive(call: Call, source: str, config_id: UUID | None, raw: bytes) -> AcceptedOut:
+async def _receive(call: Call, source: str, config_id: UUID | None, unread: Unread) -> AcceptedOut:
     sender = SENDERS.get(source.upper())
     if sender is None:
         raise Invalid.of("source", f"must be one of {', '.join(SENDERS)}")
-    headers = _headers(call.request.headers)
+    received = _Received(call, sender, unread)
     try:
-        config, verified = await _verified(sender, config_id, headers, raw, call)
-        arrival = await _checked(sender, config, verified, headers, raw)
+        config, verified = await received.prove(config_id)
+        arrival = await received.check(config, verified)
     except BadSignature as error:
         raise _refusal(sender.source, error.reason, call) from error
     except BadDelivery as error:
         metrics.REFUSED.labels(sender.source, "content").inc()
         raise (Invalid.of(error.field, error.reason) if error.field else Invalid(error.message)) from error
-    receipt = await call.request.app[ARRIVALS].submit(arrival, len(raw))
+    receipt = await call.request.app[ARRIVALS].submit(arrival, len(arrival.body))
     if receipt is None:
         raise _refusal(sender.source, "not_let_in", call)
     metrics.ACCEPTED.labels(sender.source, "fresh" if receipt.fresh else "duplicate").inc()
@@ -69,71 +79,70 @@ async def _receive(call: Call, source: str, config_id: UUID | None, raw: bytes) 
     return AcceptedOut(delivery_id=verified.delivery_id, message=message, receipt_id=receipt.id)
 
 
-async def _verified(
-    sender: Sender, config_id: UUID | None, headers: dict[str, str], raw: bytes, call: Call
-) -> tuple[ReceiverConfig, Verified]:
-    """Verify against the cached configs, then against the current ones, as a secret may have just changed."""
-    configs, arrived = call.request.app[CONFIGS], time.monotonic()
-    try:
-        return _verify(sender, await configs.find(sender.source, config_id), headers, raw, call)
-    except BadSignature as error:
-        if error.reason not in {"signature_mismatch", "token_mismatch", "no_config"}:
-            raise
-        return _verify(sender, await configs.find(sender.source, config_id, since=arrived), headers, raw, call)
+class _Received:
+    """One delivery being received. What its request declares is checked at once."""
 
+    def __init__(self, call: Call, sender: Sender, unread: Unread) -> None:
+        self._call = call
+        self._request = call.request
+        self._sender = sender
+        self._coding = coding_of(self._request)
+        self._max_payload = self._max_sent = unread.max_body
+        if media_type(self._request) == FORM:
+            self._max_sent *= FORM_FACTOR
+        check_length(self._request, self._max_sent)
+        self._headers = _headers(self._request.headers)
+        self._raw = b""
 
-def _verify(
-    sender: Sender, found: tuple[ReceiverConfig, ...], headers: dict[str, str], raw: bytes, call: Call
-) -> tuple[ReceiverConfig, Verified]:
-    """Return the first config whose secrets match. All are tried, so that the time taken does not reveal which one."""
-    if not found:
-        raise BadSignature("no_config")
-    matching: tuple[ReceiverConfig, Verified] | None = None
-    reason = ""
-    now = call.services.clock.now()
-    for config in found:
+    async def prove(self, config_id: UUID | None) -> tuple[ReceiverConfig, Verified]:
+        """Read the body, and return the config that it belongs to. Raises BadSignature and BadDelivery."""
+        app, now = self._request.app, self._call.services.clock.now()
+        proof = Proof(app[CONFIGS], self._sender, config_id, self._headers, now, app[THREADS].hashing)
+        if not self._request.content.is_eof():
+            await proof.check_headers()
+        unproven = app[UNPROVEN]
+        self._raw = await unproven.read(self._request, self._max_sent)
         try:
-            verified = sender.verify(headers, raw, config.secrets, now)
-            if config.signed and verified.proof is SenderProof.TOKEN:
-                raise BadSignature("token_after_signature")  # noqa: TRY301 - handled like the other reasons
-        except BadSignature as error:
-            reason = error.reason
-        else:
-            matching = matching or (config, verified)
-    if matching is None:
-        raise BadSignature(reason)
-    return matching
+            found = await proof.of(self._raw)
+        except BadDelivery as error:
+            if self._coding:  # what is wrong with it may be that it is compressed
+                raise UnsupportedMedia(f"Send this without Content-Encoding; it is not readable: {error}") from error
+            raise
+        finally:
+            unproven.release(len(self._raw))
+        self._request[PROVEN] = True
+        return found
 
+    async def check(self, config: ReceiverConfig, verified: Verified) -> Arrival:
+        """Check the delivery, in a thread if that may take long. Raises BadDelivery, Invalid and TooLarge."""
+        if len(self._raw) <= MAX_ON_LOOP and self._coding is None:
+            return self._arrival(config, verified)
+        checking = self._request.app[THREADS].checking
+        return await asyncio.get_running_loop().run_in_executor(checking, self._arrival, config, verified)
 
-async def _checked(
-    sender: Sender, config: ReceiverConfig, verified: Verified, headers: dict[str, str], raw: bytes
-) -> Arrival:
-    """Check the delivery, in a thread if the body is large."""
-    if len(raw) > MAX_ON_LOOP:
-        return await asyncio.to_thread(_arrival, sender, config, verified, headers, raw)
-    return _arrival(sender, config, verified, headers, raw)
-
-
-def _arrival(
-    sender: Sender, config: ReceiverConfig, verified: Verified, headers: dict[str, str], raw: bytes
-) -> Arrival:
-    """Check the JSON syntax of the body and, for senders that ask for it, its schema. Raises BadDelivery or Invalid."""
-    kept = {name: clean_text(name, headers[name]) for name in sender.kept_headers if name in headers}
-    delivery = Delivery(verified.event, kept, raw)
-    check_json(sender.json_of(delivery))
-    if sender.validate_on_accept:
-        sender.parse(delivery)
-    return Arrival(
-        org_id=config.org_id,
-        config_id=config.config_id,
-        source=sender.source,
-        delivery_id=verified.delivery_id,
-        event=verified.event,
-        headers=kept,
-        body=raw,
-        body_sha256=sha256(raw).digest(),
-        signed=verified.proof is SenderProof.SIGNED if sender.takes_token else None,
-    )
+    def _arrival(self, config: ReceiverConfig, verified: Verified) -> Arrival:
+        """Check the JSON syntax of the body and, for senders that ask for it, its schema."""
+        sender, headers = self._sender, self._headers
+        body = inflated(self._raw, self._coding, self._max_sent) if self._coding else self._raw
+        kept = {name: clean_text(name, headers[name]) for name in sender.kept_headers if name in headers}
+        delivery = Delivery(verified.event, kept, body)
+        payload = sender.json_of(delivery)
+        if len(payload) > self._max_payload:
+            raise too_large(self._max_payload)
+        check_json(payload)
+        if sender.validate_on_accept:
+            sender.parse(delivery)
+        return Arrival(
+            org_id=config.org_id,
+            config_id=config.config_id,
+            source=sender.source,
+            delivery_id=verified.delivery_id,
+            event=verified.event,
+            headers=kept,
+            body=body,
+            body_sha256=sha256(body).digest(),
+            signed=verified.proof is SenderProof.SIGNED if sender.takes_token else None,
+        )
 
 
 def _refusal(source: str, reason: str, call: Call) -> Unauthenticated:

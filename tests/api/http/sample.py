@@ -12,6 +12,7 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, Json, JsonValue
 
+from api.http.bodies import HANDLER_ARGS, Unread, read_body
 from api.http.calls import SERVICES, STAGING, Call, Header, Reply, Route, Surface, Upload, tagged
 from api.http.middleware import install
 from api.http.problems import Problem
@@ -205,9 +206,10 @@ async def import_flows(call: Call, body: list[FlowIn] | None = None, form: Login
     return [one.name for one in body] if body else [form.user, *form.scope] if form else []
 
 
-async def receive(call: Call, raw: bytes) -> Reply[None]:
+async def receive(call: Call, raw: Unread) -> Reply[None]:
     """Take whatever comes."""
-    return Reply(None, status=202, headers={"X-Length": str(len(raw)), "X-Anonymous": str(call.principal is None)})
+    length = len(await read_body(raw.request, raw.max_body))
+    return Reply(None, status=202, headers={"X-Length": str(length), "X-Anonymous": str(call.principal is None)})
 
 
 async def stream(call: Call, name: str) -> web.StreamResponse:
@@ -343,7 +345,7 @@ CHANGES = Surface(
 
 
 def sample_app(staging: Path) -> web.Application:
-    app = web.Application()
+    app = web.Application(handler_args=HANDLER_ARGS)
     app[SERVICES] = cast("Services", None)
     app[SEEN] = Seen()
     app[STAGING] = staging

@@ -1,0 +1,49 @@
+"""Limit the log lines that anybody on the network can cause, so that nobody can fill the log."""
+
+import time
+from typing import Any
+
+import structlog
+
+
+class Sampler:
+    """Allows `burst` lines at once and `per_second` lines in the long run, and counts the others."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._left = float(burst)
+        self._at = time.monotonic()
+        self._skipped = 0
+
+    def take(self) -> int | None:
+        """Return None when a line must be skipped, otherwise the number of lines skipped since the last one."""
+        now = time.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        if self._left < 1:
+            self._skipped += 1
+            return None
+        self._left -= 1
+        skipped, self._skipped = self._skipped, 0
+        return skipped
+
+
+class SampledLog:
+    """Logs lines about callers who have proven nothing; `skipped` in a line counts those left out before it."""
+
+    def __init__(self, per_second: float = 5, burst: int = 50) -> None:
+        self._sampler = Sampler(per_second, burst)
+        self._log = structlog.get_logger()
+
+    def info(self, event: str, **facts: Any) -> None:
+        """Log a line, unless there were too many."""
+        skipped = self._sampler.take()
+        if skipped is not None:
+            self._log.info(event, **facts, skipped=skipped)
+
+    def error(self, event: str, **facts: Any) -> None:
+        """Log a failure, unless there were too many."""
+        skipped = self._sampler.take()
+        if skipped is not None:
+            self._log.error(event, **facts, skipped=skipped)
