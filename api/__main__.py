@@ -11,6 +11,7 @@ import uvloop
 from aiohttp import web
 
 from api.app import build_app
+from api.http.connections import ConnectionLimits, Runner
 from api.monitoring.health import STOPPING
 from domain.addresses import is_loopback
 from storage.keys import UnusableKey
@@ -21,10 +22,7 @@ from storage.settings import Settings
 
 log = structlog.get_logger()
 
-MAX_HEADER = 16 * 1024
 BACKLOG = 1024
-LINGER = 1.0
-"""Seconds that the rest of a rejected body is read and discarded, so that the client receives the response."""
 
 
 def check_exposure(settings: Settings) -> None:
@@ -47,14 +45,8 @@ async def serve(settings: Settings, *, share: bool = False, listens: Path | None
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with open_services(settings, "trailgate api") as services:
         app = build_app(services)
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            shutdown_timeout=settings.shutdown_grace,
-            max_line_size=MAX_HEADER,
-            max_field_size=MAX_HEADER,
-            lingering_time=LINGER,
-        )
+        limits = ConnectionLimits.of(settings)
+        runner = Runner(app, limits, shutdown_timeout=settings.shutdown_grace)
         await runner.setup()
         try:
             site = web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG, reuse_port=share or None)
@@ -62,7 +54,8 @@ async def serve(settings: Settings, *, share: bool = False, listens: Path | None
             freeze_heap()
             if listens:
                 await asyncio.to_thread(listens.touch)
-            log.info("api.serving", addresses=[list(address[:2]) for address in runner.addresses])
+            addresses = [list(address[:2]) for address in runner.addresses]
+            log.info("api.serving", addresses=addresses, max_connections=limits.total)
             await stop.wait()
             app[STOPPING].begun = True
         finally:

@@ -1,6 +1,6 @@
 """Build the API application: its surface, documents and background tasks."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
@@ -52,21 +52,10 @@ def build_app(services: Services) -> web.Application:
     app.cleanup_ctx.extend([_prepared, threads, *CONTEXTS])
     app.on_shutdown.append(_stop)
     surface = fact_store(settings.webhook_max_body)
-    app.on_response_prepare.append(_headers(settings.region))
-    [endpoints] = install(app, [surface])
+    [endpoints] = install(app, [surface], {REGION_HEADER: settings.region, "X-Content-Type-Options": "nosniff"})
     add_documents(app, surface, endpoints, DOCUMENT_PATHS, DOCUMENT_PAGE)
     add_landing_page(app, surface, LINKS, DOCUMENT_PAGE)
     return app
-
-
-def _headers(region: str) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """Return a hook that sets the region and `X-Content-Type-Options` on every response."""
-
-    async def stamp(_request: web.Request, response: web.StreamResponse) -> None:
-        response.headers[REGION_HEADER] = region
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-
-    return stamp
 
 
 async def _prepared(app: web.Application) -> AsyncIterator[None]:

@@ -125,7 +125,7 @@ class Settings(BaseSettings):
         "further deliveries get 503 meanwhile",
     )
     max_connections: int = Field(
-        4096, ge=16, description="Connections per API process; fewer where the limit of open files leaves no room"
+        4096, ge=16, description="Connections per API process; fewer if the limit of open files (ulimit -n) is low"
     )
     connections_per_address: int | None = Field(
         None,

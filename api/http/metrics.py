@@ -10,3 +10,5 @@ SECONDS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 DENIED = Counter("trailgate_denied", "Requests denied, by status", ["status"])
+REFUSED = Counter("trailgate_connections_refused", "Connections refused, by the limit", ["limit"])
+TIMED_OUT = Counter("trailgate_connections_timed_out", "Connections ended, by what they kept waiting for", ["what"])

@@ -10,11 +10,13 @@ from prometheus_client import Counter, Histogram
 
 from api.http import metrics
 from api.http.binding import OPERATION
-from api.http.calls import RECEIPT_ID, REQUEST_ID
+from api.http.calls import PROVEN, RECEIPT_ID, REQUEST_ID
+from api.http.sampling import Sampler
 
 LINES_PER_SECOND = 50
-"""Requests logged per second; server errors are always logged."""
-FAILED = 500
+"""Requests logged per second. Server errors of known callers are always logged, errors of others more rarely."""
+ERRORS_PER_SECOND = 5
+REFUSED, FAILED = 400, 500
 DENIED = frozenset({401, 403})
 UNROUTED = "unrouted"
 
@@ -31,29 +33,16 @@ def _seconds(operation: str) -> Histogram:
     return metrics.SECONDS.labels(operation)
 
 
-class _Budget:
-    """The number of lines that may still be logged in the current second."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._left = 0
-        self._skipped = 0
-
-    def take(self, now: float) -> int | None:
-        """Return None when the line must be skipped, otherwise the number of lines skipped since the last one."""
-        if int(now) != self._second:
-            self._second, self._left = int(now), LINES_PER_SECOND
-        if not self._left:
-            self._skipped += 1
-            return None
-        self._left -= 1
-        skipped, self._skipped = self._skipped, 0
-        return skipped
-
-
 def observer() -> Middleware:
     """Return the middleware that logs and measures requests; it must be the outermost one."""
-    budget = _Budget()
+    usual = Sampler(LINES_PER_SECOND, LINES_PER_SECOND)
+    unproven_errors = Sampler(ERRORS_PER_SECOND, LINES_PER_SECOND)
+
+    def skipped_before(request: web.Request, status: int) -> int | None:
+        """Return None when the request must not be logged, otherwise the number of those skipped before it."""
+        if status >= REFUSED and not request.get(PROVEN):
+            return unproven_errors.take()
+        return usual.take() if status < FAILED else 0
 
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -65,7 +54,7 @@ def observer() -> Middleware:
         _seconds(operation).observe(seconds)
         if response.status in DENIED:
             metrics.DENIED.labels(str(response.status)).inc()
-        skipped = budget.take(started) if response.status < FAILED else 0
+        skipped = skipped_before(request, response.status)
         if skipped is not None:
             log.info(
                 "request",

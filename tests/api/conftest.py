@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
 from api.app import build_app
 from storage.services import Services, open_services
 from tests.api.caller import Caller, found_organisation
+from tests.api.limited import LimitedTestServer
 from tests.api.table import WEBHOOK_CAP
 from tests.api.walks import SERVED, within_its_requests
 from tests.conftest import ADMIN_KEY, Installation
@@ -34,7 +35,7 @@ async def http(app_services: Services) -> AsyncIterator[TestClient[Any, Any]]:
     """A client of the app."""
     app = build_app(app_services)
     app.on_response_prepare.append(SERVED.count)
-    async with TestClient(TestServer(app)) as client:
+    async with TestClient(LimitedTestServer(app)) as client:
         yield client
 
 

@@ -15,10 +15,11 @@ from pydantic import BaseModel
 
 from api.http.binding import Endpoint
 from api.http.wire import field_keys
-from tests.api.caller import Answer, Caller
+from tests.api.caller import Answer, Caller, sign
 from tests.api.refusals import assert_refused, raw_request
 from tests.api.table import WITH_BODY, body_model, example_of, name_of, url_of
 from tests.api.walks import Walk
+from tests.api.webhooks.sending import github_headers, let_in
 from tests.api.world import make_world
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -173,16 +174,27 @@ async def test_a_promised_length_over_the_cap_is_refused_without_reading(
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-async def test_a_bomb_is_413_and_a_dud_400(http: TestClient[Any, Any], api: Caller, encoding: str) -> None:
+async def test_a_bomb_is_413_and_a_dud_400(api: Caller, encoding: str) -> None:
     """The cap counts bytes after decompression; what does not unpack is the sender's mistake."""
-    blank = b" " * (20 << 20)
-    packed = gzip.compress(blank) if encoding == "gzip" else zlib.compress(blank)
-    headers = {"Content-Type": "application/json", "Content-Encoding": encoding, "Connection": "close"}
+    packed, headers = bomb(encoding), {"Content-Type": "application/json", "Content-Encoding": encoding}
     assert len(packed) < 100_000
     assert_refused(await api.send("POST", "/flows", data=packed, headers=headers), 413)
     assert_refused(await api.send("POST", "/flows", data=b"not packed at all", headers=headers), 400)
-    delivery = await Caller(http, None).send("POST", "/webhooks/github", data=packed, headers=headers)
-    assert_refused(delivery, 413)
+    assert_refused(await api.send("POST", "/flows", data=packed, headers=headers | {"Content-Encoding": "br"}), 415)
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_bomb_at_the_receiver_is_proven_before_it_is_inflated(api: Caller, encoding: str) -> None:
+    sender, packed = await let_in(api), bomb(encoding)
+    headers = github_headers(packed, "ping") | {"Content-Encoding": encoding}
+    assert_refused(await sender.deliver(packed, headers, 413), 413)
+    assert_refused(await sender.deliver(packed, headers | {"X-Hub-Signature-256": sign(b"")}, 401), 401)
+    assert_refused(await sender.deliver(packed, headers | {"Content-Encoding": "br"}, 415), 415)
+
+
+def bomb(encoding: str) -> bytes:
+    blank = b" " * (20 << 20)
+    return gzip.compress(blank) if encoding == "gzip" else zlib.compress(blank)
 
 
 BENT: list[tuple[str, dict[str, Any], str]] = [

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,19 @@ from aiohttp.test_utils import TestClient, make_mocked_request
 from pytest_aiohttp import AiohttpClient
 from structlog.testing import capture_logs
 
+from api.http.error_responses import ErrorResponses
 from api.http.middleware import surface_middleware
 from api.http.problems import STATUS
 from domain import errors
 from tests.api.http.sample import FACTS, FAILURES, FLOW_ID, SEEN, drip, sample_app
+from tests.api.limited import LimitedTestServer
 
 ADMIN = {"X-API-Key": "admin"}
 
 
 @pytest.fixture
 async def client(aiohttp_client: AiohttpClient, tmp_path: Path) -> TestClient[Any, Any]:
-    return await aiohttp_client(sample_app(tmp_path))
+    return await aiohttp_client(LimitedTestServer(sample_app(tmp_path)))
 
 
 def test_every_domain_error_has_a_status_and_a_sample() -> None:
@@ -215,15 +219,49 @@ async def test_cancellation_is_nobodys_error() -> None:
     async def cancelled(request: web.Request) -> web.StreamResponse:
         raise asyncio.CancelledError
 
-    speak = surface_middleware([FACTS])
+    speak = surface_middleware(ErrorResponses([FACTS], {}))
     with pytest.raises(asyncio.CancelledError):
         await speak(make_mocked_request("GET", "/"), cancelled)
 
 
 async def test_oversize_headers_are_refused_by_the_server_itself(client: TestClient[Any, Any]) -> None:
-    """aiohttp answers these before any middleware: 400, text/plain, no request id. Not a 500."""
-    response = await client.get("/api/v1/flows", headers={"X-Long": "x" * 10_000})
-    assert (response.status, response.content_type) == (400, "text/plain")
+    """aiohttp answers these before any middleware, in text/plain, if it is let to."""
+    response = await client.get("/api/v1/flows", headers={"X-Long": "x" * 20_000})
+    body = await response.json()
+    assert (response.status, body["status"]) == (431, 431)
+    assert body["requestId"] == response.headers["X-Request-Id"]
+    assert "16384 bytes" in body["message"]
+
+
+UNPARSED = [
+    (b"\x16\x03\x01\x02\r\n\r\n", 400),
+    (b"GET / HTTP/9.9\r\n\r\n", 400),
+    (b"GET /secret HTTP/1.1\r\nHost: x\r\nX-Secret\x00: s3cret\r\n\r\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400),
+    (b"GET /nothing HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n", 417),
+    (b"GET /changes/nothing HTTP/1.1\r\nHost: x\r\nExpect: miracles\r\n\r\n", 417),
+]
+
+
+@pytest.mark.parametrize(("sent", "status"), UNPARSED)
+async def test_what_the_server_answers_itself_is_in_the_form_of_the_mount(
+    client: TestClient[Any, Any], sent: bytes, status: int
+) -> None:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(sent)
+    head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+    length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])  # type: ignore[index]
+    answer = json.loads(await reader.readexactly(length))
+    writer.close()
+    assert int(head.split(b" ", 2)[1]) == status
+    if b"/changes/" in sent:
+        assert b"application/vnd.api+json" in head
+        assert [one["status"] for one in answer["errors"]] == [str(status)]
+    else:
+        assert answer.keys() == {"status", "error", "message", "timestamp", "path", "requestId", "details"}
+        assert f"X-Request-Id: {answer['requestId']}".encode() in head
+    for told in (b"secret", b"s3cret", b"aiohttp", b"llhttp", b"Traceback"):
+        assert told not in head + json.dumps(answer).encode()
 
 
 async def test_flow_not_found_is_the_handlers_404(client: TestClient[Any, Any]) -> None:
