@@ -214,9 +214,14 @@ class Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - aiohttp's, which shows what was sent
     ) -> web.StreamResponse:
         """Return the answer to what is no request, and to a failure around the application's middleware."""
-        problem = _unreadable(exc) if status == HTTPStatus.BAD_REQUEST else opaque_problem("/", new_request_id())
-        metrics.REQUESTS.labels("unreadable", str(problem.status)).inc()
-        _log.info("request unreadable", request_id=problem.request_id, address=self._address, error=type(exc).__name__)
+        if status == HTTPStatus.BAD_REQUEST:
+            problem = _unreadable(exc)
+            reason = type(exc).__name__
+            _log.info("request unreadable", request_id=problem.request_id, address=self._address, reason=reason)
+        else:
+            problem = opaque_problem("/", new_request_id())
+            _log.error("request failed", request_id=problem.request_id, exc_info=exc)
+        metrics.REQUESTS.labels("unrouted", str(problem.status)).inc()
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun")
         response = self._server.errors.to(request, problem)
