@@ -114,7 +114,10 @@ class Parsed:
 class Verify(Protocol):
     """Authenticate a delivery by its raw bytes.
 
-    `headers` has lower-case names. `secrets` holds every currently valid secret (two during a rotation), at least one.
+    `headers` has lower-case names. `secrets` holds every currently valid secret (two during a rotation); without any,
+    BadSignature says what the headers leave to be proven: `signature_mismatch` or `token_mismatch` if a secret could
+    do so, and anything else if nothing can. A token must be checked before the body is looked at: the receiver asks
+    with an empty body whether to read the real one.
     Raises BadSignature; for an authentic delivery, BadDelivery for an id or event name that cannot be stored.
     """
 

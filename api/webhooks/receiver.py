@@ -32,8 +32,8 @@ log = SampledLog()
 MAX_ON_LOOP = 256 * 1024
 """Bytes of the largest body that is checked on the event loop; larger ones are checked in a thread."""
 FORM = "application/x-www-form-urlencoded"
-FORM_FACTOR = 3
-"""How much longer a payload may be as a form, where most bytes take three."""
+FORM_FACTOR, FORM_REST = 3, 1024
+"""How much longer a payload may be as a form, where a byte takes up to three, and the bytes of all else in the form."""
 
 REFUSED = "This delivery could not be authenticated."
 """The same message for every failed verification, so that it does not reveal which configs exist."""
@@ -89,7 +89,7 @@ class _Received:
         self._coding = coding_of(self._request)
         self._max_payload = self._max_sent = unread.max_body
         if media_type(self._request) == FORM:
-            self._max_sent *= FORM_FACTOR
+            self._max_sent = unread.max_body * FORM_FACTOR + FORM_REST
         check_length(self._request, self._max_sent)
         self._headers = _headers(self._request.headers)
         self._raw = b""

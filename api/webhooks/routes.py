@@ -10,7 +10,7 @@ def routes(webhook_max_body: int) -> tuple[Route, ...]:
     return tagged(
         "Inbound webhooks",
         *(
-            Route("POST", path, handler, None, status=202, max_body=webhook_max_body, errors=(401, 413, 503))
+            Route("POST", path, handler, None, status=202, max_body=webhook_max_body, errors=(401, 408, 413, 415, 503))
             for path, handler in (
                 (f"{V1}/webhooks/{{source}}/{{config_id}}", receiver.receive_config_webhook),
                 (f"{V1}/webhooks/{{source}}", receiver.receive_webhook),

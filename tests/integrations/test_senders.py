@@ -5,13 +5,14 @@ Reconciling what a sender lost on the way needs its API and is not a matter of v
 
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from hmac import digest
 
 import pytest
 
 from integrations import SENDERS
-from integrations.contract import BadSignature, Delivery, SenderProof, Verified
+from integrations.contract import BadDelivery, BadSignature, Delivery, SenderProof, Verified
 
 NOW = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 SECRET = "a secret that somebody typed"
@@ -120,6 +121,23 @@ def test_a_missing_header_is_refused(source: str, sign: Sign, header: str) -> No
 def test_headers_made_to_break_us_are_refused(source: str, sign: Sign, header: str, value: str, reason: str) -> None:
     with pytest.raises(BadSignature, match=reason):
         verify(source, sign(BODY) | {header: value})
+
+
+@each_scheme
+def test_without_a_secret_the_headers_leave_one_thing_open(source: str, sign: Sign, header: str) -> None:
+    """So that the receiver knows before it reads the body whether that could prove anything."""
+    with pytest.raises(BadSignature, match=r"(signature|token)_mismatch"):
+        SENDERS[source].verify(sign(BODY), b"", (), NOW)
+    with pytest.raises(BadSignature, match="header_not_ascii"):
+        SENDERS[source].verify(sign(BODY) | {header: "é"}, b"", (), NOW)
+
+
+@each_token
+def test_a_token_is_checked_before_the_body(source: str, sign: Sign, header: str) -> None:
+    with pytest.raises(BadSignature, match="token_mismatch"):
+        verify(source, sign(BODY), b"", secret="another")
+    with suppress(BadDelivery):
+        assert verify(source, sign(BODY), b"").proof is SenderProof.TOKEN
 
 
 @pytest.mark.parametrize("source", ["GENERIC", "GITLAB", "JENKINS", "CIRCLECI"])
