@@ -217,10 +217,10 @@ class Connection(web.RequestHandler):
         if status == HTTPStatus.BAD_REQUEST:
             problem = _unreadable(exc)
             reason = type(exc).__name__
-            _log.info("request unreadable", request_id=problem.request_id, address=self._address, reason=reason)
+            _log.line("request unreadable", reason, request_id=problem.request_id, address=self._address, reason=reason)
         else:
             problem = opaque_problem("/", new_request_id())
-            _log.error("request failed", request_id=problem.request_id, exc_info=exc)
+            _log.failure("request failed", type(exc).__name__, request_id=problem.request_id, exc_info=exc)
         metrics.REQUESTS.labels("unrouted", str(problem.status)).inc()
         if request.writer.output_size > 0:
             raise ConnectionError("the response has begun")
@@ -230,7 +230,8 @@ class Connection(web.RequestHandler):
 
     def log_exception(self, *args: Any, **_kw: Any) -> None:
         """Log a failure of aiohttp's protocol."""
-        _log.error("connection failed", address=self._address, what=str(args[0]), exc_info=True)
+        what = str(args[0])
+        _log.failure("connection failed", what, address=self._address, what=what, exc_info=True)
 
     def _require_request(self) -> None:
         if self._request_count == 0:
@@ -259,7 +260,7 @@ class Connection(web.RequestHandler):
 
     def _end(self, reason: str) -> None:
         metrics.TIMED_OUT.labels(reason).inc()
-        _log.info("connection timed out", waiting_for=reason, address=self._address)
+        _log.line("connection timed out", reason, waiting_for=reason, address=self._address)
         if self._wire is not None:
             self._wire.abort()
 
@@ -273,7 +274,7 @@ class Refused(asyncio.Protocol):
         response = server.errors.to_nobody(refusal.status, refusal.message, RETRY)
         self._answer = _on_the_wire(response)
         metrics.REFUSED.labels(refusal.reason).inc()
-        _log.info("connection refused", reason=refusal.reason, address=address)
+        _log.line("connection refused", refusal.reason, reason=refusal.reason, address=address)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Answer and close, a moment later if few others wait for that: at once, a client might miss the answer."""

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from api.http.binding import Endpoint, register
-from api.http.calls import REQUEST_ID, Surface
+from api.http.calls import PROVEN, REQUEST_ID, Surface
 from api.http.error_responses import ERROR_RESPONSES, REQUEST_ID_HEADER, ErrorResponses, request_id_of
 from api.http.problems import opaque_problem, problem_of
 from api.http.sampling import SampledLog
@@ -86,6 +86,8 @@ def _report(request: web.Request, error: Exception) -> None:
     path = request.path.encode(errors="backslashreplace").decode()
     facts = {"request_id": request[REQUEST_ID], "method": request.method, "path": path}
     if request.transport is None or request.transport.is_closing():
-        _sampled.info("client went away", **facts)
-    else:
+        _sampled.line("client went away", "away", **facts)
+    elif request.get(PROVEN):
         _log.error("request failed", exc_info=error, **facts)
+    else:
+        _sampled.failure("request failed", type(error).__name__, exc_info=error, **facts)

@@ -1,6 +1,8 @@
 """Limit the log lines that anybody on the network can cause, so that nobody can fill the log."""
 
 import time
+from collections import defaultdict
+from functools import partial
 from typing import Any
 
 import structlog
@@ -30,20 +32,23 @@ class Sampler:
 
 
 class SampledLog:
-    """Logs lines about callers who have proven nothing; `skipped` in a line counts those left out before it."""
+    """Logs lines about callers who have proven nothing: of each kind a few; `skipped` counts those left out before it.
 
-    def __init__(self, per_second: float = 5, burst: int = 50) -> None:
-        self._sampler = Sampler(per_second, burst)
+    `kind` must have few values, such as a reason: the lines of one kind cannot crowd out those of another.
+    """
+
+    def __init__(self, per_second: float = 5, burst: int = 20) -> None:
         self._log = structlog.get_logger()
+        self._samplers: dict[str, Sampler] = defaultdict(partial(Sampler, per_second, burst))
 
-    def info(self, event: str, **facts: Any) -> None:
+    def line(self, event: str, kind: str, **facts: Any) -> None:
         """Log a line, unless there were too many."""
-        skipped = self._sampler.take()
+        skipped = self._samplers[kind].take()
         if skipped is not None:
             self._log.info(event, **facts, skipped=skipped)
 
-    def error(self, event: str, **facts: Any) -> None:
+    def failure(self, event: str, kind: str, **facts: Any) -> None:
         """Log a failure, unless there were too many."""
-        skipped = self._sampler.take()
+        skipped = self._samplers[kind].take()
         if skipped is not None:
             self._log.error(event, **facts, skipped=skipped)

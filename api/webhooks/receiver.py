@@ -147,7 +147,7 @@ class _Received:
 
 def _refusal(source: str, reason: str, call: Call) -> Unauthenticated:
     metrics.REFUSED.labels(source, reason).inc()
-    log.info("webhook.refused", source=source, reason=reason, request_id=call.request_id)
+    log.line("webhook.refused", f"{source} {reason}", source=source, reason=reason, request_id=call.request_id)
     return Unauthenticated(REFUSED)
 
 

@@ -46,7 +46,7 @@ class Unproven:
         if total > max_body:
             raise too_large(max_body)
         if self.held + size > self._budget:
-            log.info("webhook.postponed", held=self.held, setting="TRAILGATE_UNPROVEN_BYTES")
+            log.line("webhook.postponed", "budget", held=self.held, setting="TRAILGATE_UNPROVEN_BYTES")
             raise Unavailable("Too many deliveries are arriving at once; try again shortly.", _RETRY_AFTER)
         self.held += size
 

@@ -99,16 +99,16 @@ async def test_an_unplanned_failure_is_opaque_and_named_by_its_request(own_servi
         assert "relation" in str(failed["exc_info"])
 
 
-@in_session
-async def test_every_request_leaves_one_line_with_its_id(api: Caller) -> None:
-    flow = await api.make_flow()
-    with capture_logs() as logs:
-        answers = [
-            await api.get("/flows"),
-            await api.get(f"/flows/{flow['id']}?secret=in-the-query"),
-            await api.get("/flows/x", status=400),
-            await api.get("/nothing", status=404),
-        ]
+async def test_every_request_leaves_one_line_with_its_id(own_services: Services) -> None:
+    async with serving(own_services) as api:
+        flow = await api.make_flow()
+        with capture_logs() as logs:
+            answers = [
+                await api.get("/flows"),
+                await api.get(f"/flows/{flow['id']}?secret=in-the-query"),
+                await api.get("/flows/x", status=400),
+                await api.get("/nothing", status=404),
+            ]
     lines = [line for line in logs if line["event"] == "request"]
     assert [line["request_id"] for line in lines] == [answer.headers["X-Request-Id"] for answer in answers]
     assert [line["status"] for line in lines] == [200, 200, 400, 404]

@@ -281,7 +281,7 @@ def test_addresses(peer: Any, address: str) -> None:
     ],
 )
 def test_the_limits_leave_files_for_the_rest(
-    monkeypatch: pytest.MonkeyPatch, files: int, given: dict[str, int], total: int, per_address: int
+    monkeypatch: pytest.MonkeyPatch, files: int, given: dict[str, Any], total: int, per_address: int
 ) -> None:
     monkeypatch.setattr(connections.resource, "getrlimit", lambda _: (files, files))
     limits = ConnectionLimits.of(Settings(**given))

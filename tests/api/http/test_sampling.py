@@ -1,16 +1,17 @@
 """Log lines that strangers cause: so many, and a count of the others."""
 
 import time
-from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
 from structlog.testing import capture_logs
 
+from api.app import build_app
 from api.http.sampling import SampledLog, Sampler
+from storage.services import Services
 from tests.api.caller import Caller
-
-in_session = pytest.mark.asyncio(loop_scope="session")
+from tests.api.limited import LimitedTestServer
+from tests.conftest import ADMIN_KEY
 
 
 def test_a_burst_passes_and_the_rest_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,26 +31,25 @@ def test_a_line_tells_how_many_were_left_out(monkeypatch: pytest.MonkeyPatch) ->
     log = SampledLog(per_second=1, burst=1)
     with capture_logs() as logs:
         for _ in range(10):
-            log.info("x", a=1)
+            log.line("x", "one kind", a=1)
+        log.line("z", "another kind")
         now += 1
-        log.error("y")
+        log.failure("y", "one kind")
     assert logs == [
         {"event": "x", "a": 1, "skipped": 0, "log_level": "info"},
+        {"event": "z", "skipped": 0, "log_level": "info"},
         {"event": "y", "skipped": 9, "log_level": "error"},
     ]
 
 
-@in_session
-async def test_errors_of_strangers_are_sampled_and_those_of_callers_are_not(
-    http: TestClient[Any, Any], api: Caller
-) -> None:
-    stranger = Caller(http, None)
-    with capture_logs() as logs:
-        for _ in range(200):
-            await stranger.post("/webhooks/github", status=401, data=b"{}")
-    lines = [line for line in logs if line["event"] == "request"]
-    assert 0 < len(lines) < 150
-    assert len([line for line in logs if line["event"] == "webhook.refused"]) < 150
-    with capture_logs() as logs:
-        await api.get("/flows/x", status=400)
-    assert [line["status"] for line in logs if line["event"] == "request"] == [400]
+async def test_errors_of_strangers_are_sampled_and_those_of_callers_are_not(own_services: Services) -> None:
+    async with TestClient(LimitedTestServer(build_app(own_services))) as client:
+        stranger, admin = Caller(client, None), Caller(client, ADMIN_KEY)
+        with capture_logs() as logs:
+            for _ in range(200):
+                await stranger.post("/webhooks/github", status=401, data=b"{}")
+        for event in ("request", "webhook.refused"):
+            assert 0 < len([line for line in logs if line["event"] == event]) < 150
+        with capture_logs() as logs:
+            await admin.get("/flows/x", status=400)
+        assert [line["status"] for line in logs if line["event"] == "request"] == [400]
