@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -143,7 +144,7 @@ async def test_a_slow_body_that_keeps_its_rate_is_read(tmp_path: Path, monkeypat
 async def test_an_answer_that_nobody_reads_ends(tmp_path: Path) -> None:
     async with serving(tmp_path) as (server, connect):
         peer = await connect()
-        peer.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        peer.writer.transport.pause_reading()
         with capture_logs() as logs:
             peer.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
             while not [line for line in logs if line["event"] == "connection timed out"]:
@@ -283,6 +284,6 @@ def test_addresses(peer: Any, address: str) -> None:
 def test_the_limits_leave_files_for_the_rest(
     monkeypatch: pytest.MonkeyPatch, files: int, given: dict[str, Any], total: int, per_address: int
 ) -> None:
-    monkeypatch.setattr(connections.resource, "getrlimit", lambda _: (files, files))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (files, files))
     limits = ConnectionLimits.of(Settings(**given))
     assert (limits.total, limits.per_address) == (total, per_address)
