@@ -6,10 +6,10 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.addresses import Network, networks
@@ -121,8 +121,8 @@ class Settings(BaseSettings):
     unproven_bytes: int = Field(
         128 * 2**20,
         ge=2**20,
-        description="Bytes of all deliveries together whose signature is not verified yet, per API process; "
-        "further deliveries get 503 meanwhile",
+        description="Bytes of all deliveries together whose signature is not verified yet, per API process; further "
+        "ones get 503 meanwhile. A form takes up to three times its payload",
     )
     max_connections: int = Field(
         4096, ge=16, description="Connections per API process; fewer if the limit of open files (ulimit -n) is low"
@@ -169,6 +169,12 @@ class Settings(BaseSettings):
             if url.scheme not in MAIL_SCHEMES or not url.hostname or url.port == 0:
                 raise ValueError(f"not a URL of a mail server: {', '.join(MAIL_SCHEMES)}://[user:password@]host[:port]")
         return value
+
+    @model_validator(mode="after")
+    def _largest_delivery_fits(self) -> Self:
+        if self.unproven_bytes < self.webhook_max_body:
+            raise ValueError("TRAILGATE_UNPROVEN_BYTES must be at least TRAILGATE_WEBHOOK_MAX_BODY")
+        return self
 
     @property
     def outbound_networks(self) -> tuple[Network, ...]:

@@ -24,6 +24,8 @@ from api.http.sampling import SampledLog
 from storage.settings import Settings
 
 MAX_HEADER = 16 * 1024
+MAX_HEAD = 64 * 1024
+"""Bytes of all headers together; aiohttp limits each and their number, which allows megabytes per connection."""
 READ_BUFFER = 64 * 1024
 """Bytes of a body that wait for their reader, before the connection is paused at twice as many."""
 RESERVED_FILES = 128
@@ -149,12 +151,13 @@ class LimitedServer(web.Server):
 class Connection(web.RequestHandler):
     """One connection. It ends when its client keeps the server waiting for too long."""
 
-    __slots__ = ("_address", "_server", "_watch", "_wire")
+    __slots__ = ("_address", "_head", "_server", "_watch", "_wire")
 
     def __init__(self, server: LimitedServer, **options: Any) -> None:
         super().__init__(server, **options)
         self._server = server
         self._address = ""
+        self._head = 0
         self._watch: asyncio.TimerHandle | None = None
         self._wire: asyncio.Transport | None = None
 
@@ -178,6 +181,20 @@ class Connection(web.RequestHandler):
         self._unwatch()
         self._server.leave(self._address)
         super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what arrived. Whatever arrives while a request is awaited belongs to its head."""
+        super().data_received(data)
+        if self._waiter is None or self._waiter.done():
+            self._head = 0
+            return
+        self._head += len(data)
+        if self._head > MAX_HEAD and self._wire is not None:
+            self.close()  # ignores what still arrives
+            message = f"The headers have more than {MAX_HEAD} bytes"
+            response = self._server.errors.to_nobody(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message)
+            metrics.REQUESTS.labels("unrouted", str(response.status)).inc()
+            _answer_and_end(self._wire, response)
 
     def pause_writing(self) -> None:
         """The client does not take what was written; from now on it must take some."""
@@ -271,20 +288,18 @@ class Refused(asyncio.Protocol):
     def __init__(self, server: LimitedServer, refusal: Refusal, address: str) -> None:
         self._server = server
         self._lingers = server.lingering < MAX_LINGERING
-        response = server.errors.to_nobody(refusal.status, refusal.message, RETRY)
-        self._answer = _on_the_wire(response)
+        self._answer = server.errors.to_nobody(refusal.status, refusal.message, RETRY)
         metrics.REFUSED.labels(refusal.reason).inc()
         _log.line("connection refused", refusal.reason, reason=refusal.reason, address=address)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Answer and close, a moment later if few others wait for that: at once, a client might miss the answer."""
+        """Answer and close, at once if many others linger already."""
         wire = cast("asyncio.Transport", transport)
-        wire.write(self._answer)
         self._server.lingering += self._lingers
         if self._lingers:
-            wire.write_eof()
-            asyncio.get_running_loop().call_later(LINGER, wire.abort)
+            _answer_and_end(wire, self._answer)
         else:
+            wire.write(_on_the_wire(self._answer))
             wire.close()
 
     def connection_lost(self, exc: BaseException | None) -> None:  # noqa: ARG002 - whatever the reason
@@ -317,6 +332,13 @@ def _unreadable(error: BaseException | None) -> Problem:
         message = f"The request line or a header is longer than {MAX_HEADER} bytes"
         return Problem(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, message, "/", new_request_id())
     return Problem(HTTPStatus.BAD_REQUEST, "This is not a valid HTTP/1.1 request", "/", new_request_id())
+
+
+def _answer_and_end(wire: asyncio.Transport, response: web.Response) -> None:
+    """Answer, and close a moment later: at once, a client that still sends would miss the answer."""
+    wire.write(_on_the_wire(response))
+    wire.write_eof()
+    asyncio.get_running_loop().call_later(LINGER, wire.abort)
 
 
 def _on_the_wire(response: web.Response) -> bytes:

@@ -60,10 +60,21 @@ def answer_with(size: int) -> Any:
     return handler
 
 
+async def slowly(request: web.Request) -> web.StreamResponse:
+    """Silent for longer than any time-out here."""
+    response = web.StreamResponse(headers={"Content-Length": "13"})
+    await response.prepare(request)
+    await response.write(b"first, ")
+    await asyncio.sleep(3 * LIMITS.patience)
+    await response.write(b"second")
+    return response
+
+
 @asynccontextmanager
 async def serving(folder: Path, limits: ConnectionLimits = LIMITS) -> AsyncIterator[tuple[LimitedServer, Connect]]:
     app = sample_app(folder)
     app[PATIENCE] = limits.patience
+    app.router.add_get("/slow", slowly)
     app.router.add_get("/large", answer_with(16 * 2**20))
     opened = []
     async with LimitedTestServer(app, limits) as server:
@@ -110,6 +121,21 @@ async def test_a_head_that_trickles_ends_the_same(tmp_path: Path) -> None:
         assert await ending == b""
 
 
+async def test_a_head_is_limited_as_a_whole(tmp_path: Path) -> None:
+    """Each header may have 16 KiB, and there may be many."""
+    async with serving(tmp_path) as (_, connect):
+        peer = await connect()
+        peer.send(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        await asyncio.sleep(0.05)
+        for n in range(12):
+            peer.send(b"X-%d: " % n + b"y" * 8000 + b"\r\n")
+            await asyncio.sleep(0.005)
+        status, body, _ = await peer.answer()
+        assert (status, body["status"]) == (431, 431)
+        assert str(connections.MAX_HEAD) in body["message"]
+        await peer.ended()
+
+
 async def test_an_idle_connection_ends_and_a_busy_one_stays(tmp_path: Path) -> None:
     async with serving(tmp_path) as (_, connect):
         peer = await connect()
@@ -152,6 +178,13 @@ async def test_an_answer_that_nobody_reads_ends(tmp_path: Path) -> None:
         assert [one["waiting_for"] for one in logs if "waiting_for" in one] == ["answer"]
         await asyncio.sleep(0.05)
         assert server.connections == []
+
+
+async def test_a_stream_may_last_and_be_silent(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, connect):
+        peer = await connect()
+        peer.send(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert (await peer.ended()).endswith(b"first, second")
 
 
 async def test_an_answer_that_is_read_slowly_comes_whole(tmp_path: Path) -> None:
