@@ -48,6 +48,7 @@ class Endpoint:
         call = Call(request.app[SERVICES], None, request, request[REQUEST_ID])
         if self.route.permission is not None:
             call = await self._admitted(call, self.route.permission)
+            request[PROVEN] = True
         arguments = self._parameters(request)
         if self.signature.query is not None:
             arguments["query"] = _read_query(self.signature.query, request)
@@ -73,7 +74,6 @@ class Endpoint:
     async def _admitted(self, call: Call, permission: Permission) -> Call:
         """Return the call with its principal. Raises Unauthenticated, or Forbidden when the permission is missing."""
         principal = await self.surface.authenticate(call.request)
-        call.request[PROVEN] = principal is not None
         call = Call(call.services, principal, call.request, call.request_id)
         if not call.caller.may(permission):
             if self.surface.denied is not None:
