@@ -12,7 +12,7 @@ from multidict import CIMultiDictProxy
 from api.http.bodies import Unread, check_length, inflated, too_large
 from api.http.calls import PROVEN, RECEIPT_ID, Call
 from api.http.encodings import coding_of
-from api.http.reading import check_json, clean_text, media_type
+from api.http.reading import MAX_ON_LOOP, check_json, clean_text, media_type
 from api.http.sampling import SampledLog
 from api.webhooks import metrics
 from api.webhooks.arrivals import ARRIVALS
@@ -29,8 +29,6 @@ from storage.inbox.commands import Arrival
 
 log = SampledLog()
 
-MAX_ON_LOOP = 256 * 1024
-"""Bytes of the largest body that is checked on the event loop; larger ones are checked in a thread."""
 FORM = "application/x-www-form-urlencoded"
 FORM_FACTOR, FORM_REST = 3, 1024
 """How much longer a payload may be as a form, where a byte takes up to three, and the bytes of all else in the form."""
