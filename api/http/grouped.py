@@ -1,6 +1,6 @@
 """Group commit: run a command that takes a list for many requests in one transaction."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -26,10 +26,14 @@ Command = Callable[[Transaction, Tenant, Sequence[Item]], Awaitable[Sequence[Out
 
 @asynccontextmanager
 async def group_commit(
-    app: web.Application, name: str, write: Write[Item, Outcome], limits: Limits
+    app: web.Application,
+    name: str,
+    write: Write[Item, Outcome],
+    limits: Limits,
+    owner: Callable[[Item], Hashable] | None = None,
 ) -> AsyncIterator[GroupCommit[Item, Outcome]]:
     """Open a group commit, called `name` in the metrics; write what is still queued at the end."""
-    commits = app[GROUP_COMMITS][name] = GroupCommit(write, limits)
+    commits = app[GROUP_COMMITS][name] = GroupCommit(write, limits, owner)
     try:
         yield commits
     finally:
@@ -57,7 +61,7 @@ class GroupedCommand(Generic[Item, Outcome]):
         cls, app: web.Application, name: str, command: Command[Item, Outcome]
     ) -> "AsyncIterator[GroupedCommand[Item, Outcome]]":
         """Open the group commit of a command; write what is still queued at the end."""
-        async with group_commit(app, name, _writer(app[SERVICES], command), LIMITS) as commits:
+        async with group_commit(app, name, _writer(app[SERVICES], command), LIMITS, _organisation) as commits:
             yield cls(command, commits)
 
     async def run(self, call: Call, item: Item, *, dry_run: bool) -> Outcome:
@@ -66,12 +70,15 @@ class GroupedCommand(Generic[Item, Outcome]):
         A dry run runs in a transaction of its own, and a request with an Idempotency-Key in the one that stores its
         answer.
         """
-        database = call.services.database
-        if not dry_run and not isinstance(database, JoinedDatabase):
+        if not dry_run and not isinstance(call.services.database, JoinedDatabase):
             return await self.commits.submit(OfTenant(call.tenant, item))
-        async with database.transaction(dry_run=dry_run) as tx:
+        async with call.transaction(dry_run=dry_run) as tx:
             [outcome] = await self.command(tx, call.tenant, [item])
         return outcome
+
+
+def _organisation(one: OfTenant[Any]) -> Hashable:
+    return one.tenant.org_id
 
 
 def _writer(services: Services, command: Command[Item, Outcome]) -> Write[OfTenant[Item], Outcome]:

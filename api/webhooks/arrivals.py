@@ -1,6 +1,7 @@
 """Store webhook deliveries: concurrent requests share one commit, which comes before their responses."""
 
 from collections.abc import AsyncIterator, Sequence
+from operator import attrgetter
 
 from aiohttp import web
 
@@ -25,6 +26,6 @@ async def arrivals(app: web.Application) -> AsyncIterator[None]:
             return await accept(tx, waiting)
 
     limits = Limits(settings.inbox_capacity, settings.inbox_capacity_bytes, BATCH, WRITERS)
-    async with group_commit(app, "arrivals", write, limits) as commits:
+    async with group_commit(app, "arrivals", write, limits, attrgetter("org_id")) as commits:
         app[ARRIVALS] = commits
         yield
