@@ -5,7 +5,7 @@ asyncpg runs every statement as text; SQLAlchemy describes the tables and drives
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -21,6 +21,7 @@ from storage.authenticator import Authenticator
 from storage.clock import Clock
 from storage.ids import Ids
 from storage.schedule.wakeups import Job
+from storage.slots import Slots
 
 log = structlog.get_logger()
 
@@ -32,6 +33,9 @@ UNREACHABLE = (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNo
 
 STATEMENTS = 1000
 """Prepared statements cached per connection: more than the program has, so that each is prepared only once."""
+
+TIMEOUT_ACQUIRE = 10
+"""Seconds that a caller waits for a connection."""
 
 TIMEOUT_CLOSE = 3
 """Seconds that busy connections get to finish when the pool closes."""
@@ -129,8 +133,17 @@ class Database:
     connect: Callable[[], Awaitable[asyncpg.Connection]]
     """Opens a connection outside the pool."""
     authenticator: Authenticator
+    slots: Slots
+    """The connections for owners."""
+    owner: Hashable = None
+    """Whose connections are counted; None for the process itself."""
     audited: set[UUID] = field(default_factory=set)
     """The organisations whose audit events this process has committed; emptied by whoever raises high-water marks."""
+
+    def of(self, owner: Hashable) -> "Database":
+        """Return the same database, with a fair share of the connections for this owner, an organisation."""
+        shared = self.pool, self.clock, self.ids, self.wake, self.connect, self.authenticator, self.slots
+        return Database(*shared, owner, self.audited)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -206,8 +219,17 @@ class Database:
 
     @asynccontextmanager
     async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
+        if self.owner is None:
+            async with self._pooled() as connection:
+                yield connection
+            return
+        async with self.slots.taken(self.owner, TIMEOUT_ACQUIRE), self._pooled() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _pooled(self) -> AsyncIterator[asyncpg.Connection]:
         try:
-            connection = await self.pool.acquire(timeout=10)
+            connection = await self.pool.acquire(timeout=TIMEOUT_ACQUIRE)
         except (*UNREACHABLE, asyncpg.TooManyConnectionsError, TimeoutError) as error:
             raise Unavailable("The database cannot be reached right now; try again shortly.", 2) from error
         try:
@@ -226,6 +248,10 @@ class JoinedDatabase(Database):
     """A database that uses one open transaction instead of the pool: transactions inside it are savepoints."""
 
     connection: asyncpg.Connection = field(kw_only=True)
+
+    def of(self, _owner: Hashable) -> "Database":
+        """Return this database: its connection is there already."""
+        return self
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Reader]:
@@ -265,7 +291,8 @@ async def open_database(
 ) -> AsyncIterator[Database]:
     """Open the pool. `url` is a libpq URL, `name` the application_name, `size` the maximum number of connections.
 
-    Without `wake`, work that a commit leaves for a worker waits for the workers' next sweep.
+    Without `wake`, work that a commit leaves for a worker waits for the workers' next sweep. Owners (`Database.of`)
+    share three quarters of the connections; the others are for what the process does for all, such as group commits.
     """
     server_settings = {
         "application_name": name,
@@ -292,7 +319,8 @@ async def open_database(
         return await asyncpg.connect(dsn=url, timeout=10, command_timeout=60, server_settings=server_settings)
 
     try:
-        yield Database(pool, clock, ids, wake, connect, authenticator)
+        slots = Slots(max(1, size - size // 4), "share of the database connections")
+        yield Database(pool, clock, ids, wake, connect, authenticator, slots)
     finally:
         try:
             await asyncio.wait_for(pool.close(), TIMEOUT_CLOSE)

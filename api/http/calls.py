@@ -19,7 +19,7 @@ from domain.audit.events import Actor
 from domain.errors import Unauthenticated
 from domain.identity.permissions import Permission, Principal
 from domain.tenant import Tenant
-from storage.database import Reader, Transaction
+from storage.database import Database, Reader, Transaction
 from storage.services import Services
 
 MEBIBYTE = 1 << 20
@@ -68,13 +68,22 @@ class Call:
         region = named.strip()[:MAX_REGION_LENGTH] or self.services.settings.region
         return Actor(self.caller.id, self.caller.credential_id, self.request_id, region)
 
+    @property
+    def database(self) -> Database:
+        """The database; the caller's organisation has a fair share of its connections."""
+        return self.services.database.of(self.principal.org_id if self.principal else None)
+
     def read(self) -> AbstractAsyncContextManager[Reader]:
         """Open a connection for reading."""
-        return self.services.database.read()
+        return self.database.read()
+
+    def snapshot(self) -> AbstractAsyncContextManager[Reader]:
+        """Open a connection on one snapshot."""
+        return self.database.snapshot()
 
     def transaction(self, *, dry_run: bool = False) -> AbstractAsyncContextManager[Transaction]:
         """Open a transaction; a dry run is rolled back at the end."""
-        return self.services.database.transaction(dry_run=dry_run)
+        return self.database.transaction(dry_run=dry_run)
 
 
 Denied = Callable[[Call, Permission], Awaitable[None]]
@@ -142,6 +151,8 @@ class Route:
     `errors` are the statuses beyond the derived ones (400, 401, 403, 404 with path parameters, 413, 415, 500).
     `max_body` in bytes counts the whole body, files included. `accepts` and `produces` default to the surface's.
     `examples` gives path parameters an example value; required where no sample of `routing` matches the regex.
+    `prepare` is called with the handler's arguments before it, for work that takes long: the handler of a request with
+    an Idempotency-Key runs inside a transaction. It keeps its result in the request.
     """
 
     method: str
@@ -155,6 +166,7 @@ class Route:
     produces: str | None = None
     tag: str | None = None
     examples: Mapping[str, str] = field(default_factory=dict)
+    prepare: Handler | None = None
 
     @property
     def name(self) -> str:

@@ -104,9 +104,16 @@ async def once(call: Call, request: Keyed, perform: Perform) -> web.StreamRespon
     return answer
 
 
+async def known_answer(call: Call, request: Keyed) -> web.StreamResponse | None:
+    """Return the stored answer if there is one already. Raises Rejected and Conflict as `once` does."""
+    async with call.transaction() as tx:
+        kept = await kept_answer(tx, call.services.envelope, request.slot)
+    return _replayed(kept, request.fingerprint) if kept else None
+
+
 async def _attempt(call: Call, request: Keyed, perform: Perform) -> web.StreamResponse | None:
     """Return the answer, or None while another request with this key is in progress."""
-    database, envelope = call.services.database, call.services.envelope
+    database, envelope = call.database, call.services.envelope
     async with database.transaction() as tx:
         if not await occupy(tx, request.slot):
             return None

@@ -73,10 +73,10 @@ async def occupy(tx: Transaction, slot: Slot) -> bool:
 
 
 async def kept_answer(tx: Transaction, envelope: SecretCipher, slot: Slot) -> KeptAnswer | None:
-    """Return the stored response of the last 24 hours, or None. The caller must hold the lock of the slot.
+    """Return the stored response of the last 24 hours, or None.
 
-    This is a statement after the one that locks, so that it sees what the previous holder committed. The body is empty
-    if the master key was replaced since.
+    None is certain only for a caller who holds the lock of the slot: this is a statement after the one that locks, so
+    that it sees what the previous holder committed. The body is empty if the master key was replaced since.
     """
     row = await tx.row(_KEPT, *astuple(slot), tx.now - LIFETIME)
     if row is None:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain.canonical import canonical_json, normalise
-from domain.errors import Unavailable
+from domain.errors import Throttled, Unavailable
 from storage.clock import SystemClock
 from storage.counters import NO_PARENT, fold, total
 from storage.database import open_database
@@ -149,3 +150,32 @@ async def test_a_server_out_of_connections_is_unavailable_for_a_moment(own_servi
         assert refused.value.retry_after == 2
         async with database.read() as reader:
             assert await reader.value("SELECT current_user") == role
+
+
+async def test_an_organisation_leaves_connections_to_others_and_to_the_process(services: Services) -> None:
+    busy, quiet = services.database.of("busy"), services.database.of("quiet")
+    over = asyncio.Event()
+
+    async def hold() -> None:
+        async with busy.read():
+            await over.wait()
+
+    holding = [asyncio.create_task(hold()) for _ in range(services.settings.database_pool * 2)]
+    await asyncio.sleep(0.1)
+    try:
+        async with asyncio.timeout(5), quiet.read() as reader, services.database.read() as other:
+            assert await reader.value("SELECT 1") == await other.value("SELECT 1") == 1
+    finally:
+        over.set()
+        await asyncio.gather(*holding)
+
+
+async def test_who_waits_too_long_for_a_connection_is_told_which_limit(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.database.TIMEOUT_ACQUIRE", 0.05)
+    busy = services.database.of("busy")
+    async with AsyncExitStack() as held:
+        with pytest.raises(Throttled, match="database connections"):
+            for _ in range(services.settings.database_pool):
+                await held.enter_async_context(busy.read())

@@ -131,7 +131,7 @@ async def verify_ledger_record(call: Call, record_id: UUID) -> RecordVerificatio
     through the Merkle tree and the signature of the checkpoint. The proof in the response can be checked without this
     server (docs/verify.md).
     """
-    async with call.services.database.snapshot() as reader:
+    async with call.snapshot() as reader:
         verdict = await verification.verify_record(reader, call.tenant, record_id, RECORDS, call.services.trusted_keys)
     return RecordVerificationOut.found(record_id, verdict, call.services.clock.now(), call)
 

@@ -43,6 +43,6 @@ async def recompute_verdict(call: Call, verdict_id: UUID) -> RecomputationOut:
     The current rules are applied to the flow version, the trail and the results on which the verdict was based. The
     response lists all differences. Nothing is stored.
     """
-    async with call.services.database.snapshot() as reader:
+    async with call.snapshot() as reader:
         verdict = await queries.get_verdict(reader, call.tenant, verdict_id)
         return RecomputationOut.compared(verdict, await queries.recompute(reader, call.tenant, verdict))

@@ -52,7 +52,7 @@ async def get_evidence_summary(call: Call, trail_id: UUID) -> EvidenceSummaryOut
 
     A trail is complete when every requirement of its flow version or template is PASSED.
     """
-    async with call.services.database.snapshot() as reader:
+    async with call.snapshot() as reader:
         evidence = await queries.evidence_of_trail(reader, call.tenant, trail_id)
         coverage = await list_coverage(reader, call.tenant, trail_id, Window(MAX_SIZE, descending=True))
     reports = [CoverageOut.of(report, call) for report in coverage.items[::-1]]
