@@ -7,6 +7,7 @@ import asyncio
 import sys
 from contextlib import suppress
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 from aiohttp import web
@@ -15,13 +16,15 @@ from api.http.calls import Upload
 from integrations.formats.evidence import FORMATS, UNREADABLE, failed, parse_evidence
 from integrations.formats.parsed import ParsedEvidence
 from integrations.formats.parser_process import from_text
+from storage.slots import Slots
+from storage.threads import Threads
 
 MAX_IN_THREAD = 512 * 1024
 """Bytes up to which a file is parsed in a thread, which takes some milliseconds."""
 TIMEOUT_PROCESS = 40
 """Seconds for one process: ten more than the parser's own limit."""
-MAX_PROCESSES = 2
-"""Parsers that run at once; more than there are cores would not be faster."""
+MAX_THREADS = MAX_PROCESSES = 3
+"""Files parsed at once in threads, and in processes: two of one organisation, so that another one need not wait."""
 
 _ROOT = Path(__file__).parents[2]
 
@@ -32,15 +35,16 @@ class EvidenceParsers:
     """Parses the uploads of one application."""
 
     def __init__(self) -> None:
-        self._slots = asyncio.Semaphore(MAX_PROCESSES)
+        self._threads = Threads(MAX_THREADS, "evidence parsers")
+        self._processes = Slots(MAX_PROCESSES, "evidence parsers")
 
-    async def parse(self, kind: str, file: Upload) -> ParsedEvidence | None:
+    async def parse(self, org_id: UUID, kind: str, file: Upload) -> ParsedEvidence | None:
         """Return the parsed evidence of a file, or None when evidence of this attestation type is not parsed."""
         if kind.lower() not in FORMATS:
             return None
         if file.size <= MAX_IN_THREAD:
-            return await asyncio.to_thread(parse_evidence, kind, file.path)
-        async with self._slots:
+            return await self._threads.run(org_id, parse_evidence, kind, file.path)
+        async with self._processes.taken(org_id):
             return await _parse_in_process(kind, file.path)
 
 

@@ -13,13 +13,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from api.http.arguments import REQUIRED, Arguments, Body, Fields, FormBody, Parameter, read_arguments
 from api.http.bodies import Unread, expect_later, read_body
 from api.http.calls import PROVEN, REQUEST_ID, SERVICES, STAGING, SURFACE, Call, Reply, Route, Surface
-from api.http.idempotency import keyed, once, takes_key
+from api.http.idempotency import keyed, known_answer, once, takes_key
 from api.http.problems import invalid_fields, invalid_input
 from api.http.reading import MAX_ON_LOOP, clean_text, guard, media_type, require_media_type
 from api.http.routing import Table
-from api.http.uploads import MULTIPART, URL_ENCODED, Form
+from api.http.uploads import MULTIPART, UPLOAD_THREADS, URL_ENCODED, WRITERS, Form
 from domain.errors import FieldError, Forbidden, Invalid
 from domain.identity.permissions import Permission
+from storage.threads import Threads
 
 OPERATION: web.RequestKey[str] = web.RequestKey("operation", str)
 """The operationId of the route that matched, for logs and metrics."""
@@ -69,6 +70,10 @@ class Endpoint:
 
         repeatable = self.takes_key and not arguments.get("dry_run")
         request = keyed(call, self.signature, content) if repeatable else None
+        if self.route.prepare is not None:
+            if request and (known := await known_answer(call, request)):
+                return known
+            await self.route.prepare(call, **arguments)
         return await (once(call, request, perform) if request else perform(call))
 
     async def _admitted(self, call: Call, permission: Permission) -> Call:
@@ -107,7 +112,7 @@ class Endpoint:
         if wanted.default is not REQUIRED and not call.request.can_read_body:
             return await self._perform(call, arguments, b"")
         media = require_media_type(call.request, self.accepts).partition(";")[0]
-        form = Form(wanted.fields, self.route.max_body)
+        form = Form(wanted.fields, self.route.max_body, call.principal.org_id if call.principal else None)
         try:
             arguments["form"] = await form.read(call.request, media)
             return await self._perform(call, arguments, arguments["form"])
@@ -162,6 +167,7 @@ def register(app: web.Application, surface: Surface) -> tuple[Endpoint, ...]:
     _check_exempt(surface)
     if STAGING not in app and any(endpoint.signature.form for endpoint in endpoints):
         raise ValueError(f"surface {surface.name} takes forms, but app[STAGING] names no directory")
+    app.setdefault(WRITERS, Threads(UPLOAD_THREADS, "upload writers"))
     table = app.setdefault(TABLE, Table())
     explicit = {(route.method, route.plain_path) for route in surface.routes}
     for endpoint in endpoints:

@@ -10,8 +10,9 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import parse_qsl
@@ -26,11 +27,15 @@ from api.http.multipart import Multipart, Part
 from api.http.problems import invalid_input, invalid_under
 from api.http.reading import clean_text, guarded
 from domain.errors import Invalid, Unavailable
+from storage.threads import Threads
 
 MULTIPART = "multipart/form-data"
 URL_ENCODED = "application/x-www-form-urlencoded"
 BINARY = "application/octet-stream"
 
+WRITERS: web.AppKey[Threads] = web.AppKey("upload_writers", Threads)
+"""The threads that hash and write files while they arrive."""
+UPLOAD_THREADS = 4
 MAX_FILE: web.AppKey[int] = web.AppKey("max_file", int)
 """Bytes that one file may have; `Route.max_body` then limits the rest of the form, otherwise the whole form."""
 MAX_FIELD = MEBIBYTE
@@ -44,9 +49,10 @@ _RETRY_AFTER = 60
 
 
 class Form:
-    """One form being read. `discard` deletes the staged files that were not moved."""
+    """One form being read for `owner`, an organisation. `discard` deletes the staged files that were not moved."""
 
-    def __init__(self, fields: Fields, max_body: int) -> None:
+    def __init__(self, fields: Fields, max_body: int, owner: Hashable) -> None:
+        self._owner = owner
         self._fields = fields
         self._max_body = max_body
         self._staged: list[Path] = []
@@ -106,7 +112,8 @@ class Form:
         file_name = base_name(clean_text(name, part.file_name))
         content_type = clean_text(name, part.content_type) or BINARY
         longest = request.app.get(MAX_FILE, self._max_body)
-        async with _staging(request.app[STAGING]) as staged:
+        run = partial(request.app[WRITERS].run, self._owner)
+        async with _staging(request.app[STAGING], run) as staged:
             self._staged.append(staged.path)
             async for chunk in content:
                 await staged.append(chunk)
@@ -122,7 +129,8 @@ class _Staged:
     It is synced to disk here, so that the transaction that moves it into the blob store need not wait for that.
     """
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], run: Callable[..., Coroutine[Any, Any, None]]) -> None:
+        self._run = run
         self.path = Path(file.name)
         self.size = 0
         self._file = file
@@ -143,7 +151,7 @@ class _Staged:
         """Return the SHA-256 digest in hexadecimal, once everything is on disk."""
         await self._hand_over()
         await self.settle()
-        self._writing = asyncio.create_task(asyncio.to_thread(self._sync))
+        self._writing = asyncio.create_task(self._run(self._sync))
         await self.settle()
         return self._digest.hexdigest()
 
@@ -162,7 +170,7 @@ class _Staged:
     async def _hand_over(self) -> None:
         await self.settle()
         pieces, self._pieces, self._held = self._pieces, [], 0
-        self._writing = asyncio.create_task(asyncio.to_thread(self._write, pieces))
+        self._writing = asyncio.create_task(self._run(self._write, pieces))
 
     def _write(self, pieces: list[bytes]) -> None:
         for piece in pieces:
@@ -175,9 +183,9 @@ class _Staged:
 
 
 @asynccontextmanager
-async def _staging(directory: Path) -> AsyncIterator[_Staged]:
+async def _staging(directory: Path, run: Callable[..., Coroutine[Any, Any, None]]) -> AsyncIterator[_Staged]:
     with tempfile.NamedTemporaryFile(dir=directory, prefix="upload-", delete=False) as file:
-        staged = _Staged(file)
+        staged = _Staged(file, run)
         try:
             yield staged
         finally:

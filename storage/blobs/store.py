@@ -5,23 +5,29 @@ place before its row is written: an object without a row is harmless and swept l
 would promise content that does not exist.
 """
 
-import asyncio
 import hashlib
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, ParamSpec, Protocol, TypeVar
 
 from domain.errors import Conflict
+from storage.threads import Threads
 
 CHUNK = 1 << 20
 """Bytes per read."""
+READERS, KEEPERS = 4, 8
+"""Threads that read objects, and threads that put them in place, which wait for the disk only."""
 SHARDS = tuple(f"{number:02x}" for number in range(256))
 """The folders that hold the objects, named by the first two digits of the digest."""
+
+P = ParamSpec("P")
+Result = TypeVar("Result")
 
 _DIGEST = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
 _REST = re.compile(r"[0-9a-f]{62}")
@@ -50,11 +56,23 @@ class Measured:
 
 
 class BlobStore:
-    """The objects below one folder. Slow file operations run in a thread."""
+    """The objects below one folder. Slow file operations run in threads of the store's own.
+
+    Objects are put in place within transactions: they never wait for those who read whole files.
+    """
 
     def __init__(self, root: Path) -> None:
         self._objects = root / "sha256"
         self.staging = root / "staging"
+        self._readers = Threads(READERS, "blob readers")
+        self._keepers = Threads(KEEPERS, "blob keepers")
+        self._owner: Hashable = None
+
+    def of(self, owner: Hashable) -> "BlobStore":
+        """Return the same store, with a fair share of its threads for this owner, an organisation."""
+        same = copy(self)
+        same._owner = owner  # noqa: SLF001 - our own class
+        return same
 
     def prepare(self) -> None:
         """Create missing folders, accessible to their owner only."""
@@ -74,23 +92,23 @@ class BlobStore:
         An existing object is replaced by the file, which was just hashed; this repairs a damaged object. The call is
         quick if the file was synced to disk before.
         """
-        await asyncio.to_thread(self._promote, staged, self.path(digest))
+        await self._keepers.run(self._owner, self._promote, staged, self.path(digest))
 
     @asynccontextmanager
     async def opened(self, digest: str) -> "AsyncIterator[Blob]":
         """Open an object for reading. Raises Conflict when it is missing although it has a row."""
         try:
-            file = await asyncio.to_thread(self.path(digest).open, "rb", buffering=0)
+            file = await self._read(self.path(digest).open, "rb", buffering=0)
         except FileNotFoundError as error:
             raise Conflict(f"Integrity error: the content of {digest} is missing from the store.", "state") from error
         try:
-            yield Blob(file, os.fstat(file.fileno()).st_size)
+            yield Blob(file, os.fstat(file.fileno()).st_size, self._read)
         finally:
             file.close()
 
     async def measure(self, digest: str) -> Measured | None:
         """Read the whole object and return its actual digest and size; None when it does not exist."""
-        return await asyncio.to_thread(_measured, self.path(digest))
+        return await self._read(_measured, self.path(digest))
 
     def objects(self, shard: str) -> Iterator[str]:
         """Yield the digests of one shard's objects, in no particular order."""
@@ -104,6 +122,9 @@ class BlobStore:
         """Remove the staging files not written to since that time; return how many."""
         return sum(_remove_older(self.staging / name, before) for name in list(_names(self.staging)))
 
+    async def _read(self, work: Callable[P, Result], *args: P.args, **kwargs: P.kwargs) -> Result:
+        return await self._readers.run(self._owner, work, *args, **kwargs)
+
     @staticmethod
     def _promote(staged: Path, target: Path) -> None:
         _sync(staged)
@@ -116,29 +137,37 @@ class BlobStore:
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """An open object; `size` in bytes."""
+    """An open object; `size` in bytes. `run` runs a function in a thread."""
 
     file: BinaryIO
     size: int
+    run: Callable[..., Awaitable[bytes]]
 
     async def chunks(self, start: int, stop: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `stop` in chunks; fewer if the file is shorter."""
-        await asyncio.to_thread(self.file.seek, start)
-        while start < stop and (chunk := await asyncio.to_thread(self.file.read, min(CHUNK, stop - start))):
+        while start < stop and (chunk := await self.run(self._chunk, start, stop)):
             yield chunk
             start += len(chunk)
 
     async def checked_chunks(self, digest: str) -> AsyncIterator[bytes]:
         """Yield the content in chunks, the last one only after the digest was checked. Raises Conflict otherwise."""
-        found, held = hashlib.sha256(), b""
-        async for chunk in self.chunks(0, self.size):
+        found, held, start = hashlib.sha256(), b"", 0
+        while start < self.size and (chunk := await self.run(self._hashed_chunk, start, found)):
             if held:
                 yield held
-            await asyncio.to_thread(found.update, chunk)
             held = chunk
+            start += len(chunk)
         if f"sha256:{found.hexdigest()}" != digest:
             raise Conflict(f"Integrity error: the stored content is not that of {digest}.", "state")
         yield held
+
+    def _chunk(self, start: int, stop: int) -> bytes:
+        return os.pread(self.file.fileno(), min(CHUNK, stop - start), start)
+
+    def _hashed_chunk(self, start: int, found: "hashlib._Hash") -> bytes:
+        chunk = self._chunk(start, self.size)
+        found.update(chunk)
+        return chunk
 
 
 def _names(folder: Path) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Handlers of evidence files: uploads, references, lists, downloads and verification."""
 
 import json
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -32,6 +33,29 @@ from storage.facts.queries.evidence import EvidenceTarget
 from storage.paging import Page
 
 log = structlog.get_logger()
+
+_PARSED: web.RequestKey[ParsedEvidence] = web.RequestKey("parsed_evidence", ParsedEvidence)
+"""What an uploaded file says; absent if evidence of its attestation's type is not parsed."""
+
+
+async def parse_upload(
+    call: Call,
+    *,
+    attestation_id: UUID,
+    trail_id: UUID | None = None,
+    form: EvidenceForm | None = None,
+    declared: DeclaredDigest = None,
+    **_: Any,
+) -> None:
+    """Check and parse an uploaded file before any transaction begins: parsing may take half a minute."""
+    if form is None:
+        return
+    async with call.read() as reader:
+        target = await queries.find_target(reader, call.tenant, attestation_id, trail_id)
+    form.check(declared)
+    parsed = await call.request.app[PARSERS].parse(call.caller.org_id, target.type, form.file)
+    if parsed is not None:
+        call.request[_PARSED] = parsed
 
 
 async def add_evidence(
@@ -78,11 +102,10 @@ async def add_attestation_evidence(
 async def _upload(
     call: Call, target: EvidenceTarget, form: EvidenceForm, declared: str | None, *, dry_run: bool
 ) -> Created[EvidenceOut]:
-    """Attach a file; parse it before the transaction begins, as that may take half a minute."""
+    """Attach a file that was parsed before, by `parse_upload`."""
     form.check(declared)
-    actor = call.actor
-    parsed = await call.request.app[PARSERS].parse(target.type, form.file)
-    blobs = Rehearsal() if dry_run else call.services.blobs
+    actor, parsed = call.actor, call.request.get(_PARSED)
+    blobs = Rehearsal() if dry_run else call.services.blobs.of(call.caller.org_id)
     new, most = form.to_command(target, actor), call.services.settings.evidence_max_files
     async with call.transaction(dry_run=dry_run) as tx:
         evidence = await attach_file(tx, call.tenant, new, form.file.path, blobs, most=most)
@@ -157,7 +180,7 @@ async def download_evidence(call: Call, sha256: str) -> web.StreamResponse:
             await note_access(tx, call.tenant, evidence, call.actor, part=part)
 
     download = Download(evidence.digest, evidence.size, evidence.name, evidence.media_type)
-    return await send(call.request, call.services.blobs, download, given)
+    return await send(call.request, call.services.blobs.of(call.caller.org_id), download, given)
 
 
 async def verify_evidence(call: Call, evidence_id: UUID) -> EvidenceVerificationOut:
@@ -168,7 +191,7 @@ async def verify_evidence(call: Call, evidence_id: UUID) -> EvidenceVerification
     async with call.read() as reader:
         evidence = await queries.get_evidence(reader, call.tenant, evidence_id)
     kept = evidence.external_url is None
-    found = await call.services.blobs.measure(evidence.digest) if kept else None
+    found = await call.services.blobs.of(call.caller.org_id).measure(evidence.digest) if kept else None
     result = EvidenceVerificationOut.compared(evidence, found, call.services.clock.now())
     if kept and not result.verified:
         log.error("evidence.tampered", digest=evidence.digest, reason=result.message)

@@ -22,6 +22,7 @@ ROUTES = tagged(
         Permission.EVIDENCE_WRITE,
         status=201,
         errors=(409, 422, 503),
+        prepare=evidence.parse_upload,
     ),
     Route("GET", _OF_ATTESTATION, evidence.list_trail_attestation_evidence, Permission.EVIDENCE_READ),
     Route("GET", f"{V1}/trails/{{trail_id}}/evidence", evidence.list_trail_evidence, Permission.EVIDENCE_READ),
@@ -39,6 +40,7 @@ ROUTES = tagged(
         status=201,
         accepts=(MULTIPART, *RAW),
         errors=(409, 422, 503),
+        prepare=evidence.parse_upload,
     ),
     Route(
         "GET",

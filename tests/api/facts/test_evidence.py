@@ -13,9 +13,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
+from api.facts.evidence_parsing import EvidenceParsers
 from storage.blobs.sweep import sweep_blobs
 from storage.services import Services, open_services
-from tests.api.caller import Caller, found_organisation
+from tests.api.caller import Caller, found_organisation, unique
 from tests.api.times import assert_times
 from tests.api.uploading import FORM, Attested, fetch, form_body, objects, staged
 from tests.api.world import make_world
@@ -24,6 +25,10 @@ from tests.conftest import Installation
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SHA_OF_A = "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb"
+_IN_TRANSACTION = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND state LIKE 'idle in transaction%' AND pid <> pg_backend_pid()
+"""
 JUNIT = '<testsuite tests="{tests}" failures="{failures}" errors="0" skipped="0">{cases}</testsuite>'
 
 
@@ -553,3 +558,22 @@ async def test_a_structured_media_type_is_taken_as_json_is(api: Caller) -> None:
     made = (await api.post(f"/evidence/{attested.id}", data=b'{"runs": [{"results": []}]}', headers=raw)).json
     assert made["contentType"] == "application/sarif+json"
     assert (await attested.shown())["status"] == "PASSED"
+
+
+@pytest.mark.parametrize("key", [None, "key"], ids=["plain", "with a key"])
+async def test_a_file_is_parsed_before_any_transaction(
+    api: Caller, app_services: Services, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    """Else a slow file would hold a connection, and with it the locks of a request that has an Idempotency-Key."""
+    at_work: list[int] = []
+
+    async def parse(self: EvidenceParsers, *_: Any) -> None:
+        async with app_services.database.read() as reader:
+            at_work.append(await reader.value(_IN_TRANSACTION))
+
+    monkeypatch.setattr(EvidenceParsers, "parse", parse)
+    attested = await Attested.made(api, "junit")
+    headers = {"Idempotency-Key": unique(key)} if key else {}
+    for _ in range(2):
+        await attested.send(junit(False), headers=headers)
+    assert at_work == [0] * (1 if key else 2), "a repeated request is answered without parsing the file again"

@@ -331,3 +331,18 @@ async def test_who_may_read_and_who_may_write(api: Caller, app_services: Service
 )
 async def test_what_is_no_digest_and_no_id(api: Caller, path: str) -> None:
     assert (await api.send("GET", path)).status == (400 if path.endswith("verify") else 404)
+
+
+async def test_a_client_that_reads_slowly_holds_no_connection(api: Caller, app_services: Services) -> None:
+    made = await kept(api, large(16))
+    reader, writer = await asyncio.open_connection(api.client.host, api.client.port, limit=CHUNK)
+    writer.write(f"GET {V1}/evidence/{made['sha256Hash']} HTTP/1.1\r\nHost: t\r\nX-Api-Key: {api.key}\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n\r\n")
+    async with app_services.database.read() as other:
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+        assert await other.value(waiting) == 0
+    pool = app_services.database.pool
+    assert pool.get_idle_size() == pool.get_size()
+    assert len(await accesses(api, made)) == 1, "it is recorded at the beginning"
+    assert len(await reader.readexactly(16 * CHUNK + 3)) == 16 * CHUNK + 3
+    writer.close()

@@ -4,6 +4,7 @@ import asyncio
 import time
 from hashlib import sha256
 from pathlib import Path
+from uuid import UUID
 
 import psutil
 import pytest
@@ -13,6 +14,8 @@ from api.facts.evidence_parsing import MAX_IN_THREAD, EvidenceParsers
 from api.http.calls import Upload
 from integrations.formats.parsed import ParsedEvidence
 from integrations.formats.parser_process import from_text, to_text
+
+ORG = UUID(int=1)
 
 
 def uploaded(path: Path, content: bytes) -> Upload:
@@ -34,17 +37,17 @@ def parser_processes() -> list[psutil.Process]:
 @pytest.mark.parametrize("findings", [0, 3])
 async def test_size_changes_the_place_and_not_the_verdict(tmp_path: Path, findings: int, padding: int) -> None:
     content = report(findings, padding) + b" " * padding
-    parsed = await EvidenceParsers().parse("SARIF", uploaded(tmp_path / "scan.sarif", content))
+    parsed = await EvidenceParsers().parse(ORG, "SARIF", uploaded(tmp_path / "scan.sarif", content))
     assert parsed is not None
     assert (parsed.passed, parsed.details["vulnerabilities"]) == (findings == 0, findings)
 
 
 async def test_what_is_not_read_starts_nothing(tmp_path: Path) -> None:
-    assert await EvidenceParsers().parse("generic", uploaded(tmp_path / "x", b" " * (MAX_IN_THREAD + 1))) is None
+    assert await EvidenceParsers().parse(ORG, "generic", uploaded(tmp_path / "x", b" " * (MAX_IN_THREAD + 1))) is None
 
 
 async def test_a_large_file_that_is_no_report_has_failed(tmp_path: Path) -> None:
-    parsed = await EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", b"x" * (MAX_IN_THREAD + 1)))
+    parsed = await EvidenceParsers().parse(ORG, "sarif", uploaded(tmp_path / "x", b"x" * (MAX_IN_THREAD + 1)))
     assert parsed is not None
     assert parsed.passed is False
     assert parsed.details["error"].startswith("The file is not JSON")
@@ -54,7 +57,7 @@ async def test_a_reader_that_takes_too_long_is_ended_and_has_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(evidence_parsing, "TIMEOUT_PROCESS", 0.05)
-    parsed = await EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", report(1, MAX_IN_THREAD)))
+    parsed = await EvidenceParsers().parse(ORG, "sarif", uploaded(tmp_path / "x", report(1, MAX_IN_THREAD)))
     assert parsed == ParsedEvidence(
         passed=False, details={"error": "The file could not be read"}, reason="The file could not be read"
     )
@@ -62,7 +65,7 @@ async def test_a_reader_that_takes_too_long_is_ended_and_has_failed(
 
 
 async def test_the_process_that_parses_has_no_secrets_in_its_environment(tmp_path: Path) -> None:
-    parsing = asyncio.create_task(EvidenceParsers().parse("sarif", uploaded(tmp_path / "x", report(60_000, 300))))
+    parsing = asyncio.create_task(EvidenceParsers().parse(ORG, "sarif", uploaded(tmp_path / "x", report(60_000, 300))))
     async with asyncio.timeout(30):
         while not (found := parser_processes()):
             await asyncio.sleep(0.001)
@@ -72,7 +75,7 @@ async def test_the_process_that_parses_has_no_secrets_in_its_environment(tmp_pat
 
 async def test_the_loop_answers_while_a_large_file_is_parsed(tmp_path: Path) -> None:
     file = uploaded(tmp_path / "x", report(60_000, 300))
-    parsing = asyncio.create_task(EvidenceParsers().parse("sarif", file))
+    parsing = asyncio.create_task(EvidenceParsers().parse(ORG, "sarif", file))
     longest = 0.0
     while not parsing.done():
         began = time.thread_time()
