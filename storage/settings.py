@@ -85,6 +85,10 @@ class Settings(BaseSettings):
     inbox_capacity_bytes: int = Field(
         128 * 2**20, ge=2**20, description="Bytes of the deliveries that may wait for their commit, per API process"
     )
+    streams_per_key: int = Field(50, ge=1, description="Event streams that one API key may hold open, per API process")
+    streams_per_organisation: int = Field(
+        250, ge=1, description="Event streams that one organisation may hold open, per API process, which serves 1,000"
+    )
     drain_batch: int = Field(400, ge=1, le=2000, description="Maximum number of deliveries in one claim")
     drain_lease: int = Field(60, ge=5, description="Seconds after which a claimed delivery may be claimed again")
     sweep_interval: int = Field(5, ge=1, le=60, description="Seconds between sweeps, which wake workers for due work")

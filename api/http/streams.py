@@ -16,7 +16,7 @@ from aiohttp import web
 from redis.exceptions import RedisError
 
 from api.http.calls import SERVICES, SURFACE, Call
-from domain.errors import NotFound, Unauthenticated, Unavailable
+from domain.errors import NotFound, Throttled, Unauthenticated, Unavailable
 from storage.database import TRANSIENT, Reader
 from storage.services import Services
 
@@ -81,6 +81,11 @@ class _Stream:
     def __post_init__(self) -> None:
         self.news = asyncio.Event()
         self.news.set()
+
+    @property
+    def holder(self) -> UUID:
+        """The key whose stream this is; without keys, the principal."""
+        return self.call.caller.credential_id or self.call.caller.id
 
     async def run(self) -> None:
         """Send events until the client disconnects, its credential is no longer valid, or the process stops."""
@@ -158,7 +163,7 @@ class Streams:
     async def serve(self, call: Call, position: int, follow: Follow) -> web.StreamResponse:
         """Stream the events of the caller's organisation that come after the id `position`.
 
-        Raises Unavailable when too many streams are open.
+        Raises Throttled when the key or the organisation has too many streams open, Unavailable when the process has.
         """
         response = web.StreamResponse(headers=_HEADERS)
         if call.request.method == HTTPMethod.HEAD:
@@ -177,8 +182,7 @@ class Streams:
 
     @contextmanager
     def _listed(self, org_id: UUID, stream: _Stream) -> Iterator[None]:
-        if self._closing or self.open >= MAX_STREAMS:
-            raise Unavailable("Too many streams are open; try again shortly.", RETRY // 1000)
+        self._require_room(org_id, stream)
         listed = self._open.setdefault(org_id, set())
         listed.add(stream)
         try:
@@ -187,6 +191,15 @@ class Streams:
             listed.discard(stream)
             if not listed:
                 self._open.pop(org_id, None)
+
+    def _require_room(self, org_id: UUID, stream: _Stream) -> None:
+        if self._closing or self.open >= MAX_STREAMS:
+            raise Unavailable("Too many streams are open; try again shortly.", RETRY // 1000)
+        settings, of_organisation = self._services.settings, self._open.get(org_id, ())
+        if sum(other.holder == stream.holder for other in of_organisation) >= settings.streams_per_key:
+            raise _too_many("key", "streams_per_key", settings.streams_per_key)
+        if len(of_organisation) >= settings.streams_per_organisation:
+            raise _too_many("organisation", "streams_per_organisation", settings.streams_per_organisation)
 
     def end(self) -> None:
         """Refuse new streams and end the open ones, after `TIMEOUT_STOP` even those of slow clients."""
@@ -254,6 +267,11 @@ class Streams:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _too_many(holder: str, limit: str, most: int) -> Throttled:
+    message = f"This {holder} has {most} event streams open, which is the maximum (limit: {limit})."
+    return Throttled(message, RETRY // 1000)
 
 
 STREAMS: web.AppKey[list[Streams]] = web.AppKey("streams", list)

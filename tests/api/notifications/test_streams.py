@@ -357,6 +357,37 @@ async def test_a_stream_too_many_is_503_until_one_ends(process: Process, monkeyp
             assert (await stream.event()).title == "a"
 
 
+@asynccontextmanager
+async def running_with(services: Services, **limits: int) -> AsyncIterator[Process]:
+    settings = services.settings.model_copy(update=limits)
+    async with running(replace(services, settings=settings)) as process:
+        yield process
+
+
+@pytest.mark.usefixtures("often")
+async def test_a_key_has_its_number_of_streams_and_leaves_the_others_to_other_keys(services: Services) -> None:
+    async with running_with(services, streams_per_key=2) as process:
+        holder = await make_holder(services, process.api.tenant, "viewer")
+        other = replace(process.api, key=holder.key)
+        async with listening(process.api), listening(process.api), listening(other):
+            refused = await process.api.get("/notifications/stream", status=429)
+            assert int(refused.headers["Retry-After"]) >= 1
+            assert "streams_per_key" in refused.json["message"]
+        await process.until_open(0)
+        async with listening(process.api):
+            pass
+
+
+async def test_an_organisation_has_its_number_of_streams_whatever_the_number_of_its_keys(services: Services) -> None:
+    async with running_with(services, streams_per_organisation=2) as process:
+        stranger = await found_organisation(process.client, services)
+        keys = [(await make_holder(services, process.api.tenant, "viewer")).key for _ in range(3)]
+        first, second, third = (replace(process.api, key=key) for key in keys)
+        async with listening(first), listening(second), listening(stranger):
+            refused = await third.get("/notifications/stream", status=429)
+            assert "streams_per_organisation" in refused.json["message"]
+
+
 async def test_head_opens_no_stream(process: Process) -> None:
     answer = await process.api.send("HEAD", "/notifications/stream")
     assert (answer.status, answer.headers["Content-Type"]) == (200, "text/event-stream")
