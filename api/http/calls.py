@@ -148,7 +148,7 @@ class Route:
     """One route of a surface: the only place that states its path and the permission it needs.
 
     A route with `permission` None needs no credential; the surface must list its handler in `exempt`.
-    `errors` are the statuses beyond the derived ones (400, 401, 403, 404 with path parameters, 413, 415, 500).
+    `errors` are the statuses beyond the derived ones (400, 401, 403, 404 with path parameters, 413, 415, 429, 500).
     `max_body` in bytes counts the whole body, files included. `accepts` and `produces` default to the surface's.
     `examples` gives path parameters an example value; required where no sample of `routing` matches the regex.
     `prepare` is called with the handler's arguments before it, for work that takes long: the handler of a request with

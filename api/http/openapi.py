@@ -238,7 +238,7 @@ class _Operation:
         if signature.parameters or signature.query or signature.body or signature.form:
             statuses.add(400)
         if self._route.permission:
-            statuses |= {401, 403}
+            statuses |= {401, 403, 429}
         if any(parameter.place == "path" for parameter in signature.parameters):
             statuses.add(404)
         if signature.body or signature.form or signature.raw:

@@ -140,9 +140,9 @@ def test_answers(facts: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("path", "method", "statuses"),
     [
-        ("/api/v1/flows", "get", {200, 400, 401, 403, 500}),
-        ("/api/v1/flows", "post", {201, 400, 401, 403, 409, 413, 415, 422, 500}),
-        ("/api/v1/flows/{flow_id}", "get", {200, 400, 401, 403, 404, 500}),
+        ("/api/v1/flows", "get", {200, 400, 401, 403, 429, 500}),
+        ("/api/v1/flows", "post", {201, 400, 401, 403, 409, 413, 415, 422, 429, 500}),
+        ("/api/v1/flows/{flow_id}", "get", {200, 400, 401, 403, 404, 429, 500}),
         ("/api/v1/flows/{flow_id}", "delete", {204, 400, 401, 403, 404, 412, 429, 500}),
         ("/api/v1/receive", "post", {204, 413, 500}),
     ],
