@@ -23,6 +23,8 @@ from storage.settings import Settings
 log = structlog.get_logger()
 
 BACKLOG = 1024
+SWITCH = 0.001
+"""Seconds after which a thread that parses a file lets the event loop run; Python's default is 0.005."""
 
 
 def check_exposure(settings: Settings) -> None:
@@ -70,6 +72,7 @@ def main() -> None:
     options = parser.parse_args()
     settings = Settings()
     configure_logs(settings.log_level)
+    sys.setswitchinterval(SWITCH)
     try:
         uvloop.run(serve(settings, share=options.share, listens=options.listens))
     except (NotConfigured, UnusableKey, OSError) as error:

@@ -319,7 +319,7 @@ async def open_database(
         return await asyncpg.connect(dsn=url, timeout=10, command_timeout=60, server_settings=server_settings)
 
     try:
-        slots = Slots(max(1, size - size // 4), "share of the database connections")
+        slots = Slots(max(1, size - size // 4), "share of the database connections", leaves=2)
         yield Database(pool, clock, ids, wake, connect, authenticator, slots)
     finally:
         try:

@@ -14,14 +14,16 @@ RETRY_AFTER = 2
 class Slots:
     """Places for those who want a thread, a process or a connection.
 
-    An owner may hold as many places as it leaves free: half of them while it is alone, a third while there are two, and
-    so on. So another owner usually finds a free one at once. Owners who wait are served in turn, whatever the number
-    of their requests. `name` is the limit's name for callers.
+    An owner leaves `leaves` places free for each that it holds: of twelve places and one left for each it may hold six
+    while it is alone, and four while there is another one who holds as many. So another owner usually finds a free
+    place at once. Owners who wait are served in turn, whatever the number of their requests. `name` is the limit's name
+    for callers.
     """
 
-    def __init__(self, places: int, name: str) -> None:
+    def __init__(self, places: int, name: str, leaves: int = 1) -> None:
         self._free = places
         self._name = name
+        self._leaves = leaves
         self._held: Counter[Hashable] = Counter()
         self._waiting: OrderedDict[Hashable, deque[asyncio.Future[None]]] = OrderedDict()
         """The owners who wait; the first is next."""
@@ -39,7 +41,7 @@ class Slots:
             self._give_back(owner)
 
     def _may_take(self, owner: Hashable) -> bool:
-        return self._held[owner] < self._free
+        return self._held[owner] * self._leaves < self._free
 
     def _take(self, owner: Hashable) -> None:
         self._free -= 1

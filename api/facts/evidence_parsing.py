@@ -23,8 +23,8 @@ MAX_IN_THREAD = 512 * 1024
 """Bytes up to which a file is parsed in a thread, which takes some milliseconds."""
 TIMEOUT_PROCESS = 40
 """Seconds for one process: ten more than the parser's own limit."""
-MAX_THREADS = MAX_PROCESSES = 3
-"""Files parsed at once in threads, and in processes: two of one organisation, so that another one need not wait."""
+MAX_THREADS, MAX_PROCESSES = 2, 3
+"""Files parsed at once in threads and in processes: half of them of one organisation, so that another need not wait."""
 
 _ROOT = Path(__file__).parents[2]
 

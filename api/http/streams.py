@@ -29,6 +29,8 @@ HEARTBEAT = 15.0
 """Seconds between two heartbeat comments; the credential is checked again before each one, and before events."""
 RETRY = 3000
 """Milliseconds after which a client reconnects."""
+PAUSE_REFUSED = 1.0
+"""Seconds before a stream too many is refused: a client that asks again at once would keep the process busy."""
 TIMEOUT_WRITE = 30.0
 """Seconds that a slow client may block the write of one event."""
 TIMEOUT_STOP = 1.0
@@ -170,6 +172,11 @@ class Streams:
             await response.prepare(call.request)
             return response
         stream = _Stream(call, response, position, follow)
+        try:
+            self._require_room(call.caller.org_id, stream)
+        except Throttled:
+            await asyncio.sleep(PAUSE_REFUSED)
+            raise
         with self._listed(call.caller.org_id, stream):
             try:
                 async with stream.limit:
@@ -182,7 +189,6 @@ class Streams:
 
     @contextmanager
     def _listed(self, org_id: UUID, stream: _Stream) -> Iterator[None]:
-        self._require_room(org_id, stream)
         listed = self._open.setdefault(org_id, set())
         listed.add(stream)
         try:

@@ -36,6 +36,7 @@ BINARY = "application/octet-stream"
 WRITERS: web.AppKey[Threads] = web.AppKey("upload_writers", Threads)
 """The threads that hash and write files while they arrive."""
 UPLOAD_THREADS = 4
+"""Half of them for one organisation."""
 MAX_FILE: web.AppKey[int] = web.AppKey("max_file", int)
 """Bytes that one file may have; `Route.max_body` then limits the rest of the form, otherwise the whole form."""
 MAX_FIELD = MEBIBYTE

@@ -5,6 +5,7 @@ parsed. The outcome is written to the standard output as JSON; nothing is writte
 """
 
 import json
+import os
 import resource
 import sys
 from collections.abc import Sequence
@@ -15,11 +16,14 @@ from integrations.formats.parsed import ParsedEvidence
 
 MEMORY = 2 * 2**30
 """Bytes of address space: twice what the largest permitted file of any format needs."""
+NICENESS = 10
+"""How much the process stands back behind those that answer requests."""
 
 
 def main(words: Sequence[str]) -> int:
     """Parse the file and write the outcome. Returns the exit status."""
     kind, path = words
+    os.nice(NICENESS)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     parsed = parse_evidence(kind, Path(path))
     if parsed is not None:

@@ -175,7 +175,11 @@ async def test_who_waits_too_long_for_a_connection_is_told_which_limit(
 ) -> None:
     monkeypatch.setattr("storage.database.TIMEOUT_ACQUIRE", 0.05)
     busy = services.database.of("busy")
-    async with AsyncExitStack() as held:
-        with pytest.raises(Throttled, match="database connections"):
+
+    async def hold_all() -> None:
+        async with AsyncExitStack() as held:
             for _ in range(services.settings.database_pool):
                 await held.enter_async_context(busy.read())
+
+    with pytest.raises(Throttled, match="database connections"):
+        await hold_all()

@@ -233,4 +233,4 @@ async def test_bytes_are_shared_like_items() -> None:
         other = asyncio.create_task(group.submit(10, weight=50))
         await asyncio.sleep(0.01)
         ledger.open.set()
-        assert await asyncio.gather(heavy, other) == [10, 100]
+        assert (await heavy, await other) == (10, 100)

@@ -12,8 +12,8 @@ from storage.slots import Slots
 class Work:
     """Tasks that hold a place until they are told to end; `began` has their owners in the order of their beginnings."""
 
-    def __init__(self, places: int) -> None:
-        self.slots = Slots(places, "places")
+    def __init__(self, places: int, leaves: int = 1) -> None:
+        self.slots = Slots(places, "places", leaves)
         self.began: list[str] = []
         self.running: dict[str, list[asyncio.Event]] = {}
         self.tasks: list[asyncio.Task[None]] = []
@@ -50,6 +50,14 @@ async def test_an_owner_holds_as_many_places_as_it_leaves_free() -> None:
     assert work.began == list("aaaabb")
     await work.start("c")
     assert work.began == list("aaaabbc"), "there is always room for one more"
+
+
+async def test_an_owner_may_have_to_leave_more_free_than_it_holds() -> None:
+    work = Work(12, leaves=2)
+    await work.start("aaaaaaaa")
+    assert work.began == list("aaaa")
+    await work.start("bbbbbbbb")
+    assert work.began == list("aaaabbb")
 
 
 async def test_a_single_place_is_of_use() -> None:

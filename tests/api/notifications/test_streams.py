@@ -11,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from aiohttp import ClientTimeout
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.web_runner import BaseRunner
 from arq.connections import ArqRedis
@@ -364,7 +365,13 @@ async def running_with(services: Services, **limits: int) -> AsyncIterator[Proce
         yield process
 
 
-@pytest.mark.usefixtures("often")
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream too many is refused without a pause."""
+    monkeypatch.setattr(streams, "PAUSE_REFUSED", 0)
+
+
+@pytest.mark.usefixtures("often", "at_once")
 async def test_a_key_has_its_number_of_streams_and_leaves_the_others_to_other_keys(services: Services) -> None:
     async with running_with(services, streams_per_key=2) as process:
         holder = await make_holder(services, process.api.tenant, "viewer")
@@ -378,6 +385,7 @@ async def test_a_key_has_its_number_of_streams_and_leaves_the_others_to_other_ke
             pass
 
 
+@pytest.mark.usefixtures("at_once")
 async def test_an_organisation_has_its_number_of_streams_whatever_the_number_of_its_keys(services: Services) -> None:
     async with running_with(services, streams_per_organisation=2) as process:
         stranger = await found_organisation(process.client, services)
@@ -386,6 +394,15 @@ async def test_an_organisation_has_its_number_of_streams_whatever_the_number_of_
         async with listening(first), listening(second), listening(stranger):
             refused = await third.get("/notifications/stream", status=429)
             assert "streams_per_organisation" in refused.json["message"]
+
+
+async def test_a_refused_client_is_kept_waiting(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that asks again at once would otherwise keep the process busy with refusals."""
+    monkeypatch.setattr(streams, "PAUSE_REFUSED", NEVER)
+    async with running_with(services, streams_per_key=1) as process, listening(process.api):
+        with pytest.raises(TimeoutError):
+            await process.api.send("GET", "/notifications/stream", timeout=ClientTimeout(0.2))
+        assert process.open == 1
 
 
 async def test_head_opens_no_stream(process: Process) -> None:
