@@ -179,7 +179,7 @@ class GroupCommit(Generic[Item, Outcome]):
     another one starts only when enough items wait to be worth a commit.
 
     `owner` tells whose an item is. An owner may use as much of the queue as it leaves free, so that there is always
-    room for another one; without it, all items have the same owner, who may use the whole queue.
+    space for another one; without it, all items have the same owner, who may use the whole queue.
 
     When a batch fails, each owner's items are written again apart from the others': the faulty item of one owner costs
     the others one more write. The owner whose items fail again writes half as many at once, until the faulty one fails
@@ -210,7 +210,7 @@ class GroupCommit(Generic[Item, Outcome]):
         write is raised to the caller. Cancelling the caller does not withdraw the item.
         """
         owner = self._owner(item) if self._owner else None
-        self._require_room(owner, weight)
+        self._require_share(owner, weight)
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[Outcome] = loop.create_future()
         self._queues.add(_Waiting(item, owner, weight, outcome), loop.time())
@@ -223,7 +223,7 @@ class GroupCommit(Generic[Item, Outcome]):
         self._arrived.set()
         await asyncio.gather(*self._writers)
 
-    def _require_room(self, owner: Hashable, weight: int) -> None:
+    def _require_share(self, owner: Hashable, weight: int) -> None:
         free_items, free_weight = self._limits.items - self.depth, self._limits.weight - self._queues.weight
         if self._closing or free_items <= 0 or weight > free_weight:
             raise Unavailable("The write queue is full; try again shortly.", RETRY_AFTER)

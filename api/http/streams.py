@@ -173,7 +173,7 @@ class Streams:
             return response
         stream = _Stream(call, response, position, follow)
         try:
-            self._require_room(call.caller.org_id, stream)
+            self._require_place(call.caller.org_id, stream)
         except Throttled:
             await asyncio.sleep(PAUSE_REFUSED)
             raise
@@ -198,7 +198,7 @@ class Streams:
             if not listed:
                 self._open.pop(org_id, None)
 
-    def _require_room(self, org_id: UUID, stream: _Stream) -> None:
+    def _require_place(self, org_id: UUID, stream: _Stream) -> None:
         if self._closing or self.open >= MAX_STREAMS:
             raise Unavailable("Too many streams are open; try again shortly.", RETRY // 1000)
         settings, of_organisation = self._services.settings, self._open.get(org_id, ())

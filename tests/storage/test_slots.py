@@ -49,7 +49,7 @@ async def test_an_owner_holds_as_many_places_as_it_leaves_free() -> None:
     await work.start("bbbb")
     assert work.began == list("aaaabb")
     await work.start("c")
-    assert work.began == list("aaaabbc"), "there is always room for one more"
+    assert work.began == list("aaaabbc"), "there is always a place for one more"
 
 
 async def test_an_owner_may_have_to_leave_more_free_than_it_holds() -> None:
