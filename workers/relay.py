@@ -97,20 +97,20 @@ class Relay:
             await asyncio.gather(*late, return_exceptions=True)
         await self._settling.close()
 
-    async def _claim(self) -> int:
-        """Lease as many messages as flow control allows, start their batches, and return how many were leased."""
+    async def _claim(self) -> bool:
+        """Lease as many messages as flow control allows, and start their batches; return whether to claim again."""
         capacity = self._flow.capacity
         if not capacity:
-            return 0
+            return False
         wanted = ClaimRequest(self._services.ids.new(), capacity, MAX_PER_DESTINATION // 2, LEASE, self._flow.busy)
         async with self._services.database.transaction() as tx:
-            claimed = await claim(tx, wanted)
+            claimed, more = await claim(tx, wanted)
             rules = await self._rules(tx, sorted({m.rule_id for m in claimed if m.rule_id}))
         by_destination = attrgetter("destination_id")
         for destination_id, messages in groupby(sorted(claimed, key=by_destination), key=by_destination):
             left = {message.id: message for message in messages}
             self._begin(DestinationBatch(wanted.id, destination_id, len(left), tx.now + LEASE, rules, left))
-        return len(claimed)
+        return more or bool(claimed)
 
     async def _rules(self, reader: Reader, rule_ids: Sequence[UUID]) -> dict[UUID, RuleTarget]:
         """Return the rules whose secrets can be decrypted: one that cannot must not block all messages."""
@@ -158,6 +158,7 @@ class Relay:
                 result = await self._notifier.deliver(batch.claim_id, message, batch.rule_of(message))
                 batch.note(result)
             await self._keep(batch, result)
+            self._flow.settled(batch)
             waits_for = result.outcome.due_at
 
     async def _keep(self, batch: DestinationBatch, result: DeliveryResult) -> None:

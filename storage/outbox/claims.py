@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.notifications.deliveries import OPEN_AFTER
@@ -13,8 +13,21 @@ from storage.database import Reader, Row, Transaction
 from storage.fairness import soonest_of_each
 from storage.rows import from_row
 
+
+def head_of(alias: str) -> str:
+    """Return SQL for the first unsettled message of the subject in the columns `destination_id` and `subject`."""
+    return f"""
+  SELECT message_id, due_at FROM outbox WHERE destination_id = {alias}.destination_id AND subject = {alias}.subject
+  ORDER BY message_id LIMIT 1
+"""
+
+
 MAX_DESTINATIONS = 500
 """Destinations served in one round; further ones get the next round."""
+MAX_RUN = 16
+"""Messages of one subject in a claim: they are sent one after the other, and others must not wait for all of them."""
+MAX_POSTPONED = 4096
+"""Messages that one claim postpones."""
 
 WAITING = f"WITH RECURSIVE waiting AS ({soonest_of_each('outbox', 'org_id, destination_id', 'due_at')})"
 """Every destination with messages and the earliest due time there: one index probe each, however many wait."""
@@ -36,39 +49,83 @@ FROM claimed c JOIN organisations g ON g.id = c.org_id
 CROSS JOIN LATERAL (
   SELECT rule_id, channel, event, payload, created_at FROM messages WHERE id = c.message_id OFFSET 0
 ) m
-WHERE c.claim_id IS NOT NULL
 ORDER BY c.message_id
 """
 
 _CLAIM = f"""
 WITH due AS (
-  SELECT o.message_id, o.destination_id, o.subject
+  SELECT DISTINCT d.id AS destination_id, d.share, o.subject
   FROM unnest($1::uuid[], $2::uuid[], $3::int[]) AS d(org_id, id, share)
   CROSS JOIN LATERAL (
-    SELECT message_id, destination_id, subject FROM outbox
-    WHERE org_id = d.org_id AND destination_id = d.id AND due_at <= $4
-    ORDER BY due_at, message_id LIMIT d.share FOR UPDATE SKIP LOCKED
+    SELECT subject FROM outbox WHERE org_id = d.org_id AND destination_id = d.id AND due_at <= $4
+    ORDER BY due_at, message_id LIMIT d.share
   ) o
-), ordered AS (
-  SELECT due.message_id, earlier.due_at AS waits_for
-  FROM due LEFT JOIN LATERAL (
-    SELECT e.due_at FROM outbox e
-    WHERE e.destination_id = due.destination_id AND e.subject = due.subject AND e.message_id < due.message_id
-      AND e.message_id NOT IN (SELECT message_id FROM due)
-    ORDER BY e.message_id LIMIT 1
-  ) earlier ON true
+), run AS (
+  SELECT due.destination_id, due.subject, due.share, following.message_id, head.message_id AS head_id,
+         row_number() OVER (
+           PARTITION BY due.destination_id ORDER BY head.due_at, head.message_id, following.message_id
+         ) AS place
+  FROM due
+  CROSS JOIN LATERAL ({head_of("due")}) head
+  CROSS JOIN LATERAL (
+    SELECT message_id FROM outbox WHERE destination_id = due.destination_id AND subject = due.subject
+    ORDER BY message_id LIMIT {MAX_RUN}
+  ) following
+  WHERE head.due_at <= $4
+), held AS (
+  SELECT run.destination_id, run.subject, run.message_id, free.message_id IS NOT NULL AS free
+  FROM run LEFT JOIN LATERAL (
+    SELECT message_id FROM outbox
+    WHERE message_id = run.message_id AND (due_at <= $4 OR (claim_id IS NULL AND message_id <> run.head_id))
+    FOR UPDATE SKIP LOCKED
+  ) free ON true
+  WHERE run.place <= run.share
+), whole AS (
+  SELECT message_id, bool_and(free) OVER (PARTITION BY destination_id, subject ORDER BY message_id) AS unbroken
+  FROM held
 ), claimed AS (
-  UPDATE outbox o
-  SET claim_id = CASE WHEN waits_for IS NULL THEN $5::uuid END,
-      due_at = CASE WHEN waits_for IS NULL THEN $6
-                    ELSE greatest(waits_for, $4::timestamptz + interval '50 milliseconds') END,
-      attempts = o.attempts + CASE WHEN waits_for IS NULL THEN 1 ELSE 0 END
-  FROM ordered WHERE o.message_id = ordered.message_id
+  UPDATE outbox o SET claim_id = $5, due_at = $6, attempts = o.attempts + 1
+  FROM whole WHERE o.message_id = whole.message_id AND whole.unbroken
   RETURNING o.message_id, o.org_id, o.destination_id, o.subject, o.attempts, o.claim_id,
             NULL::timestamptz AS scheduled_at
 ) {_CLAIMED}
 """
-"""A message behind an unsettled one of its subject is postponed until that one is due; settling that one frees it."""
+"""Claims the first messages of each due subject, up to one that another transaction holds.
+
+The lock on the first message decides who may claim of its subject. The others need not be due: they only waited for it.
+"""
+
+_POSTPONE = f"""
+WITH due AS (
+  SELECT o.* FROM unnest($1::uuid[], $2::uuid[]) AS d(org_id, id)
+  CROSS JOIN LATERAL (
+    SELECT message_id, destination_id, subject FROM outbox
+    WHERE org_id = d.org_id AND destination_id = d.id AND due_at <= $4
+    ORDER BY due_at, message_id LIMIT $3
+  ) o
+), head AS (
+  SELECT s.destination_id, s.subject, held.message_id, held.due_at
+  FROM (SELECT DISTINCT destination_id, subject FROM due) s
+  CROSS JOIN LATERAL ({head_of("s")}) first
+  CROSS JOIN LATERAL (
+    SELECT message_id, due_at FROM outbox WHERE message_id = first.message_id FOR KEY SHARE SKIP LOCKED
+  ) held
+  WHERE first.due_at > $4
+), behind AS (
+  SELECT waiting.message_id, head.due_at
+  FROM due JOIN head ON head.destination_id = due.destination_id AND head.subject = due.subject
+  CROSS JOIN LATERAL (
+    SELECT message_id FROM outbox WHERE message_id = due.message_id AND due_at <= $4 FOR UPDATE SKIP LOCKED
+  ) waiting
+  WHERE head.due_at > $4
+)
+UPDATE outbox o SET claim_id = NULL, due_at = behind.due_at FROM behind WHERE o.message_id = behind.message_id
+"""
+"""Postpones due messages that are behind an unsettled one of their subject until that one is due.
+
+Otherwise they would be found due again and again, in front of other subjects. None is forgotten: the lock keeps the
+first message from being settled until this has committed, and settling it calls the next one back.
+"""
 
 
 _PROBE = f"""
@@ -81,10 +138,7 @@ WITH soonest AS (
 ), head AS (
   SELECT h.message_id, h.due_at
   FROM soonest s
-  CROSS JOIN LATERAL (
-    SELECT message_id FROM outbox WHERE destination_id = s.destination_id AND subject = s.subject
-    ORDER BY message_id LIMIT 1
-  ) earliest
+  CROSS JOIN LATERAL ({head_of("s")}) earliest
   CROSS JOIN LATERAL (
     SELECT message_id, due_at FROM outbox
     WHERE message_id = earliest.message_id AND (claim_id IS NULL OR due_at <= $3) FOR UPDATE SKIP LOCKED
@@ -148,21 +202,45 @@ async def anything_due(reader: Reader, now: datetime) -> bool:
     return bool(await reader.rows(_DUE, now, []))
 
 
-async def claim(tx: Transaction, wanted: ClaimRequest) -> list[ClaimedMessage]:
+class Claims(NamedTuple):
+    """What one claim leased. `more`: it also postponed messages, and there may be others behind them; claim again."""
+
+    messages: Sequence[ClaimedMessage]
+    more: bool
+
+
+async def claim(tx: Transaction, wanted: ClaimRequest) -> Claims:
     """Lease due messages, oldest first, in equal shares for the organisations, then for the destinations of each.
 
+    Messages of one subject are leased in order and only from its first unsettled one on, at most MAX_RUN of them.
     A destination with an open circuit yields one message, due or not, and then none until that one is settled or its
     lease expires.
     """
     waiting = await tx.rows(_DUE, tx.now, list(wanted.busy))
     healthy, failing = [row for row in waiting if not row["open"]], [row for row in waiting if row["open"]]
     rows: list[Row] = []
+    more = False
     if healthy:
         shares = _shares(healthy, wanted)
         rows += await tx.rows(_CLAIM, *_keys(healthy), shares, tx.now, wanted.id, tx.now + wanted.lease)
+        more = await _postpone(tx, _short(healthy, shares, rows))
     if failing:
         rows += await tx.rows(_PROBE, *_keys(failing), tx.now, wanted.id, tx.now + wanted.lease)
-    return [_claimed(row) for row in rows]
+    return Claims([_claimed(row) for row in rows], more)
+
+
+def _short(healthy: Sequence[Row], shares: Sequence[int], claimed: Sequence[Row]) -> list[Row]:
+    """Return the destinations that yielded less than their share."""
+    found = Counter(row["destination_id"] for row in claimed)
+    return [row for row, share in zip(healthy, shares, strict=True) if found[row["destination_id"]] < share]
+
+
+async def _postpone(tx: Transaction, destinations: Sequence[Row]) -> bool:
+    """Postpone what is due and cannot be claimed; return whether anything was postponed."""
+    if not destinations:
+        return False
+    each = max(1, MAX_POSTPONED // len(destinations))
+    return await tx.execute(_POSTPONE, *_keys(destinations), each, tx.now) > 0
 
 
 def _keys(rows: Sequence[Row]) -> tuple[list[UUID], list[UUID]]:

@@ -1,7 +1,7 @@
 """Settling messages: record attempts, outcomes and the health of destinations, for many messages in one transaction."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from domain.notifications.deliveries import AttemptResult, Health, HealthEvent, 
 from domain.retries import ErrorClass
 from storage.batches import Rows
 from storage.database import Transaction
+from storage.outbox.claims import head_of
 from storage.outbox.tables import attempts, destinations
 from storage.rows import from_row, to_row
 
@@ -41,6 +42,7 @@ class MessageOutcome:
     message_id: UUID
     org_id: UUID
     destination_id: UUID
+    subject: str
     claim_id: UUID
     status: MessageStatus
     attempts: Sequence[Attempt] = ()
@@ -81,15 +83,11 @@ WITH tried AS (
   SELECT * FROM {_TRIED.source("t", 3)}
 ), settled AS (
   DELETE FROM outbox o USING tried t WHERE o.message_id = t.id AND o.claim_id = t.claim_id AND t.due_at IS NULL
-  RETURNING o.message_id, o.destination_id, o.subject
+  RETURNING o.message_id
 ), put_off AS (
   UPDATE outbox o SET claim_id = NULL, due_at = t.due_at
   FROM tried t WHERE o.message_id = t.id AND o.claim_id = t.claim_id AND t.due_at IS NOT NULL
   RETURNING o.message_id
-), called_back AS (
-  UPDATE outbox f SET due_at = $1::timestamptz
-  FROM (SELECT DISTINCT destination_id, subject FROM settled) s
-  WHERE f.destination_id = s.destination_id AND f.subject = s.subject AND f.claim_id IS NULL AND f.due_at > $1
 ), ours AS (
   SELECT message_id FROM settled UNION ALL SELECT message_id FROM put_off
 ), kept AS (
@@ -108,6 +106,19 @@ WHERE id = ANY($2::uuid[]) AND (failures > 0 OR told IS NOT NULL OR paused_until
 Returns those of the destinations that are not healthy: for a healthy one, a success changes nothing.
 """
 
+_CALL_BACK = f"""
+WITH next AS (
+  SELECT head.message_id FROM unnest($1::uuid[], $2::text[]) AS s(destination_id, subject)
+  CROSS JOIN LATERAL ({head_of("s")}) head
+)
+UPDATE outbox o SET due_at = $3 FROM next
+WHERE o.message_id = next.message_id AND o.claim_id IS NULL AND o.due_at > $3
+"""
+"""Makes the next message of each subject due.
+
+A statement of its own, because only a snapshot taken after the deletion has every message that a claim postponed.
+"""
+
 _DESTINATIONS = """
 SELECT id, org_id, channel, label, failures, failing_since, told, paused_at, paused_until, disabled_at,
        disabled_reason
@@ -124,6 +135,7 @@ FROM {_HEALTHS.source("h", 1)} WHERE d.id = h.id
 _health = from_row(Health)
 
 _REARM = "UPDATE outbox SET due_at = $2 WHERE destination_id = ANY($1::uuid[]) AND claim_id IS NULL AND due_at > $2"
+_FREE = f"{_REARM} AND attempts = 0"
 
 _GIVE_UP = """
 WITH given_up AS (
@@ -156,7 +168,21 @@ async def settle(tx: Transaction, outcomes: Sequence[MessageOutcome], random: fl
     unhealthy = await tx.rows(_SETTLE, tx.now, list(tried), *_TRIED.arrays(rows), *made)
     failed = {one for one, of in tried.items() if any(attempt.failure for attempt in of)}
     affected = failed | {row["id"] for row in unhealthy}
-    return await _keep_health(tx, {one: tried[one] for one in affected}, random) if affected else []
+    changes = await _keep_health(tx, {one: tried[one] for one in affected}, random) if affected else []
+    await _call_back(tx, {(one.destination_id, one.subject) for one in outcomes if one.due_at is None})
+    return changes
+
+
+async def _call_back(tx: Transaction, subjects: Collection[tuple[UUID, str]]) -> None:
+    """Make the next message of each subject due, if it only waited for the ones before."""
+    if subjects:
+        destination_ids, names = zip(*sorted(subjects), strict=True)
+        await tx.execute(_CALL_BACK, destination_ids, names, tx.now)
+
+
+async def free_waiting(tx: Transaction, destination_id: UUID) -> None:
+    """Make messages that were never tried due, after messages before them left the queue without being settled."""
+    await tx.execute(_FREE, [destination_id], tx.now)
 
 
 def _attempt_rows(tx: Transaction, outcomes: Sequence[MessageOutcome]) -> list[dict[str, Any]]:

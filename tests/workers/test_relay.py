@@ -1,5 +1,6 @@
 """From the outbox to whoever is told, in process, over a database of the test's own and receivers of its own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from domain.facts.trails import TrailStatus
 from domain.notifications.rules import Channel
 from domain.notifications.triggers import Trigger
 from storage.database import Row
+from storage.outbox.commands import NewMessage, enqueue
 from storage.services import Services, open_services
 from tests.conftest import Installation
+from tests.journeys.waiting import eventually
 from tests.storage.outbox.letters import hasten, message
 from tests.storage.world import World
 from tests.workers.receiver import Receiver, answering, cutting, receiving, slow
@@ -126,6 +129,36 @@ async def test_messages_of_a_trail_arrive_in_the_order_of_its_facts(world: World
         await failing(world, 30)
         await relay(world.services)
     assert [body["data"]["attestation"] for body in receiver.bodies] == [f"t{n}" for n in range(30)]
+
+
+async def test_thousands_of_messages_on_one_trail_arrive_in_order_and_nobody_waits_for_them(
+    world: World, relay: Relay
+) -> None:
+    async with receiving() as receiver:
+        where = await listened(world, receiver)
+        long = await told(world, where, "trail:long", 2000)
+        run = asyncio.create_task(relay(world.services))
+        await eventually(lambda: taken(receiver, 100), 10, "the first hundred")
+        others = [one for n in range(40) for one in await told(world, where, f"trail:{n}", 2)]
+        before = len(receiver.taken)
+        await asyncio.wait_for(run, 120)
+        assert [one for one in receiver.taken if one in set(long)] == long
+        assert sorted(receiver.taken) == sorted(long + others)
+        assert max(receiver.taken.index(one) for one in others) < before + 500
+    assert set(await statuses(world)) == {"SENT"}
+
+
+async def told(world: World, where: UUID, subject: str, number: int) -> list[str]:
+    """The ids of new messages about one subject, under the destination's rule."""
+    async with world.services.database.transaction() as tx:
+        rule = await tx.value("SELECT id FROM notification_rules WHERE destination_id = $1", where)
+        payload = {"title": subject, "message": "m", "severity": "INFO"}
+        new = NewMessage(where, "WEBHOOK", "ATTESTATION_FAILED", subject, payload, rule_id=rule)
+        return list(map(str, await enqueue(tx, world.tenant, [new] * number)))
+
+
+async def taken(receiver: Receiver, number: int) -> bool:
+    return len(receiver.taken) >= number
 
 
 async def test_order_holds_when_the_first_of_them_must_be_tried_again(world: World, relay: Relay) -> None:

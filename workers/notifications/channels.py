@@ -171,6 +171,7 @@ def _outcome(
         message_id=message.id,
         org_id=message.org_id,
         destination_id=message.destination_id,
+        subject=message.subject,
         claim_id=claim_id,
         status=status,
         attempts=attempts or (),

@@ -20,7 +20,10 @@ MAX_CONCURRENT = 32
 
 @dataclass(slots=True)
 class DestinationBatch:
-    """The messages of one claim for one destination. `left` holds those not sent yet; `stopped`: send no more."""
+    """The messages of one claim for one destination. `left` holds those not sent yet; `stopped`: send no more.
+
+    `size` counts those that are not settled yet.
+    """
 
     claim_id: UUID
     destination_id: UUID
@@ -78,6 +81,11 @@ class FlowControl:
     def begin(self, batch: DestinationBatch) -> None:
         """Count a claimed batch."""
         self._destinations[batch.destination_id].claimed += batch.size
+
+    def settled(self, batch: DestinationBatch) -> None:
+        """Stop counting one message of a batch: a long one must not keep others from being claimed until it ends."""
+        batch.size -= 1
+        self._destinations[batch.destination_id].claimed -= 1
 
     def end(self, batch: DestinationBatch) -> None:
         """Stop counting a batch that has ended."""

@@ -40,6 +40,7 @@ from storage.notifications.commands.notices import payload_of
 from storage.notifications.queries.rules import get_rule
 from storage.notifications.tables import notification_rules
 from storage.outbox.commands import NewMessage, destination_for, enqueue
+from storage.outbox.settlement import free_waiting
 from storage.references import check_reference
 from storage.rows import from_row
 from storage.schedule.wakeups import Job
@@ -247,6 +248,8 @@ async def _redirect(tx: Transaction, tenant: Tenant, row: Row, changed: Row) -> 
     moved = await tx.execute(
         _REDIRECT, tenant.org_id, row["destination_id"], row["id"], target, changed["channel"], tx.now
     )
+    if moved:
+        await free_waiting(tx, row["destination_id"])
     if await tx.value("SELECT disabled_at IS NOT NULL FROM destinations WHERE id = $1", target):
         await _end_waiting(tx, tenant, changed, MessageStatus.FAILED, "The destination is disabled.")
     elif moved:
@@ -261,4 +264,5 @@ UPDATE messages m SET status = $4, error = $5, settled_at = $6 FROM ended e WHER
 
 
 async def _end_waiting(tx: Transaction, tenant: Tenant, row: Row, status: MessageStatus, error: str) -> None:
-    await tx.execute(_END, tenant.org_id, row["destination_id"], row["id"], status.value, error, tx.now)
+    if await tx.execute(_END, tenant.org_id, row["destination_id"], row["id"], status.value, error, tx.now):
+        await free_waiting(tx, row["destination_id"])

@@ -306,7 +306,11 @@ async def test_what_waits_follows_the_rule_to_its_new_address_at_once(world: Wor
     issued = await world.rule(config={"webhookUrl": URL})
     other = await world.rule(config={"webhookUrl": URL})
     ids = await raised(world, 3)
-    await run(world, "UPDATE outbox SET due_at = due_at + interval '5 hours' WHERE org_id = $1", world.tenant.org_id)
+    await run(
+        world,
+        "UPDATE outbox SET attempts = 1, due_at = due_at + interval '5 hours' WHERE org_id = $1",
+        world.tenant.org_id,
+    )
     changed = (await change(world, issued.rule.id, config={"webhookUrl": OTHER_URL})).rule
     assert changed.destination_id != issued.rule.destination_id
     moved = await messages(world, issued.rule.id)

@@ -1,5 +1,7 @@
 """Messages in the outbox without rules: what claims and settlements need."""
 
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -32,15 +34,17 @@ async def post(world: World, destination_id: UUID, *subjects: str) -> list[UUID]
 async def take(services: Services, limit: int = 100, each: int = 100, busy: list[UUID] | None = None) -> "Taken":
     claim_id = uuid4()
     async with services.database.transaction() as tx:
-        return Taken(claim_id, await claim(tx, ClaimRequest(claim_id, limit, each, LEASE, busy or [])))
+        found = await claim(tx, ClaimRequest(claim_id, limit, each, LEASE, busy or []))
+    return Taken(claim_id, found.messages, more=found.more)
 
 
 class Taken:
     """What one claim brought."""
 
-    def __init__(self, claim_id: UUID, messages: list[ClaimedMessage]) -> None:
+    def __init__(self, claim_id: UUID, messages: Sequence[ClaimedMessage], *, more: bool) -> None:
         self.claim_id = claim_id
         self.messages = messages
+        self.more = more
 
     @property
     def ids(self) -> list[UUID]:
@@ -56,14 +60,31 @@ async def settled(
     gone: bool = False,
 ) -> list[HealthChange]:
     """Every message of a claim comes to the same end: sent, put off by `wait`, or given up."""
+    outcomes = _outcomes(services, taken, failure, wait, gone=gone)
+    async with services.database.transaction() as tx:
+        return await settle(tx, outcomes, 0.5)
+
+
+@asynccontextmanager
+async def settling(services: Services, taken: Taken) -> AsyncIterator[None]:
+    """All of a claim was sent; it is settled, but not yet committed, while the block runs."""
+    async with services.database.transaction() as tx:
+        await settle(tx, _outcomes(services, taken, None, None, gone=False), 0.5)
+        yield
+
+
+def _outcomes(
+    services: Services, taken: Taken, failure: ErrorClass | None, wait: timedelta | None, *, gone: bool
+) -> list[MessageOutcome]:
     now = services.clock.now()
     attempt = Attempt(now, 5, failure, 500 if failure else 200, "HTTP 500" if failure else None, "ok")
     status = MessageStatus.SENT if failure is None else MessageStatus.PENDING if wait else MessageStatus.FAILED
-    outcomes = [
+    return [
         MessageOutcome(
             m.id,
             m.org_id,
             m.destination_id,
+            m.subject,
             taken.claim_id,
             status,
             [attempt],
@@ -73,8 +94,6 @@ async def settled(
         )
         for m in taken.messages
     ]
-    async with services.database.transaction() as tx:
-        return await settle(tx, outcomes, 0.5)
 
 
 async def message(world: World, message_id: UUID) -> Message:

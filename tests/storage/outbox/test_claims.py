@@ -1,14 +1,30 @@
 """Claiming messages: fair, in order per subject, leased, one at a time where the circuit is open."""
 
+import asyncio
+from collections import defaultdict
 from datetime import timedelta
+from uuid import UUID, uuid4
 
 import pytest
 
 from domain.notifications.deliveries import OPEN_AFTER
 from domain.retries import ErrorClass
-from storage.outbox.claims import give_back
+from storage.notifications.commands.rules import archive_rule
+from storage.outbox.claims import MAX_RUN, ClaimRequest, claim, give_back
+from storage.outbox.commands import NewMessage, enqueue
 from storage.services import Services
-from tests.storage.outbox.letters import condition, destination, hasten, message, post, settled, take
+from tests.journeys.waiting import eventually
+from tests.storage.outbox.letters import (
+    LEASE,
+    condition,
+    destination,
+    hasten,
+    message,
+    post,
+    settled,
+    settling,
+    take,
+)
 from tests.storage.world import World
 
 
@@ -50,9 +66,98 @@ async def test_messages_of_one_subject_wait_for_the_one_before(world: World) -> 
     assert (await take(world.services)).ids == [second]  # called back by the settling of the first, without a wait
 
 
-async def test_a_subject_comes_whole_and_in_order_in_one_claim(world: World) -> None:
-    ids = await post(world, await destination(world), *["trail:1"] * 5)
-    assert (await take(world.services)).ids == ids
+async def test_a_subject_comes_in_order_and_leaves_room_for_others(world: World) -> None:
+    where = await destination(world)
+    ids = await post(world, where, *["trail:1"] * (MAX_RUN + 3))
+    [other] = await post(world, where, "trail:2")
+    first = await take(world.services)
+    assert first.ids == [*ids[:MAX_RUN], other]
+    assert (await take(world.services)).ids == []
+    await settled(world.services, first)
+    assert (await take(world.services)).ids == ids[MAX_RUN:]  # called back at once, and so are those behind it
+
+
+async def test_a_share_is_not_exceeded_by_what_waits_behind_what_is_due(world: World) -> None:
+    where = await destination(world)
+    subjects = ["a", "b", "c"]
+    await post(world, where, *subjects * 5)
+    [tried, *_] = (await take(world.services, each=7)).messages
+    assert tried.subject == "a"
+    async with world.services.database.read() as reader:
+        rows = await reader.rows("SELECT subject, claim_id IS NOT NULL AS leased FROM outbox ORDER BY message_id")
+    assert [row["leased"] for row in rows if row["subject"] == "a"] == [True] * 5
+    assert [row["leased"] for row in rows if row["subject"] == "b"] == [True, True, False, False, False]
+    assert not any(row["leased"] for row in rows if row["subject"] == "c")
+
+
+async def test_what_waits_behind_a_lease_is_postponed_in_one_claim(world: World) -> None:
+    where = await destination(world)
+    await post(world, where, *["long"] * 500)
+    assert (await take(world.services, each=4)).ids != []
+    [other] = await post(world, where, "short")
+    found = await take(world.services, each=4)
+    assert (found.ids, found.more) == ([], True)  # those in front of it are postponed now
+    assert (await take(world.services, each=4)).ids == [other]
+
+
+async def test_what_comes_while_the_one_before_is_being_settled_does_not_wait_for_a_lease(world: World) -> None:
+    where = await destination(world)
+    await post(world, where, "trail:1")
+    taken = await take(world.services)
+    async with settling(world.services, taken):
+        [second] = await post(world, where, "trail:1")
+        assert (await take(world.services)).ids == []
+    assert (await take(world.services)).ids == [second]
+
+
+async def test_what_a_claim_is_postponing_is_called_back_by_whoever_settles_the_one_before(world: World) -> None:
+    where = await destination(world)
+    await post(world, where, "trail:1")
+    taken = await take(world.services)
+    [second] = await post(world, where, "trail:1")
+    async with world.services.database.transaction() as tx:
+        assert (await claim(tx, ClaimRequest(uuid4(), 100, 100, LEASE))).more
+        settlement = asyncio.create_task(settled(world.services, taken))
+        await eventually(lambda: waits_for_a_lock(world.services), 10, "the settlement behind the claim")
+    await settlement
+    assert (await take(world.services)).ids == [second]
+
+
+async def waits_for_a_lock(services: Services) -> bool:
+    async with services.database.read() as reader:
+        return bool(await reader.value("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
+
+
+async def test_two_claims_at_once_never_part_the_messages_of_a_subject(world: World) -> None:
+    where = await destination(world)
+    ids = await post(world, where, *["a", "b", "c", "d"] * 100)
+    sent: dict[str, list[UUID]] = defaultdict(list)
+
+    async def work() -> None:
+        while len(sent["a"] + sent["b"] + sent["c"] + sent["d"]) < len(ids):
+            taken = await take(world.services, each=24)
+            for one in taken.messages:
+                sent[one.subject].append(one.id)
+            if taken.messages:
+                await settled(world.services, taken)
+
+    await asyncio.wait_for(asyncio.gather(*(work() for _ in range(4))), 30)
+    assert sorted(one for of in sent.values() for one in of) == ids
+    assert all(of == sorted(of) for of in sent.values())
+
+
+async def test_what_waits_behind_the_message_of_a_deleted_rule_does_not_wait_for_its_retry(world: World) -> None:
+    issued = await world.rule()
+    where, rule = issued.rule.destination_id, issued.rule
+    new = NewMessage(where, "WEBHOOK", "ATTESTATION_FAILED", "trail:1", {"title": "first"}, rule_id=rule.id)
+    async with world.services.database.transaction() as tx:
+        await enqueue(tx, world.tenant, [new])
+    await settled(world.services, await take(world.services), ErrorClass.TRANSIENT, wait=timedelta(hours=5))
+    [second] = await post(world, where, "trail:1")
+    assert (await take(world.services)).ids == []
+    async with world.services.database.transaction() as tx:
+        await archive_rule(tx, world.tenant, rule.id, world.actor)
+    assert (await take(world.services)).ids == [second]
 
 
 async def test_what_is_behind_a_put_off_message_is_put_off_until_then(world: World) -> None:
