@@ -22,6 +22,7 @@ from cli.processes import api_children, free_port, reachable_host, reserved_port
 from cli.schema import database_url
 from domain.errors import Conflict, Invalid
 from storage.identity.bootstrap import bootstrap
+from storage.leases import release_leases
 from storage.logs import configure_logs
 from storage.migrations import migrate
 from storage.services import NotConfigured, open_services
@@ -62,7 +63,7 @@ def up(
 
 def _run(chosen: Settings) -> None:
     with _servers(chosen) as (settings, servers):
-        _prepare(settings)
+        _prepare(settings, alone=bool(servers))
         say("Starting worker and API …")
         logs = Layout(settings.data_dir, None).logs
         processes = (worker_child(settings, logs), *api_children(settings, logs / "api.log"))
@@ -98,18 +99,24 @@ def _servers(settings: Settings) -> Iterator[tuple[Settings, Sequence[Child]]]:
         yield addressed(settings, servers), servers.children
 
 
-def _prepare(settings: Settings) -> None:
-    """Migrate the schema; create the organisation `default` and the administrator, and print the new key."""
+def _prepare(settings: Settings, *, alone: bool) -> None:
+    """Migrate the schema; create the organisation `default` and the administrator, and print the new key.
+
+    `alone`: the database is ours and its directory is locked, so a lease in it belongs to a worker that was killed.
+    """
     if applied := asyncio.run(migrate(database_url(settings))):
         say(f"Applied migrations: {', '.join(applied)}")
-    made = asyncio.run(_bootstrap(settings))
+    made = asyncio.run(_bootstrap(settings, alone=alone))
     if made is not None:
         say(f"\n  The administrator's API key, shown only this once:\n\n    {made}\n")
 
 
-async def _bootstrap(settings: Settings) -> str | None:
+async def _bootstrap(settings: Settings, *, alone: bool) -> str | None:
     fixed = settings.admin_key.get_secret_value() if settings.admin_key else None
     async with open_services(settings, "trailgate up") as services:
+        if alone:
+            async with services.database.transaction() as tx:
+                await release_leases(tx)
         return (await bootstrap(services.database, fixed, services.signer, services.envelope, issue_key=True)).admin_key
 
 

@@ -29,6 +29,7 @@ ALLOWED_STATEMENTS = {
     "FROM outbox ORDER BY due_at LIMIT $1": "`trailgate outbox list`, over all organisations",
     "AND ($1::uuid IS NULL OR": "a replay, which reads the dead letters alone",
     "UPDATE outbox SET due_at = $2 WHERE destination_id = ANY": "touches every message of the destination",
+    "SET claim_id = NULL, due_at = least": "`trailgate up`, once, before it starts a worker",
     "DELETE FROM outbox WHERE destination_id = ANY": "touches every message of the destination",
     "m.status = 'SENT'": "nearly all messages are, so the walk soon meets them",
     "m.status = 'PENDING'": "either few wait, and the outbox leads to them, or many, and the walk soon meets them",
