@@ -14,6 +14,7 @@ import typer
 
 from cli.embedded.children import Child, stop_together
 from cli.embedded.layout import Layout, create_root
+from cli.embedded.logfiles import LogFiles
 from cli.embedded.servers import EmbeddedServers
 from cli.embedded.supervisor import Supervisor
 from cli.installation import addressed, read_settings
@@ -36,9 +37,15 @@ _METRICS_ABOVE = 1000
 class Application(Supervisor):
     """The servers, worker and API; worker and API are stopped at the same time."""
 
-    def __init__(self, servers: Sequence[Child], processes: Sequence[Child]) -> None:
+    def __init__(self, servers: Sequence[Child], processes: Sequence[Child], logs: LogFiles) -> None:
         super().__init__((*servers, *processes))
         self._processes = processes
+        self._logs = logs
+
+    def tick(self) -> bool:
+        """Check every child once, as Supervisor does, and the size of the log files."""
+        self._logs.rotate()
+        return super().tick()
 
     def stop(self) -> None:
         """Stop the API and the worker at the same time, then the servers in reverse order."""
@@ -65,9 +72,9 @@ def _run(chosen: Settings) -> None:
     with _servers(chosen) as (settings, servers):
         _prepare(settings, alone=bool(servers))
         say("Starting worker and API …")
-        logs = Layout(settings.data_dir, None).logs
-        processes = (worker_child(settings, logs), *api_children(settings, logs / "api.log"))
-        Application(servers, processes).run(partial(_announce, settings, chosen))
+        logs = LogFiles(Layout(settings.data_dir, None).logs, settings.log_file_size, settings.log_files)
+        processes = (worker_child(settings, logs.folder), *api_children(settings, logs.folder / "api.log"))
+        Application(servers, processes, logs).run(partial(_announce, settings, chosen))
         say("Stopped.")
 
 

@@ -149,6 +149,12 @@ class Settings(BaseSettings):
         description="Seconds that a connection may be idle between two requests; more than a proxy keeps it",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged")
+    log_file_size: int = Field(
+        16 * 2**20, ge=2**16, description="Bytes at which `trailgate up` begins a new log file of a process"
+    )
+    log_files: int = Field(
+        4, ge=0, le=100, description="Older log files that `trailgate up` keeps of each process beside the current one"
+    )
 
     run_as: str | None = Field(
         None,

@@ -143,7 +143,7 @@ class Child:
             return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        output = _open_log(self._log) if self._log else None
+        output = open_log(self._log) if self._log else None
         account = self._account
         try:
             return subprocess.Popen(  # noqa: S603 - our own argument lists, no shell
@@ -184,7 +184,8 @@ def wait_until(condition: Callable[[], bool], patience: float, pause: float = 0.
     return True
 
 
-def _open_log(path: Path) -> int:
+def open_log(path: Path) -> int:
+    """Open a log file for appending, and return its descriptor; the owner of the folder owns a new file too."""
     log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     if os.geteuid() == 0:  # the owner of the folder may start the next process, and must be able to write
         owner = path.parent.stat()

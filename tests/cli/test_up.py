@@ -175,6 +175,18 @@ def test_external_servers_are_used_and_left_alone(
     assert trailgate("keys", "list").status == 0
 
 
+def test_log_files_that_grew_too_large_are_rotated(
+    configured: Installation, run, port: int, tmp_path: Path, until
+) -> None:
+    logs = tmp_path / "data" / "logs"
+    logs.mkdir(parents=True)
+    (logs / "api.log").write_text("old\n" * 20_000)
+    up = run("up", "--port", port, TRAILGATE_LOG_FILE_SIZE="65536")
+    up.wait_for("Ctrl-C stops everything.")
+    until(lambda: (logs / "api.log.1").read_text().startswith("old\n" * 20_000))
+    until(lambda: "api.serving" in (logs / "api.log").read_text() + (logs / "api.log.1").read_text())
+
+
 @pytest.mark.slow
 def test_processes_that_are_killed_come_back_and_five_deaths_are_the_end(
     configured: Installation, run, port: int, until
