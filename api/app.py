@@ -13,7 +13,7 @@ from api.http.landing import add_landing_page
 from api.http.middleware import install
 from api.http.observation import observer
 from api.http.streams import STREAMS
-from api.http.uploads import MAX_FILE
+from api.http.uploads import MAX_FILE, RESERVE
 from api.identity.authentication import EVERYBODY
 from api.monitoring.health import STOPPING, Stopping
 from api.surfaces import CONTEXTS, fact_store
@@ -48,6 +48,7 @@ def build_app(services: Services) -> web.Application:
     app[STOPPING] = Stopping()
     app[PARSERS] = EvidenceParsers()
     app[STAGING] = services.blobs.staging
+    app[RESERVE] = settings.disk_reserve
     app[MAX_FILE] = settings.evidence_max_size
     app.cleanup_ctx.extend([_prepared, threads, *CONTEXTS])
     app.on_shutdown.append(_stop)

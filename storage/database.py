@@ -56,18 +56,34 @@ LOST = (
 )
 """Errors raised when the connection is lost during a statement; a commit may or may not have been applied."""
 
+CONTENDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+"""Errors of a transaction that was rolled back because of another one: the same again is likely to succeed."""
+
 TRANSIENT = (
     *UNREACHABLE,
+    *CONTENDED,
     Unavailable,
     TimeoutError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.LockNotAvailableError,
     asyncpg.QueryCanceledError,
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
 )
 """Errors that a retry may cure: a restart, a full disk, a deadlock, a timeout."""
+
+_UNAVAILABLE: Mapping[tuple[type[BaseException], ...], tuple[str, int]] = {
+    (asyncpg.DiskFullError,): ("The disk of the database is full; nothing can be stored until it has space again.", 60),
+    (asyncpg.ReadOnlySQLTransactionError,): ("The database accepts no changes at the moment; try again later.", 10),
+    (asyncpg.InsufficientResourcesError, asyncpg.PostgresSystemError): (
+        "The database lacks a resource that it needs for this; try again shortly.",
+        2,
+    ),
+    (asyncpg.QueryCanceledError,): ("The database took too long for this; try again shortly.", 2),
+    LOST: ("The connection to the database was lost; try again shortly.", 2),
+}
+"""What a caller is told, with the seconds before it should try again. The first entry that fits counts."""
+
+NOT_AT_FAULT = tuple(kind for kinds in _UNAVAILABLE for kind in kinds)
+"""Errors for which neither the statement nor its caller can be blamed: they become Unavailable."""
 
 
 class Reader:
@@ -122,6 +138,13 @@ class _RolledBack(Exception):  # noqa: N818 - a signal, not an error
     """Raised to roll back the transaction of a dry run."""
 
 
+@dataclass(slots=True)
+class Writing:
+    """When PostgreSQL last refused a change because its disk is full or it is read-only; for readiness."""
+
+    refused_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """The connection pool, the clock and id source of its transactions, and the function that wakes workers."""
@@ -135,6 +158,7 @@ class Database:
     authenticator: Authenticator
     slots: Slots
     """The connections for owners."""
+    writing: Writing
     owner: Hashable = None
     """Whose connections are counted; None for the process itself."""
     audited: set[UUID] = field(default_factory=set)
@@ -142,7 +166,7 @@ class Database:
 
     def of(self, owner: Hashable) -> "Database":
         """Return the same database, with a fair share of the connections for this owner, an organisation."""
-        shared = self.pool, self.clock, self.ids, self.wake, self.connect, self.authenticator, self.slots
+        shared = self.pool, self.clock, self.ids, self.wake, self.connect, self.authenticator, self.slots, self.writing
         return Database(*shared, owner, self.audited)
 
     @asynccontextmanager
@@ -230,14 +254,30 @@ class Database:
     async def _pooled(self) -> AsyncIterator[asyncpg.Connection]:
         try:
             connection = await self.pool.acquire(timeout=TIMEOUT_ACQUIRE)
-        except (*UNREACHABLE, asyncpg.TooManyConnectionsError, TimeoutError) as error:
+        except (*UNREACHABLE, asyncpg.InsufficientResourcesError, TimeoutError) as error:
             raise Unavailable("The database cannot be reached right now; try again shortly.", 2) from error
         try:
             yield cast("asyncpg.Connection", connection)
-        except LOST as error:
-            raise Unavailable("The connection to the database was lost; try again shortly.", 2) from error
+        except NOT_AT_FAULT as error:
+            self._note_refusal(error, connection)
+            raise _unavailable(error) from error
         finally:
             await self.pool.release(connection)
+
+    def _note_refusal(self, error: BaseException, connection: Any) -> None:
+        """Remember a refused change; close a connection to a standby, as the next one may lead to the primary."""
+        if isinstance(error, asyncpg.DiskFullError | asyncpg.ReadOnlySQLTransactionError):
+            self.writing.refused_at = self.clock.now()
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError) and _is_standby(connection):
+            connection.terminate()
+
+
+def _is_standby(connection: Any) -> bool:
+    return getattr(connection.get_settings(), "in_hot_standby", "off") == "on"
+
+
+def _unavailable(error: BaseException) -> Unavailable:
+    return next(Unavailable(*told) for kinds, told in _UNAVAILABLE.items() if isinstance(error, kinds))
 
 
 _SHARED = tuple(one.name for one in fields(Database))
@@ -320,7 +360,7 @@ async def open_database(
 
     try:
         slots = Slots(max(1, size - size // 4), "share of the database connections", leaves=2)
-        yield Database(pool, clock, ids, wake, connect, authenticator, slots)
+        yield Database(pool, clock, ids, wake, connect, authenticator, slots, Writing())
     finally:
         try:
             await asyncio.wait_for(pool.close(), TIMEOUT_CLOSE)

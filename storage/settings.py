@@ -156,6 +156,12 @@ class Settings(BaseSettings):
         4, ge=0, le=100, description="Older log files that `trailgate up` keeps of each process beside the current one"
     )
 
+    disk_reserve: int = Field(
+        64 * 2**20,
+        ge=0,
+        description="Bytes to leave free on the disk of the data directory: below that, uploads are refused, "
+        "and `trailgate up` makes its database read-only",
+    )
     run_as: str | None = Field(
         None,
         description="User the embedded servers run as when started by root; unset = the owner of their data, "

@@ -26,6 +26,7 @@ from domain.errors import (
     UnsupportedMedia,
     Upstream,
 )
+from storage.database import CONTENDED
 
 MAX_DETAILS = 20
 MAX_SEGMENTS = 10
@@ -76,6 +77,8 @@ class Problem:
 
 def problem_of(error: Exception, path: str, request_id: str) -> Problem | None:
     """Return the problem for an expected exception, or None for an unexpected one."""
+    if isinstance(error, CONTENDED):
+        error = Unavailable("Another request changed the same records at the same moment; send this one again.")
     if isinstance(error, TrailgateError) and type(error) in STATUS:
         details = error.details if isinstance(error, Invalid | Rejected) else ()
         return Problem(STATUS[type(error)], error.message, path, request_id, details, _retry_header(error), error)

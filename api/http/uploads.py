@@ -6,7 +6,6 @@ a body of such a type is the form's only file.
 """
 
 import asyncio
-import errno
 import hashlib
 import os
 import tempfile
@@ -26,7 +25,8 @@ from api.http.calls import MEBIBYTE, STAGING, Upload
 from api.http.multipart import Multipart, Part
 from api.http.problems import invalid_input, invalid_under
 from api.http.reading import clean_text, guarded
-from domain.errors import Invalid, Unavailable
+from domain.errors import Invalid
+from storage.blobs.room import require_room, room_needed
 from storage.threads import Threads
 
 MULTIPART = "multipart/form-data"
@@ -39,14 +39,14 @@ UPLOAD_THREADS = 4
 """Half of them for one organisation."""
 MAX_FILE: web.AppKey[int] = web.AppKey("max_file", int)
 """Bytes that one file may have; `Route.max_body` then limits the rest of the form, otherwise the whole form."""
+RESERVE: web.AppKey[int] = web.AppKey("reserve", int)
+"""Bytes that uploads leave free on the disk of the staging files."""
 MAX_FIELD = MEBIBYTE
 """Bytes of one field that is not a file, as it is held in memory."""
 MAX_FIELDS = 1000
 MAX_FILE_NAME = 255
 _PIECE = MEBIBYTE
 """Bytes handed to the writing thread at once."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_RETRY_AFTER = 60
 
 
 class Form:
@@ -114,7 +114,7 @@ class Form:
         content_type = clean_text(name, part.content_type) or BINARY
         longest = request.app.get(MAX_FILE, self._max_body)
         run = partial(request.app[WRITERS].run, self._owner)
-        async with _staging(request.app[STAGING], run) as staged:
+        async with _staging(request.app[STAGING], run, request.app.get(RESERVE, 0)) as staged:
             self._staged.append(staged.path)
             async for chunk in content:
                 await staged.append(chunk)
@@ -130,10 +130,11 @@ class _Staged:
     It is synced to disk here, so that the transaction that moves it into the blob store need not wait for that.
     """
 
-    def __init__(self, file: IO[bytes], run: Callable[..., Coroutine[Any, Any, None]]) -> None:
+    def __init__(self, file: IO[bytes], run: Callable[..., Coroutine[Any, Any, None]], reserve: int) -> None:
         self._run = run
         self.path = Path(file.name)
         self.size = 0
+        self._reserve = reserve
         self._file = file
         self._digest = hashlib.sha256()
         self._pieces: list[bytes] = []
@@ -157,16 +158,10 @@ class _Staged:
         return self._digest.hexdigest()
 
     async def settle(self) -> None:
-        """Wait for the thread. Raises Unavailable when the disk is full."""
+        """Wait for the thread."""
         writing, self._writing = self._writing, None
-        if writing is None:
-            return
-        try:
+        if writing is not None:
             await writing
-        except OSError as error:
-            if error.errno not in _FULL:
-                raise
-            raise Unavailable("The storage for uploads is full; try again later.", _RETRY_AFTER) from error
 
     async def _hand_over(self) -> None:
         await self.settle()
@@ -174,6 +169,7 @@ class _Staged:
         self._writing = asyncio.create_task(self._run(self._write, pieces))
 
     def _write(self, pieces: list[bytes]) -> None:
+        require_room(self._file.fileno(), self._reserve)
         for piece in pieces:
             self._digest.update(piece)
             self._file.write(piece)
@@ -184,9 +180,12 @@ class _Staged:
 
 
 @asynccontextmanager
-async def _staging(directory: Path, run: Callable[..., Coroutine[Any, Any, None]]) -> AsyncIterator[_Staged]:
-    with tempfile.NamedTemporaryFile(dir=directory, prefix="upload-", delete=False) as file:
-        staged = _Staged(file, run)
+async def _staging(
+    directory: Path, run: Callable[..., Coroutine[Any, Any, None]], reserve: int
+) -> AsyncIterator[_Staged]:
+    """Open a staging file. Raises Unavailable when the disk is full, also when it is so at the end."""
+    with room_needed(), tempfile.NamedTemporaryFile(dir=directory, prefix="upload-", delete=False) as file:
+        staged = _Staged(file, run, reserve)
         try:
             yield staged
         finally:

@@ -1,7 +1,7 @@
 """Liveness, readiness and metrics of this process."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import asyncpg
@@ -26,6 +26,9 @@ log = structlog.get_logger()
 ABSENT = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, TimeoutError)
 """The errors of a query while PostgreSQL is not available."""
 
+REFUSING = timedelta(minutes=1)
+"""How long readiness shows that a change was refused for lack of space: the next one may succeed."""
+
 TIMEOUT_METRICS = 5
 """Seconds that PostgreSQL may take for the metrics; Prometheus itself waits ten."""
 
@@ -41,7 +44,11 @@ STOPPING: web.AppKey[Stopping] = web.AppKey("stopping", Stopping)
 
 
 class HealthOut(WireModel):
-    """UP or DOWN, in total and per component. The process stays ready without Redis: sweeps then start the work."""
+    """UP or DOWN, in total and per component.
+
+    The process stays ready without Redis, as sweeps then start the work, and while the database refuses changes
+    (`writing`), as it can be read.
+    """
 
     status: Annotated[str, Field(examples=["UP"])]
     components: dict[str, str]
@@ -58,7 +65,7 @@ async def ready(call: Call) -> HealthOut | Reply[HealthOut]:
 
     The status is UP while the database answers and the process is not shutting down.
     """
-    components = {"database": await _database(call), "redis": await _redis(call)}
+    components = {**await _database(call), "redis": await _redis(call)}
     serving = components["database"] == "UP" and not call.request.app[STOPPING].begun
     body = HealthOut(status="UP" if serving else "DOWN", components=components, timestamp=datetime.now(UTC))
     return body if serving else Reply(body, status=503)
@@ -96,14 +103,17 @@ async def _condition(call: Call) -> metrics.Condition:
         )
 
 
-async def _database(call: Call) -> str:
+async def _database(call: Call) -> dict[str, str]:
+    """Return whether the database answers, and whether it accepts changes, by its mode and by what it last refused."""
     try:
         async with call.read() as reader:
-            await reader.value("SELECT 1")
+            read_only = await reader.value("SELECT current_setting('transaction_read_only') = 'on'")
     except ABSENT as error:
         log.warning("health.database_down", error=type(error).__name__)
-        return "DOWN"
-    return "UP"
+        return {"database": "DOWN", "writing": "DOWN"}
+    refused_at = call.services.database.writing.refused_at
+    refusing = refused_at is not None and call.services.clock.now() - refused_at < REFUSING
+    return {"database": "UP", "writing": "DOWN" if read_only or refusing else "UP"}
 
 
 async def _redis(call: Call) -> str:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, Protocol, TypeVar
 
 from domain.errors import Conflict
+from storage.blobs.room import room_needed
 from storage.threads import Threads
 
 CHUNK = 1 << 20
@@ -90,9 +91,10 @@ class BlobStore:
         """Move a staged file to the place of its object; it is durable when this returns.
 
         An existing object is replaced by the file, which was just hashed; this repairs a damaged object. The call is
-        quick if the file was synced to disk before.
+        quick if the file was synced to disk before. Raises Unavailable when the disk is full.
         """
-        await self._keepers.run(self._owner, self._promote, staged, self.path(digest))
+        with room_needed():
+            await self._keepers.run(self._owner, self._promote, staged, self.path(digest))
 
     @asynccontextmanager
     async def opened(self, digest: str) -> "AsyncIterator[Blob]":

@@ -88,6 +88,10 @@ async def _new_key(tx: Transaction, org_id: UUID, admin_id: UUID, text: str | No
     return made
 
 
+_NAMED = """
+SELECT EXISTS (SELECT FROM signing_keys WHERE is_current AND key_id = $1)
+   AND EXISTS (SELECT FROM master_keys WHERE is_current AND key_id = $2)
+"""
 _REPLACED = "UPDATE signing_keys SET is_current = false WHERE key_id <> $1 AND is_current RETURNING key_id"
 _REGISTER = """
 INSERT INTO signing_keys (key_id, public_key, created_at, is_current) VALUES ($1, $2, $3, true)
@@ -101,7 +105,12 @@ ON CONFLICT (key_id) DO UPDATE SET is_current = true
 
 
 async def _register_keys(tx: Transaction, signer: Signer, cipher: SecretCipher, actor: Actor) -> None:
-    """Name the keys in use, so that no process starts with others; seal the rotation of the signing key."""
+    """Name the keys in use, so that no process starts with others; seal the rotation of the signing key.
+
+    Write nothing if they are named: a process can then start while the database accepts no changes.
+    """
+    if await tx.value(_NAMED, signer.key_id, cipher.key_id):
+        return
     replaced = await tx.value(_REPLACED, signer.key_id)
     await tx.execute(_REGISTER, signer.key_id, signer.public_key, tx.now)
     await register_master_key(tx, cipher)

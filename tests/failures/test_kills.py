@@ -71,7 +71,7 @@ async def redis_down(client: Client) -> bool:
     async with client.session.get("/health/ready") as response:
         assert response.status == 200, "Redis away alone makes nobody unready"
         components = (await response.json())["components"]
-    return bool(components == {"database": "UP", "redis": "DOWN"})
+    return bool(components == {"database": "UP", "writing": "UP", "redis": "DOWN"})
 
 
 @pytest.mark.parametrize(

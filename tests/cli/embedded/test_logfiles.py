@@ -1,16 +1,13 @@
 """Log files are kept small while their children write to them."""
 
-import os
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from cli.embedded.children import Child
 from cli.embedded.logfiles import LogFiles
+from tests.disks import mounted
 
 WRITER = "import itertools, os\nfor n in itertools.count(): os.write(1, b'%09d\\n' % n)"
 
@@ -52,6 +49,7 @@ def test_a_child_goes_on_writing_and_its_lines_stay_in_order(home: Path) -> None
     child.start()
     try:
         while not (home / "writer.log.5").exists():
+            assert child.alive
             files.rotate()
     finally:
         child.stop()
@@ -60,20 +58,6 @@ def test_a_child_goes_on_writing_and_its_lines_stay_in_order(home: Path) -> None
     assert {len(line) for line in lines} == {9}, "no file begins with a gap"
     assert lines == sorted(set(lines))
     assert {path.stat().st_mode & 0o777 for path in written} == {0o600}
-
-
-@contextmanager
-def mounted(folder: Path, size: str) -> Iterator[None]:
-    """A small disk."""
-    if (
-        os.geteuid() != 0
-        or subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False).returncode
-    ):
-        pytest.skip("only root may mount a small disk")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", folder], check=True)
 
 
 def test_on_a_full_disk_a_large_file_is_emptied_all_the_same(home: Path) -> None:
