@@ -4,7 +4,7 @@ import asyncio
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from cli.embedded.children import Child, stop_together
 from cli.embedded.layout import Layout, create_root
 from cli.embedded.logfiles import LogFiles
 from cli.embedded.servers import EmbeddedServers
+from cli.embedded.space import Space
 from cli.embedded.supervisor import Supervisor
 from cli.installation import addressed, read_settings
 from cli.output import say
@@ -37,15 +38,19 @@ _METRICS_ABOVE = 1000
 class Application(Supervisor):
     """The servers, worker and API; worker and API are stopped at the same time."""
 
-    def __init__(self, servers: Sequence[Child], processes: Sequence[Child], logs: LogFiles) -> None:
+    def __init__(
+        self, servers: Sequence[Child], processes: Sequence[Child], watches: Sequence[Callable[[], None]]
+    ) -> None:
         super().__init__((*servers, *processes))
         self._processes = processes
-        self._logs = logs
+        self._watches = watches
 
     def tick(self) -> bool:
-        """Check every child once, as Supervisor does, and the size of the log files."""
-        self._logs.rotate()
-        return super().tick()
+        """Check every child once, as Supervisor does, then whatever else is watched."""
+        ready = super().tick()
+        for watch in self._watches:
+            watch()
+        return ready
 
     def stop(self) -> None:
         """Stop the API and the worker at the same time, then the servers in reverse order."""
@@ -70,11 +75,17 @@ def up(
 
 def _run(chosen: Settings) -> None:
     with _servers(chosen) as (settings, servers):
-        _prepare(settings, alone=bool(servers))
-        say("Starting worker and API …")
         logs = LogFiles(Layout(settings.data_dir, None).logs, settings.log_file_size, settings.log_files)
+        watches = [logs.rotate]
+        if servers:
+            space = Space(settings.data_dir, servers.admin_url, settings.disk_reserve)
+            space.prepare()
+            watches.append(space.check)
+        _prepare(settings, alone=servers is not None)
+        say("Starting worker and API …")
         processes = (worker_child(settings, logs.folder), *api_children(settings, logs.folder / "api.log"))
-        Application(servers, processes, logs).run(partial(_announce, settings, chosen))
+        application = Application(servers.children if servers else (), processes, watches)
+        application.run(partial(_announce, settings, chosen))
         say("Stopped.")
 
 
@@ -90,8 +101,8 @@ def _with_metrics(settings: Settings) -> Settings:
 
 
 @contextmanager
-def _servers(settings: Settings) -> Iterator[tuple[Settings, Sequence[Child]]]:
-    """Yield the settings with the servers' URLs, and the embedded servers to watch, if any."""
+def _servers(settings: Settings) -> Iterator[tuple[Settings, EmbeddedServers | None]]:
+    """Yield the settings with the servers' URLs, and the embedded servers, if any."""
     if (settings.database_url is None) != (settings.redis_url is None):
         raise NotConfigured(
             "Set both TRAILGATE_DATABASE_URL and TRAILGATE_REDIS_URL, or neither of them for embedded servers."
@@ -99,11 +110,11 @@ def _servers(settings: Settings) -> Iterator[tuple[Settings, Sequence[Child]]]:
     if settings.database_url is not None:
         create_root(settings.data_dir, passable=False)
         Layout(settings.data_dir, None).logs.mkdir(mode=0o700, exist_ok=True)
-        yield settings, ()
+        yield settings, None
         return
     say(f"Starting PostgreSQL and Valkey in {settings.data_dir} …")
     with EmbeddedServers(settings.data_dir) as servers:
-        yield addressed(settings, servers), servers.children
+        yield addressed(settings, servers), servers
 
 
 def _prepare(settings: Settings, *, alone: bool) -> None:

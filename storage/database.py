@@ -140,7 +140,7 @@ class _RolledBack(Exception):  # noqa: N818 - a signal, not an error
 
 @dataclass(slots=True)
 class Writing:
-    """When PostgreSQL last refused a change because its disk is full or it is read-only; for readiness."""
+    """When PostgreSQL last refused a change because its disk is full; for readiness."""
 
     refused_at: datetime | None = None
 
@@ -265,8 +265,8 @@ class Database:
             await self.pool.release(connection)
 
     def _note_refusal(self, error: BaseException, connection: Any) -> None:
-        """Remember a refused change; close a connection to a standby, as the next one may lead to the primary."""
-        if isinstance(error, asyncpg.DiskFullError | asyncpg.ReadOnlySQLTransactionError):
+        """Remember a full disk; close a connection to a standby, as the next one may lead to the primary."""
+        if isinstance(error, asyncpg.DiskFullError):
             self.writing.refused_at = self.clock.now()
         if isinstance(error, asyncpg.ReadOnlySQLTransactionError) and _is_standby(connection):
             connection.terminate()

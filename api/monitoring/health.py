@@ -104,7 +104,7 @@ async def _condition(call: Call) -> metrics.Condition:
 
 
 async def _database(call: Call) -> dict[str, str]:
-    """Return whether the database answers, and whether it accepts changes, by its mode and by what it last refused."""
+    """Return whether the database answers, and whether it accepts changes: it is not read-only, and had space."""
     try:
         async with call.read() as reader:
             read_only = await reader.value("SELECT current_setting('transaction_read_only') = 'on'")
