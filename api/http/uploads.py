@@ -26,7 +26,7 @@ from api.http.multipart import Multipart, Part
 from api.http.problems import invalid_input, invalid_under
 from api.http.reading import clean_text, guarded
 from domain.errors import Invalid
-from storage.blobs.room import require_room, room_needed
+from storage.blobs.free_space import require_space, space_needed
 from storage.threads import Threads
 
 MULTIPART = "multipart/form-data"
@@ -169,7 +169,7 @@ class _Staged:
         self._writing = asyncio.create_task(self._run(self._write, pieces))
 
     def _write(self, pieces: list[bytes]) -> None:
-        require_room(self._file.fileno(), self._reserve)
+        require_space(self._file.fileno(), self._reserve)
         for piece in pieces:
             self._digest.update(piece)
             self._file.write(piece)
@@ -184,7 +184,7 @@ async def _staging(
     directory: Path, run: Callable[..., Coroutine[Any, Any, None]], reserve: int
 ) -> AsyncIterator[_Staged]:
     """Open a staging file. Raises Unavailable when the disk is full, also when it is so at the end."""
-    with room_needed(), tempfile.NamedTemporaryFile(dir=directory, prefix="upload-", delete=False) as file:
+    with space_needed(), tempfile.NamedTemporaryFile(dir=directory, prefix="upload-", delete=False) as file:
         staged = _Staged(file, run, reserve)
         try:
             yield staged

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, ParamSpec, Protocol, TypeVar
 
 from domain.errors import Conflict
-from storage.blobs.room import room_needed
+from storage.blobs.free_space import space_needed
 from storage.threads import Threads
 
 CHUNK = 1 << 20
@@ -93,7 +93,7 @@ class BlobStore:
         An existing object is replaced by the file, which was just hashed; this repairs a damaged object. The call is
         quick if the file was synced to disk before. Raises Unavailable when the disk is full.
         """
-        with room_needed():
+        with space_needed():
             await self._keepers.run(self._owner, self._promote, staged, self.path(digest))
 
     @asynccontextmanager

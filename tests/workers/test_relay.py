@@ -131,21 +131,24 @@ async def test_messages_of_a_trail_arrive_in_the_order_of_its_facts(world: World
     assert [body["data"]["attestation"] for body in receiver.bodies] == [f"t{n}" for n in range(30)]
 
 
-async def test_thousands_of_messages_on_one_trail_arrive_in_order_and_nobody_waits_for_them(
-    world: World, relay: Relay
+@pytest.mark.parametrize("number", [300, pytest.param(2000, marks=pytest.mark.slow)])
+async def test_many_messages_on_one_trail_arrive_in_order_and_nobody_waits_for_them(
+    world: World, relay: Relay, number: int
 ) -> None:
     async with receiving() as receiver:
         where = await listened(world, receiver)
-        long = await told(world, where, "trail:long", 2000)
+        long = await told(world, where, "trail:long", number)
         run = asyncio.create_task(relay(world.services))
         await eventually(lambda: taken(receiver, 100), 10, "the first hundred")
         others = [one for n in range(40) for one in await told(world, where, f"trail:{n}", 2)]
         before = len(receiver.taken)
-        await asyncio.wait_for(run, 120)
-        assert [one for one in receiver.taken if one in set(long)] == long
-        assert sorted(receiver.taken) == sorted(long + others)
-        assert max(receiver.taken.index(one) for one in others) < before + 500
-    assert set(await statuses(world)) == {"SENT"}
+        async with asyncio.timeout(60 + number / 10):  # no message waits for the end of a lease
+            await run
+            while "PENDING" in await statuses(world):
+                await relay(world.services)  # a run that has taken a minute leaves the rest to the next one
+    assert [one for one in receiver.taken if one in set(long)] == long
+    assert sorted(receiver.taken) == sorted(long + others)
+    assert max(receiver.taken.index(one) for one in others) < before + len(others) + 100
 
 
 async def told(world: World, where: UUID, subject: str, number: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Disks without room for more content."""
+"""Disks without space for more content."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ _RETRY_AFTER = 60
 
 
 @contextmanager
-def room_needed() -> Iterator[None]:
+def space_needed() -> Iterator[None]:
     """Raise Unavailable where the block finds its disk, or the quota of its user, full, or the disk read-only."""
     try:
         yield
@@ -22,7 +22,7 @@ def room_needed() -> Iterator[None]:
         raise Unavailable("The storage for uploads is full; try again later.", _RETRY_AFTER) from error
 
 
-def require_room(descriptor: int, reserve: int) -> None:
+def require_space(descriptor: int, reserve: int) -> None:
     """Raise OSError, as a full disk does, when fewer than `reserve` bytes are free on the disk of an open file.
 
     What is left is for PostgreSQL, which may be on the same disk and cannot even be read without any.
