@@ -9,6 +9,7 @@ import pytest
 
 from cli.embedded.servers import EmbeddedServers, ServerOptions
 from domain.errors import Unavailable
+from storage.authenticator import Authenticator
 from storage.clock import SystemClock
 from storage.database import Database, open_database
 from storage.ids import Ids
@@ -42,7 +43,10 @@ async def change(database: Database) -> None:
 
 def test_a_refused_change_closes_the_connection_to_the_standby(standby: EmbeddedServers) -> None:
     async def fail_over() -> None:
-        async with open_database(standby.database_url, size=1, clock=SystemClock(), ids=Ids(), name="test") as database:
+        nobody = Authenticator(tuple)  # no events are written
+        async with open_database(
+            standby.database_url, size=1, clock=SystemClock(), ids=Ids(), name="t", authenticator=nobody
+        ) as database:
             before = await backend(database)
             assert await backend(database) == before, "reading keeps it"
             with pytest.raises(Unavailable, match="accepts no changes"):
