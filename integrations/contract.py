@@ -44,12 +44,15 @@ class Verified:
     """An authentic delivery.
 
     `delivery_id` is the sender's own id, the same in redeliveries: the key of deduplication. `event` is the sender's
-    name of the event; None if `parse` has to read it from the body.
+    name of the event; None if `parse` has to read it from the body. `once_per_body`: the body is the key instead. That
+    is for a sender whose signature covers neither id nor time, so that a captured body could be sent again under a new
+    id, and whose bodies have times and ids of their own, so that no two events have the same.
     """
 
     delivery_id: str
     event: str | None
     proof: SenderProof = SenderProof.SIGNED
+    once_per_body: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,7 @@ class _Received:
             body=body,
             body_sha256=sha256(body).digest(),
             signed=verified.proof is SenderProof.SIGNED if sender.takes_token else None,
+            once_per_body=verified.once_per_body,
         )
 
 

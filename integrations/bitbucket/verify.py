@@ -1,7 +1,7 @@
 """Verify a delivery of Bitbucket: HMAC-SHA256 of the body, in the header that GitHub uses for SHA-1.
 
-Bitbucket signs neither a time nor other headers, so only the request id, unchanged on redelivery, protects against
-replays. There is no reconciliation: Bitbucket Cloud itself retries a failed delivery twice, and neither Cloud nor Data
+Bitbucket signs neither a time nor other headers, so a body is accepted only once, whatever request id comes with it.
+There is no reconciliation: Bitbucket Cloud itself retries a failed delivery twice, and neither Cloud nor Data
 Center has an API to redeliver; in Cloud, people can resend a request from its pages.
 """
 
@@ -25,4 +25,4 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     event = headers.get("x-event-key", "")
     if not _EVENT_KEY.fullmatch(event):
         raise BadDelivery("must be the key of an event", "x-event-key")
-    return Verified(delivery_id(headers, ("x-request-uuid", "x-request-id"), body, now), event)
+    return Verified(delivery_id(headers, ("x-request-uuid", "x-request-id"), body, now), event, once_per_body=True)

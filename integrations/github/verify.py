@@ -1,7 +1,6 @@
 """Verify a delivery of GitHub: HMAC-SHA256 of the body; the old SHA-1 header is ignored.
 
-GitHub signs neither a time nor other headers, so only the delivery id, unchanged on redelivery, protects against
-replays.
+GitHub signs neither a time nor other headers, so a body is accepted only once, whatever delivery id comes with it.
 """
 
 import re
@@ -24,4 +23,5 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
     event = headers.get("x-github-event") or None
     if event is not None and not _EVENT.fullmatch(event):
         raise BadDelivery("must be the name of an event", "x-github-event")
-    return Verified(delivery_id(headers, ("x-github-delivery", "x-delivery-id"), body, now), event)
+    delivery = delivery_id(headers, ("x-github-delivery", "x-delivery-id"), body, now)
+    return Verified(delivery, event, once_per_body=True)

@@ -89,6 +89,7 @@ counters = Table(
     required("kind", Identifier, primary_key=True),
     required("parent_id", Uuid, primary_key=True),
     required("n", BigInteger),
+    Index("counters_suppressed_idx", "org_id", postgresql_where=text("kind = 'messages_suppressed'")),
     info=DERIVED,
 )
 
@@ -99,7 +100,7 @@ counter_deltas = Table(
     org(),
     required("kind", Identifier),
     required("parent_id", Uuid),
-    required("d", Integer),
+    required("d", BigInteger),
     Index(None, "org_id", "kind", "parent_id"),
     info=WORK,
 )

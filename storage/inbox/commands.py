@@ -19,6 +19,7 @@ class Arrival:
     """A delivery whose authentication succeeded and that is not stored yet.
 
     `signed` is True for a signature and False for a token, if the sender may use either; None for other senders.
+    `once_per_body`: a second delivery of the same body is a copy, whatever its id (`integrations.contract.Verified`).
     """
 
     org_id: UUID
@@ -30,11 +31,17 @@ class Arrival:
     body: bytes
     body_sha256: bytes
     signed: bool | None = None
+    once_per_body: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What a copy has in common with the first delivery."""
+        return f"sha256:{self.body_sha256.hex()}" if self.once_per_body else self.delivery_id
 
     @property
     def key(self) -> tuple[UUID, str]:
-        """The identity by which a repeated delivery is recognised."""
-        return self.config_id, self.delivery_id
+        """The config and the identity, by which a copy is recognised."""
+        return self.config_id, self.identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +54,9 @@ class Receipt:
 
 _ARRIVALS = Rows(
     {
-        **Rows.of(deliveries, "id", "org_id", "config_id", "source", "delivery_id", "event", "body_sha256").types,
+        **Rows.of(
+            deliveries, "id", "org_id", "config_id", "source", "delivery_id", "identity", "event", "body_sha256"
+        ).types,
         **Rows.of(inbox_bodies, "headers", "body").types,
         "signed": "bool",
         "copies": "int",
@@ -67,17 +76,18 @@ WITH arrived AS (
     ORDER BY id FOR UPDATE
   )
 ), kept AS (
-  INSERT INTO deliveries AS d (id, org_id, config_id, source, delivery_id, event, body_id, body_sha256, status,
-                               duplicates, received_at)
-  SELECT id, org_id, config_id, source, delivery_id, event, id, body_sha256, 'PENDING', copies, $1 FROM arrived
-  ON CONFLICT (config_id, delivery_id) DO UPDATE
+  INSERT INTO deliveries AS d (id, org_id, config_id, source, delivery_id, identity, event, body_id, body_sha256,
+                               status, duplicates, received_at)
+  SELECT id, org_id, config_id, source, delivery_id, identity, event, id, body_sha256, 'PENDING', copies, $1
+  FROM arrived
+  ON CONFLICT (config_id, identity) DO UPDATE
   SET duplicates = d.duplicates + 1 + excluded.duplicates,
       body_id = CASE WHEN d.status = 'FAILED' THEN excluded.body_id ELSE d.body_id END,
       body_sha256 = CASE WHEN d.status = 'FAILED' THEN excluded.body_sha256 ELSE d.body_sha256 END,
       status_message = CASE WHEN d.status = 'FAILED' THEN NULL ELSE d.status_message END,
       error = CASE WHEN d.status = 'FAILED' THEN NULL ELSE d.error END,
       status = CASE WHEN d.status = 'FAILED' THEN 'PENDING' ELSE d.status END
-  RETURNING d.id, d.org_id, d.body_id, d.config_id, d.delivery_id
+  RETURNING d.id, d.org_id, d.body_id, d.config_id, d.identity
 ), bodies AS (
   INSERT INTO inbox_bodies (id, headers, body)
   SELECT id, headers, body FROM arrived WHERE (id IN (SELECT body_id FROM kept)) IS TRUE
@@ -86,7 +96,7 @@ WITH arrived AS (
   SELECT id, org_id, $1, 0 FROM kept WHERE (body_id IN (SELECT id FROM arrived)) IS TRUE
   ON CONFLICT (delivery_id) DO NOTHING
 )
-SELECT config_id, delivery_id, id FROM kept
+SELECT config_id, identity, id FROM kept
 """
 """Queues the deliveries that got one of these bodies: new ones, and dead letters that were sent again.
 
@@ -106,9 +116,10 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
     """
     first: dict[tuple[UUID, str], Arrival] = {}
     copies: dict[tuple[UUID, str], int] = {}
-    for arrival in arrivals:
-        first.setdefault(arrival.key, arrival)
-        copies[arrival.key] = copies.get(arrival.key, -1) + 1
+    keys = [arrival.key for arrival in arrivals]
+    for key, arrival in zip(keys, arrivals, strict=True):
+        first.setdefault(key, arrival)
+        copies[key] = copies.get(key, -1) + 1
     rows = [
         {
             "id": tx.new_id(),
@@ -116,6 +127,7 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
             "config_id": arrival.config_id,
             "source": arrival.source,
             "delivery_id": arrival.delivery_id,
+            "identity": key[1],
             "event": arrival.event,
             "body_sha256": arrival.body_sha256,
             "headers": dict(arrival.headers),
@@ -128,13 +140,13 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
     tx.wake(Job.DRAIN)
     kept = await tx.rows(_ACCEPT, tx.now, *_ARRIVALS.arrays(rows))
     ours = {row["id"] for row in rows}
-    receipts = {(row["config_id"], row["delivery_id"]): Receipt(row["id"], row["id"] in ours) for row in kept}
+    receipts = {(row["config_id"], row["identity"]): Receipt(row["id"], row["id"] in ours) for row in kept}
     answers: list[Receipt | None] = []
-    for arrival in arrivals:
-        receipt = receipts.get(arrival.key)
+    for key in keys:
+        receipt = receipts.get(key)
         answers.append(receipt)
         if receipt:
-            receipts[arrival.key] = Receipt(receipt.id, fresh=False)
+            receipts[key] = Receipt(receipt.id, fresh=False)
     return answers
 
 

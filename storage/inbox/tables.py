@@ -10,6 +10,7 @@ deliveries = Table(
     required("config_id", Uuid),
     required("source", Identifier),
     required("delivery_id", Identifier),
+    required("identity", Identifier),
     optional("event", Identifier),
     optional("event_type", Identifier),
     required("body_id", Uuid),
@@ -21,11 +22,13 @@ deliveries = Table(
     optional("trail_id", Uuid),
     required("received_at", Time),
     optional("processed_at", Time),
-    UniqueConstraint("config_id", "delivery_id"),
+    UniqueConstraint("config_id", "identity"),
+    Index("deliveries_delivery_id_idx", "config_id", "delivery_id", postgresql_where=text("identity <> delivery_id")),
     Index(None, "org_id", "config_id", "received_at", "id"),
     Index("deliveries_dead_idx", "org_id", "id", postgresql_where=text("status = 'FAILED'")),
     info=WORK,
 )
+"""`identity` tells deliveries of a config apart: the sender's `delivery_id`, or the hash of the body."""
 
 inbox_bodies = Table(
     "inbox_bodies",

@@ -25,7 +25,11 @@ async def get_reconciliation(reader: Reader, tenant: Tenant, config_id: UUID) ->
 
 _MISSING = """
 SELECT g.guid FROM unnest($3::text[]) AS g(guid)
-WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.org_id = $1 AND d.config_id = $2 AND d.delivery_id = g.guid)
+WHERE NOT EXISTS (SELECT FROM deliveries d WHERE d.org_id = $1 AND d.config_id = $2 AND d.identity = g.guid)
+  AND NOT EXISTS (
+    SELECT FROM deliveries d
+    WHERE d.org_id = $1 AND d.config_id = $2 AND d.delivery_id = g.guid AND d.identity <> d.delivery_id
+  )
   AND NOT EXISTS (
     SELECT FROM redelivery_requests r
     WHERE r.config_id = $2 AND r.delivery_id = g.guid AND (r.times >= $4 OR r.asked_at > $5)
