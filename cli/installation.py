@@ -86,5 +86,6 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
         ids=Ids(),
         name="trailgate cli",
         authenticator=Authenticator(lambda: load_master_keys(settings)),
+        quotas=settings.quotas,
     ) as database:
         yield database

@@ -15,7 +15,7 @@ from storage.database import Database
 from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_latest_results
 from storage.identity.queries.organisations import every_organisation
 from storage.ledger.rebuild import rebuild_tiles
-from storage.rebuild import AUDIT_COUNT, Progress, Rebuild, rebuild_counters
+from storage.rebuild import CORE_COUNTS, Progress, Rebuild, rebuild_counters
 from storage.settings import Settings
 
 
@@ -31,7 +31,7 @@ class Derived(StrEnum):
 
 REBUILDS: dict[Derived, Rebuild] = {
     Derived.LATEST_RESULTS: rebuild_latest_results,
-    Derived.COUNTERS: partial(rebuild_counters, counts=(AUDIT_COUNT, *COUNTS)),
+    Derived.COUNTERS: partial(rebuild_counters, counts=(*CORE_COUNTS, *COUNTS)),
     Derived.TILES: rebuild_tiles,
     Derived.EDGES: rebuild_edges,
 }

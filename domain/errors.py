@@ -17,11 +17,15 @@ class FieldError:
 
 
 class TrailgateError(Exception):
-    """An expected error. Its message may be shown to the caller."""
+    """An expected error. Its message may be shown to the caller.
 
-    def __init__(self, message: str) -> None:
+    `limit` is the name of the limit that the request exceeds, if that is the reason.
+    """
+
+    def __init__(self, message: str, *, limit: str | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.limit = limit
 
 
 class Invalid(TrailgateError):  # noqa: N818 - these read as outcomes: "raise NotFound"
@@ -55,8 +59,10 @@ class Conflict(TrailgateError):  # noqa: N818
     Kosli's clients retry every 409, so its surface must answer 409 to `race` alone: hence the `kind`.
     """
 
-    def __init__(self, message: str, kind: Literal["duplicate", "race", "state"] = "duplicate") -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, kind: Literal["duplicate", "race", "state"] = "duplicate", *, limit: str | None = None
+    ) -> None:
+        super().__init__(message, limit=limit)
         self.kind = kind
 
 
@@ -87,8 +93,8 @@ class Rejected(TrailgateError):  # noqa: N818
 class Throttled(TrailgateError):  # noqa: N818
     """Too many requests (429). `retry_after` is in seconds."""
 
-    def __init__(self, message: str, retry_after: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, retry_after: int, *, limit: str | None = None) -> None:
+        super().__init__(message, limit=limit)
         self.retry_after = retry_after
 
 

@@ -17,6 +17,7 @@ import orjson
 import structlog
 
 from domain.errors import Unavailable
+from domain.identity.quotas import DEFAULTS, Quotas
 from storage.authenticator import Authenticator
 from storage.clock import Clock
 from storage.ids import Ids
@@ -108,13 +109,16 @@ class Reader:
 class Transaction(Reader):
     """A connection inside a transaction. `now` is the one timestamp of everything the transaction writes.
 
-    `audited` are the organisations with new audit events.
+    `audited` are the organisations with new audit events, `quotas` those of organisations without limits of their own.
     """
 
-    def __init__(self, connection: asyncpg.Connection, now: datetime, ids: Ids, authenticator: Authenticator) -> None:
+    def __init__(
+        self, connection: asyncpg.Connection, now: datetime, ids: Ids, authenticator: Authenticator, quotas: Quotas
+    ) -> None:
         super().__init__(connection)
         self.now = now
         self.authenticator = authenticator
+        self.quotas = quotas
         self.wakes: set[Job] = set()
         self.audited: set[UUID] = set()
         self._ids = ids
@@ -147,11 +151,12 @@ class Writing:
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The connection pool, the clock and id source of its transactions, and the function that wakes workers."""
+    """The connection pool; the clock, id source and quotas of its transactions; the function that wakes workers."""
 
     pool: asyncpg.Pool
     clock: Clock
     ids: Ids
+    quotas: Quotas
     wake: Callable[[Job], None]
     connect: Callable[[], Awaitable[asyncpg.Connection]]
     """Opens a connection outside the pool."""
@@ -166,8 +171,9 @@ class Database:
 
     def of(self, owner: Hashable) -> "Database":
         """Return the same database, with a fair share of the connections for this owner, an organisation."""
-        shared = self.pool, self.clock, self.ids, self.wake, self.connect, self.authenticator, self.slots, self.writing
-        return Database(*shared, owner, self.audited)
+        pool, wake, connect = self.pool, self.wake, self.connect
+        shared = self.authenticator, self.slots, self.writing
+        return Database(pool, self.clock, self.ids, self.quotas, wake, connect, *shared, owner, self.audited)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Reader]:
@@ -239,7 +245,7 @@ class Database:
         return RehearsedDatabase(**{name: getattr(self, name) for name in _SHARED})
 
     def _begun(self, connection: asyncpg.Connection) -> Transaction:
-        return Transaction(connection, self.clock.now(), self.ids, self.authenticator)
+        return Transaction(connection, self.clock.now(), self.ids, self.authenticator, self.quotas)
 
     @asynccontextmanager
     async def _acquire(self) -> AsyncIterator[asyncpg.Connection]:
@@ -328,6 +334,7 @@ async def open_database(
     name: str,
     authenticator: Authenticator,
     wake: Callable[[Job], None] = _wake_nobody,
+    quotas: Quotas = DEFAULTS,
 ) -> AsyncIterator[Database]:
     """Open the pool. `url` is a libpq URL, `name` the application_name, `size` the maximum number of connections.
 
@@ -360,7 +367,7 @@ async def open_database(
 
     try:
         slots = Slots(max(1, size - size // 4), "share of the database connections", leaves=2)
-        yield Database(pool, clock, ids, wake, connect, authenticator, slots, Writing())
+        yield Database(pool, clock, ids, quotas, wake, connect, authenticator, slots, Writing())
     finally:
         try:
             await asyncio.wait_for(pool.close(), TIMEOUT_CLOSE)

@@ -50,3 +50,9 @@ def randomness(size: int) -> Iterator[bytes]:
 def first_id_at(moment: datetime) -> UUID:
     """Return the smallest id that a row made at `moment` can have: the boundary of a partition by id."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def derived_id(moment: datetime, source: UUID) -> UUID:
+    """Return an id of a row made at `moment` that is always the same for the same source."""
+    number = int(moment.timestamp() * 1000) << 80 | _VERSION_7 | source.int & 0xFFF << 64 | _VARIANT
+    return UUID(int=number | source.int & (1 << 62) - 1)

@@ -33,11 +33,14 @@ class Count:
     facts: str
 
     @classmethod
-    def of_all(cls, kind: str, table: str, condition: str = "true") -> "Count":
-        """Count rows of the whole organisation. The arguments are trusted names and SQL, never input."""
+    def of_all(cls, kind: str, table: str, condition: str = "true", number: str = "count(*)") -> "Count":
+        """Count rows of the whole organisation, or what `number` says of them.
+
+        The arguments are trusted names and SQL, never input.
+        """
         return cls(
             kind,
-            f"SELECT '{NO_PARENT}'::uuid AS parent_id, count(*) AS n FROM {table} "
+            f"SELECT '{NO_PARENT}'::uuid AS parent_id, {number} AS n FROM {table} "
             f"WHERE org_id = $1 AND {condition} HAVING count(*) > 0",
         )
 
@@ -50,7 +53,12 @@ class Count:
         )
 
 
-AUDIT_COUNT = Count.of_all("audit", "audit_events")
+CORE_COUNTS = (
+    Count.of_all("audit", "audit_events"),
+    Count.of_all("api_keys", "api_keys", "revoked_at IS NULL"),
+    Count.of_all("notification_rules", "notification_rules", "archived_at IS NULL"),
+)
+"""The counters of the core. Those of rates are not recounted: they begin anew with their period."""
 
 _ATTEMPTS = 5
 

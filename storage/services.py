@@ -66,6 +66,7 @@ async def open_services(settings: Settings, name: str, clock: Clock | None = Non
             name=name,
             authenticator=Authenticator(lambda: load_master_keys(settings)),
             wake=wakeups.wake,
+            quotas=settings.quotas,
         ) as database,
     ):
         async with database.read() as reader:

@@ -13,6 +13,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.addresses import Network, networks
+from domain.identity.quotas import DEFAULTS, MAX_LIMIT, Quota, Quotas
 
 MAIL_SCHEMES = ("smtp", "smtp+starttls", "smtps")
 
@@ -103,6 +104,31 @@ class Settings(BaseSettings):
         90, ge=1, description="Days to keep outgoing messages and the attempts to send them"
     )
     notifications_retention_days: int = Field(180, ge=1, description="Days to keep in-app notifications")
+    quota_evidence_bytes: int = Field(
+        DEFAULTS[Quota.EVIDENCE_BYTES],
+        ge=0,
+        le=MAX_LIMIT,
+        description="Bytes of evidence files that an organisation may store; this and the other quotas are for "
+        "organisations without limits of their own (`trailgate organisations limits`)",
+    )
+    quota_trails_per_day: int = Field(
+        DEFAULTS[Quota.TRAILS_PER_DAY], ge=0, le=MAX_LIMIT, description="Trails that an organisation may open per day"
+    )
+    quota_messages_per_hour: int = Field(
+        DEFAULTS[Quota.MESSAGES_PER_HOUR],
+        ge=0,
+        le=MAX_LIMIT,
+        description="Messages that an organisation's notification rules may send per hour",
+    )
+    quota_webhook_configs: int = Field(
+        DEFAULTS[Quota.WEBHOOK_CONFIGS], ge=0, le=MAX_LIMIT, description="Webhook configs of an organisation"
+    )
+    quota_notification_rules: int = Field(
+        DEFAULTS[Quota.NOTIFICATION_RULES], ge=0, le=MAX_LIMIT, description="Notification rules of an organisation"
+    )
+    quota_api_keys: int = Field(
+        DEFAULTS[Quota.API_KEYS], ge=0, le=MAX_LIMIT, description="API keys of an organisation that are not revoked"
+    )
     shutdown_grace: float = Field(
         8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
     )
@@ -196,6 +222,11 @@ class Settings(BaseSettings):
     def outbound_networks(self) -> tuple[Network, ...]:
         """The private networks that outgoing requests may reach."""
         return networks(self.outbound_allow or "")
+
+    @property
+    def quotas(self) -> Quotas:
+        """The limits of organisations without limits of their own."""
+        return {quota: getattr(self, f"quota_{quota}") for quota in Quota}
 
     @property
     def keys_dir(self) -> Path:

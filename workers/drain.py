@@ -11,7 +11,7 @@ from uuid import UUID
 
 import structlog
 
-from domain.errors import TrailgateError
+from domain.errors import Throttled, TrailgateError
 from domain.retries import DRAIN, ErrorClass, next_delay
 from domain.tenant import Tenant
 from integrations import SENDERS
@@ -158,11 +158,10 @@ class _Batch:
     async def _give_up_or_retry(self, delivery: StoredDelivery, error: Exception) -> None:
         """Retry with back-off after a transient failure of the database; otherwise dead-letter the delivery.
 
-        Fails closed: if this cannot be written either, the lease expires and the delivery is due again.
+        Beyond a quota of the organisation it waits until the quota starts again. Fails closed: if this cannot be written either, the lease expires and the delivery is due again.
         """
         attempt = self.claims[delivery.id].attempts
-        kind = ErrorClass.TRANSIENT if isinstance(error, TRANSIENT) else ErrorClass.POISON
-        delay = next_delay(DRAIN, attempt, kind, None, random.random())  # noqa: S311 - jitter, not a secret
+        delay = _delay(error, attempt)
         log.warning("drain.failed", delivery=str(delivery.id), attempt=attempt, retry=delay is not None, exc_info=error)
         async with self.services.database.transaction() as tx:
             if delay is not None:
@@ -170,6 +169,14 @@ class _Batch:
             else:
                 await finish(tx, self.claim_id, [_dead(delivery, error)])
         metrics.DRAINED.labels("failed" if delay is None else "retried").inc()
+
+
+def _delay(error: Exception, attempt: int) -> timedelta | None:
+    """Return how long to wait before the next attempt; None means dead letter."""
+    if isinstance(error, Throttled):
+        return timedelta(seconds=error.retry_after)
+    kind = ErrorClass.TRANSIENT if isinstance(error, TRANSIENT) else ErrorClass.POISON
+    return next_delay(DRAIN, attempt, kind, None, random.random())  # noqa: S311 - jitter, not a secret
 
 
 def _dead(delivery: StoredDelivery, error: Exception) -> Done:

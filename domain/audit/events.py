@@ -13,6 +13,7 @@ class AuditName(StrEnum):
     """Every name of an audit event. API dialects map these names to their own and back."""
 
     ORGANISATION_CREATED = "organisation.created"
+    ORGANISATION_UPDATED = "organisation.updated"
     PRINCIPAL_CREATED = "principal.created"
     MEMBERSHIP_CREATED = "membership.created"
     API_KEY_CREATED = "api_key.created"

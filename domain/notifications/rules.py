@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, TypedDict
 from uuid import UUID
 
+from domain.identity.quotas import Quota
 from domain.notifications.triggers import Notice, Severity, Trigger
 
 CONFIG_PURPOSE = "notification channel config"
@@ -95,6 +96,24 @@ class Listener:
             and self.filter_flow_id in (None, notice.flow_id)
             and self.filter_environment_id in (None, notice.environment_id)
         )
+
+
+def digest_notice(listener: Listener, resets_at: datetime) -> Notice:
+    """Make the notice that a rule sends once in place of all messages beyond the organisation's quota."""
+    until = f"{resets_at:%H:%M} UTC"
+    return Notice(
+        Trigger(listener.trigger),
+        Severity.WARNING,
+        title=f"Further notifications before {until} are not sent",
+        message=f"The organisation has used up its quota {Quota.MESSAGES_PER_HOUR}. GET /api/v1/limits counts the "
+        f"notifications that are not sent.",
+        entity_type="NOTIFICATION_RULE",
+        entity_id=listener.rule_id,
+        subject=f"rule:{listener.rule_id}",
+        flow_id=listener.filter_flow_id,
+        environment_id=listener.filter_environment_id,
+        data={"limit": Quota.MESSAGES_PER_HOUR.value, "resetsAt": resets_at.isoformat()},
+    )
 
 
 def trial_notice(rule: NotificationRule) -> Notice:

@@ -17,6 +17,8 @@ CHUNK = 500
 COUNTS = (
     Count.of_all("flows", "flows", "archived_at IS NULL"),
     Count.of_all("verdicts", "verdicts"),
+    Count.of_all("webhook_configs", "webhook_configs", "archived_at IS NULL"),
+    Count.of_all("evidence_bytes", "evidence", "external_url IS NULL", number="sum(size)::bigint"),
     Count.by("flow_id", "trails", "trails"),
     Count.by("trail_id", "attestations", "attestations"),
     Count.by("trail_id", "evidence", "evidence"),

@@ -33,7 +33,10 @@ async def destination_for(tx: Transaction, tenant: Tenant, channel: str, address
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """A message to send. Messages with the same `subject` reach a destination in order."""
+    """A message to send. Messages with the same `subject` reach a destination in order.
+
+    `id` is set for a message that may be stored only once, however often it is queued.
+    """
 
     destination_id: UUID
     channel: str
@@ -41,6 +44,7 @@ class NewMessage:
     subject: str
     payload: Mapping[str, Any]
     rule_id: UUID | None = None
+    id: UUID | None = None
 
 
 _MESSAGES = Rows.of(messages, "id", "destination_id", "channel", "event", "subject", "payload", "rule_id")
@@ -56,11 +60,15 @@ WITH new AS (
          CASE WHEN disabled_at IS NULL THEN 'PENDING' ELSE 'SKIPPED' END,
          CASE WHEN disabled_at IS NOT NULL THEN 'The destination is disabled.' END,
          0, $2, CASE WHEN disabled_at IS NOT NULL THEN $2::timestamptz END
-  FROM new
+  FROM new ORDER BY id
+  ON CONFLICT (id) DO NOTHING
+  RETURNING id
 )
 INSERT INTO outbox (message_id, org_id, destination_id, subject, due_at, attempts)
-SELECT id, $1, destination_id, subject, $2, 0 FROM new WHERE disabled_at IS NULL
+SELECT id, $1, destination_id, subject, $2, 0 FROM new
+WHERE disabled_at IS NULL AND (id IN (SELECT id FROM kept)) IS TRUE
 """
+"""In the order of the ids, so that transactions which store the same message do not wait for each other in a circle."""
 
 
 async def enqueue(tx: Transaction, tenant: Tenant, new: Sequence[NewMessage]) -> list[UUID]:
@@ -68,7 +76,7 @@ async def enqueue(tx: Transaction, tenant: Tenant, new: Sequence[NewMessage]) ->
 
     A message to a disabled destination is stored as SKIPPED and not queued.
     """
-    ids = [tx.new_id() for _ in new]
+    ids = [message.id or tx.new_id() for message in new]
     rows = [
         {
             "id": message_id,

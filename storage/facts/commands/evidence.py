@@ -8,12 +8,14 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, NotFound
 from domain.facts.evidence import Evidence, NewEvidence
 from domain.facts.records import EVIDENCE
+from domain.identity.quotas import FixedLimit, Quota
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.blobs.commands import keep
 from storage.blobs.store import Keeper
 from storage.database import Transaction
 from storage.facts.commands.status import lock_trails
+from storage.identity.commands.quotas import charge
 from storage.rows import insert, to_row
 
 _FILES = """
@@ -27,10 +29,11 @@ async def attach_file(
 ) -> Evidence:
     """Store a staged file as evidence and return its row.
 
-    Raises NotFound if the trail has no such attestation, and Conflict if the attestation already has `most` files; then
-    the staged file is left in place.
+    Raises NotFound if the trail has no such attestation, Conflict if the attestation already has `most` files, and
+    TooLarge when the organisation's quota is exceeded; then the staged file is left in place.
     """
     evidence = await _attach(tx, tenant, new, most)
+    await charge(tx, tenant, Quota.EVIDENCE_BYTES, new.size)
     await keep(tx, blobs, staged, new.digest, new.size)
     return evidence
 
@@ -47,7 +50,11 @@ async def _attach(tx: Transaction, tenant: Tenant, new: NewEvidence, most: int) 
     if files is None:
         raise NotFound(f"There is no attestation {new.attestation_id} on trail {new.trail_id}.")
     if files >= most:
-        raise Conflict(f"Attestation {new.attestation_id} has {files} evidence files, which is the maximum.", "state")
+        raise Conflict(
+            f"Attestation {new.attestation_id} has {files} evidence files, which is the maximum.",
+            "state",
+            limit=FixedLimit.EVIDENCE_FILES_PER_ATTESTATION,
+        )
     evidence = Evidence(
         id=tx.new_id(),
         org_id=tenant.org_id,

@@ -4,6 +4,7 @@ from domain.audit.events import Actor
 from domain.errors import Conflict
 from domain.facts.provenance import MAX_KEYS, NewProvenanceKey, ProvenanceKey
 from domain.facts.records import PROVENANCE_KEY
+from domain.identity.quotas import FixedLimit
 from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.definitions import Commands, Definition
@@ -37,4 +38,5 @@ async def _check_limit(tx: Transaction, tenant: Tenant, new: NewProvenanceKey) -
     if same:
         raise Conflict(f"The key id {new.key_id} is registered already, as '{same.name}'.")
     if len(keys) >= MAX_KEYS:
-        raise Conflict(f"An organisation has at most {MAX_KEYS} provenance keys; delete one first.", kind="state")
+        message = f"An organisation has at most {MAX_KEYS} provenance keys; delete one first."
+        raise Conflict(message, "state", limit=FixedLimit.PROVENANCE_KEYS)

@@ -12,12 +12,14 @@ from domain.canonical import normalise
 from domain.errors import Conflict, NotFound
 from domain.facts.records import TRAIL
 from domain.facts.trails import NewTrail, Trail, TrailStatus
+from domain.identity.quotas import Quota
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.audit.tables import edges
 from storage.batches import Batch, BatchInsert, Rows
 from storage.database import Row, Transaction
 from storage.facts.tables import trails
+from storage.identity.commands.quotas import charge
 from storage.rows import columns, from_row
 
 _VERSIONS = """
@@ -72,8 +74,9 @@ async def open_trails(tx: Transaction, tenant: Tenant, new: Sequence[NewTrail]) 
     """Open trails, each pinned to its flow's current version; return those that were created.
 
     A trail with a correlation key that is taken is not created, without an error. Raises NotFound for an unknown flow,
-    Conflict for a taken name.
+    Conflict for a taken name, Throttled when the organisation's quota is exceeded.
     """
+    await charge(tx, tenant, Quota.TRAILS_PER_DAY, len(new))
     versions = await _flow_versions(tx, tenant, {trail.flow_id for trail in new})
     drafts = {
         tx.new_id(): trail for trail in sorted(new, key=lambda trail: (trail.flow_id, trail.correlation_key or ""))

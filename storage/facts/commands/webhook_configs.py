@@ -11,12 +11,14 @@ from domain.facts.records import WEBHOOK_CONFIG
 from domain.facts.webhook_configs import MAX_DEFAULT_CONFIGS, SECRET_PURPOSE, NewWebhookConfig, WebhookConfig
 from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.identity.principals import NewPrincipal
+from domain.identity.quotas import FixedLimit, Quota
 from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.definitions import Definition
 from storage.facts.commands.reconciliations import forget_reconciliation
 from storage.facts.tables import webhook_configs
 from storage.identity.commands.principals import create_principal
+from storage.identity.commands.quotas import charge, release
 from storage.references import check_reference
 from storage.rows import from_row
 from storage.secrets.commands import keep_secret
@@ -38,11 +40,13 @@ async def create_webhook_config(
 ) -> WebhookConfig:
     """Create a config, with a principal of its own that reports the sender's facts.
 
-    Raises NotFound for the flow, and Conflict when the organisation `default` has MAX_DEFAULT_CONFIGS configs of the
-    source: a delivery to the path without a config id is checked against each of them.
+    Raises NotFound for the flow, Conflict when the organisation's quota is exceeded, and when the organisation
+    `default` has MAX_DEFAULT_CONFIGS configs of the source: a delivery to the path without a config id is checked
+    against each of them.
     """
     await check_reference(tx, tenant, "flow", new.flow_id)
     await _check_limit(tx, tenant, new.source)
+    await charge(tx, tenant, Quota.WEBHOOK_CONFIGS)
     config_id = tx.new_id()
     sender = NewPrincipal("service", f"webhook-{new.source.lower()}-{config_id}", "reporter")
     values = {
@@ -71,6 +75,7 @@ async def _check_limit(tx: Transaction, tenant: Tenant, source: str) -> None:
             f"The organisation 'default' has {MAX_DEFAULT_CONFIGS} configs of source {source} already; "
             "delete one, or use an organisation of your own.",
             kind="state",
+            limit=FixedLimit.WEBHOOK_CONFIGS_PER_SOURCE,
         )
 
 
@@ -105,5 +110,6 @@ async def delete_webhook_config(
     """
     held = await CONFIGS.hold(tx, tenant, config_id, expected)
     archived = await CONFIGS.archive(tx, tenant, actor, held, {"is_active": False})
+    await release(tx, tenant, Quota.WEBHOOK_CONFIGS)
     await forget_reconciliation(tx, tenant, config_id)
     return _config(archived)

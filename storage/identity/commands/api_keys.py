@@ -9,16 +9,22 @@ import asyncpg
 from domain.audit.events import Actor, AuditName, Event
 from domain.errors import Conflict, NotFound
 from domain.identity.api_keys import ApiKey, NewApiKey, key_hash, random_key, shown_prefix
+from domain.identity.quotas import Quota
 from domain.identity.records import API_KEY
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Transaction
+from storage.identity.commands.quotas import charge, release
 from storage.identity.queries.api_keys import api_key_of
 from storage.rows import insert
 
 
 async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor: Actor) -> tuple[ApiKey, str]:
-    """Create a key and return it with its text, which is stored only as a hash. Raises Conflict for a text in use."""
+    """Create a key and return it with its text, which is stored only as a hash.
+
+    Raises Conflict for a text in use, and when the organisation's quota is exceeded.
+    """
+    await charge(tx, tenant, Quota.API_KEYS)
     text = new.text or random_key()
     row: dict[str, Any] = {
         "id": tx.new_id(),
@@ -52,6 +58,7 @@ async def revoke_api_key(tx: Transaction, tenant: Tenant, key_id: UUID, actor: A
     """Revoke a key with immediate effect; revoking it again changes nothing. Raises NotFound."""
     row = await tx.row(_REVOKE, tenant.org_id, key_id, tx.now)
     if row:
+        await release(tx, tenant, Quota.API_KEYS)
         await append(tx, tenant, [_key_event(AuditName.API_KEY_REVOKED, actor, row)])
     elif not await tx.value("SELECT true FROM api_keys WHERE org_id = $1 AND id = $2", tenant.org_id, key_id):
         raise NotFound(f"There is no API key {key_id}.")

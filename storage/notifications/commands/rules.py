@@ -11,6 +11,7 @@ from uuid import UUID
 
 from domain.audit.events import Actor
 from domain.errors import Conflict
+from domain.identity.quotas import Quota
 from domain.notifications.channel_config import (
     FIELD,
     SECRET,
@@ -36,6 +37,7 @@ from domain.notifications.signing import NEW_KEY, checked_secret, written_secret
 from domain.tenant import Tenant
 from storage.database import Row, Transaction
 from storage.definitions import Definition
+from storage.identity.commands.quotas import charge, release
 from storage.notifications.commands.notices import payload_of
 from storage.notifications.queries.rules import get_rule
 from storage.notifications.tables import notification_rules
@@ -73,9 +75,11 @@ RULES = Definition(
 async def create_rule(tx: Transaction, tenant: Tenant, new: NewRule, envelope: SecretCipher, actor: Actor) -> Issued:
     """Create a rule for future events.
 
-    Raises NotFound for an unknown filter flow, Invalid for a bad channel configuration.
+    Raises NotFound for an unknown filter flow, Invalid for a bad channel configuration, and Conflict when the
+    organisation's quota is exceeded.
     """
     await check_reference(tx, tenant, "flow", new.filter_flow_id)
+    await charge(tx, tenant, Quota.NOTIFICATION_RULES)
     config = checked_config(new.channel, new.config)
     values: Row = {
         "name": new.name,
@@ -162,13 +166,18 @@ async def archive_rule(
     """Archive a rule, skip its waiting messages and return its last version. Raises NotFound, Stale."""
     row = await RULES.hold(tx, tenant, rule_id, expected)
     archived = await RULES.archive(tx, tenant, actor, row, {"is_active": False})
+    await release(tx, tenant, Quota.NOTIFICATION_RULES)
     await _end_waiting(tx, tenant, row, MessageStatus.SKIPPED, "The rule was deleted.")
     return _rule(archived)
 
 
 async def send_test(tx: Transaction, tenant: Tenant, rule_id: UUID) -> UUID:
-    """Queue a test message for one rule, active or not; return the id of the message. Raises NotFound."""
+    """Queue a test message for one rule, active or not; return the id of the message.
+
+    Raises NotFound, and Throttled when the organisation's quota of messages is exceeded.
+    """
     rule = await get_rule(tx, tenant, rule_id)
+    await charge(tx, tenant, Quota.MESSAGES_PER_HOUR)
     notice = trial_notice(rule)
     payload = {**payload_of(notice), "entityType": None, "entityId": None}  # a test concerns no entity
     message = NewMessage(rule.destination_id, rule.channel, rule.trigger, notice.subject, payload, rule.id)

@@ -18,7 +18,7 @@ from storage.facts.queries import evidence as queries
 from storage.facts.queries.attestations import get_attestation
 from storage.facts.rebuild import COUNTS
 from storage.paging import Window
-from storage.rebuild import AUDIT_COUNT, rebuild_counters
+from storage.rebuild import CORE_COUNTS, rebuild_counters
 from storage.services import Services
 from tests.storage.sealing import inspected, seal_waiting, sign
 from tests.storage.world import World
@@ -79,7 +79,7 @@ async def test_the_total_is_what_a_recount_finds(world: World) -> None:
     for _ in range(3):
         await attach(world, attestation)
     database = world.services.database
-    progress = [step async for step in rebuild_counters(database, world.tenant, (AUDIT_COUNT, *COUNTS))]
+    progress = [step async for step in rebuild_counters(database, world.tenant, (*CORE_COUNTS, *COUNTS))]
     assert progress[-1].mended == 0
     async with database.read() as reader:
         assert await total(reader, world.tenant, "evidence", attestation.trail_id) == 3
