@@ -121,7 +121,7 @@ def show_organisations() -> None:
 async def _create_key(settings: Settings, request: KeyRequest) -> tuple[ApiKey, str]:
     async with opened(settings) as database, database.transaction() as tx:
         actor = await administrator(tx, settings)
-        tenant = (await _organisation(tx, request.organisation)).tenant
+        tenant = (await named_organisation(tx, request.organisation)).tenant
         principal_id, role = await _owner(tx, tenant, request, actor)
         _check_grant(role, tenant, request.permissions)
         expires_at = tx.now + request.expires_in if request.expires_in else None
@@ -148,7 +148,7 @@ def _check_grant(role: str, tenant: Tenant, permissions: list[Permission] | None
 
 async def _list_keys(settings: Settings, only: str | None) -> list[tuple[object, ...]]:
     async with opened(settings) as database, database.read() as reader:
-        found = [await _organisation(reader, only)] if only is not None else await every_organisation(reader)
+        found = [await named_organisation(reader, only)] if only is not None else await every_organisation(reader)
         rows: list[tuple[object, ...]] = []
         for organisation in found:
             listed = await list_api_keys(reader, organisation.tenant, MAX_KEYS)
@@ -182,7 +182,8 @@ async def _organisations(settings: Settings) -> list[Organisation]:
         return await every_organisation(reader)
 
 
-async def _organisation(reader: Reader, slug: str) -> Organisation:
+async def named_organisation(reader: Reader, slug: str) -> Organisation:
+    """Return an organisation by its slug or id. Raises NotFound."""
     found = await organisation_by_slug_or_id(reader, slug)
     if found is None:
         raise NotFound(f"There is no organisation '{slug}'; `trailgate organisations create {slug}` creates it.")

@@ -18,6 +18,7 @@ from cli.ledger import verify
 from cli.outbox import outbox
 from cli.output import note, say
 from cli.processes import api, worker
+from cli.quotas import limits
 from cli.rebuild import rebuild
 from cli.schema import migrate, openapi, settings
 from cli.secrets import secrets
@@ -39,6 +40,7 @@ app = typer.Typer(
 )
 for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings, seed, doctor):
     app.command()(command)
+organisations.command()(limits)
 app.add_typer(keys, name="keys")
 app.add_typer(organisations, name="organisations")
 app.add_typer(inbox, name="inbox")

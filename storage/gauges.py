@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from storage.counters import SUPPRESSED
 from storage.database import Reader, Row
 from storage.fairness import soonest_of_each
 from storage.ledger.queries import unsigned_ledgers
@@ -37,7 +38,8 @@ SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS wait
         JOIN destinations d ON d.id = w.destination_id
         WHERE d.failing_since IS NULL AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
        ) AS oldest,
-       (SELECT count(*) FROM (SELECT FROM messages WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead
+       (SELECT count(*) FROM (SELECT FROM messages WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead,
+       (SELECT coalesce(sum(n), 0)::bigint FROM counters WHERE kind = '{SUPPRESSED}') AS suppressed
 """
 """The lag leaves out destinations that fail or are paused or disabled: it measures the relay, not them."""
 
@@ -62,7 +64,8 @@ class Gauges:
     """Depths and lags of the queues. Depths are counted up to COUNT_LIMIT; a lag is zero when nothing waits.
 
     `checkpoint_lag` is the age of the oldest ledger entry that no checkpoint covers. `outbox_lag` covers healthy
-    destinations only; `destinations` counts the failing, paused and disabled ones.
+    destinations only; `destinations` counts the failing, paused and disabled ones. `suppressed_messages` counts since
+    the installation began.
     """
 
     inbox: int
@@ -74,6 +77,7 @@ class Gauges:
     outbox: int
     outbox_lag: timedelta
     dead_messages: int
+    suppressed_messages: int
     destinations: Mapping[str, int]
 
 
@@ -92,6 +96,7 @@ async def read_gauges(reader: Reader, now: datetime) -> Gauges:
         outbox=outbox["waiting"],
         outbox_lag=_lag(outbox["oldest"], now),
         dead_messages=outbox["dead"],
+        suppressed_messages=outbox["suppressed"],
         destinations=dict(await _row(reader, _DESTINATIONS, now)),
     )
 

@@ -16,7 +16,10 @@ class FieldErrorOut(WireModel):
 
 
 class ErrorOut(WireModel):
-    """The body of every error response. `error` is the reason phrase of the status; `message` says what is wrong."""
+    """The body of every error response. `error` is the reason phrase of the status; `message` says what is wrong.
+
+    `limit` names the limit that the request exceeds, as in `GET /api/v1/limits`; null for other errors.
+    """
 
     status: Annotated[int, Field(examples=[400])]
     error: Annotated[str, Field(examples=["Bad Request"])]
@@ -25,6 +28,7 @@ class ErrorOut(WireModel):
     path: str
     request_id: str
     details: list[FieldErrorOut]
+    limit: str | None = None
 
 
 def render_error(problem: Problem) -> ErrorOut:
@@ -37,4 +41,5 @@ def render_error(problem: Problem) -> ErrorOut:
         path=problem.path,
         request_id=problem.request_id,
         details=[FieldErrorOut(field=detail.field, message=detail.message) for detail in problem.details],
+        limit=problem.error.limit if problem.error else None,
     )

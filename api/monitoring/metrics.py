@@ -85,6 +85,10 @@ _QUEUES: dict[str, tuple[str, Callable[[Gauges], float]]] = {
         lambda known: known.outbox_lag.total_seconds(),
     ),
     "dead_messages": ("Messages that could not be sent (counted up to 10,000)", lambda known: known.dead_messages),
+    "suppressed_messages": (
+        "Messages that were never sent because their organisation's quota was used up",
+        lambda known: known.suppressed_messages,
+    ),
 }
 
 

@@ -7,7 +7,7 @@ from domain.identity.permissions import Permission
 
 ROUTES = tagged(
     "Trails",
-    Route("POST", f"{V1}/trails", trails.create_trail, Permission.FACTS_REPORT, status=201, errors=(404, 409)),
+    Route("POST", f"{V1}/trails", trails.create_trail, Permission.FACTS_REPORT, status=201, errors=(404, 409, 429)),
     Route("GET", f"{V1}/trails", trails.list_trails, Permission.FACTS_READ),
     Route("GET", f"{V1}/trails/{{trail_id}}", trails.get_trail, Permission.FACTS_READ),
     Route("GET", f"{V1}/flows/{{flow_id}}/trails", trails.list_flow_trails, Permission.FACTS_READ),

@@ -1,5 +1,5 @@
-"""Routes of organisations."""
+"""Routes of organisations and of their limits."""
 
-from api.identity.routes import organisations
+from api.identity.routes import limits, organisations
 
-ROUTES = organisations.ROUTES
+ROUTES = (*organisations.ROUTES, *limits.ROUTES)

@@ -25,7 +25,7 @@ _RULES = Resource(
 
 ROUTES = tagged(
     "Notification rules",
-    Route("POST", RULES, rules.create_notification_rule, MANAGE, status=201, errors=(404,)),
+    Route("POST", RULES, rules.create_notification_rule, MANAGE, status=201, errors=(404, 409)),
     _RULES.list(list_rules, "List the notification rules, oldest first."),
     _RULES.get(
         get_rule,
@@ -36,7 +36,7 @@ ROUTES = tagged(
     ),
     Route("PUT", RULE, rules.update_notification_rule, MANAGE, errors=(412,)),
     _RULES.delete(archive_rule, "Delete a notification rule and skip its waiting messages."),
-    Route("POST", f"{RULE}/test", rules.try_notification_rule, MANAGE, status=202),
+    Route("POST", f"{RULE}/test", rules.try_notification_rule, MANAGE, status=202, errors=(429,)),
     Route("POST", f"{RULE}/rotate-secret", rules.rotate_notification_rule_secret, MANAGE, errors=(409, 412)),
     Route("GET", f"{RULE}/deliveries", rules.list_notification_rule_deliveries, MANAGE),
 )
