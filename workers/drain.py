@@ -158,7 +158,9 @@ class _Batch:
     async def _give_up_or_retry(self, delivery: StoredDelivery, error: Exception) -> None:
         """Retry with back-off after a transient failure of the database; otherwise dead-letter the delivery.
 
-        Beyond a quota of the organisation it waits until the quota starts again. Fails closed: if this cannot be written either, the lease expires and the delivery is due again.
+        Beyond a quota of the organisation it waits until the quota starts again.
+
+        Fails closed: if this cannot be written either, the lease expires and the delivery is due again.
         """
         attempt = self.claims[delivery.id].attempts
         delay = _delay(error, attempt)

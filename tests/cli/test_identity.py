@@ -164,3 +164,29 @@ def test_before_the_first_start_there_is_nobody_to_act_as(configured, trailgate)
 def test_no_command_that_only_needs_the_database_makes_key_files(configured, trailgate, tmp_path) -> None:
     assert trailgate("keys", "list").status == 0
     assert not (tmp_path / "data").exists()
+
+
+def limits_of(trailgate, *words: str) -> dict[str, str]:
+    """The limit of each quota, as a pipe gets them."""
+    shown = trailgate("organisations", "limits", "default", *words)
+    assert shown.status == 0, shown.err
+    heading, *rows = (line.split("\t") for line in shown.out.splitlines())
+    assert heading == ["QUOTA", "LIMIT", "USED", "REMAINING", "RESETS"]
+    return {row[0]: row[1] for row in rows}
+
+
+def test_an_organisation_is_given_limits_of_its_own_and_the_standard_ones_again(started: None, trailgate) -> None:
+    before = limits_of(trailgate)
+    after = limits_of(trailgate, "--set", "api_keys=7", "--set", "trails_per_day=0")
+    assert after == before | {"api_keys": "7", "trails_per_day": "0"}
+    assert limits_of(trailgate, "--set", "api_keys=standard") == after | {"api_keys": before["api_keys"]}
+
+
+@pytest.mark.parametrize(
+    "text", ["api_keys", "api_keys=", "api_keys=-1", "api_keys=1e3", f"api_keys={2**63}", "x=1", ""]
+)
+def test_what_is_no_limit_changes_nothing(started: None, trailgate, text: str) -> None:
+    before = limits_of(trailgate)
+    refused = trailgate("organisations", "limits", "default", "--set", text)
+    assert (refused.status, refused.out) == (2, "")
+    assert limits_of(trailgate) == before

