@@ -54,9 +54,6 @@ async def test_a_dead_letter_is_replaced_by_the_body_that_is_resent_under_its_id
     named = JSON | {"X-Delivery-Id": str(uuid4())}
     bad = b'{"build": {"url": "job/app/1/", "phase": "FINALIZED"}}'
     good = (FIXTURES / "jenkins" / "finalized__success.json").read_bytes()
-        b'{"build": {"url": "job/app/1/", "phase": "FINALIZED"}}',
-        (FIXTURES / "jenkins" / "finalized__success.json").read_bytes(),
-    )
     accepted = await sender.deliver(bad, named | proof("JENKINS", bad))
     await drain(app_services)
     assert (await sender.receipt(accepted))["status"] == "FAILED"
