@@ -12,20 +12,21 @@ _RUN = b"13801245567"
 _FIRST_RUN = 10_000_000_000
 
 
-def signed(event: str, body: bytes, delivery_id: str) -> dict[str, str]:
+def signed(event: str, body: bytes, delivery_id: str, signature: str | None = None) -> dict[str, str]:
     """The headers of a GitHub delivery of this body."""
+    signature = signature or hmac.digest(SECRET.encode(), body, "sha256").hex()
     return {
         "Content-Type": "application/json",
         "User-Agent": "GitHub-Hookshot/044aadd",
         "X-GitHub-Event": event,
         "X-GitHub-Delivery": delivery_id,
-        "X-Hub-Signature-256": f"sha256={hmac.digest(SECRET.encode(), body, 'sha256').hex()}",
+        "X-Hub-Signature-256": f"sha256={signature}",
     }
 
 
-def push() -> bytes:
-    """A push as GitHub sends it, about 6 KB."""
-    return _fixture("push__branch")
+def push(number: str = "0") -> bytes:
+    """A push as GitHub sends it, about 6 KB; the number makes it unlike all others."""
+    return _fixture("push__branch").rstrip().removesuffix(b"}") + b', "number": "%b"}' % number.encode()
 
 
 def workflow_run(number: int) -> bytes:

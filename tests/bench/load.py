@@ -10,8 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-MARKER = "@DELIVERY@"
-"""Stands in a header for a delivery id that is different in every request."""
+MARKER = "@DELIVERY@@DELIVERY@"
+"""Stands for a delivery id that is different in every request and just as long."""
+SIGNATURE = "@SIGNATURE@-----" * 4
+"""Stands in a header for the signature of a body with such an id in it."""
 _SCRIPT = Path(__file__).with_name("requests.lua")
 _INSTALL = "wrk makes the load and is missing: `apt-get install wrk`, `dnf install wrk` or `brew install wrk`"
 
@@ -49,9 +51,9 @@ def post(path: str, headers: Mapping[str, str], body: bytes) -> bytes:
     return head.encode("ascii") + body
 
 
-def write_requests(path: Path, requests: Sequence[bytes]) -> Path:
-    """Keep requests for wrk, which plays them one after the other, again and again."""
-    path.write_bytes(b"".join(b"%d\n%b" % (len(request), request) for request in requests))
+def write_requests(path: Path, requests: Sequence[bytes], secret: str = "") -> Path:
+    """Keep requests for wrk, which plays them one after the other, again and again; `secret` is for signatures."""
+    path.write_bytes(secret.encode() + b"\n" + b"".join(b"%d\n%b" % (len(one), one) for one in requests))
     return path
 
 

@@ -1,15 +1,19 @@
+import asyncio
 import hmac
 import json
+import shutil
 import time
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import TestServer
 
 from storage.ids import Ids
-from tests.bench import load
+from tests.bench import bare_handler, load
 from tests.bench.__main__ import main
 from tests.bench.deliveries import SECRET, push, signed, workflow_run
-from tests.bench.load import MARKER, FailedLoad, MissingTool, post, require_wrk, write_requests
+from tests.bench.load import MARKER, FailedLoad, MissingTool, play, post, require_wrk, write_requests
+from tests.bench.scenarios.accept import pushes
 from tests.bench.seal_lag import age
 
 TOLD = {"requests": 5000, "microseconds": 2_500_000, "refused": 0, "broken": 0, "p50": 1500, "p99": 20_000}
@@ -22,7 +26,9 @@ def test_a_request_goes_over_the_wire_whole() -> None:
 
 
 def test_requests_are_kept_with_their_lengths(tmp_path: Path) -> None:
-    assert write_requests(tmp_path / "requests", [b"one\n", b"three"]).read_bytes() == b"4\none\n5\nthree"
+    assert write_requests(tmp_path / "requests", [b"one\n", b"three"]).read_bytes() == b"\n4\none\n5\nthree"
+    signing = write_requests(tmp_path / "signing", [b"one"], "a secret")
+    assert signing.read_bytes() == b"a secret\n3\none"
 
 
 def test_the_figures_of_wrk_are_read() -> None:
@@ -59,6 +65,20 @@ def test_deliveries_are_signed_over_their_bytes() -> None:
     headers = signed("push", b"body", MARKER)
     assert headers["X-Hub-Signature-256"] == "sha256=" + hmac.new(SECRET.encode(), b"body", "sha256").hexdigest()
     assert headers["X-GitHub-Delivery"] == MARKER
+
+
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk makes the load")
+async def test_every_push_that_wrk_plays_has_a_body_of_its_own_that_is_signed(tmp_path: Path) -> None:
+    kept: list[tuple[str, bytes]] = []
+
+    async def keep(delivery_id: str, body: bytes) -> None:
+        kept.append((delivery_id, body))
+
+    async with TestServer(bare_handler.build(SECRET.encode(), keep)) as server:
+        requests = pushes(tmp_path / "requests", "/")
+        await asyncio.to_thread(play, requests, str(server.make_url("/")), connections=2, seconds=1)
+    assert len({body for _, body in kept}) == len({delivery_id for delivery_id, _ in kept}) == len(kept) > 1
+    assert all(json.loads(body)["number"] == delivery_id for delivery_id, body in kept)
 
 
 def test_every_workflow_run_is_of_a_commit_and_a_run_of_its_own() -> None:

@@ -20,7 +20,7 @@ from tests.bench.comparison import (
 )
 from tests.bench.deliveries import SECRET, push, signed
 from tests.bench.figures import ratio_of_medians
-from tests.bench.load import MARKER, post, write_requests
+from tests.bench.load import MARKER, SIGNATURE, post, write_requests
 from tests.bench.outcomes import TIMES, Check, HotSpot, Outcome
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared, install
@@ -79,6 +79,6 @@ def profile(testbed: Testbed, prepared: Prepared, plan: Plan) -> list[HotSpot]:
 
 
 def pushes(file: Path, path: str) -> Path:
-    """Pushes to a path, kept in a file for wrk."""
-    body = push()
-    return write_requests(file, [post(path, signed("push", body, MARKER), body)])
+    """Pushes to a path, kept in a file for wrk: each with a body of its own, as an equal body would be a copy."""
+    body = push(MARKER)
+    return write_requests(file, [post(path, signed("push", body, MARKER, SIGNATURE), body)], SECRET)
