@@ -15,7 +15,7 @@ def assert_refused(answer: Answer, status: int, *fields: str) -> None:
     assert answer.status == status, answer.text[:500]
     assert not [leak for leak in LEAKS if leak in answer.text], answer.text
     body = answer.json
-    assert body.keys() == {"status", "error", "message", "timestamp", "path", "requestId", "details"}
+    assert body.keys() == {"status", "error", "message", "timestamp", "path", "requestId", "details", "limit"}
     assert body["status"] == status
     assert body["requestId"] == answer.headers["X-Request-Id"]
     assert body["message"]
