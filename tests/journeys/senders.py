@@ -58,8 +58,9 @@ def commit_of(*words: object) -> str:
 
 
 def build(secret: str, delivery_id: str, commit: str, conclusion: str = "success") -> Delivery:
-    """A finished workflow run: one BUILD attestation on the commit's trail."""
-    return github(secret, delivery_id, "workflow_run", fixture(f"workflow_run__{conclusion}", commit))
+    """A finished workflow run, like no other: one BUILD attestation on the commit's trail."""
+    body = fixture(f"workflow_run__{conclusion}", commit).rstrip().removesuffix(b"}")
+    return github(secret, delivery_id, "workflow_run", body + f', "delivery": "{delivery_id}"}}'.encode())
 
 
 def standard(secret: str, message_id: str, body: bytes, at: datetime | None = None) -> Delivery:

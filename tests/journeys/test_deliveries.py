@@ -13,8 +13,9 @@ from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.services import Services
 from tests.journeys.client import Client, Config, open_client
 from tests.journeys.conftest import Running
-from tests.journeys.senders import Delivery, Sender, build, commit_of, github
+from tests.journeys.senders import Delivery, Sender, build, commit_of, standard
 from tests.journeys.waiting import eventually
+from tests.paths import FIXTURES
 
 
 async def status_of(client: Client, config: Config, delivery: Delivery) -> int:
@@ -74,13 +75,13 @@ async def test_a_deleted_config_lets_nobody_in_and_keeps_what_came(admin: Client
 
 
 async def test_a_redelivery_brings_a_dead_letter_back_to_life(admin: Client, unique: str) -> None:
-    config = await admin.config()
+    config = await admin.config("JENKINS", secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
     sender = Sender(admin.session, config.path)
-    broken = github(config.secret, unique, "workflow_run", b'{"action": "completed"}')
+    broken = standard(config.secret, unique, b'{"build": {"url": "job/app/1/", "phase": "FINALIZED"}}')
     dead = await admin.receipt(await sender.deliver(broken))
     assert (dead["status"], dead["trailId"], dead["attestationIds"]) == ("FAILED", None, [])
-    assert "workflow_run" in dead["statusMessage"]
-    mended = build(config.secret, unique, commit_of(unique))
+    assert "Field required" in dead["statusMessage"]
+    mended = standard(config.secret, unique, (FIXTURES / "jenkins" / "finalized__success.json").read_bytes())
     assert await sender.deliver(mended) == dead["receiptId"]
     alive = await admin.receipt(dead["receiptId"])
     assert (alive["status"], alive["duplicates"], len(alive["attestationIds"])) == ("SUCCESS", 1, 1)
