@@ -39,7 +39,8 @@ SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS wait
         WHERE d.failing_since IS NULL AND d.disabled_at IS NULL AND (d.paused_until IS NULL OR d.paused_until <= $1)
        ) AS oldest,
        (SELECT count(*) FROM (SELECT FROM messages WHERE status = 'FAILED' LIMIT {COUNT_LIMIT}) q) AS dead,
-       (SELECT coalesce(sum(n), 0)::bigint FROM counters WHERE kind = '{SUPPRESSED}') AS suppressed
+       (SELECT coalesce(sum(n), 0)::bigint
+        FROM (SELECT n FROM counters WHERE kind = '{SUPPRESSED}' LIMIT {COUNT_LIMIT}) q) AS suppressed
 """
 """The lag leaves out destinations that fail or are paused or disabled: it measures the relay, not them."""
 
