@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0009"
-down_revision = "0006"
+down_revision = "0008"
 
 _TOTALS = (
     ("evidence_bytes", "sum(size)", "evidence", "external_url IS NULL"),

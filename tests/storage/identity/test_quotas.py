@@ -17,11 +17,9 @@ from storage.facts.commands.webhook_configs import delete_webhook_config
 from storage.identity.commands.api_keys import create_api_key, revoke_api_key
 from storage.identity.commands.quotas import charge, set_limits, take
 from storage.identity.queries.quotas import quota_uses
-from storage.ledger.commands import seal, sign_checkpoint
-from storage.ledger.inspection import inspect
 from storage.notifications.commands.rules import archive_rule
-from storage.registry import RECORDS
 from storage.services import Services
+from tests.storage.sealing import inspected, seal_waiting, sign
 from tests.storage.shifted import later
 from tests.storage.world import World
 
@@ -72,11 +70,11 @@ async def test_limits_are_sealed_with_the_organisation(own_services: Services) -
         rows = await tx.rows(
             "SELECT payload FROM audit_events WHERE org_id = $1 AND name = 'organisation.updated'", world.tenant.org_id
         )
-        await seal(tx, world.tenant.org_id, 1000)
-        await sign_checkpoint(tx, world.tenant.org_id, own_services.signer)
+        await seal_waiting(own_services, tx, world.tenant.org_id)
+        await sign(own_services, tx, world.tenant.org_id)
     assert [row["payload"]["quotas"] for row in rows] == [{"api_keys": 3, "trails_per_day": 7}], "no change, no event"
     async with own_services.database.snapshot() as reader:
-        assert [state.findings async for state in inspect(reader, world.tenant.org_id, RECORDS)][-1] == []
+        assert (await inspected(own_services, reader, world.tenant.org_id)).findings == []
 
 
 async def test_nobody_has_no_limits(world: World) -> None:
