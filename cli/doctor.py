@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Annotated
 
 import asyncpg
@@ -17,8 +17,7 @@ from cli.checks.ledgers import examine_ledgers, examine_signing
 from cli.checks.queues import examine_destinations, examine_queues, examine_secrets, named
 from cli.checks.reach import Address, examine_mail, examine_reach
 from cli.checks.servers import examine_partitions, examine_redis, examine_schema, examine_server, examine_worker
-from cli.embedded.layout import in_use
-from cli.installation import located, opened, read_settings
+from cli.installation import Installation, found_installation, opened, read_settings
 from cli.output import printable, say
 from cli.schema import database_url
 from domain.errors import TrailgateError, Unavailable
@@ -74,31 +73,21 @@ def _line(finding: DoctorFinding) -> str:
     return f"{finding.level:<4}  {finding.check:<13}  {printable(finding.found + advice)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Installation:
-    """The settings with the URLs of servers, and whether these run for this command only."""
-
-    settings: Settings
-    stopped: bool
-
-
 @contextmanager
-def _installation(report: Report) -> Iterator[_Installation | None]:
+def _installation(report: Report) -> Iterator[Installation | None]:
     """Yield the installation, or None when there is no database."""
     with ExitStack() as stack:
         try:
-            given = read_settings()
-            stopped = given.database_url is None and not in_use(given.data_dir)
-            settings = stack.enter_context(located(given))
+            installation = stack.enter_context(found_installation(read_settings()))
         except (TrailgateError, NotConfigured, OSError) as error:
             report([fail("settings", str(error), "fix this first: nothing else can be checked before")])
             yield None
             return
-        report([ok("settings", f"are valid; the data directory is {settings.data_dir}")])
-        yield _Installation(settings, stopped)
+        report([ok("settings", f"are valid; the data directory is {installation.settings.data_dir}")])
+        yield installation
 
 
-async def _examine(installation: _Installation, report: Report, *, probe: bool) -> None:
+async def _examine(installation: Installation, report: Report, *, probe: bool) -> None:
     settings = installation.settings
     report(examine_files(settings))
     report(await examine_redis(settings.redis_url or ""))
@@ -124,7 +113,7 @@ async def _examine_postgres(reader: Reader, settings: Settings, report: Report) 
     return schema.level is not Level.FAIL
 
 
-async def _examine_records(reader: Reader, installation: _Installation, report: Report) -> list[Address]:
+async def _examine_records(reader: Reader, installation: Installation, report: Report) -> list[Address]:
     """Report on the contents of the tables; return the destinations in use."""
     clock, settings = SystemClock(), installation.settings
     report([await examine_partitions(reader)])

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,18 @@ from storage.settings import Settings
 ROOT = Path(__file__).resolve().parents[1]
 """The folder from which the application runs."""
 
+chosen_data_dir: ContextVar[Path | None] = ContextVar("chosen_data_dir", default=None)
+"""The data directory of the option `--data-dir`, which every command has; None leaves the choice to the environment."""
+
 _CONNECTIONS = 2
 
 
 def read_settings(**options: object) -> Settings:
-    """Return the settings of the environment, overridden by the options that are not None, with absolute paths.
+    """Return the settings of the environment, overridden by `--data-dir` and the options that are not None.
 
-    Raises Invalid, naming every unusable variable.
+    Paths are absolute. Raises Invalid, naming every unusable variable.
     """
+    options = {"data_dir": chosen_data_dir.get(), **options}
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     try:
         settings = Settings(**given)
@@ -45,30 +51,45 @@ def addressed(settings: Settings, servers: EmbeddedServers) -> Settings:
     return settings.model_copy(update={"database_url": servers.database_url, "redis_url": servers.redis_url})
 
 
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The settings with the URL of a running database, and whether its servers run only for the current command."""
+
+    settings: Settings
+    stopped: bool = False
+
+
 @contextmanager
-def located(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
-    """Yield the settings with the URL of a running database. Call this from the main thread, outside any event loop.
+def found_installation(settings: Settings, *, create: bool = False) -> Iterator[Installation]:
+    """Yield the installation of these settings. Call this from the main thread, outside any event loop.
 
     Without a configured database it is the embedded one of the data directory: that of a running `up`, or one that runs
     for the duration of the block. Raises NotConfigured when there is none, unless `create` is true.
     """
     if settings.database_url is not None:
-        yield settings
+        yield Installation(settings)
         return
     if settings.redis_url is not None:
         raise NotConfigured("TRAILGATE_REDIS_URL is set, but TRAILGATE_DATABASE_URL is not: set both or neither.")
     servers = EmbeddedServers(settings.data_dir)
     if in_use(settings.data_dir):
-        yield addressed(settings, servers)
+        yield Installation(addressed(settings, servers))
         return
     if not create and not (Layout(settings.data_dir, None).cluster / "PG_VERSION").exists():
         raise NotConfigured(
             f"There is no database in {settings.data_dir}: run `trailgate up` once, "
-            "or set TRAILGATE_DATA_DIR or TRAILGATE_DATABASE_URL."
+            "or name another with --data-dir, TRAILGATE_DATA_DIR or TRAILGATE_DATABASE_URL."
         )
     note(f"No `trailgate up` runs on {settings.data_dir}: starting its servers for this command.")
     with servers:
-        yield addressed(settings, servers)
+        yield Installation(addressed(settings, servers), stopped=True)
+
+
+@contextmanager
+def located(settings: Settings, *, create: bool = False) -> Iterator[Settings]:
+    """Yield the settings of `found_installation`."""
+    with found_installation(settings, create=create) as installation:
+        yield installation.settings
 
 
 @asynccontextmanager

@@ -3,17 +3,20 @@
 import os
 import sys
 import tomllib
-from typing import Annotated, NoReturn
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
 
 import asyncpg
 import typer
 from sqlalchemy.exc import DBAPIError
+from typer.main import get_command
 
 from cli.backup import backup, restore
 from cli.doctor import doctor
 from cli.identity import keys, organisations
 from cli.inbox import inbox
-from cli.installation import ROOT
+from cli.installation import ROOT, chosen_data_dir
 from cli.ledger import verify
 from cli.outbox import outbox
 from cli.output import note, say
@@ -56,13 +59,40 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _choose_data_dir(context: typer.Context, given: Path | None) -> None:
+    """Keep the option nearest to the command; its absence at the top level resets the choice."""
+    if given is not None or context.parent is None:
+        chosen_data_dir.set(given)
+
+
 @app.callback()
 def options(
     _version: Annotated[
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and exit.")
     ] = False,
+    _data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir",
+            callback=_choose_data_dir,
+            expose_value=False,
+            help="Folder of databases, keys and logs, instead of TRAILGATE_DATA_DIR.",
+        ),
+    ] = None,
 ) -> None:
     """Keep the evidence of software delivery."""
+
+
+def command_line() -> Callable[[], Any]:
+    """Return the command with its subcommands, all of which take the option `--data-dir`."""
+    root = get_command(app)
+    [data_dir] = [option for option in root.params if option.name == "_data_dir"]
+    pending = [root]
+    while pending:
+        for inner in getattr(pending.pop(), "commands", {}).values():
+            inner.params.append(data_dir)
+            pending.append(inner)
+    return root
 
 
 _NOT_MIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError)
@@ -75,7 +105,7 @@ _EXPECTED = (
 def main() -> None:
     """Run the command line of this process."""
     try:
-        app()
+        command_line()()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # avoids an error message at exit
         sys.exit(0)

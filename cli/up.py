@@ -1,6 +1,7 @@
 """`trailgate up`: run everything in one process tree, until a signal stops it."""
 
 import asyncio
+import os
 import shlex
 import shutil
 import sys
@@ -21,7 +22,9 @@ from cli.embedded.supervisor import Supervisor
 from cli.installation import addressed, read_settings
 from cli.output import say
 from cli.processes import api_children, free_port, reachable_host, reserved_port, worker_child
+from cli.running import RunningUp, note_running, running_up
 from cli.schema import database_url
+from domain.addresses import is_loopback
 from domain.errors import Conflict, Invalid
 from storage.identity.bootstrap import bootstrap
 from storage.leases import release_leases
@@ -30,7 +33,6 @@ from storage.migrations import migrate
 from storage.services import NotConfigured, open_services
 from storage.settings import Settings
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _METRICS_ABOVE = 1000
 """The port of the worker's metrics is the API's port plus this."""
 
@@ -61,16 +63,34 @@ class Application(Supervisor):
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on, by default 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on, by default 8080.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Folder of databases, keys and logs.")] = None,
 ) -> None:
     """Start everything: embedded servers unless URLs are set, then the worker and the API. Ctrl-C stops it."""
     from api.__main__ import check_exposure  # noqa: PLC0415 - other commands do not need the API's imports
 
-    settings = read_settings(host=host, port=port, data_dir=data_dir)
+    settings = read_settings(host=host, port=port)
     configure_logs(settings.log_level)
     check_exposure(settings)
+    if _is_running_already(settings):
+        return
     with reserved_port(settings.host, settings.port) as reserved:
         _run(_with_metrics(settings.model_copy(update={"port": reserved})))
+
+
+def _is_running_already(settings: Settings) -> bool:
+    """Tell of an `up` that runs on the data directory, and return whether it is the one that was asked for.
+
+    Raises Conflict if it listens elsewhere.
+    """
+    running = running_up(settings.data_dir) if settings.database_url is None else None
+    if running is None:
+        return False
+    there = f"Trailgate is already running at {running.address}, on {settings.data_dir}."
+    stopping = f"press Ctrl-C in its terminal, or run `kill {running.pid}`"
+    if (running.host, running.port) != (settings.host, settings.port):
+        advice = "for a second installation set TRAILGATE_DATA_DIR and TRAILGATE_PORT"
+        raise Conflict(f"{there} To stop it, {stopping}; {advice}.", "state")
+    say(f"{there}\nTo stop it, {stopping}.")
+    return True
 
 
 def _run(chosen: Settings) -> None:
@@ -91,7 +111,7 @@ def _run(chosen: Settings) -> None:
 
 def _with_metrics(settings: Settings) -> Settings:
     """Choose a port for the worker's metrics if none is set and the API listens on a loopback address only."""
-    if settings.worker_metrics_port or settings.host not in _LOOPBACK:
+    if settings.worker_metrics_port or not is_loopback(settings.host):
         return settings
     try:
         port = free_port(settings.host, (settings.port + _METRICS_ABOVE) % 2**16)
@@ -142,6 +162,9 @@ def _announce(settings: Settings, chosen: Settings) -> None:
     """Tell how to use what runs; `chosen` are the settings without the URLs of embedded servers."""
     host = reachable_host(settings.host)
     address = settings.public_url.rstrip("/") if settings.public_url else _url(host, settings.port)
+    if chosen.database_url is None:
+        running = RunningUp(pid=os.getpid(), host=settings.host, port=settings.port, address=address)
+        note_running(settings.data_dir, running)
     say(f"""
 Trailgate is ready.
 
@@ -186,7 +209,7 @@ def _key_command(settings: Settings) -> str:
     default: Path = Settings.model_fields["data_dir"].get_default(call_default_factory=True)
     if settings.database_url or settings.data_dir == default.absolute():
         return command
-    return f"TRAILGATE_DATA_DIR={shlex.quote(str(settings.data_dir))} {command}"
+    return f"{command} --data-dir {shlex.quote(str(settings.data_dir))}"
 
 
 def _launcher() -> str:

@@ -43,6 +43,11 @@ class Layout:
         return self.root / "logs"
 
     @property
+    def holder(self) -> Path:
+        """What the holder of the lock notes about itself (`cli.running`)."""
+        return self.root / "holder.json"
+
+    @property
     def binaries(self) -> Path:
         """Copies of server programs that `account` cannot execute where they are installed."""
         return self.root / "binaries"

@@ -137,6 +137,7 @@ class EmbeddedServers:
 
     def _start(self, stack: ExitStack) -> None:
         layout = self._layout
+        layout.holder.unlink(missing_ok=True)
         layout.create()
         binaries = locate_for(layout.account, layout.binaries, self._options.postgres_bin)
         evict("postgres", layout.cluster, _LEFT_BEHIND)

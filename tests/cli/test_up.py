@@ -143,9 +143,14 @@ def test_the_first_start_shows_a_key_that_works_and_the_second_does_not_show_it(
     assert "trailgate_inbox_waiting" in text(port, "/metrics")
     assert key[:11] in trailgate("keys", "list").out, "commands find the running servers"
 
-    twin = run("up", "--port", 0, "--data-dir", data_dir)
-    assert twin.process.wait(30) == 2
-    assert f"another `trailgate up` runs on {data_dir}: stop it, or set TRAILGATE_DATA_DIR and" in twin.shown
+    again = trailgate("up", "--port", port, "--data-dir", data_dir)
+    assert (again.status, again.err) == (0, "")
+    assert f"Trailgate is already running at {address}, on {data_dir}." in again.out
+    assert f"`kill {up.process.pid}`" in again.out
+    elsewhere = trailgate("up", "--port", 0, "--data-dir", data_dir)
+    assert (elsewhere.status, elsewhere.out) == (2, "")
+    assert f"already running at {address}" in elsewhere.err
+    assert "set TRAILGATE_DATA_DIR and TRAILGATE_PORT" in elsewhere.err
     another = subprocess.run(key_command(up.shown), shell=True, cwd=ROOT, capture_output=True, text=True, check=False)
     assert get(port, "/api/v1/flows", another.stdout.strip())[0] == 200, another.stderr
 
@@ -306,7 +311,7 @@ def test_the_command_for_a_key_is_what_the_user_has_to_type(tmp_path: Path, monk
     monkeypatch.setattr(sys, "argv", [str(launcher), "up"])
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert _key_command(default) == f"trailgate {words}"
-    assert _key_command(elsewhere) == f"TRAILGATE_DATA_DIR='{tmp_path}/else where' trailgate {words}"
+    assert _key_command(elsewhere) == f"trailgate {words} --data-dir '{tmp_path}/else where'"
     assert _key_command(Settings(data_dir=tmp_path, database_url="postgresql:///x")) == f"trailgate {words}"
 
 
