@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -30,16 +31,32 @@ def printable(value: object) -> str:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table on a terminal, otherwise a heading and rows of tab-separated values."""
+    """Print a table on a terminal, otherwise a heading and rows of tab-separated values.
+
+    Ids must stay whole to be copied: if a word of the table would have to be broken, each value gets a line of its own.
+    """
+    lines = [[printable(value) for value in row] for row in rows]
     if not sys.stdout.isatty():
-        say("\t".join(columns))
-        for row in rows:
-            say("\t".join(map(printable, row)))
+        for line in (columns, *lines):
+            say("\t".join(line))
         return
+    console = Console()
     shown = Table(*columns, box=None, header_style="bold", pad_edge=False)
-    for row in rows:
-        shown.add_row(*(Text(printable(value), overflow="fold") for value in row))
-    Console().print(shown)
+    for line in lines:
+        shown.add_row(*map(Text, line))
+    unlimited = console.options.update(max_width=sys.maxsize)
+    if Measurement.get(console, unlimited, shown).minimum <= console.width:
+        console.print(shown)
+    else:
+        _print_records(console, columns, lines)
+
+
+def _print_records(console: Console, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    width = max(map(len, columns))
+    for line in lines:
+        for column, value in zip(columns, line, strict=True):
+            console.print(Text.assemble((f"{column:<{width}}", "bold"), "  ", value), soft_wrap=True)
+        console.print()
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What commands print."""
 
 from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -36,6 +37,23 @@ def test_a_terminal_gets_columns_and_no_markup_is_obeyed(
     shown = capsys.readouterr().out
     assert "[red]x[/red]" in shown
     assert "\\x1b[2J" in shown
+
+
+@pytest.mark.parametrize("width", [20, 80, 120, 300])
+def test_a_terminal_of_any_width_gets_whole_ids(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", str(width))
+    ids = [uuid4() for _ in range(6)]
+    output.table(("ID", "NAME", "DESTINATION", "ERROR"), [(a, "a name", b, "many words " * 20) for a, b in pairs(ids)])
+    lines = capsys.readouterr().out.splitlines()
+    assert all(any(str(one) in line for line in lines) for one in ids)
+    assert ("DESTINATION" in lines[0]) is (width >= 120), "a table if it fits"
+
+
+def pairs(values: list[UUID]) -> list[tuple[UUID, UUID]]:
+    return list(zip(values[::2], values[1::2], strict=True))
 
 
 def test_progress_is_silent_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
