@@ -12,6 +12,9 @@ Network = IPv4Network | IPv6Network
 PORTS = (443, 8443)
 """The ports that may be dialled on public addresses."""
 
+REMEDY = "TRAILGATE_OUTBOUND_ALLOW permits private networks, with http and any port"
+"""What to tell whoever runs into a refusal."""
+
 _FORBIDDEN: tuple[tuple[Network, str], ...] = tuple(
     (ip_network(network), name)
     for network, name in (
@@ -82,8 +85,24 @@ def refusal(address: str, port: int, *, tls: bool, allowed: Sequence[Network] = 
     """Return why a connection is refused; None if it is permitted. Within `allowed`, http and every port are fine."""
     if _within(address, allowed):
         return None
-    if reason := forbidden(address):
-        return reason
+    return forbidden(address) or _public_refusal(port, tls=tls)
+
+
+def early_refusal(host: str, port: int, *, tls: bool, allowed: Sequence[Network] = ()) -> str | None:
+    """Return why every connection to the host of a URL will be refused, as far as that is known without resolving it.
+
+    None promises nothing: a name may resolve to an address that is refused.
+    """
+    name = host.removesuffix(".").lower()
+    if name == "localhost":
+        reasons = [refusal(address, port, tls=tls, allowed=allowed) for address in ("127.0.0.1", "::1")]
+        return reasons[0] if all(reasons) else None
+    if _canonical(name) is not None:
+        return refusal(name, port, tls=tls, allowed=allowed)
+    return None if allowed else _public_refusal(port, tls=tls)
+
+
+def _public_refusal(port: int, *, tls: bool) -> str | None:
     if not tls:
         return "only https is allowed"
     if port not in PORTS:

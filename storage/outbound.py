@@ -20,7 +20,7 @@ from aiohttp.connector import AddrInfoType, Connection
 from aiohttp.tracing import Trace
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from domain.addresses import Network, refusal
+from domain.addresses import REMEDY, Network, refusal
 from domain.errors import Rejected
 from storage.settings import Settings
 
@@ -105,7 +105,8 @@ class _GuardedConnector(aiohttp.TCPConnector):
         except aiohttp.ClientConnectorError:
             if attempt.refused is None or attempt.dialled:
                 raise
-            raise Rejected(f"The address {req.url.host} may not be reached: {attempt.refused}.") from None
+            message = f"The address {req.url.host} may not be reached: {attempt.refused}. {REMEDY}."
+            raise Rejected(message) from None
         finally:
             _dialling.reset(token)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cli.checks.findings import DoctorFinding, fail, ok
-from domain.addresses import Network, refusal
+from domain.addresses import REMEDY, Network, refusal
 
 MAX_CONCURRENT = 16
 TIMEOUT_CONNECT = 5.0
@@ -29,7 +29,7 @@ class Address:
 
 
 class Unreached(Exception):  # noqa: N818 - its message becomes the finding
-    """A connection could not be made."""
+    """Every address of a destination is refused."""
 
 
 async def examine_reach(endpoints: Sequence[Address], allowed: Sequence[Network]) -> list[DoctorFinding]:
@@ -50,7 +50,9 @@ async def _probe(endpoint: Address, allowed: Sequence[Network]) -> DoctorFinding
         port = parts.port or (443 if tls else 80)
         async with asyncio.timeout(TIMEOUT_CONNECT):
             await _dial(host, await _permitted(host, port, allowed, tls=tls), port, tls=tls)
-    except (Unreached, OSError, ValueError) as error:  # ValueError: an impossible host or port
+    except Unreached as error:
+        return fail("reach", f"{endpoint.name}: {error}", f"correct the rule's webhookUrl; {REMEDY}")
+    except (OSError, ValueError) as error:  # ValueError: an impossible host or port
         advice = "correct the rule's webhookUrl, or allow the connection in your network"
         return fail("reach", f"{endpoint.name}: {_reason(error)}", advice)
     return ok("reach", f"{endpoint.name} accepts connections")

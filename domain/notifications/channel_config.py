@@ -12,6 +12,7 @@ from email.headerregistry import Address
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from domain.addresses import REMEDY, Network, early_refusal
 from domain.errors import Invalid
 from domain.notifications.rules import Channel
 
@@ -39,6 +40,21 @@ def checked_config(channel: Channel, sent: Mapping[str, Any]) -> dict[str, Any]:
     elif channel is Channel.EMAIL:
         kept[RECIPIENTS] = _recipients(kept.get(RECIPIENTS))
     return kept
+
+
+def check_reachable(config: Mapping[str, Any], allowed: Sequence[Network]) -> None:
+    """Raise Invalid for a URL that no request can reach; `allowed` are the private networks that may be reached.
+
+    A URL that is malformed, or masked because it stays as it is, is left to `checked_config`.
+    """
+    url = config.get(URL)
+    if _url_problem(url):
+        return
+    parts = urlsplit(str(url))
+    tls = parts.scheme == "https"
+    port = parts.port or (443 if tls else 80)
+    if reason := early_refusal(parts.hostname or "", port, tls=tls, allowed=allowed):
+        raise Invalid.of(f"{FIELD}.{URL}", f"may not be reached: {reason}. {REMEDY}")
 
 
 def shown_config(config: Mapping[str, Any]) -> dict[str, Any]:

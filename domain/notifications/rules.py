@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Any, TypedDict
 from uuid import UUID
 
+from domain.errors import Invalid
 from domain.identity.quotas import Quota
-from domain.notifications.triggers import Notice, Severity, Trigger
+from domain.notifications.triggers import CONCERNING_ENVIRONMENTS, CONCERNING_FLOWS, Notice, Severity, Trigger
 
 CONFIG_PURPOSE = "notification channel config"
 SIGNING_PURPOSE = "outgoing webhook signing secret"
@@ -114,6 +115,16 @@ def digest_notice(listener: Listener, resets_at: datetime) -> Notice:
         environment_id=listener.filter_environment_id,
         data={"limit": Quota.MESSAGES_PER_HOUR.value, "resetsAt": resets_at.isoformat()},
     )
+
+
+def check_filters(trigger: Trigger, flow_id: UUID | None, environment_id: UUID | None) -> None:
+    """Raise Invalid for a filter that no notice of the trigger can match."""
+    for field_name, kind, wanted, concerning in (
+        ("filterFlowId", "a flow", flow_id, CONCERNING_FLOWS),
+        ("filterEnvironmentId", "an environment", environment_id, CONCERNING_ENVIRONMENTS),
+    ):
+        if wanted is not None and trigger not in concerning:
+            raise Invalid.of(field_name, f"{trigger} never concerns {kind}, so the rule would match nothing; omit it")
 
 
 def trial_notice(rule: NotificationRule) -> Notice:

@@ -32,6 +32,10 @@ VARIABLES = (
 MAX_REASON = 300
 
 _LOADING = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
+_IMPLICIT = ("loop", "caller", "varargs", "kwargs", "self", "super")
+"""Names that Jinja2 itself defines within a loop, a macro or a block."""
+_EXPECTING_ABSENCE = frozenset({"default", "d", "defined", "undefined"})
+"""Filters and tests for variables that may not exist."""
 _INVISIBLE = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n"}
 _KEPT = 64
 """Compiled templates that a process caches."""
@@ -80,15 +84,31 @@ def check_template(field: str, source: str) -> None:
 
 
 def _problems(tree: nodes.Template) -> Iterator[tuple[int, str]]:
-    """Yield (line, problem) for references to templates, filters and tests that do not exist."""
+    """Yield (line, problem) for references to templates, filters, tests and variables that do not exist."""
     for loading in tree.find_all(_LOADING):
         yield loading.lineno, "there are no other templates to include, import or extend"
-    for used in tree.find_all(nodes.Filter):
-        if used.name not in FILTERS:
-            yield used.lineno, f"there is no filter '{used.name}'"
+    for applied in tree.find_all(nodes.Filter):
+        if applied.name not in FILTERS:
+            yield applied.lineno, f"there is no filter '{applied.name}'"
     for test in tree.find_all(nodes.Test):
         if test.name not in _environment.tests:
             yield test.lineno, f"there is no test '{test.name}'"
+    known = {*VARIABLES, *_environment.globals, *_IMPLICIT, *_named(tree)}
+    for used in tree.find_all(nodes.Name):
+        if used.name not in known:
+            yield used.lineno, f"there is no variable '{used.name}'; the variables are {', '.join(VARIABLES)}"
+
+
+def _named(tree: nodes.Template) -> Iterator[str]:
+    """Yield the names that a template sets itself, and those whose absence it expects."""
+    for name in tree.find_all(nodes.Name):
+        if name.ctx != "load":
+            yield name.name
+    for macro in tree.find_all(nodes.Macro):
+        yield macro.name
+    for asked in tree.find_all((nodes.Filter, nodes.Test)):
+        if asked.name in _EXPECTING_ABSENCE and isinstance(asked.node, nodes.Name):
+            yield asked.node.name
 
 
 @lru_cache(_KEPT)

@@ -22,6 +22,11 @@ class Trigger(StrEnum):
     APPROVAL_REJECTED = "APPROVAL_REJECTED"
 
 
+CONCERNING_FLOWS = frozenset(Trigger) - {Trigger.DRIFT_DETECTED}
+CONCERNING_ENVIRONMENTS = frozenset({Trigger.GATE_BLOCKED, Trigger.DRIFT_DETECTED})
+"""The triggers whose notices name a flow, and those whose notices name an environment."""
+
+
 class Severity(StrEnum):
     """The severity of a notice."""
 

@@ -25,7 +25,8 @@ __all__ = ["within_its_requests"]
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def app_services(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
     """What the app works with."""
-    settings = installation.settings(tmp_path_factory.mktemp("api"), webhook_max_body=WEBHOOK_CAP)
+    folder = tmp_path_factory.mktemp("api")
+    settings = installation.settings(folder, webhook_max_body=WEBHOOK_CAP, smtp_url="smtp://mail.example.com")
     async with open_services(settings, "test api") as opened:
         yield opened
 

@@ -5,7 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from domain import addresses
-from domain.addresses import forbidden, networks, refusal
+from domain.addresses import early_refusal, forbidden, networks, refusal
 
 # First and last address of a range, its name, and what the addresses just before and after it are.
 RANGES = [
@@ -156,3 +156,24 @@ def test_a_list_of_networks_may_be_empty_and_must_be_exact() -> None:
     for wrong in ("10.0.0.1/8", "10.0.0.0/33", "localhost", "10.0.0.0-10.0.0.9"):
         with pytest.raises(ValueError):
             networks(wrong)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "tls", "allowed", "reason"),
+    [
+        ("hooks.example.com", 443, True, "", None),
+        ("hooks.example.com", 80, False, "", "only https is allowed"),
+        ("hooks.example.com", 9000, True, "", "only the ports 443 and 8443 are allowed"),
+        ("hooks.example.com", 9000, False, "10.0.0.0/8", None),  # the name may resolve to a permitted address
+        ("10.1.2.3", 443, True, "", "private network"),
+        ("10.1.2.3", 80, False, "10.0.0.0/8", None),
+        ("192.168.1.1", 443, True, "10.0.0.0/8", "private network"),
+        ("::1", 443, True, "", "loopback"),
+        ("localhost", 443, True, "10.0.0.0/8", "loopback"),
+        ("LocalHost.", 443, True, "", "loopback"),
+        ("localhost", 8090, False, "::1/128", None),
+        ("localhost", 8090, False, "127.0.0.0/8", None),
+    ],
+)
+def test_what_will_be_refused_is_known_early_if_it_can_be(host, port, tls, allowed, reason) -> None:
+    assert early_refusal(host, port, tls=tls, allowed=networks(allowed)) == reason

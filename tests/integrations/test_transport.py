@@ -87,7 +87,9 @@ def test_no_retry_after_breaks_the_reading(value: str) -> None:
 async def test_a_refused_address_is_given_up_and_named_by_its_range() -> None:
     failed = await failure("https://10.0.0.1/hook?token=hush", Settings())
     assert failed.error_class is PERMANENT
-    assert failed.reason == "The address 10.0.0.1 may not be reached: private network."
+    assert failed.reason.startswith(
+        "The address 10.0.0.1 may not be reached: private network. TRAILGATE_OUTBOUND_ALLOW "
+    )
 
 
 async def test_a_name_that_cannot_be_resolved_may_be_one_tomorrow() -> None:

@@ -1,5 +1,7 @@
 """Handlers of notification rules that issue secrets or send messages; the routes define the other operations."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from api.http.calls import Call, Preview, Reply
@@ -13,9 +15,13 @@ from api.notifications.schemas.rules import (
     NotificationRuleIn,
     SigningSecretIn,
 )
+from domain.errors import Invalid
+from domain.notifications.channel_config import check_reachable
+from domain.notifications.rules import Channel
 from storage.notifications.commands import rules as commands
 from storage.notifications.queries import rules as queries
 from storage.outbox.queries import get_message, list_messages
+from storage.settings import Settings
 
 
 async def create_notification_rule(
@@ -26,6 +32,7 @@ async def create_notification_rule(
     It applies to events from now on. The `signingSecret` of a webhook is returned only in this response.
     """
     new, envelope = body.to_command(), call.services.envelope
+    _check_deliverable(call.services.settings, new.channel, new.config)
     async with call.transaction(dry_run=dry_run) as tx:
         issued = await commands.create_rule(tx, call.tenant, new, envelope, call.actor)
     return created(IssuedRuleOut.of(issued, call), dry_run=dry_run)
@@ -39,6 +46,7 @@ async def update_notification_rule(
     Waiting messages of the rule are sent to its new address. A rule that becomes a webhook gets a signing secret.
     """
     change, expected, envelope = body.to_command(), expected_versions(if_match), call.services.envelope
+    _check_deliverable(call.services.settings, change.get("channel"), change.get("config", {}))
     async with call.transaction(dry_run=dry_run) as tx:
         issued = await commands.update_rule(
             tx, call.tenant, rule_id, change, call.actor, envelope=envelope, expected=expected
@@ -78,3 +86,10 @@ async def list_notification_rule_deliveries(call: Call, rule_id: UUID, query: Li
         await queries.get_rule(reader, call.tenant, rule_id)
         page = await list_messages(reader, call.tenant, query.window(descending=True), rule_id=rule_id)
     return list_reply(call, page, MessageOut)
+
+
+def _check_deliverable(settings: Settings, channel: Channel | None, config: Mapping[str, Any]) -> None:
+    """Raise Invalid for a destination that this installation cannot reach, as far as that is known beforehand."""
+    if channel is Channel.EMAIL and settings.smtp_url is None:
+        raise Invalid.of("channelType", "no mail server is configured; the operator sets TRAILGATE_SMTP_URL")
+    check_reachable(config, settings.outbound_networks)

@@ -31,9 +31,11 @@ from domain.notifications.rules import (
     NewRule,
     NotificationRule,
     RuleChange,
+    check_filters,
     trial_notice,
 )
 from domain.notifications.signing import NEW_KEY, checked_secret, written_secret
+from domain.notifications.triggers import Trigger
 from domain.tenant import Tenant
 from storage.database import Row, Transaction
 from storage.definitions import Definition
@@ -52,6 +54,8 @@ from storage.secrets.queries import open_secrets
 
 _rule = from_row(NotificationRule)
 
+_MATCHING = frozenset({"trigger", "filter_flow_id", "filter_environment_id"})
+"""The fields that decide which notices a rule wants."""
 _UNSIGNED: Row = {"signing_secret_id": None, "previous_signing_secret_id": None, "previous_until": None}
 
 
@@ -75,9 +79,10 @@ RULES = Definition(
 async def create_rule(tx: Transaction, tenant: Tenant, new: NewRule, envelope: SecretCipher, actor: Actor) -> Issued:
     """Create a rule for future events.
 
-    Raises NotFound for an unknown filter flow, Invalid for a bad channel configuration, and Conflict when the
-    organisation's quota is exceeded.
+    Raises NotFound for an unknown filter flow, Invalid for a bad channel configuration or a filter that never matches,
+    and Conflict when the organisation's quota is exceeded.
     """
+    check_filters(new.trigger, new.filter_flow_id, new.filter_environment_id)
     await check_reference(tx, tenant, "flow", new.filter_flow_id)
     await charge(tx, tenant, Quota.NOTIFICATION_RULES)
     config = checked_config(new.channel, new.config)
@@ -111,7 +116,7 @@ async def update_rule(
 
     A masked value that is sent back keeps the stored one. A new `secret` in the configuration replaces the signing
     secret with the default grace period. `expected` are the versions that the caller accepts, None for any. Raises
-    NotFound for the rule or the filter flow, Stale for another version, Invalid for the configuration.
+    NotFound for the rule or the filter flow, Stale for another version, Invalid for the configuration or the filters.
     """
     await check_reference(tx, tenant, "flow", change.get("filter_flow_id"))
     row = await RULES.hold(tx, tenant, rule_id, expected)
@@ -119,6 +124,8 @@ async def update_rule(
     before = await _config(tx, envelope, row)
     sent = unmasked(fields.pop("config"), row["config_shown"], before) if "config" in fields else before
     wanted = {**row, **{name: value.value if isinstance(value, Enum) else value for name, value in fields.items()}}
+    if not _MATCHING.isdisjoint(change):
+        check_filters(Trigger(wanted["trigger"]), wanted["filter_flow_id"], wanted["filter_environment_id"])
     channel = Channel(wanted["channel"])
     config = checked_config(channel, sent)
     if (config, channel) != (before, row["channel"]):

@@ -87,7 +87,8 @@ class Outbox:
 
 @pytest.fixture
 async def outbox(own_installation: Installation, tmp_path: Path) -> AsyncIterator[Outbox]:
-    settings = own_installation.settings(tmp_path, outbound_allow="127.0.0.0/8", outbound_timeout=2.0)
+    reached = {"outbound_allow": "127.0.0.0/8", "outbound_timeout": 2.0, "smtp_url": "smtp://mail.example.com"}
+    settings = own_installation.settings(tmp_path, **reached)
     async with (
         open_services(settings, "test api") as services,
         TestClient(TestServer(build_app(services))) as client,

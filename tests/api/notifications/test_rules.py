@@ -2,13 +2,15 @@
 
 import json
 from base64 import b64encode
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 
+from api.app import build_app
 from domain.notifications.rules import Channel
 from domain.notifications.triggers import Trigger
 from storage.notifications.queries.rules import RuleTarget, channel_targets
@@ -73,6 +75,7 @@ async def test_a_rule_shows_its_fields_and_its_secret_once(api: Caller) -> None:
     flow = await api.make_flow()
     environment = str(uuid4())
     sent = body(
+        triggerEvent="GATE_BLOCKED",
         filterFlowId=flow["id"],
         filterEnvironmentId=environment,
         titleTemplate="{{ title }}",
@@ -85,7 +88,7 @@ async def test_a_rule_shows_its_fields_and_its_secret_once(api: Caller) -> None:
         "id": rule["id"],
         "name": "to the chat",
         "isActive": True,
-        "triggerEvent": "ATTESTATION_FAILED",
+        "triggerEvent": "GATE_BLOCKED",
         "channelType": "WEBHOOK",
         "channelConfig": json.dumps({"webhookUrl": MASKED}, ensure_ascii=False),
         "filterFlowId": flow["id"],
@@ -186,6 +189,12 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"channelType": "EMAIL", "channelConfig": {"to": "a@x.org\r\nBcc: b@x.org"}}, "channelConfig.to.0"),
     ({"filterFlowId": "x"}, "filterFlowId"),
     ({"filterEnvironmentId": "x"}, "filterEnvironmentId"),
+    ({"filterEnvironmentId": str(UUID(int=1))}, "filterEnvironmentId"),  # no attestation has an environment
+    ({"triggerEvent": "TRAIL_NON_COMPLIANT", "filterEnvironmentId": str(UUID(int=1))}, "filterEnvironmentId"),
+    ({"channelConfig": {"webhookUrl": "https://127.0.0.1/xyzzy"}}, "channelConfig.webhookUrl"),
+    ({"channelConfig": {"webhookUrl": "http://localhost:8090/xyzzy"}}, "channelConfig.webhookUrl"),
+    ({"channelConfig": {"webhookUrl": "http://hooks.example.com/xyzzy"}}, "channelConfig.webhookUrl"),
+    ({"messageTemplate": "{{ titel }}"}, "messageTemplate"),
     ({"titleTemplate": "{{ title"}, "titleTemplate"),
     ({"messageTemplate": "a\n{% include 'x' %}"}, "messageTemplate"),
     ({"messageTemplate": " "}, "messageTemplate"),
@@ -229,7 +238,8 @@ async def test_an_unknown_flow_is_404(http: TestClient[Any, Any], app_services: 
 async def test_null_keeps_and_a_clear_flag_wins(api: Caller) -> None:
     flow = await api.make_flow()
     texts = {"titleTemplate": "t", "messageTemplate": "m"}
-    rule = shown(await make(api, filterFlowId=flow["id"], filterEnvironmentId=str(uuid4()), **texts))
+    filters = {"filterFlowId": flow["id"], "filterEnvironmentId": str(uuid4())}
+    rule = shown(await make(api, triggerEvent="GATE_BLOCKED", **filters, **texts))
     nulls = dict.fromkeys(["name", "isActive", "triggerEvent", "channelType", "channelConfig", *texts, "filterFlowId"])
     assert shown(await put(api, rule, nulls)) == rule
     for name in ("filterFlowId", "filterEnvironmentId", "titleTemplate", "messageTemplate"):
@@ -252,6 +262,30 @@ async def test_a_change_keeps_what_it_does_not_name(api: Caller, app_services: S
     }
     found = await target(app_services, rule)
     assert (found.config, found.signing_secrets) == ({"webhookUrl": URL}, (SECRET,))
+
+
+async def test_a_change_cannot_make_a_rule_impossible(api: Caller) -> None:
+    flow, environment = await api.make_flow(), str(uuid4())
+    rule = await make(api, triggerEvent="GATE_BLOCKED", filterFlowId=flow["id"], filterEnvironmentId=environment)
+    await put(api, rule, {"triggerEvent": "ATTESTATION_FAILED"}, 400)
+    await put(api, rule, {"triggerEvent": "DRIFT_DETECTED"}, 400)
+    refused = await api.post(RULES, body(triggerEvent="DRIFT_DETECTED", filterFlowId=flow["id"]), status=400)
+    assert refused.fields == ["filterFlowId"]
+    unreachable = await put(api, rule, {"channelConfig": {"webhookUrl": "http://10.0.0.1/"}}, 400)
+    assert "TRAILGATE_OUTBOUND_ALLOW" in unreachable["message"]
+    cleared = {"triggerEvent": "ATTESTATION_FAILED", "clearFilterEnvironmentId": True}
+    assert (await put(api, rule, cleared))["filterEnvironmentId"] is None
+
+
+async def test_without_a_mail_server_no_rule_sends_mail(app_services: Services) -> None:
+    settings = app_services.settings.model_copy(update={"smtp_url": None})
+    services = replace(app_services, settings=settings)
+    async with TestClient(TestServer(build_app(services))) as client:
+        caller = await found_organisation(client, services)
+        mail = body(channelType="EMAIL", channelConfig={"to": "ada@example.org"})
+        refused = await caller.post(RULES, mail, status=400)
+        assert refused.fields == ["channelType"]
+        assert "TRAILGATE_SMTP_URL" in refused.text
 
 
 @pytest.mark.parametrize("as_text", [True, False])
@@ -414,7 +448,7 @@ async def test_what_fails_is_told_to_the_rule_that_listens(api: Caller) -> None:
         await make(api, filterFlowId=flow["id"]),
         await make(api, filterFlowId=other_flow["id"]),
         await make(api, triggerEvent="GATE_BLOCKED"),
-        await make(api, filterEnvironmentId=str(uuid4())),
+        await make(api, triggerEvent="GATE_BLOCKED", filterFlowId=flow["id"]),
     ]
     trail = await api.make_trail(flow["id"])
     attestation = await api.attest(trail["id"], status="FAILED")

@@ -89,6 +89,7 @@ async def test_a_closed_port_an_unknown_name_and_an_address_that_is_none() -> No
 async def test_what_the_relay_may_not_dial_is_not_dialled_here(url: str, reason: str) -> None:
     [found] = await tried(url, allowed=())
     assert (found.level, reason in found.found) == (Level.FAIL, True), found
+    assert "TRAILGATE_OUTBOUND_ALLOW" in found.advice
 
 
 async def test_a_certificate_must_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

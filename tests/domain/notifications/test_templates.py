@@ -63,6 +63,9 @@ def test_the_values_are_those_that_are_promised() -> None:
         "{% macro m(x) %}{{ x }}{% endmacro %}{{ m(title) }}",
         "{{ nothing if nothing is defined else '-' }}",
         "{# a comment #}ü\n",
+        "{% set n = data.n %}{{ n }}{% set ns = namespace(x=1) %}{{ ns.x }}{{ nothing | d('-') }}",
+        "{% macro m() %}{{ varargs }}{{ caller() }}{% endmacro %}{% call m() %}{{ title }}{% endcall %}",
+        "{% for key, value in data | items %}{{ key }}={{ value }}{% endfor %}{{ range(3) | list }}{{ none }}",
         "x" * MAX_SOURCE,
     ],
 )
@@ -87,6 +90,8 @@ def test_templates_that_are_taken(source: str) -> None:
         ("{% extends 'x' %}", "line 1: there are no other templates"),
         ("\n{{ title | shout }}", "line 2: there is no filter 'shout'"),
         ("{{ title is loud }}", "line 1: there is no test 'loud'"),
+        ("\n{{ titel }}", "line 2: there is no variable 'titel'; the variables are title, message"),
+        ("{% for x in tags %}{{ x }}{% endfor %}", "line 1: there is no variable 'tags'"),
         ("{{ " + "(" * 2000 + ")" * 2000 + " }}", "nested too deeply"),
         ("{{ " + "1+" * 3000 + "1 }}", "nested too deeply"),
         ("{{ " + "-" * 4000 + "1 }}", "nested too deeply"),
