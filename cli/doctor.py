@@ -17,8 +17,9 @@ from cli.checks.ledgers import examine_ledgers, examine_signing
 from cli.checks.queues import examine_destinations, examine_queues, examine_secrets, named
 from cli.checks.reach import Address, examine_mail, examine_reach
 from cli.checks.servers import examine_partitions, examine_redis, examine_schema, examine_server, examine_worker
+from cli.checks.settings import examine_variables
 from cli.installation import Installation, found_installation, opened, read_settings
-from cli.output import printable, say
+from cli.output import printable, say, say_styled
 from cli.schema import database_url
 from domain.errors import TrailgateError, Unavailable
 from storage.clock import SystemClock
@@ -30,7 +31,7 @@ from storage.outbox.health import destinations_in_use
 from storage.secrets.envelope import SecretCipher, Undecipherable
 from storage.secrets.queries import master_keys_used
 from storage.services import NotConfigured
-from storage.settings import Settings
+from storage.settings import Settings, environment
 
 TIMEOUT_CHECKS = 30
 """Seconds that PostgreSQL may take for all checks."""
@@ -38,6 +39,8 @@ MAX_DESTINATIONS = 1000
 
 UNANSWERED = (*UNREACHABLE, Unavailable, asyncpg.PostgresError, DBAPIError)
 """The errors of PostgreSQL while it is not available or refuses; a TimeoutError is an OSError."""
+
+_STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red"}
 
 Report = Callable[[Iterable[DoctorFinding]], None]
 """Receives findings, to print or collect them."""
@@ -56,7 +59,7 @@ def doctor(
         for finding in found:
             findings.append(finding)
             if not as_json:
-                say(_line(finding))
+                _show(finding)
 
     with _installation(report) as installation:
         if installation:
@@ -68,14 +71,16 @@ def doctor(
         raise typer.Exit(1)
 
 
-def _line(finding: DoctorFinding) -> str:
+def _show(finding: DoctorFinding) -> None:
     advice = f" → {finding.advice}" if finding.advice else ""
-    return f"{finding.level:<4}  {finding.check:<13}  {printable(finding.found + advice)}"
+    level = (f"{finding.level:<4}", _STYLES[finding.level])
+    say_styled(level, f"  {finding.check:<13}  {printable(finding.found + advice)}")
 
 
 @contextmanager
 def _installation(report: Report) -> Iterator[Installation | None]:
     """Yield the installation, or None when there is no database."""
+    report(examine_variables(environment()))
     with ExitStack() as stack:
         try:
             installation = stack.enter_context(found_installation(read_settings()))

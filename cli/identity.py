@@ -15,7 +15,7 @@ from domain.audit.events import Actor
 from domain.errors import Conflict, Invalid, NotFound
 from domain.identity.api_keys import ApiKey, NewApiKey
 from domain.identity.organisations import NewOrganisation, Organisation
-from domain.identity.permissions import DEFAULT_ORGANISATION, Permission, role_permissions
+from domain.identity.permissions import DEFAULT_ORGANISATION, ROLES, Permission, role_permissions
 from domain.identity.principals import NewPrincipal
 from domain.tenant import Tenant
 from storage.database import Reader, Transaction
@@ -39,6 +39,12 @@ _DURATION = re.compile(r"([1-9]\d{0,3})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
+def _known_role(given: str | None) -> str | None:
+    if given is not None and given not in ROLES:
+        raise typer.BadParameter(f"there is no role {given!r}; the roles are {', '.join(ROLES)}")
+    return given
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRequest:
     """The options of `keys create`. `role` is for a new principal, `principal` names an existing one."""
@@ -57,11 +63,20 @@ def create_key(
     name: Annotated[str, typer.Option(help="The purpose of the key.")],
     organisation: Annotated[str, typer.Option(help="Slug of the organisation of the key.")] = DEFAULT_ORGANISATION,
     role: Annotated[
-        str | None, typer.Option(help=f"Role of a new service principal, by default {DEFAULT_ROLE}.")
+        str | None,
+        typer.Option(
+            metavar="ROLE",
+            callback=_known_role,
+            help=f"Role of a new service principal, by default {DEFAULT_ROLE}: {', '.join(ROLES)}.",
+        ),
     ] = None,
     principal: Annotated[str | None, typer.Option(help="Username of an existing principal, instead of a role.")] = None,
     permission: Annotated[
-        list[Permission] | None, typer.Option(help="Limit the key to this permission; may be repeated.")
+        list[Permission] | None,
+        typer.Option(
+            metavar="PERMISSION",
+            help=f"Limit the key to this permission; may be repeated: {', '.join(Permission)}.",
+        ),
     ] = None,
     expires_in: Annotated[
         str | None, typer.Option(help="Lifetime, such as 90m, 12h, 30d or 8w; by default unlimited.")

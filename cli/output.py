@@ -17,6 +17,11 @@ def say(text: str = "") -> None:
     print(text, flush=True)
 
 
+def say_styled(*parts: str | tuple[str, str]) -> None:
+    """Print a line like `say`, of texts and (text, style); a pipe and NO_COLOR get no colours."""
+    Console().print(Text.assemble(*parts), soft_wrap=True)
+
+
 def note(text: str) -> None:
     """Print a line for people on standard error, where a pipe does not read it."""
     print(text, file=sys.stderr, flush=True)

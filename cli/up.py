@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from cli.checks.settings import examine_variables
 from cli.embedded.children import Child, stop_together
 from cli.embedded.layout import Layout, create_root
 from cli.embedded.logfiles import LogFiles
@@ -20,7 +21,7 @@ from cli.embedded.servers import EmbeddedServers
 from cli.embedded.space import Space
 from cli.embedded.supervisor import Supervisor
 from cli.installation import addressed, read_settings
-from cli.output import say
+from cli.output import note, say
 from cli.processes import api_children, free_port, reachable_host, reserved_port, worker_child
 from cli.running import RunningUp, note_running, running_up
 from cli.schema import database_url
@@ -31,7 +32,7 @@ from storage.leases import release_leases
 from storage.logs import configure_logs
 from storage.migrations import migrate
 from storage.services import NotConfigured, open_services
-from storage.settings import Settings
+from storage.settings import Settings, environment
 
 _METRICS_ABOVE = 1000
 """The port of the worker's metrics is the API's port plus this."""
@@ -70,6 +71,8 @@ def up(
     settings = read_settings(host=host, port=port)
     configure_logs(settings.log_level)
     check_exposure(settings)
+    for finding in examine_variables(environment()):
+        note(f"trailgate: {finding.found}: {finding.advice}")
     if _is_running_already(settings):
         return
     with reserved_port(settings.host, settings.port) as reserved:

@@ -388,3 +388,24 @@ def test_each_way_is_tried_when_asked(ruled, trailgate, monkeypatch: pytest.Monk
     assert sorted(tried) == [["fail", "mail"], ["fail", "reach"], ["ok", "reach"]]
     assert "secret-path" not in seen.out
     assert "password" not in seen.out
+
+
+def test_a_misspelt_variable_is_named_with_the_nearest_setting(
+    worked: None, examined, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRAILGATE_DATABSE_URL", "x")
+    assert "did you mean TRAILGATE_DATABASE_URL?" in examined()["variables"]["advice"]
+    monkeypatch.delenv("TRAILGATE_DATABSE_URL")
+    monkeypatch.setenv("TRAILGATE_FOO", "x")
+    assert "trailgate settings" in examined()["variables"]["advice"]
+
+
+def test_levels_are_coloured_on_a_terminal_only(tmp_path: Path, trailgate, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("doctor", "--data-dir", tmp_path / "none")
+    plain = trailgate(*words).out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    coloured = trailgate(*words).out
+    assert "\x1b[1;31mfail\x1b[0m" in coloured
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[1;31m" not in trailgate(*words).out

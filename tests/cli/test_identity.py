@@ -100,7 +100,7 @@ def test_what_is_no_lifetime_makes_no_key(started: None, trailgate, value, text:
 
 REFUSED = {
     "an organisation that is none": (["--organisation", "acme"], "trailgate organisations create acme"),
-    "a role that is none": (["--role", "king"], "must be one of admin"),
+    "a role that is none": (["--role", "king"], "the roles are admin, member"),
     "a principal that is none": (["--principal", "ghost"], "no active member 'ghost'"),
     "both of them": (["--role", "admin", "--principal", "admin"], "give one of them"),
     "more than its role": (["--permission", "audit:read"], "The role reporter does not grant audit:read"),
