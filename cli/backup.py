@@ -171,7 +171,7 @@ def _keep_keys(settings: Settings, archive: Archive) -> None:
         if member in archive.members:
             _write(path, archive.stream(member))
         else:
-            note(f"The archive has no {name} key: put yours at {path} before you start anything, or a new one is made.")
+            note(f"The archive has no {name} key: put yours at {path} before you start anything.")
 
 
 def _keep_trusted_keys(settings: Settings, archive: Archive) -> None:

@@ -75,7 +75,7 @@ def found_installation(settings: Settings, *, create: bool = False) -> Iterator[
     if in_use(settings.data_dir):
         yield Installation(addressed(settings, servers))
         return
-    if not create and not (Layout(settings.data_dir, None).cluster / "PG_VERSION").exists():
+    if not create and not Layout(settings.data_dir, None).version.exists():
         raise NotConfigured(
             f"There is no database in {settings.data_dir}: run `trailgate up` once, "
             "or name another with --data-dir, TRAILGATE_DATA_DIR or TRAILGATE_DATABASE_URL."

@@ -147,18 +147,20 @@ def _prepare(settings: Settings, *, alone: bool) -> None:
     """
     if applied := asyncio.run(migrate(database_url(settings))):
         say(f"Applied migrations: {', '.join(applied)}")
-    made = asyncio.run(_bootstrap(settings, alone=alone))
-    if made is not None:
-        say(f"\n  The administrator's API key, shown only this once:\n\n    {made}\n")
+    asyncio.run(_bootstrap(settings, alone=alone))
 
 
-async def _bootstrap(settings: Settings, *, alone: bool) -> str | None:
+async def _bootstrap(settings: Settings, *, alone: bool) -> None:
     fixed = settings.admin_key.get_secret_value() if settings.admin_key else None
     async with open_services(settings, "trailgate up") as services:
         if alone:
             async with services.database.transaction() as tx:
                 await release_leases(tx)
-        return (await bootstrap(services.database, fixed, services.signer, services.envelope, issue_key=True)).admin_key
+        await bootstrap(services.database, fixed, services.signer, services.envelope, show_key=_show_key)
+
+
+def _show_key(text: str) -> None:
+    say(f"\n  The administrator's API key, shown only this once:\n\n    {text}\n")
 
 
 def _announce(settings: Settings, chosen: Settings) -> None:

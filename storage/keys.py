@@ -7,6 +7,7 @@ still open what was encrypted before a rotation. Public keys of earlier signing 
 import base64
 import hashlib
 import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,9 +102,11 @@ def load_trusted_keys(settings: Settings) -> Mapping[str, bytes]:
 
     They are that of the signing key, if there is one, and those of the setting and the file of trusted keys.
     """
-    trusted = _decoded(settings.trusted_keys.replace(",", " ").split(), "A key in TRAILGATE_TRUSTED_KEYS")
-    if (file := trusted_keys_file(settings)).exists():
-        trusted += _decoded(file.read_text().split(), f"A key in {file}")
+    trusted: tuple[bytes, ...] = ()
+    if settings.trusted_keys:
+        trusted = _decoded(settings.trusted_keys.encode(), "A key in TRAILGATE_TRUSTED_KEYS", "Correct the variable.")
+    if trusted_keys_file(settings).exists():
+        trusted += _in_file(trusted_keys_file(settings))
     if settings.signing_key is not None or signing_key_file(settings).exists():
         trusted = (load_signer(settings).public_key, *trusted)
     return {key_id(public_key): public_key for public_key in trusted}
@@ -111,23 +114,40 @@ def load_trusted_keys(settings: Settings) -> Mapping[str, bytes]:
 
 def _load(setting: SecretStr | None, path: Path) -> tuple[bytes, ...]:
     if setting is not None:
-        return _decoded(setting.get_secret_value().replace(",", " ").split() or [""], "The key in the environment")
-    if not path.exists():
-        create_key(path)
-    return _decoded(path.read_text().split() or [""], f"The key in {path}")
+        return _decoded(setting.get_secret_value().encode(), "A key in the environment", "Correct the variable.")
+    try:
+        if not path.exists():
+            create_key(path)
+    except OSError as error:
+        raise _unusable_file(path, error) from error
+    return _in_file(path)
 
 
-def _decoded(texts: Sequence[str], what: str) -> tuple[bytes, ...]:
-    return tuple(_decode(text, what) for text in texts)
+def _in_file(path: Path) -> tuple[bytes, ...]:
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise _unusable_file(path, error) from error
+    return _decoded(text, f"A key in {path}", "Restore the file from your copy.")
 
 
-def _decode(text: str, what: str) -> bytes:
+def _unusable_file(path: Path, error: OSError) -> UnusableKey:
+    advice = "let the user who runs Trailgate read and write it, or set the key in the environment"
+    return UnusableKey(f"{error.filename or path}: {error.strerror}: {advice}.")
+
+
+def _decoded(text: bytes, what: str, advice: str) -> tuple[bytes, ...]:
+    """Decode keys separated by blanks or commas; there must be one."""
+    return tuple(_decode(one, what, advice) for one in text.replace(b",", b" ").split() or [b""])
+
+
+def _decode(text: bytes, what: str, advice: str) -> bytes:
     try:
         key = base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise UnusableKey(f"{what} is not base64.") from error
+        raise UnusableKey(f"{what} is not base64. {advice}") from error
     if len(key) != KEY_BYTES:
-        raise UnusableKey(f"{what} has {len(key)} bytes; it must have {KEY_BYTES}.")
+        raise UnusableKey(f"{what} has {len(key)} bytes; it must have {KEY_BYTES}. {advice}")
     return key
 
 
@@ -145,7 +165,7 @@ def create_key(path: Path) -> None:
 def add_trusted_key(settings: Settings, public_key: bytes) -> None:
     """Add a public key to the file of trusted keys, unless it is there."""
     file = trusted_keys_file(settings)
-    known = _decoded(file.read_text().split(), f"A key in {file}") if file.exists() else ()
+    known = _in_file(file) if file.exists() else ()
     if public_key not in known:
         write_keys(file, [*known, public_key])
 
@@ -158,11 +178,10 @@ def write_keys(path: Path, keys: Sequence[bytes]) -> None:
 def _drafted(path: Path, keys: Sequence[bytes]) -> Path:
     """Write keys durably to a file beside the path, which only its owner can read; return that file."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    # Not named by the process id: in containers it is the same after a crash, and for two that share the folder.
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     with os.fdopen(descriptor, "wb") as file:
         file.writelines(base64.b64encode(key) + b"\n" for key in keys)
         file.flush()
         os.fsync(file.fileno())
-    return draft
+    return Path(name)

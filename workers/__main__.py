@@ -2,14 +2,16 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Mapping
 
 import uvloop
 
+from storage.keys import UnusableKey
 from storage.logs import configure_logs
 from storage.memory import freeze_heap
 from storage.schedule.wakeups import Job
-from storage.services import open_services
+from storage.services import NotConfigured, open_services
 from storage.settings import Settings
 from workers.drain import drain
 from workers.host import Host, Work
@@ -46,4 +48,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(main())
+    try:
+        uvloop.run(main())
+    except (NotConfigured, UnusableKey) as error:
+        sys.stderr.write(f"trailgate worker: {error}\n")
+        sys.exit(2)

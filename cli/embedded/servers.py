@@ -19,13 +19,13 @@ from urllib.parse import quote
 import asyncpg
 
 from cli.embedded.account import serving_account
-from cli.embedded.binaries import Binaries, locate_for
+from cli.embedded.binaries import POSTGRES_BIN_VARIABLE, Binaries, locate_for
 from cli.embedded.children import Child, StopStep
 from cli.embedded.layout import Layout, create_root, locked, private_folder
 from cli.embedded.leftovers import evict, remove_stale_locks
 from cli.embedded.probes import postgres_answers, valkey_answers
 from cli.embedded.supervisor import Supervisor
-from domain.errors import Invalid, Unavailable
+from domain.errors import Conflict, Invalid, Unavailable
 from storage.settings import Settings
 
 DATABASE = "trailgate"
@@ -141,7 +141,9 @@ class EmbeddedServers:
         layout.create()
         binaries = locate_for(layout.account, layout.binaries, self._options.postgres_bin)
         evict("postgres", layout.cluster, _LEFT_BEHIND)
-        if not (layout.cluster / "PG_VERSION").exists():
+        if layout.version.exists():
+            _refuse_foreign_version(layout, binaries)
+        else:
             self._make_cluster(binaries)
         self.children = (self._postgres(binaries), self._valkey(binaries))
         self._supervisor = Supervisor(self.children)
@@ -234,6 +236,18 @@ class EmbeddedServers:
     def _remove_shared_folder(self) -> None:
         if self._sockets.parent != self._layout.root:
             shutil.rmtree(self._sockets, ignore_errors=True)
+
+
+def _refuse_foreign_version(layout: Layout, binaries: Binaries) -> None:
+    """Raise Conflict if another major version of PostgreSQL made the data: its programs cannot read them."""
+    made_by, running = layout.version.read_text(errors="replace").strip(), binaries.postgres_major()
+    if made_by != running:
+        raise Conflict(
+            f"{layout.cluster} was made by PostgreSQL {made_by[:10]!r}, but version {running} is installed: set "
+            f"{POSTGRES_BIN_VARIABLE} to a folder with the programs of that version, or use another data directory and "
+            "restore a backup into it.",
+            "state",
+        )
 
 
 async def _create_database(admin_url: str) -> None:

@@ -1,6 +1,7 @@
 """What must exist before the first request: the organisation `default`, its administrator and a key."""
 
 import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -27,31 +28,35 @@ _LOCK = 7_241_002
 
 @dataclass(frozen=True, slots=True)
 class Bootstrap:
-    """What a start found or created. `admin_key` is the text of a key created just now, to be shown once."""
+    """What a start found or created."""
 
     org_id: UUID
     admin_id: UUID
-    admin_key: str | None
 
 
 async def bootstrap(
-    database: Database, admin_key: str | None, signer: Signer, cipher: SecretCipher, *, issue_key: bool = False
+    database: Database,
+    admin_key: str | None,
+    signer: Signer,
+    cipher: SecretCipher,
+    *,
+    show_key: Callable[[str], None] | None = None,
 ) -> Bootstrap:
     """Create what is missing; safe to run at every start and in several processes at once.
 
-    A configured `admin_key` is added to the administrator's keys. `issue_key` creates a random key if the administrator
-    has none, for callers that show it to somebody.
+    A configured `admin_key` is added to the administrator's keys. With `show_key`, a random key is created if the
+    administrator has none. It is shown before it is stored: if the process is killed in between, the next start shows
+    another, whereas a key that is stored but was never shown would be lost.
     """
     async with database.transaction() as tx:
         await tx.value("SELECT pg_advisory_xact_lock($1)", _LOCK)
         org_id, admin_id = await _organisation_and_admin(tx)
         await _register_keys(tx, signer, cipher, Actor(admin_id))
-        text = None
         if admin_key is not None:
             await _fix_admin_key(tx, org_id, admin_id, admin_key)
-        elif issue_key and not await tx.value("SELECT true FROM api_keys WHERE principal_id = $1 LIMIT 1", admin_id):
-            text = await _new_key(tx, org_id, admin_id, None)
-        return Bootstrap(org_id, admin_id, text)
+        elif show_key and not await tx.value("SELECT true FROM api_keys WHERE principal_id = $1 LIMIT 1", admin_id):
+            show_key(await _new_key(tx, org_id, admin_id, None))
+        return Bootstrap(org_id, admin_id)
 
 
 def everybody(found: Bootstrap) -> Principal:

@@ -21,8 +21,11 @@ from cli.installation import ROOT
 from cli.processes import free_port, reachable_host
 from cli.up import _key_command, _with_metrics
 from domain.errors import Conflict, Invalid
+from storage.identity.bootstrap import bootstrap
+from storage.services import Services
 from storage.settings import Settings
 from tests.conftest import Installation
+from tests.storage.world import World
 
 KEY = re.compile(r"^    (tg_[0-9a-f]{64})$", re.MULTILINE)
 
@@ -221,6 +224,69 @@ def test_a_killed_up_takes_its_processes_along_and_the_next_one_serves(data_dir:
     again = run("up", "--port", port, "--data-dir", data_dir)
     again.wait_for("Ctrl-C stops everything.")
     assert get(port, "/api/v1/flows", key)[0] == 200
+
+
+MOMENTS: dict[str, Callable[[Running, Path], bool]] = {
+    "folders": lambda _, data: (data / "valkey").exists(),
+    "initdb": lambda _, data: (data / "draft-postgres" / "base").exists(),
+    "cluster": lambda _, data: (data / "postgres").exists(),
+    "servers": lambda _, data: (data / "run" / "valkey.sock").exists(),
+    "migrations": lambda up, _: "Applied migrations" in up.shown,
+    "keys": lambda _, data: (data / "keys" / "signing.key").exists(),
+    "shown": lambda up, _: "API key" in up.shown,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_first_start_that_is_killed_recovers_with_a_key(
+    open_folder: Path, run, port: int, until, moment: str
+) -> None:
+    data = open_folder / "data"
+    killed = run("up", "--port", port, "--data-dir", data)
+    until(lambda: MOMENTS[moment](killed, data))
+    killed.process.kill()
+    killed.process.wait()
+    again = run("up", "--port", port, "--data-dir", data)
+    again.wait_for("Ctrl-C stops everything.")
+    assert get(port, "/api/v1/flows", (KEY.findall(killed.shown) + KEY.findall(again.shown))[-1])[0] == 200
+    again.stop()
+
+
+def test_a_key_that_was_shown_but_not_stored_is_replaced_by_the_next_start(arrange) -> None:
+    shown: list[str] = []
+
+    async def start(services: Services) -> None:
+        def show(text: str) -> None:
+            shown.append(text)
+            if len(shown) == 1:
+                raise InterruptedError
+
+        await bootstrap(services.database, None, services.signer, show_key=show)
+
+    with pytest.raises(InterruptedError):
+        arrange(start)
+    arrange(start)
+    arrange(start)
+    assert len(shown) == 2
+
+
+@pytest.mark.parametrize("name", ["master", "signing"])
+def test_a_lost_key_is_not_replaced_in_silence(
+    configured: Installation, trailgate, arrange, tmp_path: Path, name: str
+) -> None:
+    async def use(services: Services) -> None:
+        world = await World.founded(services)
+        await world.rule()
+
+    arrange(use)
+    lost = tmp_path / "data" / "keys" / f"{name}.key"
+    lost.unlink()
+    refused = trailgate("up", "--port", 0)
+    assert refused.status == 2
+    assert f"The {name} key is lost: the database was used with one, but {lost} does not exist." in refused.err
+    assert "Restore the file from your copy" in refused.err
+    assert not lost.exists()
 
 
 def test_a_port_in_use_is_named_before_anything_starts(tmp_path: Path, trailgate, monkeypatch) -> None:

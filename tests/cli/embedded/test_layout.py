@@ -111,6 +111,13 @@ def test_a_folder_others_may_enter_a_link_and_a_file_are_refused(home: Path) -> 
 
 
 @as_root
+def test_a_folder_whose_creation_was_interrupted_is_handed_over(home: Path) -> None:
+    (home / "ours").mkdir(mode=0o700)
+    private_folder(home / "ours", SOMEBODY)
+    assert (home / "ours").stat().st_uid == SOMEBODY.uid
+
+
+@as_root
 def test_a_folder_of_another_user_is_refused(home: Path) -> None:
     private_folder(home / "theirs", SOMEBODY)
     other = Account("other", 23456, 23456, (23456,))

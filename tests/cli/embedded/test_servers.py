@@ -258,3 +258,11 @@ def test_an_account_of_the_servers_is_never_root(data: Path, quick) -> None:
         if os.geteuid() == 0:
             assert process(servers, "postgres").username() in {"postgres", "nobody"}
             assert servers._layout.account == Account.owning(data / "postgres")
+
+
+@pytest.mark.parametrize(("version", "shown"), [("17\n", "'17'"), ("", "''"), ("\x1b[2J" * 9, r"'\x1b[2J")])
+def test_the_data_of_another_version_is_refused_with_what_to_do(data: Path, quick, version: str, shown: str) -> None:
+    (data / "postgres" / "PG_VERSION").write_text(version)
+    with pytest.raises(Conflict, match="version 18 is installed: set TRAILGATE_POSTGRES_BIN to a folder") as refused:
+        EmbeddedServers(data, quick).start()
+    assert f"was made by PostgreSQL {shown}" in refused.value.message
