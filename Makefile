@@ -59,7 +59,7 @@ check: $(TOOLS)  ## Check lint rules, formatting, types and the structure of the
 bench: $(TOOLS)  ## Compare with minimal baselines and write docs/benchmarks.md (needs wrk; BENCH_PEERS_PYTHON adds peers)
 	@$(BIN)/python -m tests.bench
 
-bench-seed: $(TOOLS)  ## Create a million attestations in ./bench-data for measurements
+bench-seed: $(TOOLS)  ## Create a million attestations in a data directory of their own, for measurements
 	@$(BIN)/python -m tests.bench.seed
 
 fmt: $(TOOLS)  ## Format the code and fix lint errors

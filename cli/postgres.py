@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Literal
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from cli.embedded.binaries import locate
+from cli.embedded.binaries import client_program
 from cli.installation import read_settings
 from domain.errors import Unavailable
 from storage.settings import environment
@@ -51,7 +51,7 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program during the block and wait for its success. Raises Unavailable with the end of its output."""
     address, secret = _without_password(url)
-    tool = locate(read_settings().postgres_bin).tool(program)
+    tool = client_program(program, read_settings().postgres_bin)
     words: list[str | Path] = [tool, "--no-owner", "--no-privileges", "--no-password", f"--dbname={address}", *options]
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(  # noqa: S603 - our own argument list, no shell

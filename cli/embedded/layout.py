@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cli.embedded.account import Account
 from domain.errors import Conflict, Invalid
+from storage.settings import default_data_dir
 
 # sockaddr_un holds 104 bytes on macOS and 108 on Linux; the longest name in the folder is PostgreSQL's lock file.
 _SOCKET_BUDGET = 100
@@ -82,8 +83,8 @@ class Layout:
         """
         if self.account and (barrier := self.account.barrier(self.root)):
             raise Invalid(
-                f"user {self.account.name}, who runs the servers, cannot pass {barrier}: "
-                f"`chmod o+x` it yourself or choose another data directory"
+                f"user {self.account.name}, who runs the servers, cannot pass {barrier}: choose another data "
+                f"directory, such as the default {default_data_dir()}, or `chmod o+x {barrier}` yourself"
             )
         self.logs.mkdir(mode=0o700, exist_ok=True)
         for folder in (self.cache, self.sockets):

@@ -31,13 +31,15 @@ from storage.ledger.heads import Known
 from storage.ledger.marks import Mark
 from storage.migrations import migrate
 from storage.services import open_services
-from storage.settings import Settings
+from storage.settings import Settings, default_data_dir
 
 TRAILS = 100_000
 PER_TRAIL = 10
 """Attestations on each trail: BUILD, TEST, and named suites."""
 CHUNK = 5_000
 _SEAL_BATCH = 5_000
+DATA_DIR = default_data_dir().with_name("trailgate-bench")
+"""Beside the default one, not in the working directory: servers that root starts may not enter root's home."""
 
 Progress = Callable[[str, int, int], None]
 
@@ -212,7 +214,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Seed a data directory of its own; `trailgate up --data-dir DIR` shows it."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.seed", description=__doc__)
     parser.add_argument("--trails", type=int, default=TRAILS, help=f"each with {PER_TRAIL} attestations")
-    parser.add_argument("--data-dir", type=Path, default=Path("bench-data"), help="made if it is not there")
+    parser.add_argument("--data-dir", type=Path, default=DATA_DIR, help="made if it is not there; default: %(default)s")
     asked = parser.parse_args(words)
     with EmbeddedServers(asked.data_dir, ServerOptions(durable=True)) as servers:
         settings = Settings(database_url=servers.database_url, redis_url=servers.redis_url, data_dir=asked.data_dir)

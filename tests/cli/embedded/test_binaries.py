@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from cli.embedded.account import Account
-from cli.embedded.binaries import PostgresTool, locate, locate_for
+from cli.embedded.binaries import PostgresTool, client_program, locate, locate_for
 from domain.errors import Invalid
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root switches users")
@@ -45,6 +45,22 @@ def test_another_folder_of_programs_is_taken_as_it_is(home: Path) -> None:
     (home / "pg_restore").unlink()
     with pytest.raises(Invalid, match=f"TRAILGATE_POSTGRES_BIN: no program pg_restore in {home}"):
         locate(home)
+
+
+def test_client_programs_are_found_without_the_wheels(home: Path, spawn, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (
+        "import sys\nsys.path = [p for p in sys.path if 'site-packages' not in p]\n"
+        "from cli.embedded.binaries import client_program\nfrom domain.errors import Invalid\n"
+        "try:\n    print(client_program('pg_dump'))\nexcept Invalid as error:\n    print(error)"
+    )
+    assert client_program("pg_dump") == locate().tool("pg_dump")
+    monkeypatch.setenv("PATH", str(home))
+    assert "install PostgreSQL's client programs" in spawn(text).communicate(timeout=20)[0]
+    (home / "pg_dump").touch(mode=0o755)
+    assert spawn(text).communicate(timeout=20)[0] == f"{home / 'pg_dump'}\n"
+    assert client_program("pg_dump", home) == home / "pg_dump"
+    with pytest.raises(Invalid, match=f"no program pg_restore in {home}"):
+        client_program("pg_restore", home)
 
 
 def test_missing_wheels_are_named(spawn) -> None:

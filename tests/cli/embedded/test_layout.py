@@ -10,6 +10,7 @@ import pytest
 from cli.embedded.account import Account
 from cli.embedded.layout import Layout, create_root, in_use, locked, private_folder
 from domain.errors import Conflict, Invalid
+from storage.settings import default_data_dir
 
 SOMEBODY = Account("somebody", 12345, 12345, (12345,))
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root switches users")
@@ -85,7 +86,9 @@ def test_a_closed_parent_is_named_and_stays_closed(home: Path) -> None:
     closed = home / "closed"
     closed.mkdir(mode=0o700)
     create_root(closed / "data", passable=True)
-    with pytest.raises(Invalid, match=f"user somebody, who runs the servers, cannot pass {closed}: `chmod o\\+x`"):
+    with pytest.raises(
+        Invalid, match=f"user somebody, who runs the servers, cannot pass {closed}: choose .*{default_data_dir()}"
+    ):
         Layout(closed / "data", SOMEBODY).create()
     assert mode(closed) == 0o700
     assert list((closed / "data").iterdir()) == []
