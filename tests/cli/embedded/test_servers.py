@@ -15,7 +15,7 @@ from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from cli.embedded.account import Account
-from cli.embedded.binaries import locate
+from cli.embedded.binaries import locate, locate_for
 from cli.embedded.children import Child
 from cli.embedded.probes import postgres_answers, valkey_answers
 from cli.embedded.servers import EmbeddedServers, ServerOptions
@@ -133,7 +133,8 @@ def test_servers_left_behind_by_a_killed_supervisor_are_asked_to_stop_and_replac
     with EmbeddedServers(data, quick) as servers:
         ask(servers.database_url, "CREATE TABLE kept AS SELECT 1")
         account, sockets = servers._layout.account, servers._sockets
-    tools, old, log = locate(), sockets / "old.sock", data / "logs" / "left.log"
+        tools = locate_for(account, servers._layout.binaries)
+    old, log = sockets / "old.sock", data / "logs" / "left.log"
     postgres: list[str | Path] = [tools.tool("postgres"), "-D", data / "postgres", "-k", sockets]
     valkey: list[str | Path] = [
         tools.valkey_server,

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from cli.embedded.account import Account
+from cli.embedded.binaries import locate
 from cli.embedded.servers import EmbeddedServers, ServerOptions
 from domain.errors import Invalid
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to play both parts")
 NOBODY = Account.named("nobody")
@@ -86,8 +88,13 @@ def python_for_everybody() -> str:
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     for path in (sys.executable, f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
         if Path(path).exists() and NOBODY.barrier(Path(path).resolve()) is None:
-            return path
-    pytest.skip(f"no Python {version} that every user can run")
+            break
+    else:
+        pytest.skip(f"no Python {version} that every user can run")
+    for folder in (ROOT, locate().postgres_folder):
+        if barrier := NOBODY.barrier(folder):
+            pytest.skip(f"not every user can pass {barrier}, which is above the code or the packages")
+    return path
 
 
 def test_a_user_starts_and_restarts_and_root_may_take_over_for_a_while(home: Path, spawn, quick, ask) -> None:
