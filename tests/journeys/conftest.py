@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from cli.processes import free_port
 from storage.services import Services, open_services
 from storage.settings import Settings
 from tests.conftest import Worker
@@ -33,7 +34,8 @@ def running(worker: Worker, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """Started once for the journeys of one xdist worker: each makes its own flow."""
     folder = tmp_path_factory.mktemp("journeys")
     with worker.new_installation("journeys") as own:
-        told = {"TRAILGATE_OUTBOUND_ALLOW": "127.0.0.0/8"}
+        port = free_port("127.0.0.1", 0)  # not 0: the URLs of webhook configs name it
+        told = {"TRAILGATE_OUTBOUND_ALLOW": "127.0.0.0/8", "TRAILGATE_PORT": str(port)}
         environment = environment_of(own.database_url, own.redis_url, folder / "data", **told)
         logs = {package: folder / f"{package}.log" for package in ("api", "workers")}
         group = ProcessGroup([application(package, environment, log) for package, log in logs.items()])

@@ -4,52 +4,122 @@ import asyncio
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from tests.journeys.conftest import Running
 from tests.journeys.processes import ADMIN_KEY
-from tests.paths import DOCS
+from tests.paths import DOCS, ROOT
 
 TOOLS = ("bash", "curl", "openssl", "python3")
+PAGES = (ROOT / "README.md", DOCS / "guide.md", DOCS / "ci.md", DOCS / "notifications.md")
+AUDITORS_PAGE = DOCS / "verify.md"
+INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
+
+AUDITED = """
+export RECORD_ID=$ATTESTATION
+newest() {
+  api "$URL/api/v1/ledger/status" |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["checkpoint"][sys.argv[1]])' $1
+}
+COPY="$CHECKPOINTS/$(newest note | sed -n 's#^trailgate/##p').checkpoints"
+published() { grep -qx "$(newest treeSize)" "$COPY"; }
+wait_for published
+"""
+"""What verify.md asks its reader to bring: the id of a record, and a copy of the checkpoints that is not too old."""
 
 pytestmark = pytest.mark.skipif(any(shutil.which(tool) is None for tool in TOOLS), reason=f"needs {', '.join(TOOLS)}")
 
 
-async def pasted(page: str, running: Running, folder: Path) -> list[str]:
-    """The lines that the page's blocks print, from top to bottom; nothing is left in the folder."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
-    assert len(blocks) > 8
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The root of the repository as far as the pages read it, and the command on the PATH."""
+    clone, programs = tmp_path / "clone", tmp_path / "programs"
+    for place in (clone, programs):
+        place.mkdir()
+    for name in ("tests", "docs"):
+        (clone / name).symlink_to(ROOT / name)
+    command = programs / "trailgate"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m cli "$@"\n')
+    command.chmod(0o755)
+    return clone
+
+
+def blocks(page: Path) -> str:
+    """What a reader pastes."""
+    found = re.findall(r"^( *)```sh\n(.*?)^\1```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    assert found
+    return "\n".join(dedent(block) for _, block in found)
+
+
+def audit() -> str:
+    """The auditor's page, with this interpreter in place of a new environment: nothing is downloaded."""
+    page = blocks(AUDITORS_PAGE)
+    assert INSTALLING in page
+    there = f"mkdir -p check/bin && ln -sf {sys.executable} check/bin/python"
+    return AUDITED + page.replace(INSTALLING, there)
+
+
+async def pasted(script: str, running: Running, folder: Path, seconds: float = 120) -> list[str]:
+    """The lines that it prints; nothing is left in the folder."""
+    before = sorted(folder.iterdir())
     shell = await asyncio.create_subprocess_exec(
         "bash",
         "-c",
-        "set -euo pipefail\n" + "\n".join(blocks),
+        "set -euo pipefail\n" + script,
         cwd=folder,
-        env={"PATH": os.environ["PATH"], "URL": running.address, "KEY": ADMIN_KEY},
+        env={
+            **running.environment,
+            "PATH": f"{folder.parent / 'programs'}:{os.environ['PATH']}",
+            "URL": running.address,
+            "KEY": ADMIN_KEY,
+            "CHECKPOINTS": str(running.settings.checkpoints),
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     try:
-        said, errors = await asyncio.wait_for(shell.communicate(), 120)
+        said, errors = await asyncio.wait_for(shell.communicate(), seconds)
     except TimeoutError:
         shell.kill()
         raise
     assert shell.returncode == 0, said.decode() + errors.decode()
-    assert [path.name for path in folder.iterdir()] == [], "the page cleans up after itself"
+    assert sorted(folder.iterdir()) == before, "the page cleans up after itself"
     return said.decode().splitlines()
 
 
-async def test_a_ci_jobs_day(running: Running, tmp_path: Path) -> None:
-    lines = await pasted("ci.md", running, tmp_path)
+async def test_two_minutes_with_curl(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(ROOT / "README.md"), running, folder)
+    assert "COMPLIANT" in lines
+
+
+async def test_from_the_start_to_a_proof(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "guide.md") + audit(), running, folder)
+    assert "COMPLIANT" in lines
+    assert "verified" in lines
+    assert sum(line.startswith("PROVEN: record ") for line in lines) == 2
+    assert any(line.startswith("default: sound") for line in lines)
+
+
+async def test_a_ci_jobs_day(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "ci.md"), running, folder)
     assert "COMPLIANT" in lines
     assert "PROVENANCE_VERIFIED" in lines
     assert "verified" in lines
     assert lines[-1] == lines[-2], "the second attempt got the answer of the first"
 
 
-async def test_being_told(running: Running, tmp_path: Path) -> None:
-    lines = await pasted("notifications.md", running, tmp_path)
+async def test_being_told(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "notifications.md"), running, folder)
     assert any(re.fullmatch(r'\{"webhookUrl": ?"http://127\.0\.0\.1:\d+/…"\}', line) for line in lines), "masked"
     assert any('"unit tests"' in line and '"attestation.failed"' in line for line in lines)
     assert "OK" in lines, "the destination is well"
+
+
+@pytest.mark.slow
+async def test_all_pages_in_one_shell_twice(running: Running, folder: Path) -> None:
+    once = "\n".join(map(blocks, PAGES)) + audit()
+    await pasted(f"{once}\n{once}", running, folder, seconds=280)
