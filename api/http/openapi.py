@@ -18,6 +18,7 @@ from api.http.binding import FORMS, Endpoint
 from api.http.calls import PATH_PARAMETER, Surface
 from api.http.idempotency import HEADER, MAX_KEY, REPLAYED
 from api.http.problems import Problem
+from api.http.routing import path_samples
 
 Schema = dict[str, Any]
 _REF = "#/components/schemas/"
@@ -170,13 +171,14 @@ class _Operation:
 
     def _parameters(self) -> Iterator[Schema]:
         regexes = {found[1]: found[2] for found in PATH_PARAMETER.finditer(self._route.path)}
+        samples = path_samples(self._route, self._signature)
         for parameter in self._signature.parameters:
             schema = _without_null(self._schemas.of_input(parameter.adapter)) | _default(parameter)
             if regexes.get(parameter.argument) and schema.get("type") == "string":
                 schema = {"pattern": f"^(?:{regexes[parameter.argument]})$", **schema}
             described = _parameter(parameter.wire_name, parameter.place, schema, parameter.default is REQUIRED)
-            if parameter.argument in self._route.examples:
-                described["example"] = self._route.examples[parameter.argument]
+            if parameter.argument in samples:
+                described["example"] = samples[parameter.argument]
             yield described
             if parameter.header and parameter.header.query:
                 yield _parameter(parameter.header.query, "query", schema, required=False)
@@ -198,9 +200,14 @@ class _Operation:
             if form and kind in FORMS:
                 content[kind] = {"schema": self._schemas.of_input(form.fields.adapter)}
             elif body:
-                content[kind] = {"schema": _without_null(self._schemas.of_input(body.adapter))}
+                content[kind] = self._with_example(_without_null(self._schemas.of_input(body.adapter)))
         required = any(one and one.default is REQUIRED for one in (body, form))
         return {"required": required, "content": content} if content else None
+
+    def _with_example(self, schema: Schema) -> Schema:
+        """Return a media type with its model's first example, which Swagger UI fills in."""
+        examples = self._schemas.resolved(schema).get("examples", [])
+        return {"schema": schema} | ({"example": examples[0]} if examples else {})
 
     def _answers(self) -> dict[str, Schema]:
         preview = self._signature.answer.preview
@@ -260,7 +267,8 @@ class _Operation:
 
 def _parameter(name: str, place: str, schema: Schema, required: bool) -> Schema:
     description = {"description": schema["description"]} if "description" in schema else {}
-    return {"name": name, "in": place, **description, "required": required, "schema": schema}
+    example = {"example": schema["examples"][0]} if required and schema.get("examples") else {}
+    return {"name": name, "in": place, **description, "required": required, "schema": schema, **example}
 
 
 def _response(description: str, content: Schema | None = None, header: str | None = None) -> Schema:

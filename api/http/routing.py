@@ -51,7 +51,8 @@ class Table:
         literal = PATH_PARAMETER.split(path)[0]
         prefix = literal.rpartition("/")[0] if literal != path else literal
         title = f"{route.method} {path} ({surface.name}.{route.name})"
-        sample = _sample_path(title, path, route, signature)
+        samples = path_samples(route, signature)
+        sample = PATH_PARAMETER.sub(lambda found: samples[found[1]], path)
         line = Line(title, route.method, _pattern(path), prefix.rstrip("/") or "/", sample)
         self._lines.append(line)
         self._by_prefix.setdefault(line.prefix, []).append(line)
@@ -83,18 +84,18 @@ def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(pattern + re.escape(path[end:]))
 
 
-def _sample_path(title: str, path: str, route: Route, signature: Arguments) -> str:
+def path_samples(route: Route, signature: Arguments) -> dict[str, str]:
+    """Return a value that fits each path parameter, by its name. Raises ValueError for a regex that no sample fits."""
     hints = {one.argument: one.annotation for one in signature.parameters}
-
-    def sample(found: re.Match[str]) -> str:
+    samples: dict[str, str] = {}
+    for found in PATH_PARAMETER.finditer(route.path):
         name, regex = found[1], found[2] or "[^{}/]+"
         given = [route.examples[name]] if name in route.examples else [*_typed_samples(hints[name]), *_SAMPLES]
-        for text in given:
-            if re.fullmatch(regex, text):
-                return text
-        raise ValueError(f"{title}: no sample fits {{{name}:{regex}}}; give one in Route.examples")
-
-    return PATH_PARAMETER.sub(sample, path)
+        fitting = [text for text in given if re.fullmatch(regex, text)]
+        if not fitting:
+            raise ValueError(f"{route.path}: no sample fits {{{name}:{regex}}}; give one in Route.examples")
+        samples[name] = fitting[0]
+    return samples
 
 
 def _typed_samples(hint: Any) -> list[str]:

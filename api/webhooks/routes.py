@@ -12,7 +12,16 @@ def routes(webhook_max_body: int) -> tuple[Route, ...]:
     return tagged(
         "Inbound webhooks",
         *(
-            Route("POST", path, handler, None, status=202, max_body=webhook_max_body, errors=ERRORS)
+            Route(
+                "POST",
+                path,
+                handler,
+                None,
+                status=202,
+                max_body=webhook_max_body,
+                errors=ERRORS,
+                examples={"source": "github", "config_id": "0198c0de-0000-7000-8000-000000000000"},
+            )
             for path, handler in (
                 (f"{V1}/webhooks/{{source}}/{{config_id}}", receiver.receive_config_webhook),
                 (f"{V1}/webhooks/{{source}}", receiver.receive_webhook),

@@ -263,6 +263,8 @@ def _hex(value: bytes | None) -> str | None:
 class ChainIn(WireIn):
     """A range of sealing times. Both ends are inclusive and optional."""
 
+    model_config = {"json_schema_extra": {"examples": [{"from": "2026-01-01T00:00:00Z"}]}}
+
     since: Annotated[Instant | None, Field(alias="from")] = None
     until: Annotated[Instant | None, Field(alias="to")] = None
 

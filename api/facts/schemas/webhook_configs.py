@@ -47,6 +47,8 @@ class WebhookConfigIn(WireIn):
 class RotationIn(WireIn):
     """A new secret. The previous secret stays valid for a grace period, so that the sender can switch meanwhile."""
 
+    model_config = {"json_schema_extra": {"examples": [{"secret": "another long random text", "graceHours": 24}]}}
+
     secret: Secret
     grace_hours: Annotated[
         int, Field(strict=True, ge=0, le=MAX_GRACE_HOURS, description="Hours for which the previous secret stays valid")

@@ -16,5 +16,11 @@ ROUTES = tagged(
         errors=(409,),
     ),
     Route("GET", f"{V1}/organisations", organisations.list_organisations, Permission.FACTS_READ),
-    Route("GET", f"{V1}/organisations/{{organisation}}", organisations.get_organisation, Permission.FACTS_READ),
+    Route(
+        "GET",
+        f"{V1}/organisations/{{organisation}}",
+        organisations.get_organisation,
+        Permission.FACTS_READ,
+        examples={"organisation": "default"},
+    ),
 )

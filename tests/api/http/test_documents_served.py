@@ -70,6 +70,15 @@ async def test_it_holds_every_route_and_no_other(document: Document) -> None:
     assert {title for title, _ in operations(document)} == served
 
 
+async def test_what_is_required_has_an_example(document: Document) -> None:
+    """Swagger UI fills it in."""
+    for title, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            assert not parameter["required"] or "example" in parameter, f"{title}: {parameter['name']}"
+        media = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        assert media is None or "example" in media, title
+
+
 async def test_every_operation_is_described(document: Document) -> None:
     names = [operation["operationId"] for _, operation in operations(document)]
     assert len(names) == len(set(names))

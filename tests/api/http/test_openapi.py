@@ -102,7 +102,8 @@ def test_what_can_be_rehearsed_takes_an_idempotency_key(facts: dict[str, Any]) -
 def test_request_bodies(facts: dict[str, Any], tmp_path: Path) -> None:
     body = facts["paths"]["/api/v1/flows"]["post"]["requestBody"]
     assert body["required"] is True
-    assert body["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/FlowIn"}}}
+    filled = {"schema": {"$ref": "#/components/schemas/FlowIn"}, "example": {"name": "payments"}}
+    assert body["content"] == {"application/json": filled}
     assert facts["components"]["schemas"]["FlowIn"]["examples"] == [{"name": "payments"}]
     optional = facts["paths"]["/api/v1/imports"]["post"]["requestBody"]
     assert optional["required"] is False
