@@ -61,6 +61,8 @@ def _show_version(wanted: bool) -> None:
 
 def _choose_data_dir(context: typer.Context, given: Path | None) -> None:
     """Keep the option nearest to the command; its absence at the top level resets the choice."""
+    if given == Path():  # as for an unset variable in --data-dir "$DIR"
+        raise typer.BadParameter("give the path of a folder; neither an empty text nor '.' is one")
     if given is not None or context.parent is None:
         chosen_data_dir.set(given)
 

@@ -31,7 +31,13 @@ def default_data_dir() -> Path:
 class Settings(BaseSettings):
     """Typed settings, each with its default and a description that names the unit."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAILGATE_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TRAILGATE_",
+        env_ignore_empty=True,  # an empty variable is an unset one: no empty key, no data in the working directory
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+    )
 
     database_url: str | None = Field(None, description="PostgreSQL (16 or newer) as a libpq URL; unset = embedded")
     redis_url: str | None = Field(None, description="Valkey or Redis as redis:// or unix:// URL; unset = embedded")

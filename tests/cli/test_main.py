@@ -44,3 +44,13 @@ def test_the_data_directory_is_taken_before_and_after_a_subcommand(
     words[place:place] = ["--data-dir", tmp_path / "chosen"]
     assert f"no database in {tmp_path / 'chosen'}:" in trailgate(*words).err
     assert f"no database in {tmp_path / 'other'}:" in trailgate("keys", "list").err, "for one command only"
+
+
+@pytest.mark.parametrize("given", ["", "."])
+def test_no_data_directory_is_made_of_an_empty_text(
+    given: str, trailgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = trailgate("up", "--port", 0, "--data-dir", given)
+    assert (refused.status, "give the path of a folder" in refused.err) == (2, True)
+    assert list(tmp_path.iterdir()) == []

@@ -3,7 +3,7 @@ from ipaddress import ip_network
 import pytest
 from pydantic import ValidationError
 
-from storage.settings import Settings
+from storage.settings import Settings, default_data_dir
 
 
 def test_networks_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,3 +48,10 @@ def test_a_sender_is_an_address_with_or_without_a_name(sender: str) -> None:
 def test_a_sender_that_is_none_ends_the_start(sender: str) -> None:
     with pytest.raises(ValidationError, match="smtp_from"):
         Settings(smtp_from=sender)
+
+
+def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ADMIN_KEY", "DATA_DIR", "PORT"):
+        monkeypatch.setenv(f"TRAILGATE_{name}", "")
+    settings = Settings()
+    assert (settings.admin_key, settings.port, settings.data_dir) == (None, 8080, default_data_dir())
