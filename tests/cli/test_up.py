@@ -262,7 +262,7 @@ def test_a_key_that_was_shown_but_not_stored_is_replaced_by_the_next_start(arran
             if len(shown) == 1:
                 raise InterruptedError
 
-        await bootstrap(services.database, None, services.signer, show_key=show)
+        await bootstrap(services.database, None, services.signer, services.envelope, show_key=show)
 
     with pytest.raises(InterruptedError):
         arrange(start)
@@ -284,7 +284,7 @@ def test_a_lost_key_is_not_replaced_in_silence(
     lost.unlink()
     refused = trailgate("up", "--port", 0)
     assert refused.status == 2
-    assert f"The {name} key is lost: the database was used with one, but {lost} does not exist." in refused.err
+    assert f"The {name} key is gone, but the database was written with one: restore {lost}" in refused.err
     assert "Restore the file from your copy" in refused.err
     assert not lost.exists()
 

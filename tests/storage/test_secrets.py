@@ -69,18 +69,18 @@ def test_a_key_file_that_cannot_be_read_is_named_with_what_to_do(tmp_path: Path)
     path = tmp_path / "keys" / "master.key"
     path.mkdir(parents=True)
     with pytest.raises(UnusableKey, match=r"master\.key: Is a directory: let the user who runs Trailgate read"):
-        load_master_key(Settings(data_dir=tmp_path))
+        load_master_keys(Settings(data_dir=tmp_path))
     path.rmdir()
     path.write_bytes(b"\xff" * 32)
     with pytest.raises(UnusableKey, match=r"master\.key is not base64\. Restore the file from your copy"):
-        load_master_key(Settings(data_dir=tmp_path))
+        load_master_keys(Settings(data_dir=tmp_path))
 
 
 def test_a_draft_that_a_killed_process_left_does_not_prevent_a_key(tmp_path: Path) -> None:
     """In a container the next process has the same id."""
     (tmp_path / "keys").mkdir()
     (tmp_path / "keys" / f".master.key.{os.getpid()}").touch()
-    assert len(load_master_key(Settings(data_dir=tmp_path))) == 32
+    assert [len(key) for key in load_master_keys(Settings(data_dir=tmp_path))] == [32]
 
 
 def test_a_signature_holds_for_its_bytes_alone(tmp_path: Path) -> None:
