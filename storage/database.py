@@ -4,7 +4,6 @@ asyncpg runs every statement as text; SQLAlchemy describes the tables and drives
 """
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, fields
@@ -13,7 +12,6 @@ from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
-import orjson
 import structlog
 
 from domain.errors import Unavailable
@@ -21,6 +19,7 @@ from domain.identity.quotas import DEFAULTS, Quotas
 from storage.authenticator import Authenticator
 from storage.clock import Clock
 from storage.ids import Ids
+from storage.jsonb import read_jsonb, write_jsonb
 from storage.schedule.wakeups import Job
 from storage.slots import Slots
 
@@ -375,25 +374,9 @@ async def open_database(
             pool.terminate()  # a connection that was never released must not delay the end of the process
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
-_VERSION = b"\x01"
-"""The version byte before the text of a jsonb value in PostgreSQL's binary format."""
-
-
-def _write_jsonb(value: Any) -> bytes:
-    try:
-        return _VERSION + orjson.dumps(value)
-    except TypeError:  # integers beyond 64 bits: PostgreSQL accepts them, orjson does not
-        return _VERSION + _encode(value).encode()
-
-
-def _read_jsonb(stored: bytes) -> Any:
-    return json.loads(stored[1:].decode())  # not orjson: PostgreSQL's numbers have any size
-
-
 async def _prepare_connection(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec(
-        "jsonb", encoder=_write_jsonb, decoder=_read_jsonb, schema="pg_catalog", format="binary"
+        "jsonb", encoder=write_jsonb, decoder=read_jsonb, schema="pg_catalog", format="binary"
     )
 
 

@@ -21,11 +21,11 @@ from api.webhooks.proof import Proof
 from api.webhooks.schemas import AcceptedOut
 from api.webhooks.threads import THREADS
 from api.webhooks.unproven import UNPROVEN
-from domain.errors import Invalid, Unauthenticated, UnsupportedMedia
+from domain.errors import Invalid, Throttled, Unauthenticated, Unavailable, UnsupportedMedia
 from integrations import SENDERS
 from integrations.contract import BadDelivery, BadSignature, Delivery, Sender, SenderProof, Verified
 from storage.facts.queries.webhook_configs import ReceiverConfig
-from storage.inbox.commands import Arrival
+from storage.inbox.commands import Arrival, Receipt
 
 log = SampledLog()
 
@@ -67,7 +67,7 @@ async def _receive(call: Call, source: str, config_id: UUID | None, unread: Unre
     except BadDelivery as error:
         metrics.REFUSED.labels(sender.source, "content").inc()
         raise (Invalid.of(error.field, error.reason) if error.field else Invalid(error.message)) from error
-    receipt = await call.request.app[ARRIVALS].submit(arrival, len(arrival.body))
+    receipt = await _stored(call, arrival)
     if receipt is None:
         raise _refusal(sender.source, "not_let_in", call)
     metrics.ACCEPTED.labels(sender.source, "fresh" if receipt.fresh else "duplicate").inc()
@@ -75,6 +75,14 @@ async def _receive(call: Call, source: str, config_id: UUID | None, unread: Unre
     event = verified.event or "event"
     message = f"{event} accepted" if receipt.fresh else f"duplicate of an accepted {event}"
     return AcceptedOut(delivery_id=verified.delivery_id, message=message, receipt_id=receipt.id)
+
+
+async def _stored(call: Call, arrival: Arrival) -> Receipt | None:
+    """Store a delivery. Raises Unavailable also for the share of one organisation: senders give up after a 4xx."""
+    try:
+        return await call.request.app[ARRIVALS].submit(arrival, len(arrival.body))
+    except Throttled as error:
+        raise Unavailable(str(error), error.retry_after) from error
 
 
 class _Received:

@@ -80,7 +80,7 @@ async def test_a_redelivery_brings_a_dead_letter_back_to_life(admin: Client, uni
     broken = standard(config.secret, unique, b'{"build": {"url": "job/app/1/", "phase": "FINALIZED"}}')
     dead = await admin.receipt(await sender.deliver(broken))
     assert (dead["status"], dead["trailId"], dead["attestationIds"]) == ("FAILED", None, [])
-    assert "Field required" in dead["statusMessage"]
+    assert "build.status: is required" in dead["statusMessage"]
     mended = standard(config.secret, unique, (FIXTURES / "jenkins" / "finalized__success.json").read_bytes())
     assert await sender.deliver(mended) == dead["receiptId"]
     alive = await admin.receipt(dead["receiptId"])

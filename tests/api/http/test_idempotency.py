@@ -51,7 +51,7 @@ async def attestations_path(api: Caller) -> str:
 
 
 async def attestations(api: Caller, path: str) -> list[str]:
-    return [one["id"] for one in (await api.get(path)).json["items"]]
+    return [one["id"] for one in (await api.get(path)).json]
 
 
 async def test_a_repetition_gets_the_same_answer_and_changes_nothing(api: Caller) -> None:
