@@ -75,17 +75,21 @@ def written_alike(value: Any) -> bool:
     if kind is float:
         return _LEAST <= abs(value) < _MOST and not value.is_integer()
     if kind is not dict and kind is not list and kind is not tuple:
-        return _without_fraction(kind)  # type: ignore[arg-type]  # classes are hashable
+        return _without_fraction(kind)
     for item in value.values() if kind is dict else value:  # `all` over a generator would cost a third more
-        if type(item) not in _PLAIN and not written_alike(item):
+        if type(item) not in _whole and not written_alike(item):
             return False
     return True
 
 
-@cache
+_whole: set[Any] = set(_PLAIN)
+"""Types found to have no values with a fractional part."""
+
+
 def _without_fraction(kind: type[Any]) -> bool:
-    """Whether a type has no values with a fractional part."""
-    return kind in _PLAIN or issubclass(kind, str | UUID | datetime | bytes)
+    if kind not in _whole and issubclass(kind, str | UUID | datetime | bytes):
+        _whole.add(kind)
+    return kind in _whole
 
 
 def _spelled(value: object) -> Json:

@@ -87,8 +87,9 @@ class _Queues(Generic[Item, Outcome]):
         queue.pending += 1
         self.waiting += 1
         self.weight += waiting.weight
-        self._lately[waiting.owner] = now
-        self._lately.move_to_end(waiting.owner)
+        if now - self._lately.get(waiting.owner, 0) > LATELY / 10:
+            self._lately[waiting.owner] = now
+            self._lately.move_to_end(waiting.owner)
         if len(queue.items) == 1 and not queue.busy:
             self._turns.append(waiting.owner)
 

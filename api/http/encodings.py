@@ -19,6 +19,8 @@ _CODINGS = {"": None, "identity": None, "gzip": "gzip", "x-gzip": "gzip", "defla
 
 def coding_of(request: web.Request) -> str | None:
     """Return `gzip` or `deflate`, or None for a body as it is. Raises UnsupportedMedia for anything else."""
+    if hdrs.CONTENT_ENCODING not in request.headers:
+        return None
     declared = ",".join(request.headers.getall(hdrs.CONTENT_ENCODING, ())).strip().lower()
     if declared not in _CODINGS:
         raise UnsupportedMedia(f"The Content-Encoding {declared[:40]!r} is not supported; send gzip, deflate or none")

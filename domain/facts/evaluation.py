@@ -106,6 +106,8 @@ def trail_findings(
     """
     if asked.requirements.problem:
         return None
+    if not asked.requirements.trail and not asked.requirements.artifacts:
+        return []
     results = _Results(latest)
     findings = [*_findings(asked, asked.requirements.trail, results, None)]
     reported: dict[str, list[Candidate]] = defaultdict(list)
@@ -144,10 +146,11 @@ def _is_about(candidate: Candidate, newest: LatestResult) -> bool:
 def _findings(
     asked: Asked, requirements: Iterable[Requirement], results: "_Results", candidate: Candidate | None
 ) -> Iterable[RequirementResult]:
-    context = asked.context(candidate)
+    context: Context | None = None
     for requirement in requirements:
         problem: str | None = None
         if requirement.condition is not None:
+            context = context or asked.context(candidate)
             try:
                 if not holds(requirement.condition, context):
                     continue

@@ -7,7 +7,6 @@ from uuid import UUID
 from domain.tenant import Tenant
 from storage.database import LONG, Database, Transaction
 from storage.facts.commands.judgements import judge_attestations
-from storage.facts.commands.runs import mark_superseded
 from storage.facts.commands.status import judge_trails, lock_trails
 from storage.rebuild import Count, Progress
 
@@ -103,8 +102,8 @@ async def _rebuild_chunk(tx: Transaction, tenant: Tenant, trail_ids: list[UUID])
     several = [row["id"] for row in await tx.rows(_SEVERAL, tenant.org_id, trail_ids)]
     judged = await judge_attestations(tx, tenant, several)
     latest: int = await tx.value(_LATEST, tenant.org_id, trail_ids)
-    marked = await mark_superseded(tx, trail_ids)
-    return judged + latest + marked + len(await judge_trails(tx, tenant, trails))
+    changed, marked = await judge_trails(tx, tenant, trails)
+    return judged + latest + marked + len(changed)
 
 
 _BUILT = """

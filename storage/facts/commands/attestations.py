@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -15,7 +14,6 @@ from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
-from storage.facts.commands.runs import mark_superseded
 from storage.facts.commands.status import LockedTrail, lock_trails, refresh_status
 from storage.facts.tables import attestation_results, attestations, latest_results
 from storage.notifications.commands.notices import raise_notices
@@ -38,8 +36,6 @@ _LATEST = BatchInsert(
 WHERE {_NEWER} OR excluded.run IS DISTINCT FROM latest_results.run""",
 )
 """An older result than the known one leaves only its run, so that the order of arrival does not matter."""
-_RUNS = "trail_id, run, earlier_runs"
-"""What tells which trails may have a superseded run."""
 
 _RECORD = Batch(
     BatchInsert(
@@ -69,9 +65,8 @@ _RECORD = Batch(
     ),
     BatchInsert(attestation_results, ("attestation_id", "id", "status"), shared=("org_id", "created_at", "n")),
     _LATEST,
-    returning=_RUNS,
 )
-_FURTHER = Batch(_LATEST, returning=_RUNS)
+_FURTHER = Batch(_LATEST)
 
 
 async def record_attestations(tx: Transaction, tenant: Tenant, new: Sequence[NewAttestation]) -> list[Attestation]:
@@ -91,10 +86,9 @@ async def record_on_trails(
     rows = [_row(tx, tenant, attestation) for attestation in new]
     shared = {"org_id": tenant.org_id, "created_at": tx.now, "n": 1, "result_n": 1, "superseded": False}
     first, *further = _latest(rows)
-    written = await _RECORD.write_returning(tx, shared, rows, rows, first)
+    await _RECORD.write(tx, shared, rows, rows, first)
     for latest in further:
-        written += await _FURTHER.write_returning(tx, shared, latest)
-    await mark_superseded(tx, {row["trail_id"] for row in written if row["run"] or row["earlier_runs"]})
+        await _FURTHER.write(tx, shared, latest)
     await raise_notices(tx, tenant, _notices(trails, rows))
     await refresh_status(tx, tenant, trails)
     events = [_event(attestation, row) for attestation, row in zip(new, rows, strict=True)]
@@ -144,17 +138,19 @@ def _latest(rows: Sequence[Row]) -> list[list[dict[str, Any]]]:
 
     ON CONFLICT DO UPDATE may not update a row twice, so a list has one result of each identity.
     """
-    newest: dict[tuple[UUID, str, str, str], dict[str | None, Row]] = {}
+    batches: list[dict[tuple[UUID, str, str, str], Row]] = [{}]
     for row in rows:
-        of_runs = newest.setdefault((row["trail_id"], row["slot"] or "", row["digest"] or "", row["identity"]), {})
-        known = of_runs.get(row["run"])
-        if known is None or _recency(row) > _recency(known):
-            of_runs[row["run"]] = row
-    of_places = (
-        [{**row, "slot": place[1], "digest": place[2], "name": row["name"] or None} for row in newest[place].values()]
-        for place in sorted(newest)
-    )
-    return [[row for row in rows if row] for rows in zip_longest(*of_places)] or [[]]
+        place = row["trail_id"], row["slot"] or "", row["digest"] or "", row["identity"]
+        batch = next((one for one in batches if place not in one or one[place]["run"] == row["run"]), None)
+        if batch is None:
+            batches.append({place: row})
+        elif place not in batch or _recency(row) > _recency(batch[place]):
+            batch[place] = row
+    return [[_at(place, batch[place]) for place in sorted(batch)] for batch in batches]
+
+
+def _at(place: tuple[UUID, str, str, str], row: Row) -> dict[str, Any]:
+    return {**row, "slot": place[1], "digest": place[2], "name": row["name"] or None}
 
 
 def _recency(row: Row) -> tuple[datetime, UUID]:

@@ -12,8 +12,8 @@ from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Transaction
 from storage.facts import tables
+from storage.facts.commands.runs import counted_results
 from storage.facts.queries.artifacts import candidates_of
-from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
 from storage.notifications.commands.notices import raise_notices
 
@@ -54,20 +54,23 @@ UPDATE trails t SET status = s.status, status_at = $1 FROM {_STATUSES.source("s"
 
 async def refresh_status(tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail]) -> None:
     """Judge locked trails again, and raise a notice for each that became NON_COMPLIANT."""
-    changed = await judge_trails(tx, tenant, trails)
+    changed, _marked = await judge_trails(tx, tenant, trails)
     fallen = [trail for trail, status in changed if status is TrailStatus.NON_COMPLIANT]
     await raise_notices(tx, tenant, [trail_non_compliant(one.id, one.flow_id, one.asked.flow_name) for one in fallen])
 
 
 async def judge_trails(
     tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail]
-) -> list[tuple[LockedTrail, TrailStatus]]:
-    """Judge locked trails by their latest results and artifacts; return the changed trails with their new status."""
-    latest = await latest_results_of(tx, [trail.id for trail in trails])
+) -> tuple[list[tuple[LockedTrail, TrailStatus]], int]:
+    """Judge locked trails by their latest results and artifacts.
+
+    Return the changed trails with their new status, and how many latest results were marked as superseded or not.
+    """
+    latest, marked = await counted_results(tx, [trail.id for trail in trails])
     artifacts = await candidates_of(tx, tenant, [trail.id for trail in trails if trail.asked.requirements.artifacts])
     verdicts = [trail_status(trail.asked, latest[trail.id], artifacts.get(trail.id, ())) for trail in trails]
     changed = [(trail, now) for trail, now in zip(trails, verdicts, strict=True) if now != trail.status]
     if changed:
         rows = [{"id": trail.id, "status": now.value} for trail, now in changed]
         await tx.execute(_SET_STATUS, tx.now, *_STATUSES.arrays(rows))
-    return changed
+    return changed, marked

@@ -5,12 +5,12 @@ from uuid import UUID
 
 from domain.facts.attestations import ResultStatus
 from domain.facts.evaluation import LatestResult
-from storage.database import Reader
+from storage.database import Reader, Row
 
 _LATEST = """
 SELECT l.*
 FROM unnest($1::uuid[]) AS t(id) CROSS JOIN LATERAL (
-  SELECT trail_id, identity, name, type, slot, digest, status, observed_at, attestation_id, result_n
+  SELECT identity, name, type, slot, digest, status, observed_at, attestation_id, result_n, trail_id
   FROM latest_results WHERE trail_id = t.id AND NOT superseded OFFSET 0
 ) l
 """
@@ -23,7 +23,11 @@ async def latest_results_of(reader: Reader, trail_ids: Iterable[UUID]) -> dict[U
     """Return the newest attestation of every identity that counts, for each trail."""
     latest: dict[UUID, list[LatestResult]] = {trail_id: [] for trail_id in trail_ids}
     for row in await reader.rows(_LATEST, list(latest)):
-        trail_id, identity, name, kind, slot, digest, status, *recorded = row.values()
-        newest = LatestResult(identity, name, kind, slot, digest, _STATUSES[status], *recorded)
-        latest[trail_id].append(newest)
+        latest[row["trail_id"]].append(latest_result(row))
     return latest
+
+
+def latest_result(row: Row) -> LatestResult:
+    """Convert a row that begins with the fields of a latest result, in their order."""
+    identity, name, kind, slot, digest, status, observed_at, attestation_id, result_n, *_ = row.values()
+    return LatestResult(identity, name, kind, slot, digest, _STATUSES[status], observed_at, attestation_id, result_n)
