@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Annotated, Any, TypeVar
 
@@ -164,6 +165,7 @@ def attested(
     return (AttestationHint(type_, status, shown(name) if name else None, details, url or None, identity, id_of_run),)
 
 
+@lru_cache(maxsize=4096)  # what runs, runs again
 def identity_of(what: str, *parts: str | int | None) -> str:
     """Name what ran by the parts that tell it apart, such as `check | ci-app | suite 7 | unit tests`.
 

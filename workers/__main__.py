@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import uvloop
 
 from storage.keys import UnusableKey
+from storage.ledger.marking import marks_kept
 from storage.logs import configure_logs
 from storage.memory import freeze_heap
 from storage.schedule.wakeups import Job
@@ -33,6 +34,7 @@ async def main() -> None:
     async with (
         open_services(settings, "trailgate worker") as services,
         metrics_served(settings),
+        marks_kept(services),
         Relay.opened(services) as relay,
     ):
         host = Host(services, jobs(relay), sweep)

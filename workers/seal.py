@@ -13,7 +13,8 @@ from domain.errors import Invalid
 from storage.fairness import organisations_waiting
 from storage.ledger.commands import seal, sign_checkpoint
 from storage.ledger.heads import Inconsistent, known_mark, known_of
-from storage.ledger.marks import Mark, events_and_entries, mark_file, raise_mark
+from storage.ledger.marking import keep_mark
+from storage.ledger.marks import Mark
 from storage.ledger.published import checkpoint_file, last_published, publish
 from storage.ledger.queries import checkpoints_after, newest_checkpoints, unsigned_ledgers
 from storage.services import Services
@@ -33,6 +34,8 @@ class Sealer:
 
     def __init__(self) -> None:
         self._left_alone: dict[UUID, datetime] = {}
+        self._marks: dict[UUID, Mark] = {}
+        """What was sealed, as far as this process knows; kept on disk with each checkpoint."""
 
     async def __call__(self, services: Services) -> None:
         """Run until every event is sealed and covered by a published checkpoint, except in inconsistent ledgers."""
@@ -52,11 +55,11 @@ class Sealer:
 
     async def _sealed(self, services: Services, org_id: UUID) -> int:
         async with self._found_sound(services, org_id):
-            mark = await asyncio.to_thread(known_mark, services.settings, org_id)
+            if org_id not in self._marks:
+                self._marks[org_id] = await asyncio.to_thread(known_mark, services.settings, org_id)
             async with services.database.transaction() as tx:
-                seen = await events_and_entries(tx, org_id)
-                number, head = await seal(tx, org_id, BATCH, mark)
-            await _raise_mark(services, org_id, Mark(seen.events, head.size))
+                number, head = await seal(tx, org_id, BATCH, self._marks[org_id])
+            self._marks[org_id] = Mark(head.size, head.size)
             metrics.SEALED.inc(number)
             return number
         return 0
@@ -81,6 +84,7 @@ class Sealer:
             known = await asyncio.to_thread(known_of, services.settings, services.trusted_keys, org_id)
             async with services.database.transaction() as tx:
                 await sign_checkpoint(tx, org_id, services.signer, known)
+            await keep_mark(services, org_id, self._marks.get(org_id, known.mark))
             metrics.CHECKPOINTS.inc()
             await publish_checkpoints(services, org_id)
 
@@ -98,15 +102,6 @@ class Sealer:
             self._left_alone[org_id] = services.clock.now() + LEFT_ALONE
             metrics.INCONSISTENT.inc()
             log.error("ledger.inconsistent", organisation=str(org_id), reason=str(error))  # noqa: TRY400 - the text says all
-
-
-async def _raise_mark(services: Services, org_id: UUID, seen: Mark) -> None:
-    """Raise the mark. Fails open: on a full disk the old mark stays, and the next one is raised later."""
-    path = mark_file(services.settings, org_id)
-    try:
-        await asyncio.to_thread(raise_mark, path, seen)
-    except OSError as error:
-        log.error("ledger.mark_not_raised", path=str(path), error=str(error))  # noqa: TRY400 - the text says all
 
 
 async def publish_checkpoints(services: Services, org_id: UUID) -> int:

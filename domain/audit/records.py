@@ -76,12 +76,12 @@ def record_hash(form: RecordForm, record: Mapping[str, Any]) -> bytes:
     return hashlib.sha256(record_text(form, record)).digest()
 
 
-def leaf(record_format: int, nonce: bytes, event: Mapping[str, Any], hash_of_record: bytes) -> bytes:
+def leaf(record_format: int, nonce: bytes, text_of_event: bytes, hash_of_record: bytes) -> bytes:
     """Compute the RFC 6962 leaf hash of an event: SHA-256(0x00 ‖ format ‖ nonce ‖ H(event) ‖ H(record)).
 
-    The nonce prevents guessing the content of an erased event from its leaf.
+    `text_of_event` is that of `event_text`. The nonce prevents guessing the content of an erased event from its leaf.
     """
-    hash_of_event = hashlib.sha256(event_text(event)).digest()
+    hash_of_event = hashlib.sha256(text_of_event).digest()
     return hashlib.sha256(b"\x00" + bytes([record_format]) + nonce + hash_of_event + hash_of_record).digest()
 
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from domain.audit.events import Event
 from domain.audit.records import EVENT_COLUMNS, leaf, record_hash
-from domain.canonical import normalise
+from domain.canonical import canonical_json_of_stored, normalise
 from domain.tenant import Tenant
 from storage.audit.tables import audit_events, counter_deltas, unsealed
-from storage.authenticator import Purpose, event_parts
+from storage.authenticator import Purpose, event_data
 from storage.batches import Batch, BatchInsert
 from storage.counters import NO_PARENT
 from storage.database import Transaction
@@ -75,7 +75,7 @@ def _row(tx: Transaction, tenant: Tenant, event: Event) -> dict[str, Any]:
         "request_id": event.actor.request_id,
     }
     hash_of_record = record_hash(form, record)
-    sealed = leaf(form.format, nonce, declared, hash_of_record)
+    sealed = leaf(form.format, nonce, canonical_json_of_stored(declared), hash_of_record)  # as event_text
     return {
         **declared,
         "event_id": event_id,
@@ -83,5 +83,5 @@ def _row(tx: Transaction, tenant: Tenant, event: Event) -> dict[str, Any]:
         "nonce": nonce,
         "record_hash": hash_of_record,
         "leaf": sealed,
-        "mac": tx.authenticator.mac(Purpose.EVENT, *event_parts(tenant.org_id, event_id, sealed)),
+        "mac": tx.authenticator.mac(Purpose.EVENT, event_data(tenant.org_id, event_id, sealed)),
     }

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from domain.audit import merkle
 from domain.audit.ledger import Checkpoint, extend
-from storage.authenticator import Purpose, event_parts
+from storage.authenticator import Purpose, event_data
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
 from storage.ledger.heads import Head, Inconsistent, Known, check_head, check_history, read_head, set_head
@@ -81,8 +81,8 @@ async def _taken(tx: Transaction, head: Head, limit: int, mark: Mark) -> list[Ro
     rows = await tx.rows(_TAKE, head.org_id, limit)
     upgraded = head.size > 0 and mark.entries == 0
     for row in rows:
-        parts = event_parts(head.org_id, row["event_id"], row["leaf"])
-        if not tx.authenticator.holds(row["mac"], Purpose.EVENT, *parts) and not (upgraded and row["mac"] == b""):
+        data = event_data(head.org_id, row["event_id"], row["leaf"])
+        if not tx.authenticator.holds(row["mac"], Purpose.EVENT, data) and not (upgraded and row["mac"] == b""):
             raise Inconsistent(f"the waiting event {row['event_id']} is not one that Trailgate wrote")
     return rows
 

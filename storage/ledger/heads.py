@@ -48,9 +48,9 @@ class Head:
     root: bytes
     sealed_at: datetime | None
 
-    def parts(self) -> tuple[bytes, ...]:
-        """Return what the code of the head covers."""
-        return self.org_id.bytes, self.size.to_bytes(8, "big"), self.chain_hash, self.root
+    def data(self) -> bytes:
+        """Return what the code of the head covers: 16, 8, 32 and 32 bytes."""
+        return self.org_id.bytes + self.size.to_bytes(8, "big") + self.chain_hash + self.root
 
 
 def known_mark(settings: Settings, org_id: UUID) -> Mark:
@@ -117,9 +117,9 @@ async def check_head(reader: Reader, head: Head, authenticator: Authenticator, m
             raise Inconsistent("the code of its head is missing")
         return
     written = Head(head.org_id, row["size"], row["chain_hash"], row["root"], None)
-    if not authenticator.holds(row["mac"], Purpose.HEAD, *written.parts()):
+    if not authenticator.holds(row["mac"], Purpose.HEAD, written.data()):
         raise Inconsistent("the code of its head is not one that Trailgate made with this master key")
-    if written.parts() != head.parts():
+    if written.data() != head.data():
         raise Inconsistent(f"its newest entries or tiles are not those that Trailgate wrote up to entry {row['size']}")
 
 
@@ -132,7 +132,7 @@ SET size = excluded.size, chain_hash = excluded.chain_hash, root = excluded.root
 
 async def set_head(tx: Transaction, head: Head) -> None:
     """Write the code of a head, in the transaction of its entries."""
-    mac = tx.authenticator.mac(Purpose.HEAD, *head.parts())
+    mac = tx.authenticator.mac(Purpose.HEAD, head.data())
     await tx.execute(_SET, head.org_id, head.size, head.chain_hash, head.root, mac)
 
 

@@ -8,7 +8,7 @@ from domain.audit import merkle
 from domain.audit.ledger import GENESIS, Checkpoint, SignedCheckpoint
 from domain.audit.merkle import HASH_BYTES
 from domain.audit.records import EVENT_COLUMNS
-from storage.authenticator import Authenticator, Purpose, event_parts
+from storage.authenticator import Authenticator, Purpose, event_data
 from storage.database import Reader, Row
 from storage.ledger.heads import Known, problem_of, trusted
 from storage.ledger.queries import checkpoints_after
@@ -210,8 +210,8 @@ async def _inspect_waiting(reader: Reader, state: Inspection, authenticator: Aut
         last = rows[-1]["event_id"]
         state.waiting += len(rows)
         for row in rows:
-            parts = event_parts(state.org_id, row["event_id"], row["leaf"])
-            if authenticator and not authenticator.holds(row["mac"], Purpose.EVENT, *parts):
+            data = event_data(state.org_id, row["event_id"], row["leaf"])
+            if authenticator and not authenticator.holds(row["mac"], Purpose.EVENT, data):
                 where = f"unsealed {row['event_id']}"
                 state.found(VerificationOutcome.ALTERED, where, "Trailgate did not write this waiting event")
 

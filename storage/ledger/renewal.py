@@ -1,6 +1,6 @@
 """Making the codes of ledger heads and waiting events anew, after a rotation of the master key."""
 
-from storage.authenticator import Purpose, event_parts
+from storage.authenticator import Purpose, event_data
 from storage.database import Transaction
 from storage.ledger.heads import Head, set_head
 
@@ -20,12 +20,12 @@ async def renew_codes(tx: Transaction, *, unchecked: bool = False) -> None:
     """
     for row in await tx.rows(_HEADS):
         head = Head(row["org_id"], row["size"], row["chain_hash"], row["root"], None)
-        if unchecked or tx.authenticator.holds(row["mac"], Purpose.HEAD, *head.parts()):
+        if unchecked or tx.authenticator.holds(row["mac"], Purpose.HEAD, head.data()):
             await set_head(tx, head)
     renewed = []
     for row in await tx.rows(_WAITING):
-        parts = event_parts(row["org_id"], row["event_id"], row["leaf"])
-        if unchecked or tx.authenticator.holds(row["mac"], Purpose.EVENT, *parts):
-            renewed.append((row["org_id"], row["event_id"], tx.authenticator.mac(Purpose.EVENT, *parts)))
+        data = event_data(row["org_id"], row["event_id"], row["leaf"])
+        if unchecked or tx.authenticator.holds(row["mac"], Purpose.EVENT, data):
+            renewed.append((row["org_id"], row["event_id"], tx.authenticator.mac(Purpose.EVENT, data)))
     if renewed:
         await tx.execute(_SET_WAITING, *map(list, zip(*renewed, strict=True)))

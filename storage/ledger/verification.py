@@ -80,7 +80,7 @@ def _judged(event: Row, source: RecordSource | None, live: LiveRecord) -> tuple[
         return VerificationOutcome.MISSING, f"{source.table} has no row {event['record_id']}"
     if event["record_hash"] is None:
         return _judged_by_first_leaf(event, source, form, live.row or {})
-    if leaf(event["format"], event["nonce"], event, event["record_hash"]) != event["leaf"]:
+    if leaf(event["format"], event["nonce"], event_text(event), event["record_hash"]) != event["leaf"]:
         return VerificationOutcome.ALTERED, f"audit_events {event['id']} differs from what was sealed"
     return _judged_by_hash(event, source, form, live)
 

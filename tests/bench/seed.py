@@ -19,7 +19,7 @@ from domain.audit.events import Actor
 from domain.facts.flows import NewFlow
 from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.tenant import Tenant
-from storage.authenticator import Authenticator, Purpose, event_parts
+from storage.authenticator import Authenticator, Purpose, event_data
 from storage.clock import SystemClock
 from storage.database import Transaction, open_database
 from storage.facts.commands.flows import create_flow
@@ -200,7 +200,7 @@ WHERE u.org_id = $1 AND u.event_id = m.event_id
 async def _authenticate(tx: Transaction, org_id: UUID) -> None:
     """Give the next events, which were written by SQL, the codes that the sealer checks."""
     rows = await tx.rows(_UNAUTHENTICATED, org_id, _SEAL_BATCH)
-    macs = [tx.authenticator.mac(Purpose.EVENT, *event_parts(org_id, row["event_id"], row["leaf"])) for row in rows]
+    macs = [tx.authenticator.mac(Purpose.EVENT, event_data(org_id, row["event_id"], row["leaf"])) for row in rows]
     await tx.execute(_AUTHENTICATE, org_id, [row["event_id"] for row in rows], macs)
 
 

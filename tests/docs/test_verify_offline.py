@@ -82,7 +82,7 @@ class Ledger:
         record = dict.fromkeys(TRAIL.columns) | {"git_branch": "größe/main"}
         nonce = bytes(range(16))
         last = self.entries[size - 2]
-        hidden = leaf(TRAIL.format, nonce, event, record_hash(TRAIL, record))
+        hidden = leaf(TRAIL.format, nonce, event_text(event), record_hash(TRAIL, record))
         sealed = extend(size - 1, last.entry_hash, [(UUID(int=5), hidden)], SEALED)
         self.entries[size - 1 :] = sealed
         answer = self.answer(size, size)

@@ -13,10 +13,10 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
-from api.audit.marks import raise_marks
 from domain.audit.ledger import entry_hash, parse_note
 from domain.audit.merkle import verify_inclusion
 from storage.keys import signature_holds
+from storage.ledger.marking import raise_marks
 from storage.services import Services, open_services
 from tests.api.caller import Caller, make_holder
 from tests.api.times import assert_times

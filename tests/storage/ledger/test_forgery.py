@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from domain.audit import merkle
 from domain.audit.ledger import Checkpoint, extend
-from domain.audit.records import EVENT_COLUMNS, leaf, record_hash
+from domain.audit.records import EVENT_COLUMNS, event_text, leaf, record_hash
 from domain.facts.attestations import ResultStatus
 from domain.facts.records import ATTESTATION
 from storage.audit.tables import unsealed
@@ -155,7 +155,7 @@ async def test_events_that_wait_cannot_be_invented(world: World) -> None:
     record = {**row, "status": "PASSED"}
     forged = {**event, "id": UUID(int=event["id"].int + 1), "nonce": bytes(16)}
     forged["record_hash"] = record_hash(ATTESTATION, record)
-    forged["leaf"] = leaf(ATTESTATION.format, forged["nonce"], forged, forged["record_hash"])
+    forged["leaf"] = leaf(ATTESTATION.format, forged["nonce"], event_text(forged), forged["record_hash"])
 
     async def invent(tx: Transaction, world: World) -> None:
         columns = (*EVENT_COLUMNS, "format", "nonce", "record_hash", "leaf")
