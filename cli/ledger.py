@@ -20,7 +20,7 @@ from storage.database import Database, Reader
 from storage.fairness import organisations_waiting
 from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
 from storage.keys import existing_master_keys, load_trusted_keys
-from storage.ledger.heads import Inconsistent, known_of
+from storage.ledger.heads import MALFORMED, Inconsistent, known_of
 from storage.ledger.inspection import Inspection, Outside, inspect
 from storage.ledger.published import checkpoint_file, published_ledgers, read_published
 from storage.ledger.queries import ledger_size
@@ -127,8 +127,12 @@ async def _inspect(
     async with database.snapshot() as reader:
         total = await ledger_size(reader, tenant)
         with progress(f"verifying {tenant.org_slug}", total) as advance:
-            async for result in inspect(reader, tenant.org_id, RECORDS, outside):
-                advance(result.entries)
+            try:
+                async for result in inspect(reader, tenant.org_id, RECORDS, outside):
+                    advance(result.entries)
+            except MALFORMED as error:
+                reason = f"Trailgate cannot have written them, and nothing after them was verified: {error}"
+                result.found(VerificationOutcome.ALTERED, f"rows after entry {result.entries}", reason)
     return result
 
 

@@ -12,7 +12,7 @@ from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Invalid
 from storage.fairness import organisations_waiting
 from storage.ledger.commands import seal, sign_checkpoint
-from storage.ledger.heads import Inconsistent, known_mark, known_of
+from storage.ledger.heads import MALFORMED, Inconsistent, known_mark, known_of
 from storage.ledger.marking import keep_mark
 from storage.ledger.marks import Mark
 from storage.ledger.published import checkpoint_file, last_published, publish
@@ -98,7 +98,7 @@ class Sealer:
         """Run a block; if it finds the ledger inconsistent, say so and leave the ledger alone for a while."""
         try:
             yield
-        except Inconsistent as error:
+        except (Inconsistent, *MALFORMED) as error:
             self._left_alone[org_id] = services.clock.now() + LEFT_ALONE
             metrics.INCONSISTENT.inc()
             log.error("ledger.inconsistent", organisation=str(org_id), reason=str(error))  # noqa: TRY400 - the text says all

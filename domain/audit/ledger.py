@@ -32,7 +32,9 @@ class Entry:
 
 
 def microseconds(moment: datetime) -> int:
-    """Return the exact number of microseconds since 1970."""
+    """Return the exact number of microseconds since 1970. Raises ValueError without a zone, as infinite times are."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone is not a moment")
     delta = moment - _EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 

@@ -40,6 +40,11 @@ def rightmost_tiles(size: int) -> list[TileId]:
     return tiles
 
 
+def length_of(tile: TileId, size: int) -> int:
+    """The bytes of one of `rightmost_tiles(size)`."""
+    return (size >> (_HEIGHT * tile[0])) % _WIDTH * HASH_BYTES
+
+
 def append(tiles: Mapping[TileId, bytes], size: int, leaves: Sequence[bytes]) -> tuple[dict[TileId, bytes], int]:
     """Append leaves to a tree of `size` leaves; return every new or changed tile, complete, and the new size.
 

@@ -6,10 +6,18 @@ from uuid import UUID
 
 from domain.audit import merkle
 from domain.audit.ledger import Checkpoint, extend
-from storage.authenticator import Purpose, event_data
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
-from storage.ledger.heads import Head, Inconsistent, Known, check_head, check_history, read_head, set_head
+from storage.ledger.heads import (
+    Head,
+    Known,
+    check_complete,
+    check_head,
+    check_history,
+    check_waiting,
+    read_head,
+    set_head,
+)
 from storage.ledger.marks import Mark, events_and_entries
 from storage.ledger.queries import newest_checkpoint
 from storage.ledger.tables import ledger_entries, ledger_tiles
@@ -57,7 +65,8 @@ async def seal(tx: Transaction, org_id: UUID, limit: int, mark: Mark) -> tuple[i
     await tx.value(ORG_LOCK, org_id)
     head, tiles = await read_head(tx, org_id)
     await check_head(tx, head, tx.authenticator, mark)
-    taken = sorted((row["event_id"], row["leaf"]) for row in await _taken(tx, head, limit, mark))
+    check_complete(Mark(mark.events, head.size), mark)  # before new events make up the number of entries
+    taken = sorted((row["event_id"], row["leaf"]) for row in await _taken(tx, head, limit))
     if not taken:
         return 0, head
     # Never earlier than the last entry, even when the clock was set back.
@@ -73,17 +82,10 @@ async def seal(tx: Transaction, org_id: UUID, limit: int, mark: Mark) -> tuple[i
     return len(entries), extended
 
 
-async def _taken(tx: Transaction, head: Head, limit: int, mark: Mark) -> list[Row]:
-    """Take waiting events. Raises Inconsistent for one without a valid code.
-
-    An empty code is accepted where an earlier version of Trailgate, which made none, left events behind.
-    """
+async def _taken(tx: Transaction, head: Head, limit: int) -> list[Row]:
+    """Take waiting events. Raises Inconsistent for one without a valid code."""
     rows = await tx.rows(_TAKE, head.org_id, limit)
-    upgraded = head.size > 0 and mark.entries == 0
-    for row in rows:
-        data = event_data(head.org_id, row["event_id"], row["leaf"])
-        if not tx.authenticator.holds(row["mac"], Purpose.EVENT, data) and not (upgraded and row["mac"] == b""):
-            raise Inconsistent(f"the waiting event {row['event_id']} is not one that Trailgate wrote")
+    check_waiting(rows, head, tx.authenticator)
     return rows
 
 

@@ -5,16 +5,18 @@ of reach: the key of the codes, the signing key, the published checkpoints and t
 the ledger with them before it seals or signs; `trailgate verify`, `trailgate doctor` and the API do the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import asyncpg
+
 from domain.audit import merkle
-from domain.audit.ledger import GENESIS, SignedCheckpoint
+from domain.audit.ledger import GENESIS, SignedCheckpoint, entry_hash
 from domain.errors import Invalid
-from storage.authenticator import Authenticator, Purpose
-from storage.database import Reader, Transaction
+from storage.authenticator import Authenticator, Purpose, event_data
+from storage.database import Reader, Row, Transaction
 from storage.keys import signature_holds
 from storage.ledger.marks import Mark, events_and_entries, mark_file, read_mark
 from storage.ledger.published import checkpoint_file, last_published
@@ -24,6 +26,14 @@ from storage.settings import Settings
 
 class Inconsistent(Exception):  # noqa: N818 - a state of the ledger
     """The ledger is not what was sealed: nothing more is sealed or signed until somebody has looked. Says why."""
+
+
+MALFORMED = (ValueError, OverflowError, asyncpg.DataError, asyncpg.UniqueViolationError)
+"""Errors from rows of a ledger that Trailgate cannot have written, such as a time before the year 1 or a second seal of
+one event. Whoever owns the database must not stop the other ledgers with them."""
+
+LARGEST = 2**38
+"""Entries that a ledger may have: tile numbers have 31 bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +90,10 @@ def known_of(settings: Settings, keys: Mapping[str, bytes], org_id: UUID) -> Kno
     return Known(known_mark(settings, org_id), published, keys)
 
 
-_HEAD = "SELECT seq, entry_hash, sealed_at FROM ledger_entries WHERE org_id = $1 ORDER BY seq DESC LIMIT 1"
+_HEAD = """
+SELECT seq, event_id, leaf, previous_hash, entry_hash, sealed_at FROM ledger_entries
+WHERE org_id = $1 ORDER BY seq DESC LIMIT 1
+"""
 _AUTHENTIC = "SELECT size, chain_hash, root, mac FROM ledger_heads WHERE org_id = $1"
 _HASH = "SELECT entry_hash FROM ledger_entries WHERE org_id = $1 AND seq = $2"
 
@@ -94,7 +107,15 @@ async def read_head(reader: Reader, org_id: UUID) -> tuple[Head, Mapping[merkle.
     if newest is None:
         return Head(org_id, 0, GENESIS, merkle.EMPTY_ROOT, None), {}
     size = newest["seq"]
-    tiles = await read_tiles(reader, org_id, merkle.rightmost_tiles(size))
+    if not 0 < size <= LARGEST:
+        raise Inconsistent(f"it has an entry with the number {size}")
+    content = (newest[name] for name in ("previous_hash", "seq", "event_id", "leaf", "sealed_at"))
+    if entry_hash(*content) != newest["entry_hash"]:
+        raise Inconsistent("the hash of its newest entry does not match its content")
+    wanted = merkle.rightmost_tiles(size)
+    tiles = await read_tiles(reader, org_id, wanted)
+    if any(len(tiles.get(tile, b"")) != merkle.length_of(tile, size) for tile in wanted):
+        raise Inconsistent(f"the tiles do not fit {size} entries")
     return Head(org_id, size, newest["entry_hash"], _root(size, tiles), newest["sealed_at"]), tiles
 
 
@@ -116,6 +137,8 @@ async def check_head(reader: Reader, head: Head, authenticator: Authenticator, m
         if head.size and mark.entries:
             raise Inconsistent("the code of its head is missing")
         return
+    if row["size"] < 0:
+        raise Inconsistent(f"the code of its head is for {row['size']} entries")
     written = Head(head.org_id, row["size"], row["chain_hash"], row["root"], None)
     if not authenticator.holds(row["mac"], Purpose.HEAD, written.data()):
         raise Inconsistent("the code of its head is not one that Trailgate made with this master key")
@@ -136,14 +159,26 @@ async def set_head(tx: Transaction, head: Head) -> None:
     await tx.execute(_SET, head.org_id, head.size, head.chain_hash, head.root, mac)
 
 
+def check_waiting(rows: Iterable[Row], head: Head, authenticator: Authenticator) -> None:
+    """Check the codes of waiting events. Raises Inconsistent for one that Trailgate did not make."""
+    for row in rows:
+        if not authenticator.holds(row["mac"], Purpose.EVENT, event_data(head.org_id, row["event_id"], row["leaf"])):
+            raise Inconsistent(f"the waiting event {row['event_id']} is not one that Trailgate wrote")
+
+
+def check_complete(seen: Mark, mark: Mark) -> None:
+    """Compare what a ledger has with its high-water mark. Raises Inconsistent if it has lost events or entries."""
+    if seen.events < mark.events or seen.entries < mark.entries:
+        lost = max(mark.events - seen.events, mark.entries - seen.entries)
+        raise Inconsistent(f"{lost} of the {mark.events} events that were committed are gone")
+
+
 async def check_history(reader: Reader, head: Head, seen: Mark, known: Known) -> None:
     """Compare a ledger with its high-water mark, its newest checkpoint and the last published one.
 
     Raises Inconsistent if it has lost events or entries, or does not begin with what was published.
     """
-    if seen.events < known.mark.events or seen.entries < known.mark.entries:
-        lost = max(known.mark.events - seen.events, known.mark.entries - seen.entries)
-        raise Inconsistent(f"{lost} of the {known.mark.events} events that were committed are gone")
+    check_complete(seen, known.mark)
     newest = await newest_checkpoint(reader, head.org_id)
     for signed in (newest.signed if newest else None, known.published):
         if signed:
@@ -170,13 +205,30 @@ def trusted(signed: SignedCheckpoint, keys: Mapping[str, bytes]) -> bool:
     return key is not None and signature_holds(key, signed.signature, signed.checkpoint.body())
 
 
+_LOOKED_AT = 1000
+"""Waiting events whose codes a look at a ledger checks; `trailgate verify` checks all."""
+
+_NEXT = """
+SELECT u.event_id, u.leaf, u.mac, EXISTS (SELECT FROM ledger_entries l WHERE l.event_id = u.event_id) AS sealed
+FROM unsealed u WHERE u.org_id = $1 ORDER BY u.event_id LIMIT $2
+"""
+
+
+async def _check_next(reader: Reader, head: Head, authenticator: Authenticator) -> None:
+    rows = await reader.rows(_NEXT, head.org_id, _LOOKED_AT)
+    check_waiting(rows, head, authenticator)
+    if again := [row["event_id"] for row in rows if row["sealed"]]:
+        raise Inconsistent(f"the waiting event {again[0]} is in the ledger already")
+
+
 async def problem_of(reader: Reader, org_id: UUID, authenticator: Authenticator | None, known: Known) -> str | None:
     """Return what keeps the sealer from signing a ledger, or None. Read `known` before the reader's snapshot begins."""
     try:
         head, _tiles = await read_head(reader, org_id)
         if authenticator:
             await check_head(reader, head, authenticator, known.mark)
+            await _check_next(reader, head, authenticator)
         await check_history(reader, head, await events_and_entries(reader, org_id), known)
-    except Inconsistent as error:
+    except (Inconsistent, *MALFORMED) as error:
         return str(error)
     return None

@@ -201,7 +201,10 @@ async def _inspect_head(reader: Reader, state: Inspection, outside: Outside) -> 
         state.found(VerificationOutcome.ALTERED, "ledger head", problem)
 
 
-_WAITING = "SELECT event_id, leaf, mac FROM unsealed WHERE org_id = $1 AND event_id > $2 ORDER BY event_id LIMIT $3"
+_WAITING = """
+SELECT u.event_id, u.leaf, u.mac, EXISTS (SELECT FROM ledger_entries l WHERE l.event_id = u.event_id) AS sealed
+FROM unsealed u WHERE u.org_id = $1 AND u.event_id > $2 ORDER BY u.event_id LIMIT $3
+"""
 
 
 async def _inspect_waiting(reader: Reader, state: Inspection, authenticator: Authenticator | None) -> None:
@@ -214,6 +217,9 @@ async def _inspect_waiting(reader: Reader, state: Inspection, authenticator: Aut
             if authenticator and not authenticator.holds(row["mac"], Purpose.EVENT, data):
                 where = f"unsealed {row['event_id']}"
                 state.found(VerificationOutcome.ALTERED, where, "Trailgate did not write this waiting event")
+            if row["sealed"]:
+                where = f"unsealed {row['event_id']}"
+                state.found(VerificationOutcome.ALTERED, where, "waits for the ledger, which has it already")
 
 
 _UNSEALABLE = """

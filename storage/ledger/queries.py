@@ -89,8 +89,12 @@ async def entry_of_record(reader: Reader, tenant: Tenant, record_id: UUID, seq: 
     return LedgerEntry(**row)
 
 
-_CHECKPOINTS = """
-SELECT c.org_id, c.size, c.root, c.chain_hash, c.key_id, c.signature, c.created_at FROM checkpoints c
+_FINITE = "least(greatest({}, '0001-01-02Z'), '9999-12-30Z')"
+"""A time within what Python can hold: one that somebody moved beyond must not keep other ledgers from being signed."""
+
+_CHECKPOINTS = f"""
+SELECT c.org_id, c.size, c.root, c.chain_hash, c.key_id, c.signature, {_FINITE.format("c.created_at")} AS created_at
+FROM checkpoints c
 """
 
 
@@ -203,14 +207,14 @@ async def waiting(reader: Reader, tenant: Tenant) -> int:
     return await reader.value("SELECT count(*) FROM unsealed WHERE org_id = $1", tenant.org_id)  # type: ignore[no-any-return]
 
 
-_UNSIGNED = """
+_UNSIGNED = f"""
 WITH RECURSIVE ledgers AS (
   (SELECT org_id FROM ledger_entries ORDER BY org_id LIMIT 1)
   UNION ALL
   SELECT (SELECT org_id FROM ledger_entries WHERE org_id > l.org_id ORDER BY org_id LIMIT 1)
   FROM ledgers l WHERE l.org_id IS NOT NULL
 )
-SELECT l.org_id, c.created_at AS signed_at, first.sealed_at AS since
+SELECT l.org_id, {_FINITE.format("c.created_at")} AS signed_at, {_FINITE.format("first.sealed_at")} AS since
 FROM ledgers l
 CROSS JOIN LATERAL (SELECT seq FROM ledger_entries WHERE org_id = l.org_id ORDER BY seq DESC LIMIT 1) head
 LEFT JOIN LATERAL (

@@ -1,5 +1,6 @@
 """Verifying that a record is still what was sealed, by recomputing its hash from the current rows."""
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -63,7 +64,10 @@ async def live_records(reader: Reader, source: RecordSource | None, ids: Sequenc
 
 def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: LiveRecord) -> EventVerdict:
     """Compare the leaf of an audit event with the current state of the event and its record."""
-    outcome, reason = _judged(event, source, live)
+    try:
+        outcome, reason = _judged(event, source, live)
+    except ValueError as error:  # a value that no leaf can contain, such as an infinite time
+        outcome, reason = VerificationOutcome.ALTERED, f"{event['record_kind']} {event['record_id']}: {error}"
     return EventVerdict(event["id"], outcome, reason)
 
 
@@ -122,7 +126,11 @@ def judge_entry(entry: Mapping[str, Any], previous: bytes) -> str | None:
     """Return what is wrong with the hashes of an entry, or None."""
     if entry["previous_hash"] != previous:
         return "its previous hash is not the hash of the entry before it"
-    expected = entry_hash(entry["previous_hash"], entry["seq"], entry["event_id"], entry["leaf"], entry["sealed_at"])
+    try:
+        content = (entry[name] for name in ("previous_hash", "seq", "event_id", "leaf", "sealed_at"))
+        expected = entry_hash(*content)
+    except (ValueError, struct.error):
+        return "its number or its time is not possible"
     return None if entry["entry_hash"] == expected else "its hash does not match its content"
 
 
@@ -201,7 +209,10 @@ async def _proven(
     checkpoint = await newest_checkpoint(reader, tenant.org_id)
     if checkpoint is None or checkpoint.signed.checkpoint.size < entry["seq"]:
         return replace(found, reason="sealed, but no signed checkpoint covers it yet")
-    path = await inclusion_proof(reader, tenant.org_id, entry["seq"], checkpoint.signed.checkpoint.size)
+    try:
+        path = await inclusion_proof(reader, tenant.org_id, entry["seq"], checkpoint.signed.checkpoint.size)
+    except ValueError as error:
+        return replace(found, outcome=VerificationOutcome.ALTERED, reason=f"the tiles prove nothing: {error}")
     proof = InclusionProof(entry["seq"] - 1, path, checkpoint)
     if not _proof_holds(entry["leaf"], proof, keys):
         reason = "the inclusion proof does not lead to a checkpoint that a trusted key signed"
