@@ -29,8 +29,8 @@ _REPOSITORY = re.compile(r"(?:[a-z+]+://[^/]+/+|[^/@:]+@[^/:]+:/*)([^\x00-\x20]{
 _FALLBACK_SECONDS = 300
 _PATH_SEGMENTS = 10
 _MAX_TEXT = 255
-_MAX_IDENTITY = 240
-"""Leaves 15 of the 255 characters to the name of the sender: two senders may call what they run the same."""
+_MAX_IDENTITY = 230
+"""Leaves 25 of the 255 characters to the name of the sender: two senders may call what they run the same."""
 _SEPARATOR = " | "
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -169,7 +169,7 @@ def attested(
 def identity_of(what: str, *parts: str | int | None) -> str:
     """Name what ran by the parts that tell it apart, such as `check | ci-app | suite 7 | unit tests`.
 
-    Different parts always give different texts of at most 240 characters, because a hash of the parts is added to a
+    Different parts always give different texts of at most 230 characters, because a hash of the parts is added to a
     text that is too long or that other parts could give as well. Missing parts are left out.
     """
     given = [str(part) for part in parts if part not in (None, "")]

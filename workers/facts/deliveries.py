@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.audit.events import Actor
+from domain.facts.attestation_names import SENT
 from domain.facts.attestations import NewAttestation, Origin, ResultStatus, clamped
 from domain.facts.commits import is_abbreviated
 from domain.facts.trails import UNKNOWN, NewTrail
@@ -176,8 +177,8 @@ def _attestations(one: ParsedDelivery, trail_id: UUID | None) -> list[NewAttesta
 
 
 def _of_sender(one: ParsedDelivery, name: str | None) -> str | None:
-    """Tell what one sender calls so from what another sender calls the same."""
-    return f"{one.delivery.source}: {name}" if name else None
+    """Tell what one sender calls so from what another sender calls the same, and from any name."""
+    return f"{SENT}{one.delivery.source}: {name}" if name else None
 
 
 def _done(one: ParsedDelivery, trail_id: UUID | None) -> Done:

@@ -50,12 +50,13 @@ async def test_an_overlong_name_is_shortened(api: Caller, app_services: Services
     assert (len(attestation["name"]), attestation["name"][-1], attestation["status"]) == (255, "…", "FAILED")
 
 
-async def test_a_name_that_could_be_a_key_is_refused_as_the_api_does(api: Caller) -> None:
+@pytest.mark.parametrize("prefix", ["type:", "sender:"])
+async def test_a_name_that_could_be_a_key_is_refused_as_the_api_does(api: Caller, prefix: str) -> None:
     sender = await let_in(api, "GENERIC", STANDARD_SECRET)
-    body = generic(attestationName="type:BUILD")
+    body = generic(attestationName=f"{prefix}BUILD")
     refused = (await sender.deliver(body, standard_headers(body), 400)).json
     trail = await api.make_trail(sender.flow_id)
-    wrong = {"type": "BUILD", "status": "PASSED", "name": "type:BUILD"}
+    wrong = {"type": "BUILD", "status": "PASSED", "name": f"{prefix}BUILD"}
     by_api = (await api.post(f"/trails/{trail['id']}/attestations", wrong, 400)).json
     assert "attestationName" in json.dumps(refused)
-    assert all("must not begin with 'type:'" in json.dumps(answer) for answer in (refused, by_api))
+    assert all(f"must not begin with '{prefix}'" in json.dumps(answer) for answer in (refused, by_api))

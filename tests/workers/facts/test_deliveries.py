@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from domain.facts.attestation_names import checked_name
 from domain.facts.attestations import Attestation
 from domain.facts.trails import Trail
 from domain.facts.webhook_configs import WebhookConfig
@@ -58,8 +59,8 @@ async def test_a_sender_tells_apart_what_has_one_name(world: World) -> None:
     status, items = await found(world, trail)
     assert status == "NON_COMPLIANT"
     assert [(one.name, one.identity, one.run) for one in items] == [
-        ("test", "GITHUB: suite 1 test", "GITHUB: 1"),
-        ("test", "GITHUB: suite 2 test", "GITHUB: 2"),
+        ("test", "sender:GITHUB: suite 1 test", "sender:GITHUB: 1"),
+        ("test", "sender:GITHUB: suite 2 test", "sender:GITHUB: 2"),
     ]
     runs = [AttestationHint("BUILD", "PASSED", "ci", identity="ci.yml push", run=run) for run in ("1", "2")]
     await deliver(world, config, trail, *runs)
@@ -73,7 +74,17 @@ async def test_what_two_senders_call_the_same_is_not_the_same(world: World) -> N
     await deliver(world, jenkins, trail, AttestationHint("BUILD", "PASSED", "build", identity="build", run="8"))
     status, items = await found(world, trail)
     assert status == "NON_COMPLIANT"
-    assert [one.identity for one in items] == ["GITHUB: build", "JENKINS: build"]
+    assert [one.identity for one in items] == ["sender:GITHUB: build", "sender:JENKINS: build"]
+
+
+async def test_no_name_is_taken_for_what_a_sender_tells_apart(world: World) -> None:
+    """A reporter's success under the key of GitHub's failure would replace it: `checked_name` keeps names from this."""
+    flow = await world.flow("BUILD")
+    config, trail = await world.config(flow), await world.trail(flow)
+    await deliver(world, config, trail, AttestationHint("BUILD", "FAILED", "ci", identity="ci.yml push", run="7"))
+    _, [failed] = await found(world, trail)
+    with pytest.raises(ValueError, match="must not begin with 'sender:'"):
+        checked_name(failed.identity)
 
 
 async def test_without_an_identity_it_is_the_name_else_the_type(world: World) -> None:
