@@ -22,6 +22,7 @@ from storage.identity.queries.organisations import every_organisation, organisat
 from storage.keys import existing_master_keys, load_trusted_keys
 from storage.ledger.heads import MALFORMED, Inconsistent, known_of
 from storage.ledger.inspection import Inspection, Outside, inspect
+from storage.ledger.marks import marked_ledgers
 from storage.ledger.published import checkpoint_file, published_ledgers, read_published
 from storage.ledger.queries import ledger_size
 from storage.ledger.verification import VerificationOutcome
@@ -93,11 +94,16 @@ async def inspect_ledgers(
         result = await _inspect(settings, database, tenant, copies)
         _report(tenant, result)
         sound = sound and result.sound
-    published = {signed.checkpoint.org_id for signed in copies} | published_ledgers(settings.checkpoints)
-    for org_id in [] if only else sorted(published - ours):
-        say(f"MISSING organisations {org_id}: checkpoints of its ledger were published, but there is no ledger")
+    seen = {signed.checkpoint.org_id for signed in copies} | ledgers_seen(settings)
+    for org_id in [] if only else sorted(seen - ours):
+        say(f"MISSING organisations {org_id}: its ledger was published or seen here, but there is none")
         sound = False
     return sound
+
+
+def ledgers_seen(settings: Settings) -> set[UUID]:
+    """Return the organisations whose ledgers this host has published or seen."""
+    return published_ledgers(settings.checkpoints) | marked_ledgers(settings)
 
 
 async def _ledgers(reader: Reader, only: str | None) -> list[Tenant]:

@@ -2,6 +2,7 @@
 
 from cli.checks.findings import DoctorFinding, fail, ok
 from cli.checks.queues import LATE
+from cli.ledger import ledgers_seen
 from domain.tenant import Tenant
 from storage.authenticator import Authenticator
 from storage.database import Database
@@ -27,8 +28,11 @@ def examine_signing(gauges: Gauges) -> DoctorFinding:
 async def examine_ledgers(database: Database, settings: Settings) -> DoctorFinding:
     """Ask what the sealer asks before it signs."""
     async with database.read() as reader:
-        organisations = (await every_organisation(reader))[:MAX_LEDGERS]
-    problems = [
+        every = await every_organisation(reader)
+    organisations = every[:MAX_LEDGERS]
+    gone = ledgers_seen(settings) - {organisation.id for organisation in every}
+    problems = [f"{org_id}: its ledger was published or seen here, but there is none" for org_id in sorted(gone)]
+    problems += [
         f"{organisation.slug}: {problem}"
         for organisation in organisations
         if (problem := await _problem(database, settings, organisation.tenant))

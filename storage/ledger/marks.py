@@ -6,6 +6,7 @@ were committed, sealed or waiting, and the entries that were sealed. Neither eve
 
 import fcntl
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +14,8 @@ from uuid import UUID
 from domain.errors import Invalid
 from storage.database import Reader
 from storage.settings import Settings
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,17 @@ class Mark:
 def mark_file(settings: Settings, org_id: UUID) -> Path:
     """Return the file of an organisation's mark."""
     return settings.keys_dir / "ledgers" / f"{org_id}.mark"
+
+
+def marked_ledgers(settings: Settings) -> set[UUID]:
+    """Return the organisations whose events this host has seen."""
+    return organisations_of(settings.keys_dir / "ledgers", ".mark")
+
+
+def organisations_of(directory: Path, suffix: str) -> set[UUID]:
+    """Return the organisations that have a file with this suffix in the directory."""
+    names = (path.name.removesuffix(suffix) for path in directory.glob(f"*{suffix}"))
+    return {UUID(name) for name in names if _UUID.fullmatch(name)}
 
 
 def read_mark(path: Path) -> Mark:

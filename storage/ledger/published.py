@@ -6,7 +6,6 @@ Somebody with access to the database and the signing key could rewrite the ledge
 
 import fcntl
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -14,9 +13,9 @@ from uuid import UUID
 
 from domain.audit.ledger import SignedCheckpoint, parse_note, signed_note
 from domain.errors import Invalid
+from storage.ledger.marks import organisations_of
 
 _SUFFIX = ".checkpoints"
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 END = "--\n"
 _END = END.encode()
 MAX_NOTE = 512
@@ -31,8 +30,7 @@ def checkpoint_file(directory: Path, org_id: UUID) -> Path:
 
 def published_ledgers(directory: Path) -> set[UUID]:
     """Return the organisations that have a file in the directory."""
-    names = (path.name.removesuffix(_SUFFIX) for path in directory.glob(f"*{_SUFFIX}"))
-    return {UUID(name) for name in names if _UUID.fullmatch(name)}
+    return organisations_of(directory, _SUFFIX)
 
 
 def read_published(text: str) -> list[SignedCheckpoint]:

@@ -276,7 +276,8 @@ def test_what_stands_still(worked, troubles, arrange, sql) -> None:
     for table in ("inbox", "outbox"):
         sql(f"UPDATE {table} SET due_at = due_at - interval '2 minutes'")
     sql("UPDATE unsealed SET event_id = overlay(event_id::text placing '00' from 1 for 2)::uuid")
-    assert troubles() == LAX | {"inbox": "fail", "outbox": "fail", "ledger": "fail"}
+    # A waiting event with another id is one that Trailgate did not write, so its ledger fails as well.
+    assert troubles() == LAX | {"inbox": "fail", "outbox": "fail", "ledger": "fail", "ledgers": "fail"}
 
 
 def test_dead_letters_of_both_ends(ruled, examined, arrange, sql) -> None:

@@ -12,6 +12,7 @@ import pytest
 from cli.installation import ROOT
 from domain.facts.evidence import NewEvidence
 from storage.facts.commands.evidence import attach_file
+from storage.ledger.marks import mark_file
 from storage.ledger.published import checkpoint_file
 from storage.services import Services
 from tests.storage.world import World
@@ -35,6 +36,7 @@ def sealed(started: None, arrange) -> dict[str, str]:
             "org": str(world.tenant.org_id),
             "attestation": str(attestation.id),
             "file": str(file),
+            "mark": str(mark_file(services.settings, world.tenant.org_id)),
         }
 
     return arrange(fill)
@@ -106,10 +108,30 @@ def test_the_ledger_of_an_organisation_that_vanished_whole_is_missing(
     tamper("DELETE FROM ledger_entries WHERE org_id = $1", UUID(sealed["org"]))
     tamper("DELETE FROM organisations WHERE id = $1", UUID(sealed["org"]))
     copy = Path(sealed["file"]).rename(tmp_path / "copy")
+    Path(sealed["mark"]).unlink()
     assert "MISSING organisations" not in trailgate("verify").out, "nothing here tells of it"
     seen = trailgate("verify", "--against", copy)
     assert seen.status == 1
     assert f"MISSING organisations {sealed['org']}: " in seen.out
+
+
+def test_one_that_vanished_before_its_first_checkpoint_is_missing(started: None, arrange, trailgate) -> None:
+    """Only the high-water mark tells of it."""
+
+    async def vanish(services: Services) -> str:
+        world = await World.founded(services)
+        await Sealer().seal_round(services)
+        async with services.database.transaction() as tx:
+            await tx.execute("SET LOCAL session_replication_role = replica")
+            await tx.execute("DELETE FROM ledger_entries WHERE org_id = $1", world.tenant.org_id)
+            await tx.execute("DELETE FROM organisations WHERE id = $1", world.tenant.org_id)
+        return str(world.tenant.org_id)
+
+    org_id = arrange(vanish)
+    seen = trailgate("verify")
+    assert seen.status == 1
+    assert f"MISSING organisations {org_id}: " in seen.out
+    assert org_id in trailgate("doctor").out
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe--\n", b"a\n--\nb\n--\n", b"--\n" * 3])
