@@ -8,6 +8,8 @@ from domain.audit import merkle
 from domain.audit.ledger import GENESIS, Checkpoint, SignedCheckpoint
 from domain.audit.merkle import HASH_BYTES
 from domain.audit.records import EVENT_COLUMNS
+from domain.facts.records import WEBHOOK_CONFIG
+from domain.identity.records import API_KEY
 from storage.authenticator import Authenticator, Purpose, event_data
 from storage.database import Reader, Row
 from storage.ledger.heads import Known, problem_of, trusted
@@ -235,12 +237,24 @@ HAVING min(record_version) <> 1 OR max(record_version) <> count(DISTINCT record_
 LIMIT 100
 """
 
+_UNKNOWN_CREDENTIALS = f"""
+SELECT DISTINCT e.credential_id FROM audit_events e
+WHERE e.org_id = $1 AND e.credential_id IS NOT NULL AND NOT EXISTS (
+  SELECT FROM audit_events k
+  WHERE k.record_id = e.credential_id AND k.record_kind IN ('{API_KEY.kind}', '{WEBHOOK_CONFIG.kind}'))
+LIMIT 100
+"""
+"""A key that was slipped into the database, used and removed leaves only the events of what it did."""
+
 
 async def inspect_strays(reader: Reader, state: Inspection, sources: Mapping[str, RecordSource]) -> None:
     """Find events that were never sealed, and versions and rows without an event, which somebody else inserted."""
     for row in await reader.rows(_UNSEALABLE, state.org_id):
         where = f"audit_events {row['id']}"
         state.found(VerificationOutcome.UNSEALED, where, "is neither in the ledger nor waiting for it")
+    for row in await reader.rows(_UNKNOWN_CREDENTIALS, state.org_id):
+        where = f"credential {row['credential_id']}"
+        state.found(VerificationOutcome.ALTERED, where, "was used, but no audit event records that it was created")
     for row in await reader.rows(_INCOMPLETE, state.org_id):
         where = f"{row['record_kind']} {row['record_id']}"
         state.found(VerificationOutcome.MISSING, where, "audit events do not record every version from 1 on")

@@ -1,6 +1,8 @@
 """Rows that Trailgate cannot have written, and rows put back: they are named, and stop no other ledger."""
 
 from contextlib import suppress
+from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
@@ -97,6 +99,15 @@ async def test_new_events_do_not_make_up_for_erased_entries(world: World) -> Non
         await Sealer()(services)
     assert "events that were committed are gone" in str(await problem(world))
     assert await signed_size(world) == old["size"]
+
+
+async def test_what_a_key_did_that_was_slipped_in_and_removed_is_named(world: World) -> None:
+    """While it is there, it is a stray; afterwards, only what it did tells of it."""
+    trail = await world.trail(await world.flow())
+    key_id = uuid4()
+    await world.attest(replace(world.attestation(trail.id, "BUILD"), actor=replace(world.actor, credential_id=key_id)))
+    await Sealer()(world.services)
+    assert [line for line in await said(world) if str(key_id) in line]
 
 
 async def _set_back(tx: Transaction, old: Row, tiles: list[Row]) -> None:
