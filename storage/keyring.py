@@ -14,6 +14,7 @@ from storage.keys import (
     signing_key_file,
     trusted_keys_file,
 )
+from storage.ledger.marks import marks_dir
 from storage.secrets.envelope import SecretCipher
 from storage.settings import Settings
 
@@ -31,7 +32,8 @@ _NAMED = """
 SELECT (SELECT key_id FROM signing_keys WHERE is_current) AS signing,
        coalesce(
          (SELECT key_id FROM master_keys WHERE is_current), (SELECT key_id FROM secrets ORDER BY id DESC LIMIT 1)
-       ) AS master
+       ) AS master,
+       EXISTS (SELECT FROM master_keys) AS complete
 """
 
 
@@ -48,6 +50,8 @@ async def open_keyring(reader: Reader, settings: Settings) -> Keyring:
     keyring = _loaded(settings)
     if named["signing"]:
         _refuse_others(settings, keyring, named["signing"], named["master"])
+        if not named["complete"] and marks_dir(settings).exists():
+            raise UnusableKey("The database does not name its master key any more: somebody changed it. Keep a copy.")
     return keyring
 
 

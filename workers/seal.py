@@ -35,7 +35,7 @@ class Sealer:
     def __init__(self) -> None:
         self._left_alone: dict[UUID, datetime] = {}
         self._marks: dict[UUID, Mark] = {}
-        """What was sealed, as far as this process knows; kept on disk with each checkpoint."""
+        """What was sealed, as far as this process knows."""
 
     async def __call__(self, services: Services) -> None:
         """Run until every event is sealed and covered by a published checkpoint, except in inconsistent ledgers."""
@@ -60,6 +60,7 @@ class Sealer:
             async with services.database.transaction() as tx:
                 number, head = await seal(tx, org_id, BATCH, self._marks[org_id])
             self._marks[org_id] = Mark(head.size, head.size)
+            await keep_mark(services, org_id, self._marks[org_id], durable=False)  # it is made so with each checkpoint
             metrics.SEALED.inc(number)
             return number
         return 0

@@ -20,6 +20,7 @@ from storage.identity.commands.principals import create_principal
 from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
 from storage.identity.queries.principals import principal_named
 from storage.keys import Signer
+from storage.ledger.renewal import adopt_ledgers
 from storage.secrets.envelope import SecretCipher
 
 ADMIN = "admin"
@@ -118,6 +119,8 @@ async def _register_keys(tx: Transaction, signer: Signer, cipher: SecretCipher, 
         return
     replaced = await tx.value(_REPLACED, signer.key_id)
     await tx.execute(_REGISTER, signer.key_id, signer.public_key, tx.now)
+    if not await tx.value("SELECT EXISTS (SELECT FROM master_keys)"):
+        await adopt_ledgers(tx)  # of an earlier version; open_keyring refuses a database whose row somebody deleted
     await register_master_key(tx, cipher)
     if replaced:
         for organisation in await every_organisation(tx):

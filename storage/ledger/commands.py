@@ -64,7 +64,7 @@ async def seal(tx: Transaction, org_id: UUID, limit: int, mark: Mark) -> tuple[i
     """
     await tx.value(ORG_LOCK, org_id)
     head, tiles = await read_head(tx, org_id)
-    await check_head(tx, head, tx.authenticator, mark)
+    await check_head(tx, head, tx.authenticator)
     check_complete(Mark(mark.events, head.size), mark)  # before new events make up the number of entries
     taken = sorted((row["event_id"], row["leaf"]) for row in await _taken(tx, head, limit))
     if not taken:
@@ -107,7 +107,7 @@ async def sign_checkpoint(tx: Transaction, org_id: UUID, signer: CheckpointSigne
     """
     await tx.value(ORG_LOCK, org_id)
     head, _tiles = await read_head(tx, org_id)
-    await check_head(tx, head, tx.authenticator, known.mark)
+    await check_head(tx, head, tx.authenticator)
     await check_history(tx, head, await events_and_entries(tx, org_id), known)
     last = await newest_checkpoint(tx, org_id)
     if head.size == (last.signed.checkpoint.size if last else 0):

@@ -126,15 +126,11 @@ def _root(size: int, tiles: Mapping[merkle.TileId, bytes]) -> bytes:
         raise Inconsistent(f"the tiles do not fit {size} entries: {error}") from error
 
 
-async def check_head(reader: Reader, head: Head, authenticator: Authenticator, mark: Mark) -> None:
-    """Compare a head with its code. Raises Inconsistent.
-
-    Without a code, a ledger that this host has never sealed, because it is of an earlier version or was restored, is
-    accepted.
-    """
+async def check_head(reader: Reader, head: Head, authenticator: Authenticator) -> None:
+    """Compare a head with its code. Raises Inconsistent."""
     row = await reader.row(_AUTHENTIC, head.org_id)
     if row is None:
-        if head.size and mark.entries:
+        if head.size:
             raise Inconsistent("the code of its head is missing")
         return
     if row["size"] < 0:
@@ -226,7 +222,7 @@ async def problem_of(reader: Reader, org_id: UUID, authenticator: Authenticator 
     try:
         head, _tiles = await read_head(reader, org_id)
         if authenticator:
-            await check_head(reader, head, authenticator, known.mark)
+            await check_head(reader, head, authenticator)
             await _check_next(reader, head, authenticator)
         await check_history(reader, head, await events_and_entries(reader, org_id), known)
     except (Inconsistent, *MALFORMED) as error:

@@ -49,10 +49,10 @@ async def raise_marks(services: Services) -> None:
         log.warning("ledger.mark_not_raised", error=type(error).__name__)
 
 
-async def keep_mark(services: Services, org_id: UUID, seen: Mark) -> None:
+async def keep_mark(services: Services, org_id: UUID, seen: Mark, *, durable: bool = True) -> None:
     """Raise one mark. Fails open: on a full disk the old mark stays, and the next one is raised later."""
     path = mark_file(services.settings, org_id)
     try:
-        await asyncio.to_thread(raise_mark, path, seen)
+        await asyncio.to_thread(raise_mark, path, seen, durable=durable)
     except OSError as error:
         log.error("ledger.mark_not_raised", path=str(path), error=str(error))  # noqa: TRY400 - the text says all

@@ -26,14 +26,19 @@ class Mark:
     entries: int = 0
 
 
+def marks_dir(settings: Settings) -> Path:
+    """Return the folder of the marks, which exists once this version of Trailgate has sealed anything here."""
+    return settings.keys_dir / "ledgers"
+
+
 def mark_file(settings: Settings, org_id: UUID) -> Path:
     """Return the file of an organisation's mark."""
-    return settings.keys_dir / "ledgers" / f"{org_id}.mark"
+    return marks_dir(settings) / f"{org_id}.mark"
 
 
 def marked_ledgers(settings: Settings) -> set[UUID]:
     """Return the organisations whose events this host has seen."""
-    return organisations_of(settings.keys_dir / "ledgers", ".mark")
+    return organisations_of(marks_dir(settings), ".mark")
 
 
 def organisations_of(directory: Path, suffix: str) -> set[UUID]:
@@ -54,8 +59,8 @@ def read_mark(path: Path) -> Mark:
     return Mark(events, entries)
 
 
-def raise_mark(path: Path, seen: Mark) -> None:
-    """Raise a mark durably. Several processes may do so at once."""
+def raise_mark(path: Path, seen: Mark, *, durable: bool = True) -> None:
+    """Raise a mark. Several processes may do so at once. If it is not `durable`, a crash of the machine may lose it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     with os.fdopen(descriptor):
@@ -65,7 +70,8 @@ def raise_mark(path: Path, seen: Mark) -> None:
         if raised != known:
             # Numbers of a fixed width in one write: a crash leaves the old or the new ones.
             os.pwrite(descriptor, f"{raised.events:020} {raised.entries:020}\n".encode(), 0)
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
 
 
 _SEEN = """

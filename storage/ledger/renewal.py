@@ -1,8 +1,8 @@
-"""Making the codes of ledger heads and waiting events anew, after a rotation of the master key."""
+"""Making the codes of ledger heads and waiting events anew, after a rotation of the master key or an upgrade."""
 
 from storage.authenticator import Purpose, event_data
 from storage.database import Transaction
-from storage.ledger.heads import Head, set_head
+from storage.ledger.heads import Head, read_head, set_head
 
 _HEADS = "SELECT org_id, size, chain_hash, root, mac FROM ledger_heads ORDER BY org_id FOR UPDATE"
 _WAITING = "SELECT org_id, event_id, leaf, mac FROM unsealed ORDER BY org_id, event_id FOR UPDATE"
@@ -29,3 +29,15 @@ async def renew_codes(tx: Transaction, *, unchecked: bool = False) -> None:
             renewed.append((row["org_id"], row["event_id"], tx.authenticator.mac(Purpose.EVENT, data)))
     if renewed:
         await tx.execute(_SET_WAITING, *map(list, zip(*renewed, strict=True)))
+
+
+_LEDGERS = "SELECT id FROM organisations ORDER BY id"
+
+
+async def adopt_ledgers(tx: Transaction) -> None:
+    """Make the codes of ledgers that an earlier version of Trailgate, which made none, has written."""
+    for row in await tx.rows(_LEDGERS):
+        head, _tiles = await read_head(tx, row["id"])
+        if head.size:
+            await set_head(tx, head)
+    await renew_codes(tx, unchecked=True)

@@ -177,8 +177,11 @@ def _attestations(one: ParsedDelivery, trail_id: UUID | None) -> list[NewAttesta
 
 
 def _of_sender(one: ParsedDelivery, name: str | None) -> str | None:
-    """Tell what one sender calls so from what another sender calls the same, and from any name."""
-    return f"{SENT}{one.delivery.source}: {name}" if name else None
+    """Tell what one webhook config calls so from what another one calls the same, and from any name.
+
+    By config, because another sender with a secret of its own must neither replace nor supersede results.
+    """
+    return f"{SENT}{one.delivery.source} {one.delivery.config_id}: {name}" if name else None
 
 
 def _done(one: ParsedDelivery, trail_id: UUID | None) -> Done:

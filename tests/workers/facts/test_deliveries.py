@@ -59,8 +59,8 @@ async def test_a_sender_tells_apart_what_has_one_name(world: World) -> None:
     status, items = await found(world, trail)
     assert status == "NON_COMPLIANT"
     assert [(one.name, one.identity, one.run) for one in items] == [
-        ("test", "sender:GITHUB: suite 1 test", "sender:GITHUB: 1"),
-        ("test", "sender:GITHUB: suite 2 test", "sender:GITHUB: 2"),
+        ("test", f"sender:GITHUB {config.id}: suite 1 test", f"sender:GITHUB {config.id}: 1"),
+        ("test", f"sender:GITHUB {config.id}: suite 2 test", f"sender:GITHUB {config.id}: 2"),
     ]
     runs = [AttestationHint("BUILD", "PASSED", "ci", identity="ci.yml push", run=run) for run in ("1", "2")]
     await deliver(world, config, trail, *runs)
@@ -74,7 +74,21 @@ async def test_what_two_senders_call_the_same_is_not_the_same(world: World) -> N
     await deliver(world, jenkins, trail, AttestationHint("BUILD", "PASSED", "build", identity="build", run="8"))
     status, items = await found(world, trail)
     assert status == "NON_COMPLIANT"
-    assert [one.identity for one in items] == ["sender:GITHUB: build", "sender:JENKINS: build"]
+    assert [one.identity for one in items] == [
+        f"sender:GITHUB {github.id}: build",
+        f"sender:JENKINS {jenkins.id}: build",
+    ]
+
+
+async def test_another_webhook_config_neither_replaces_nor_supersedes(world: World) -> None:
+    """Who holds the secret of another config of the same source says nothing of what this one reported."""
+    flow = await world.flow("BUILD")
+    ours, theirs, trail = await world.config(flow), await world.config(flow), await world.trail(flow)
+    await deliver(world, ours, trail, AttestationHint("BUILD", "FAILED", "build", identity="build", run="7"))
+    for run in ("7", "8"):
+        hint = AttestationHint("BUILD", "PASSED", "build", identity="build", run=run)
+        await deliver(world, theirs, trail, hint)
+    assert (await found(world, trail))[0] == "NON_COMPLIANT"
 
 
 async def test_no_name_is_taken_for_what_a_sender_tells_apart(world: World) -> None:
