@@ -12,8 +12,10 @@ from cli.output import note, progress, say
 from domain.errors import Conflict
 from storage.database import Database
 from storage.identity.bootstrap import register_master_key
+from storage.keyring import open_keyring
 from storage.keys import (
     KEY_BYTES,
+    UnusableKey,
     add_trusted_key,
     load_master_keys,
     load_signer,
@@ -32,8 +34,7 @@ secrets = typer.Typer(help="Rotate the keys of this installation.", no_args_is_h
 
 _SERVING = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('trailgate api', 'trailgate worker')"
 
-
-_LOST = "SELECT key_id, public_key FROM signing_keys WHERE is_current AND key_id <> $1"
+_LOST_SIGNING_KEY = "SELECT key_id, public_key FROM signing_keys WHERE is_current AND key_id <> $1"
 
 
 @secrets.command("rotate")
@@ -45,6 +46,7 @@ def rotate_master_key() -> None:
     """
     with located(read_settings()) as settings:
         asyncio.run(_refuse_while_serving(settings))
+        asyncio.run(_check_keys(settings))
         if settings.master_key is None:
             _add_master_key(settings)
         number = asyncio.run(_rewrap(settings))
@@ -84,19 +86,25 @@ def rotate_signing_key() -> None:
 def replace_lost_keys(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Go on with the keys that are here, or with new ones, after the old ones are lost for good.
 
-    Secrets of a lost master key stay unreadable: rotate them. Old checkpoints stay valid by the public key that the
+    Secrets of a lost master key stay unreadable: enter them again. Old checkpoints stay valid by the public key that the
     database names; whether it is the right one, only your own copy can tell.
     """
     with located(read_settings()) as settings:
         asyncio.run(_refuse_while_serving(settings))
+        if not asyncio.run(_keys_are_lost(settings)):
+            raise Conflict("The keys that the database was written with are here: there is nothing to replace.", "state")
         if not yes:
             typer.confirm(
-                "Codes and signatures made until now are then believed as the database has them. Go on?", abort=True
+                "The ledgers are then taken as the database has them now: only copies of the checkpoints elsewhere can "
+                "still show that somebody changed them before. Go on?",
+                abort=True,
             )
         trusted = asyncio.run(_replace_lost(settings))
     say(
         f"the keys of this installation are in {settings.keys_dir}; trusted beside them: {', '.join(trusted) or 'none'}"
     )
+    note("Back up the keys, start the API and the workers, and tell the auditors. If the master key was lost, rotate the")
+    note("secret of every webhook config, and enter the channelConfig of every notification rule again.")
 
 
 async def _replace_lost(settings: Settings) -> list[str]:
@@ -105,12 +113,24 @@ async def _replace_lost(settings: Settings) -> list[str]:
     async with opened(settings) as database, database.transaction() as tx:
         await renew_codes(tx, unchecked=True)
         await register_master_key(tx, cipher)
-        lost = await tx.rows(
-            "SELECT key_id, public_key FROM signing_keys WHERE is_current AND key_id <> $1", signer.key_id
-        )
+        lost = await tx.rows(_LOST_SIGNING_KEY, signer.key_id)
         for row in lost:
             add_trusted_key(settings, row["public_key"])
     return [row["key_id"] for row in lost]
+
+
+async def _check_keys(settings: Settings) -> None:
+    """Raise UnusableKey if the database was written with other keys than those that are here."""
+    async with opened(settings) as database, database.read() as reader:
+        await open_keyring(reader, settings)
+
+
+async def _keys_are_lost(settings: Settings) -> bool:
+    try:
+        await _check_keys(settings)
+    except UnusableKey:
+        return True
+    return False
 
 
 async def _refuse_while_serving(settings: Settings) -> None:

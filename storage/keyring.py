@@ -80,5 +80,6 @@ def _refuse_others(settings: Settings, keyring: Keyring, signing: str, master: s
         )
     if master and master not in keyring.cipher.key_ids:
         raise UnusableKey(
-            f"The master key is {keyring.cipher.key_id}, but the database was written with {master}: restore that key."
+            f"The master key is {keyring.cipher.key_id}, but the database was written with {master}: restore that key. "
+            "If it is lost for good, run `trailgate secrets replace-lost`."
         )

@@ -1,13 +1,14 @@
 """Reading secrets."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from storage.database import Reader
+from storage.database import Reader, Row
 from storage.secrets.commands import binding
-from storage.secrets.envelope import Sealed, SecretCipher
+from storage.secrets.envelope import Sealed, SecretCipher, Undecipherable
 
 _GET = "SELECT id, key_id, wrapped, nonce, data FROM secrets WHERE id = ANY($1::uuid[])"
 
@@ -16,13 +17,23 @@ async def open_secrets(
     reader: Reader, envelope: SecretCipher, secret_ids: Sequence[UUID], purpose: str
 ) -> Mapping[UUID, str]:
     """Decrypt secrets and return them by id. Raises envelope.Undecipherable."""
-    rows = await reader.rows(_GET, secret_ids)
-    return {
-        row["id"]: envelope.open(
-            Sealed(row["key_id"], row["wrapped"], row["nonce"], row["data"]), binding(row["id"], purpose)
-        ).decode()
-        for row in rows
-    }
+    return {row["id"]: _opened(envelope, row, purpose) for row in await reader.rows(_GET, secret_ids)}
+
+
+async def readable_secrets(
+    reader: Reader, envelope: SecretCipher, secret_ids: Sequence[UUID], purpose: str
+) -> Mapping[UUID, str]:
+    """Decrypt secrets and return them by id, without those that cannot be decrypted: their master key was lost."""
+    texts = {}
+    for row in await reader.rows(_GET, secret_ids):
+        with suppress(Undecipherable):
+            texts[row["id"]] = _opened(envelope, row, purpose)
+    return texts
+
+
+def _opened(envelope: SecretCipher, row: Row, purpose: str) -> str:
+    sealed = Sealed(row["key_id"], row["wrapped"], row["nonce"], row["data"])
+    return envelope.open(sealed, binding(row["id"], purpose)).decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from domain.notifications.rules import CONFIG_PURPOSE
 from storage.identity.bootstrap import bootstrap
 from storage.keys import UnusableKey
 from storage.secrets.commands import keep_secret
-from storage.secrets.queries import open_secrets
+from storage.secrets.queries import open_secrets, readable_secrets
 from storage.services import Services
 from tests.storage.world import World
 from workers.seal import Sealer
@@ -131,3 +131,34 @@ def test_another_key_is_refused(secret: UUID, arrange, tmp_path: Path, name: str
 
     with pytest.raises(UnusableKey, match=f"The {name} key is .* but the database was written with"):
         arrange(start)
+
+
+def test_a_lost_master_key_is_replaced_and_the_new_one_can_be_rotated(
+    secret: UUID, trailgate, arrange, tmp_path: Path
+) -> None:
+    (tmp_path / "data" / "keys" / "master.key").unlink()
+    done = trailgate("secrets", "replace-lost", "--yes")
+    assert (done.status, "rotate the\nsecret of every webhook config" in done.err) == (0, True), done
+
+    async def read(services: Services) -> Any:
+        async with services.database.read() as reader:
+            return await readable_secrets(reader, services.envelope, [secret], CONFIG_PURPOSE)
+
+    assert arrange(read) == {}
+    rotated = trailgate("secrets", "rotate")
+    assert (rotated.status, "0 secrets are encrypted" in rotated.out) == (0, True), rotated
+    assert trailgate("verify").status == 0
+
+
+def test_keys_that_are_here_are_not_replaced(secret: UUID, trailgate) -> None:
+    refused = trailgate("secrets", "replace-lost", "--yes")
+    assert (refused.status, "there is nothing to replace" in refused.err) == (2, True), refused
+
+
+def test_another_master_key_is_not_rotated(secret: UUID, trailgate, tmp_path: Path) -> None:
+    file = tmp_path / "data" / "keys" / "master.key"
+    other = base64.b64encode(os.urandom(32))
+    file.write_bytes(other)
+    refused = trailgate("secrets", "rotate")
+    assert (refused.status, "trailgate secrets replace-lost" in refused.err) == (2, True), refused
+    assert file.read_bytes() == other

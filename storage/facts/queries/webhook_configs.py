@@ -10,7 +10,7 @@ from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.paging import Listing, Page, Window
 from storage.secrets.envelope import SecretCipher
-from storage.secrets.queries import open_secrets
+from storage.secrets.queries import readable_secrets
 
 _CONFIGS = Listing.plain(WebhookConfig, "webhook_configs", "webhook config", archivable=True)
 
@@ -50,7 +50,7 @@ async def receiver_configs(
 ) -> list[ReceiverConfig]:
     """Return the configs that a delivery may belong to: the one in its path, else all of `default` for the source.
 
-    Raises envelope.Undecipherable.
+    A secret whose master key was lost accepts nothing, and does not keep other secrets from being accepted.
     """
     if config_id is not None:
         rows = await reader.rows(f"{_RECEIVER} AND c.id = $2", source, config_id)
@@ -59,14 +59,14 @@ async def receiver_configs(
             f"{_RECEIVER} AND o.slug = $2 ORDER BY c.created_at, c.id", source, DEFAULT_ORGANISATION
         )
     ids = [secret_id for row in rows for secret_id in _secret_ids(row)]
-    texts = await open_secrets(reader, envelope, ids, SECRET_PURPOSE)
+    texts = await readable_secrets(reader, envelope, ids, SECRET_PURPOSE)
     return [
         ReceiverConfig(
             row["id"],
             row["org_id"],
             row["source"],
             signed=row["signed"],
-            secrets=tuple(texts[secret_id] for secret_id in _secret_ids(row)),
+            secrets=tuple(texts[secret_id] for secret_id in _secret_ids(row) if secret_id in texts),
         )
         for row in rows
     ]

@@ -50,7 +50,7 @@ from storage.rows import from_row
 from storage.schedule.wakeups import Job
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import SecretCipher
-from storage.secrets.queries import open_secrets
+from storage.secrets.queries import readable_secrets
 
 _rule = from_row(NotificationRule)
 
@@ -115,14 +115,15 @@ async def update_rule(
     """Change a rule, unless nothing changes. The configuration must be valid for the resulting channel.
 
     A masked value that is sent back keeps the stored one. A new `secret` in the configuration replaces the signing
-    secret with the default grace period. `expected` are the versions that the caller accepts, None for any. Raises
+    secret with the default grace period. Secrets whose master key was lost are replaced: the configuration by the one
+    sent, the signing secret by a new one. `expected` are the versions that the caller accepts, None for any. Raises
     NotFound for the rule or the filter flow, Stale for another version, Invalid for the configuration or the filters.
     """
     await check_reference(tx, tenant, "flow", change.get("filter_flow_id"))
     row = await RULES.hold(tx, tenant, rule_id, expected)
     fields: dict[str, Any] = {**change}
     before = await _config(tx, envelope, row)
-    sent = unmasked(fields.pop("config"), row["config_shown"], before) if "config" in fields else before
+    sent = unmasked(fields.pop("config"), row["config_shown"], before or {}) if "config" in fields else before or {}
     wanted = {**row, **{name: value.value if isinstance(value, Enum) else value for name, value in fields.items()}}
     if not _MATCHING.isdisjoint(change):
         check_filters(Trigger(wanted["trigger"]), wanted["filter_flow_id"], wanted["filter_environment_id"])
@@ -192,10 +193,16 @@ async def send_test(tx: Transaction, tenant: Tenant, rule_id: UUID) -> UUID:
     return message_id
 
 
-async def _config(tx: Transaction, envelope: SecretCipher, row: Row) -> dict[str, Any]:
-    opened = await open_secrets(tx, envelope, [row["config_secret_id"]], CONFIG_PURPOSE)
-    config: dict[str, Any] = json.loads(opened[row["config_secret_id"]])
+async def _config(tx: Transaction, envelope: SecretCipher, row: Row) -> dict[str, Any] | None:
+    """Return the stored configuration; None if its master key was lost."""
+    text = await _readable(tx, envelope, row["config_secret_id"], CONFIG_PURPOSE)
+    config: dict[str, Any] | None = None if text is None else json.loads(text)
     return config
+
+
+async def _readable(tx: Transaction, envelope: SecretCipher, secret_id: UUID | None, purpose: str) -> str | None:
+    ids = [secret_id] if secret_id else []
+    return next(iter((await readable_secrets(tx, envelope, ids, purpose)).values()), None)
 
 
 async def _kept_config(
@@ -217,19 +224,19 @@ async def _signing(
     if row["channel"] != Channel.WEBHOOK:
         return _UNSIGNED, None
     given = checked_secret(sent[SECRET], f"{FIELD}.{SECRET}") if sent.get(SECRET) is not None else None
-    if (current := row["signing_secret_id"]) is None:
-        secret = given or _random_secret()
-    elif given is None or given == (await open_secrets(tx, envelope, [current], SIGNING_PURPOSE))[current]:
+    current = await _readable(tx, envelope, row["signing_secret_id"], SIGNING_PURPOSE)
+    if current and given in {None, current}:
         return {}, None
-    else:
-        secret = given
+    secret = given or _random_secret()
     return await _signed(tx, tenant, envelope, row, secret, grace=GRACE), secret
 
 
 async def _signed(
     tx: Transaction, tenant: Tenant, envelope: SecretCipher, row: Row, secret: str, *, grace: timedelta
 ) -> Row:
-    previous = row["signing_secret_id"]
+    """Return the columns of a new signing secret. A current one that cannot be read any more gets no grace period."""
+    current = row["signing_secret_id"]
+    previous = current if await _readable(tx, envelope, current, SIGNING_PURPOSE) else None
     return {
         "signing_secret_id": await keep_secret(tx, tenant, envelope, secret, SIGNING_PURPOSE),
         "previous_signing_secret_id": previous,

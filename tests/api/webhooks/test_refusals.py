@@ -7,13 +7,14 @@ from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 from urllib.parse import urlencode
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from aiohttp.test_utils import TestClient
 from structlog.testing import capture_logs
 
 from integrations import SENDERS
+from storage.services import Services
 from tests.api.caller import SECRET, Answer, Caller, sign
 from tests.api.refusals import raw_request
 from tests.api.table import WEBHOOK_CAP
@@ -103,6 +104,23 @@ async def test_a_deleted_config_refuses_at_once(api: Caller) -> None:
     assert (await api.send("DELETE", f"/webhook-configs/{sender.config_id}")).status == 204
     refused = await sender.deliver(BODY, github_headers(BODY, "ping"), 401)
     assert told(refused) == told(await unknown_config(api, "GITHUB"))
+
+
+async def test_a_secret_whose_master_key_was_lost_is_refused_until_it_is_rotated(
+    api: Caller, app_services: Services
+) -> None:
+    sender = await let_in(api)
+    async with app_services.database.transaction() as tx:
+        await tx.execute(_LOSE_KEY, UUID(sender.config_id))
+    refused = await sender.deliver(BODY, github_headers(BODY, "ping"), 401)
+    assert told(refused) == told(await unknown_config(api, "GITHUB"))
+    await api.post(f"/webhook-configs/{sender.config_id}/rotate", {"secret": STANDARD_SECRET}, status=200)
+    await sender.deliver(BODY, github_headers(BODY, "ping", STANDARD_SECRET))
+
+
+_LOSE_KEY = """
+UPDATE secrets SET key_id = 'lost' FROM webhook_configs c WHERE c.secret_id = secrets.id AND c.id = $1
+"""
 
 
 STANDARD_BROKEN: dict[str, Mapping[str, str]] = {

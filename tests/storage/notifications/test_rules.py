@@ -148,6 +148,25 @@ async def test_a_foreign_key_opens_nothing(world: World) -> None:
             await channel_targets(reader, SecretCipher([b"x" * 32]), [issued.rule.id])
 
 
+async def test_a_rule_whose_master_key_was_lost_is_repaired_by_entering_its_configuration(world: World) -> None:
+    issued = await world.rule()
+    rule_id, found = issued.rule.id, SecretCipher([b"x" * 32])
+
+    async def enter(**fields: Any) -> Issued:
+        async with world.services.database.transaction() as tx:
+            return await update_rule(tx, world.tenant, rule_id, {**fields}, world.actor, envelope=found)  # type: ignore[typeddict-item]
+
+    for lost in ({"name": "x"}, {"config": issued.rule.config_shown}):
+        with pytest.raises(Invalid):
+            await enter(**lost)
+    entered = await enter(config={"webhookUrl": OTHER_URL})
+    assert entered.signing_secret is not None
+    assert entered.rule.previous_until is None
+    async with world.services.database.read() as reader:
+        target = (await channel_targets(reader, found, [rule_id]))[rule_id]
+    assert (target.config, target.signing_secrets) == ({"webhookUrl": OTHER_URL}, (entered.signing_secret,))
+
+
 async def test_only_webhooks_are_given_a_secret(world: World) -> None:
     given = [(await world.rule(Channel.SLACK)), await world.rule(Channel.IN_APP, config={"secret": SECRET})]
     assert [one.signing_secret for one in given] == [None, None]
