@@ -86,13 +86,13 @@ def rotate_signing_key() -> None:
 def replace_lost_keys(*, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False) -> None:
     """Go on with the keys that are here, or with new ones, after the old ones are lost for good.
 
-    Secrets of a lost master key stay unreadable: enter them again. Old checkpoints stay valid by the public key that the
-    database names; whether it is the right one, only your own copy can tell.
+    Secrets of a lost master key stay unreadable: enter them again. Old checkpoints stay valid by the public key that
+    the database names; whether it is the right one, only your own copy can tell.
     """
     with located(read_settings()) as settings:
         asyncio.run(_refuse_while_serving(settings))
         if not asyncio.run(_keys_are_lost(settings)):
-            raise Conflict("The keys that the database was written with are here: there is nothing to replace.", "state")
+            raise Conflict("The database was written with the keys that are here: nothing is lost.", "state")
         if not yes:
             typer.confirm(
                 "The ledgers are then taken as the database has them now: only copies of the checkpoints elsewhere can "
@@ -103,8 +103,8 @@ def replace_lost_keys(*, yes: Annotated[bool, typer.Option("--yes", help="Do not
     say(
         f"the keys of this installation are in {settings.keys_dir}; trusted beside them: {', '.join(trusted) or 'none'}"
     )
-    note("Back up the keys, start the API and the workers, and tell the auditors. If the master key was lost, rotate the")
-    note("secret of every webhook config, and enter the channelConfig of every notification rule again.")
+    note("Back up the keys, start the API and the workers, and tell the auditors. If the master key was lost, rotate")
+    note("the secret of every webhook config, and enter the channelConfig of every notification rule again.")
 
 
 async def _replace_lost(settings: Settings) -> list[str]:

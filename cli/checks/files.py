@@ -28,7 +28,8 @@ def examine_files(settings: Settings) -> Iterator[DoctorFinding]:
 def _key(check: str, setting: SecretStr | None, path: Path, load: Callable[[], object]) -> DoctorFinding:
     name = f"TRAILGATE_{check.replace(' ', '_').upper()}"
     if setting is None and not path.exists():
-        return warn(check, f"{path} does not exist", f"restore it, or set {name}; only the first start on an empty database creates one")
+        advice = f"restore it, or set {name}; only the first start on an empty database creates one"
+        return warn(check, f"{path} does not exist", advice)
     mode = 0 if setting else stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         return fail(check, f"{path} has mode {mode:04o}: others can read it", f"chmod 600 {path}")

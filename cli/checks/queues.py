@@ -49,8 +49,8 @@ def examine_secrets(used: Sequence[SealedUnder], envelope: SecretCipher) -> Doct
     keys = ", ".join(f"{one.number:,} with {one.key_id}" for one in foreign)
     if used[0] in foreign:
         advice = (
-            "restore that key; if it is lost for good, run `trailgate secrets replace-lost`, rotate the secret of every "
-            "webhook config, and enter the channelConfig of every notification rule again"
+            "restore that key; if it is lost for good, run `trailgate secrets replace-lost`, rotate the secret of "
+            "every webhook config, and enter the channelConfig of every notification rule again"
         )
         return fail("secrets", f"the latest is encrypted with another master key ({keys})", advice)
     return warn("secrets", f"old ones are encrypted with another master key ({keys})", "rotate those still in use")
