@@ -15,8 +15,8 @@ import typer
 
 from cli.archive import BLOBS, CHECKPOINTS, DUMP, KEYS, TRUSTED_KEYS, Archive, open_archive, write_archive
 from cli.installation import located, opened, read_settings
-from cli.ledger import counted, inspect_ledgers
-from cli.output import note, progress, say
+from cli.ledger import inspect_ledgers
+from cli.output import counted, note, progress, say
 from cli.postgres import dump_database, load_dump
 from cli.schema import database_url, report_differences
 from domain.errors import Conflict, Invalid

@@ -30,7 +30,7 @@ from storage.services import NotConfigured
 from storage.settings import Settings
 
 keys = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True)
-organisations = typer.Typer(help="Create and list organisations.", no_args_is_help=True)
+organisations = typer.Typer(help="Create and list organisations, and set their limits.", no_args_is_help=True)
 
 DEFAULT_ROLE = "reporter"
 MAX_KEYS = 10_000

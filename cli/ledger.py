@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from cli.installation import located, opened, read_settings
-from cli.output import note, printable, progress, say
+from cli.output import counted, note, printable, progress, say
 from cli.soundness import derived_is_sound, evidence_is_sound
 from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Invalid, NotFound
@@ -166,8 +166,3 @@ def _report(tenant: Tenant, result: Inspection) -> None:
     seen += [counted(result.outside, "published checkpoint")] if result.outside else []
     verdict = "sound" if result.sound else counted(len(result.findings), "finding")
     say(f"{tenant.org_slug}: {verdict} ({', '.join(seen)})")
-
-
-def counted(number: int, noun: str, plural: str | None = None) -> str:
-    """Return a number with its noun, such as `1 finding` or `2 entries`; `plural` is for nouns that do not add an s."""
-    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -72,3 +72,8 @@ def progress(label: str, total: int | None = None) -> Iterator[Callable[[int], N
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(label, total=total)
         yield lambda done: bar.update(task, completed=done)
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Return a number with its noun, such as `1 finding` or `2 entries`; `plural` is for nouns that do not add an s."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.installation import located, opened, read_settings
-from cli.output import note, progress, say
+from cli.output import counted, note, progress, say
 from domain.errors import Conflict
 from storage.database import Database
 from storage.identity.bootstrap import register_master_key
@@ -53,7 +53,7 @@ def rotate_master_key() -> None:
         keys = load_master_keys(settings)
         if settings.master_key is None:
             write_keys(master_key_file(settings), keys[:1])
-    say(f"{number} secrets are encrypted with master key {SecretCipher(keys).key_id} now")
+    say(f"{counted(number, 'secret')} now encrypted with master key {SecretCipher(keys).key_id}")
     if settings.master_key is not None:
         note("Remove the old key from TRAILGATE_MASTER_KEY now, and start the API and the workers.")
     else:

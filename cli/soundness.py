@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 
-from cli.output import progress, say
+from cli.output import counted, progress, say
 from cli.rebuild import REBUILDS
 from domain.tenant import Tenant
 from storage.blobs.store import BlobStore
@@ -44,7 +44,7 @@ async def evidence_is_sound(settings: Settings, database: Database, tenants: Ite
                     say(f"{'MISSING' if found is None else 'ALTERED'} evidence file {digest} of {tenant.org_slug}")
                     sound = False
                 advance(number)
-        say(f"{tenant.org_slug}: {number} evidence files hashed")
+        say(f"{tenant.org_slug}: {counted(number, 'evidence file')} hashed")
     return sound
 
 

@@ -5,7 +5,7 @@ import asyncio
 import typer
 
 from cli.installation import located, opened, read_settings
-from cli.output import progress, say
+from cli.output import counted, progress, say
 from storage.blobs.store import SHARDS, BlobStore
 from storage.blobs.sweep import Swept, sweep_blobs
 from storage.settings import Settings
@@ -23,7 +23,8 @@ def sweep_all_blobs() -> None:
     """Remove interrupted uploads and content without evidence that are more than an hour old."""
     with located(read_settings()) as settings:
         swept = asyncio.run(_sweep_blobs(settings))
-    say(f"{swept.objects} objects checked, {swept.removed} removed; {swept.staged} interrupted uploads removed")
+    checked, staged = counted(swept.objects, "object"), counted(swept.staged, "interrupted upload")
+    say(f"{checked} checked, {swept.removed} removed; {staged} removed")
 
 
 async def _sweep_blobs(settings: Settings) -> Swept:

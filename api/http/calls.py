@@ -53,7 +53,7 @@ class Call:
     def caller(self) -> Principal:
         """The authenticated principal. Raises Unauthenticated when there is none."""
         if self.principal is None:
-            raise Unauthenticated("This request needs a credential")
+            raise Unauthenticated("Send an API key: as X-Api-Key, or as Authorization: Bearer or ApiKey.")
         return self.principal
 
     @property

@@ -204,7 +204,7 @@ def test_evidence_files_are_hashed_again_when_asked(started: None, arrange, trai
 
     slug, path = arrange(attach)
     sound = trailgate("verify", "--files", "--organisation", slug)
-    assert (sound.status, f"{slug}: 1 evidence files hashed" in sound.out) == (0, True)
+    assert (sound.status, f"{slug}: 1 evidence file hashed" in sound.out) == (0, True)
     path.chmod(0o600)
     path.write_bytes(b"another")
     assert f"ALTERED evidence file {digest}" in trailgate("verify", "--files").out

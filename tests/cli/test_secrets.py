@@ -39,7 +39,7 @@ def test_after_a_rotation_of_the_master_key_all_is_readable_and_sealing_goes_on(
     file = tmp_path / "data" / "keys" / "master.key"
     old = file.read_text()
     done = trailgate("secrets", "rotate")
-    assert (done.status, "1 secrets are encrypted with master key" in done.out) == (0, True), done
+    assert (done.status, "1 secret now encrypted with master key" in done.out) == (0, True), done
     assert file.read_text() != old
     assert len(file.read_text().splitlines()) == 1
     assert file.stat().st_mode & 0o777 == 0o600
@@ -146,7 +146,7 @@ def test_a_lost_master_key_is_replaced_and_the_new_one_can_be_rotated(
 
     assert arrange(read) == {}
     rotated = trailgate("secrets", "rotate")
-    assert (rotated.status, "0 secrets are encrypted" in rotated.out) == (0, True), rotated
+    assert (rotated.status, "0 secrets now encrypted" in rotated.out) == (0, True), rotated
     assert trailgate("verify").status == 0
 
 

@@ -17,7 +17,7 @@ def test_a_sweep_tells_what_it_removed_and_a_second_one_finds_nothing(started: N
         return [*lost, broken]
 
     paths = arrange(litter)
-    assert trailgate("sweep", "blobs").out == "5 objects checked, 3 removed; 1 interrupted uploads removed\n"
+    assert trailgate("sweep", "blobs").out == "5 objects checked, 3 removed; 1 interrupted upload removed\n"
     assert not any(path.exists() for path in paths)
     again = trailgate("sweep", "blobs")
     assert (again.status, again.out) == (0, "2 objects checked, 0 removed; 0 interrupted uploads removed\n")
