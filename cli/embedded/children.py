@@ -61,7 +61,7 @@ class Child:
         self._argv = [os.fspath(word) for word in argv]
         self._env = env
         self._cwd = cwd
-        self._log = log
+        self.log = log
         self._account = account
         self._death_signal = death_signal
         self._before_start = before_start
@@ -135,15 +135,17 @@ class Child:
         stop_together([self])
 
     def tail(self, lines: int = 20) -> str:
-        """Return the last lines of the log file, or an empty string."""
-        if self._log is None or not self._log.exists():
+        """Return the last lines of the log file, or an empty string; the beginning of a very long line is missing."""
+        if self.log is None or not self.log.exists():
             return ""
-        with self._log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
-            return "\n".join(log.read().decode(errors="replace").splitlines()[-lines:])
+        with self.log.open("rb") as log:
+            begin = log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            found = log.read().decode(errors="replace").splitlines()
+        whole = found[1:] or found if begin else found
+        return "\n".join(whole[-lines:])
 
     def _spawn(self) -> subprocess.Popen[bytes]:
-        output = open_log(self._log) if self._log else None
+        output = open_log(self.log) if self.log else None
         account = self._account
         try:
             return subprocess.Popen(  # noqa: S603 - our own argument lists, no shell

@@ -124,4 +124,4 @@ class Supervisor:
 
 def _with_tail(message: str, child: Child) -> str:
     tail = child.tail()
-    return f"{message}\n{tail}" if tail else message
+    return f"{message}. The end of {child.log}:\n{tail}" if tail else message

@@ -53,6 +53,13 @@ def test_the_tail_of_a_long_log_is_short(home: Path) -> None:
     assert 1000 < len(child.tail()) <= 4096
 
 
+def test_the_tail_begins_with_a_whole_line(home: Path) -> None:
+    child = Child("wordy", [PYTHON, "-c", "print(*['x' * 1500] * 5, sep='\\n')"], log=home / "wordy.log")
+    child.start()
+    child.wait()
+    assert child.tail().splitlines() == ["x" * 1500] * 2
+
+
 def test_a_log_that_is_a_symbolic_link_is_not_followed(home: Path) -> None:
     (home / "target").write_text("precious")
     (home / "link.log").symlink_to(home / "target")
