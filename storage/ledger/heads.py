@@ -18,7 +18,15 @@ from domain.errors import Invalid
 from storage.authenticator import Authenticator, Purpose, event_data
 from storage.database import Reader, Row, Transaction
 from storage.keys import signature_holds
-from storage.ledger.marks import Mark, events_and_entries, mark_file, read_mark
+from storage.ledger.marks import (
+    Mark,
+    erased_events,
+    events_and_entries,
+    mark_file,
+    read_mark,
+    read_waiting,
+    waiting_file,
+)
 from storage.ledger.published import checkpoint_file, last_published
 from storage.ledger.queries import newest_checkpoint, read_tiles
 from storage.settings import Settings
@@ -46,6 +54,8 @@ class Known:
     mark: Mark
     published: SignedCheckpoint | None
     keys: Mapping[str, bytes]
+    waiting: frozenset[UUID] = frozenset()
+    """Events that waited for the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,16 @@ def known_of(settings: Settings, keys: Mapping[str, bytes], org_id: UUID) -> Kno
         published = None
     except Invalid as error:
         raise Inconsistent(f"the published checkpoints cannot be read: {error}") from error
-    return Known(known_mark(settings, org_id), published, keys)
+    return Known(known_mark(settings, org_id), published, keys, _known_waiting(settings, org_id))
+
+
+def _known_waiting(settings: Settings, org_id: UUID) -> frozenset[UUID]:
+    try:
+        return read_waiting(waiting_file(settings, org_id))
+    except OSError:
+        return frozenset()
+    except Invalid as error:
+        raise Inconsistent(str(error)) from error
 
 
 _HEAD = """
@@ -175,6 +194,8 @@ async def check_history(reader: Reader, head: Head, seen: Mark, known: Known) ->
     Raises Inconsistent if it has lost events or entries, or does not begin with what was published.
     """
     check_complete(seen, known.mark)
+    if erased := await erased_events(reader, head.org_id, known.waiting):
+        raise Inconsistent(f"{len(erased)} events that waited for the ledger are gone, among them {min(erased)}")
     newest = await newest_checkpoint(reader, head.org_id)
     for signed in (newest.signed if newest else None, known.published):
         if signed:

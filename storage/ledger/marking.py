@@ -7,7 +7,17 @@ from uuid import UUID
 
 import structlog
 
-from storage.ledger.marks import Mark, events_and_entries, mark_file, raise_mark
+from storage.ledger.marks import (
+    Mark,
+    erased_events,
+    events_and_entries,
+    keep_waiting,
+    mark_file,
+    raise_mark,
+    read_waiting,
+    waiting_events,
+    waiting_file,
+)
 from storage.services import Services
 
 log = structlog.get_logger()
@@ -42,11 +52,20 @@ async def raise_marks(services: Services) -> None:
     database.audited.clear()
     try:
         for org_id in organisations:
-            async with database.read() as reader:
-                seen = await events_and_entries(reader, org_id)
-            await keep_mark(services, org_id, seen)
+            await _raise_mark(services, org_id)
     except Exception as error:  # noqa: BLE001 - a mark decides no answer; the next event raises it
         log.warning("ledger.mark_not_raised", error=type(error).__name__)
+
+
+async def _raise_mark(services: Services, org_id: UUID) -> None:
+    file = waiting_file(services.settings, org_id)
+    listed = await asyncio.to_thread(read_waiting, file)
+    async with services.database.read() as reader:
+        seen = await events_and_entries(reader, org_id)
+        waiting = await waiting_events(reader, org_id)
+        erased = await erased_events(reader, org_id, listed)
+    await keep_mark(services, org_id, seen)
+    await asyncio.to_thread(keep_waiting, file, listed - erased, waiting)
 
 
 async def keep_mark(services: Services, org_id: UUID, seen: Mark, *, durable: bool = True) -> None:

@@ -1,12 +1,15 @@
 """High-water marks: how much of each ledger this host has seen, in files beside the keys, outside the database.
 
-A ledger that is shorter than its mark has lost events. The file of an organisation holds two numbers: the events that
-were committed, sealed or waiting, and the entries that were sealed. Neither ever goes down.
+A ledger that is shorter than its mark has lost events. The mark of an organisation holds two numbers: the events that
+were committed, sealed or waiting, and the entries that were sealed. Neither ever goes down. A second file holds the ids
+of events that waited for the ledger: each of them must still wait, or be in it, however many came later.
 """
 
 import fcntl
 import os
 import re
+import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
@@ -34,6 +37,11 @@ def marks_dir(settings: Settings) -> Path:
 def mark_file(settings: Settings, org_id: UUID) -> Path:
     """Return the file of an organisation's mark."""
     return marks_dir(settings) / f"{org_id}.mark"
+
+
+def waiting_file(settings: Settings, org_id: UUID) -> Path:
+    """Return the file of the ids of events that waited."""
+    return marks_dir(settings) / f"{org_id}.waiting"
 
 
 def marked_ledgers(settings: Settings) -> set[UUID]:
@@ -72,6 +80,52 @@ def raise_mark(path: Path, seen: Mark, *, durable: bool = True) -> None:
             os.pwrite(descriptor, f"{raised.events:020} {raised.entries:020}\n".encode(), 0)
             if durable:
                 os.fsync(descriptor)
+
+
+def read_waiting(path: Path) -> frozenset[UUID]:
+    """Read the ids of events that waited. Raises Invalid for a file that holds anything else."""
+    try:
+        return frozenset(map(UUID, path.read_text().split()))
+    except FileNotFoundError:
+        return frozenset()
+    except ValueError as error:
+        raise Invalid(f"{path} is not a list of waiting events.") from error
+
+
+def keep_waiting(path: Path, found: Collection[UUID], waiting: Collection[UUID]) -> None:
+    """Take ids that were found again off the list, and add those that wait. Several processes may do so at once."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        listed = read_waiting(path).difference(found).union(waiting)
+        descriptor, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "w") as file:
+            file.writelines(f"{event_id}\n" for event_id in sorted(listed))
+        Path(draft).replace(path)
+    finally:
+        os.close(folder)
+
+
+MAX_WAITING = 1000
+"""Ids of waiting events that are listed: the newest."""
+
+_WAITING = "SELECT event_id FROM unsealed WHERE org_id = $1 ORDER BY event_id DESC LIMIT $2"
+_ERASED = """
+SELECT listed.id FROM unnest($2::uuid[]) AS listed(id)
+WHERE NOT EXISTS (SELECT FROM ledger_entries l WHERE l.event_id = listed.id)
+  AND NOT EXISTS (SELECT FROM unsealed u WHERE u.org_id = $1 AND u.event_id = listed.id)
+"""
+
+
+async def waiting_events(reader: Reader, org_id: UUID) -> list[UUID]:
+    """Return the newest events that wait for the ledger."""
+    return [row["event_id"] for row in await reader.rows(_WAITING, org_id, MAX_WAITING)]
+
+
+async def erased_events(reader: Reader, org_id: UUID, listed: Collection[UUID]) -> set[UUID]:
+    """Return those of the listed events that neither wait nor are in the ledger."""
+    return {row["id"] for row in await reader.rows(_ERASED, org_id, list(listed))} if listed else set()
 
 
 _SEEN = """

@@ -16,6 +16,7 @@ ALLOWED = {
     "storage.blobs.queries": "asks whether there is any",
     "storage.ledger.inspection": "the audit of a whole ledger",
     "storage.ledger.rebuild": "a rebuild",
+    "storage.ledger.renewal": "a rotation of the master key, while nothing serves",
     "storage.facts.rebuild": "a rebuild",
     "storage.rebuild": "a rebuild",
     "storage.retention": "a sweep over what has gone stale, in batches",
