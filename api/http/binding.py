@@ -14,6 +14,7 @@ from api.http.arguments import REQUIRED, Arguments, Body, Fields, FormBody, Para
 from api.http.bodies import Unread, expect_later, read_body
 from api.http.calls import PROVEN, REQUEST_ID, SERVICES, STAGING, SURFACE, Call, Reply, Route, Surface
 from api.http.idempotency import keyed, known_answer, once, takes_key
+from api.http.loop_shares import LOOP_SHARES, LoopShares
 from api.http.problems import invalid_fields, invalid_input
 from api.http.reading import MAX_ON_LOOP, clean_text, guard, media_type, require_media_type
 from api.http.routing import Table
@@ -47,9 +48,15 @@ class Endpoint:
         request[SURFACE] = self.surface
         request[OPERATION] = self.route.name
         call = Call(request.app[SERVICES], None, request, request[REQUEST_ID])
-        if self.route.permission is not None:
-            call = await self._admitted(call, self.route.permission)
-            request[PROVEN] = True
+        if self.route.permission is None:
+            return await self._serve(call)
+        call = await self._admitted(call, self.route.permission)
+        request[PROVEN] = True
+        return await request.app[LOOP_SHARES].run(call.caller.org_id, self._serve(call))
+
+    async def _serve(self, call: Call) -> web.StreamResponse:
+        """Read what the handler takes, and call it."""
+        request = call.request
         arguments = self._parameters(request)
         if self.signature.query is not None:
             arguments["query"] = _read_query(self.signature.query, request)
@@ -167,6 +174,7 @@ def register(app: web.Application, surface: Surface) -> tuple[Endpoint, ...]:
     _check_exempt(surface)
     if STAGING not in app and any(endpoint.signature.form for endpoint in endpoints):
         raise ValueError(f"surface {surface.name} takes forms, but app[STAGING] names no directory")
+    app.setdefault(LOOP_SHARES, LoopShares())
     app.setdefault(WRITERS, Threads(UPLOAD_THREADS, "upload writers"))
     table = app.setdefault(TABLE, Table())
     explicit = {(route.method, route.plain_path) for route in surface.routes}
