@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iter
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPMethod
+from random import uniform
 from uuid import UUID
 
 import structlog
@@ -175,7 +176,7 @@ class Streams:
         try:
             self._require_place(call.caller.org_id, stream)
         except Throttled:
-            await asyncio.sleep(PAUSE_REFUSED)
+            await asyncio.sleep(PAUSE_REFUSED * uniform(0.5, 1.5))  # noqa: S311 - so that they do not come all at once
             raise
         with self._listed(call.caller.org_id, stream):
             try:
