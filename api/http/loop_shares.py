@@ -29,10 +29,11 @@ BESIDE = 0.0005
 class _Share:
     """The share of one owner.
 
-    `used_until` is the time until which it has used its share. `waiting` are its steps that wait, oldest first. While
-    `called`, one of them has been told to go on, or a timer will tell it.
+    `requests` is the number of its requests. `used_until` is the time until which it has used its share. `waiting` are
+    its steps that wait, oldest first. While `called`, one of them has been told to go on, or a timer will tell it.
     """
 
+    requests: int = 0
     used_until: float = 0.0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     called: bool = False
@@ -50,7 +51,7 @@ class LoopShares:
         self._shares: WeakValueDictionary[Hashable, _Share] = WeakValueDictionary()
         """The share of each owner who is present or has a request."""
         self._present: OrderedDict[_Share, float] = OrderedDict()
-        """When a step of each owner who is present ended, the longest ago first."""
+        """When a request of each owner who is present began, or a step of it ended, the longest ago first."""
         self._busy = 0
         """The number of owners whose steps wait."""
 
@@ -60,26 +61,42 @@ class LoopShares:
         error: BaseException | None = None
         beside = BESIDE
         share = self._shares.get(owner) or self._shares.setdefault(owner, _Share())
-        while True:
-            began = perf_counter()
-            if share.waiting or self._too_far(share, began):
+        share.requests += 1
+        self._keep_present(share, perf_counter())
+        try:
+            while True:
+                measured = len(self._present) > 1  # an owner who is alone costs nothing more
+                began = perf_counter() if measured else 0.0
+                if measured and (share.waiting or self._too_far(share, began)):
+                    try:
+                        yield from self._turn(share)
+                    except BaseException as raised:  # noqa: BLE001 - the work is cancelled
+                        error = raised
+                    began = perf_counter()
                 try:
-                    yield from self._turn(share)
-                except BaseException as raised:  # noqa: BLE001 - the work is cancelled
+                    awaited = work.send(None) if error is None else work.throw(error)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                finally:
+                    error = None
+                    if measured:
+                        self._charge(share, began, beside)
+                        beside = 0.0
+                try:
+                    yield awaited
+                except BaseException as raised:  # noqa: BLE001 - the work handles it
                     error = raised
-                began = perf_counter()
-            try:
-                awaited = work.send(None) if error is None else work.throw(error)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            finally:
-                error = None
-                self._charge(share, began, beside)
-            beside = 0.0
-            try:
-                yield awaited
-            except BaseException as raised:  # noqa: BLE001 - the work handles it
-                error = raised
+        finally:
+            share.requests -= 1
+
+    def _keep_present(self, share: _Share, now: float) -> None:
+        """Note that an owner is present, and forget those who have been gone for a while."""
+        present = self._present
+        present[share] = now
+        if len(present) > 1:
+            present.move_to_end(share)
+            while present[first := next(iter(present))] < now - LATELY and not first.requests:
+                del present[first]
 
     def _too_far(self, share: _Share, now: float) -> bool:
         """Return whether an owner has run ahead of its share, and of another owner."""
@@ -126,13 +143,10 @@ class LoopShares:
 
     def _charge(self, share: _Share, began: float, beside: float) -> None:
         """Count a step that began at that time, and let the owner's next one go on."""
-        now, present = perf_counter(), self._present
-        present[share] = now
-        if len(present) > 1:
-            present.move_to_end(share)
-            while present[first := next(iter(present))] < now - LATELY and not first.waiting:
-                del present[first]
-            shares = max(1, self._busy) + 1 if len(present) > 1 else 1
+        now = perf_counter()
+        self._keep_present(share, now)
+        if len(self._present) > 1:
+            shares = max(1, self._busy) + 1
             share.used_until = max(share.used_until, began) + (now - began + beside) * shares
         if share.waiting:
             self._call_next(share)
