@@ -15,6 +15,7 @@ DEFINITIONS = 5_000
 FEW = {
     "organisations": 100,
     "destinations": 500,
+    "ledger_heads": 100,
     "notification_streams": 100,
     "reconciliations": 500,
     "schedule": 20,

@@ -74,8 +74,10 @@ async def list_attestation_evidence(
 
 
 _STORED = """
-SELECT DISTINCT digest FROM evidence WHERE org_id = $1 AND digest > $2 AND external_url IS NULL ORDER BY digest LIMIT $3
+SELECT DISTINCT digest FROM evidence
+WHERE org_id = $1 AND (org_id, digest) > ($1, $2) AND external_url IS NULL ORDER BY digest LIMIT $3
 """
+"""The pair is compared, so that the index that begins with the organisation is read and not that of all digests."""
 
 
 async def stored_files(reader: Reader, tenant: Tenant, *, after: str, limit: int) -> list[str]:
