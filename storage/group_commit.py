@@ -21,6 +21,8 @@ LATELY = 1.0
 """Seconds for which an owner who added an item limits how much of a batch another one may fill."""
 RETRY_AFTER = 1
 """Seconds after which a refused caller should try again."""
+SHARE = "share of the write queue"
+"""The name of the limit that an owner's items may meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +234,8 @@ class GroupCommit(Generic[Item, Outcome]):
             return
         own_items, own_weight = self._queues.holds(owner)
         if own_items >= free_items or own_weight + weight > free_weight:
-            message = "Too many writes of this organisation wait (limit: share of the write queue); try again shortly."
-            raise Throttled(message, RETRY_AFTER)
+            message = f"Too many writes of this organisation wait (limit: {SHARE}); try again shortly."
+            raise Throttled(message, RETRY_AFTER, limit=SHARE)
 
     async def _run(self) -> None:
         while True:

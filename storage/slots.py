@@ -64,7 +64,7 @@ class Slots:
             self._give_up(owner, place)
             if isinstance(error, TimeoutError):
                 message = f"Too many requests of this organisation wait (limit: {self._name}); try again shortly."
-                raise Throttled(message, RETRY_AFTER) from error
+                raise Throttled(message, RETRY_AFTER, limit=self._name) from error
             raise
 
     def _give_up(self, owner: Hashable, place: asyncio.Future[None]) -> None:

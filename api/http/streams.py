@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from api.http.calls import SERVICES, SURFACE, Call
 from domain.errors import NotFound, Throttled, Unauthenticated, Unavailable
+from domain.identity.quotas import FixedLimit
 from storage.database import TRANSIENT, Reader
 from storage.services import Services
 
@@ -204,9 +205,9 @@ class Streams:
             raise Unavailable("Too many streams are open; try again shortly.", RETRY // 1000)
         settings, of_organisation = self._services.settings, self._open.get(org_id, ())
         if sum(other.holder == stream.holder for other in of_organisation) >= settings.streams_per_key:
-            raise _too_many("key", "streams_per_key", settings.streams_per_key)
+            raise _too_many("key", FixedLimit.STREAMS_PER_KEY, settings.streams_per_key)
         if len(of_organisation) >= settings.streams_per_organisation:
-            raise _too_many("organisation", "streams_per_organisation", settings.streams_per_organisation)
+            raise _too_many("organisation", FixedLimit.STREAMS_PER_ORGANISATION, settings.streams_per_organisation)
 
     def end(self) -> None:
         """Refuse new streams and end the open ones, after `TIMEOUT_STOP` even those of slow clients."""
@@ -276,9 +277,9 @@ class Streams:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _too_many(holder: str, limit: str, most: int) -> Throttled:
+def _too_many(holder: str, limit: FixedLimit, most: int) -> Throttled:
     message = f"This {holder} has {most} event streams open, which is the maximum (limit: {limit})."
-    return Throttled(message, RETRY // 1000)
+    return Throttled(message, RETRY // 1000, limit=limit)
 
 
 STREAMS: web.AppKey[list[Streams]] = web.AppKey("streams", list)

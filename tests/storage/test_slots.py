@@ -85,6 +85,7 @@ async def test_who_waits_too_long_is_told_to_come_back_and_leaves_no_trace() -> 
             async with slots.taken("a", 0.01):
                 pass
         assert refused.value.retry_after > 0
+        assert refused.value.limit == "places"
     async with AsyncExitStack() as held:
         await held.enter_async_context(slots.taken("a", 0.01))
 

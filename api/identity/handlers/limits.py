@@ -42,6 +42,18 @@ def _fixed(settings: Settings) -> list[FixedLimitOut]:
             "Evidence files of one attestation",
         ),
         (FixedLimit.PROVENANCE_KEYS, "keys", MAX_KEYS, "Provenance keys of an organisation"),
+        (
+            FixedLimit.STREAMS_PER_KEY,
+            "streams",
+            settings.streams_per_key,
+            "Event streams that one API key may hold open, per API process",
+        ),
+        (
+            FixedLimit.STREAMS_PER_ORGANISATION,
+            "streams",
+            settings.streams_per_organisation,
+            "Event streams that an organisation may hold open, per API process",
+        ),
         (FixedLimit.PAGE_SIZE, "rows", MAX_SIZE, "Rows of one page of a list"),
         (FixedLimit.JSON_DEPTH, "levels", MAX_DEPTH, "Nesting of a JSON body"),
     )

@@ -55,6 +55,7 @@ async def test_every_quota_and_fixed_limit_is_listed(api: Caller, admin: Caller,
     assert [one["name"] for one in shown["quotas"]] == list(Quota)
     fixed = {one["name"]: one["limit"] for one in shown["fixed"]}
     assert fixed["webhook_body_bytes"] == app_services.settings.webhook_max_body
+    assert fixed["streams_per_key"] == app_services.settings.streams_per_key
     assert fixed["evidence_file_bytes"] == app_services.settings.evidence_max_size
     of_default = {one["name"] for one in (await admin.get("/limits")).json["fixed"]}
     assert of_default - fixed.keys() == {"webhook_configs_per_source"}

@@ -379,7 +379,7 @@ async def test_a_key_has_its_number_of_streams_and_leaves_the_others_to_other_ke
         async with listening(process.api), listening(process.api), listening(other):
             refused = await process.api.get("/notifications/stream", status=429)
             assert int(refused.headers["Retry-After"]) >= 1
-            assert "streams_per_key" in refused.json["message"]
+            assert refused.json["limit"] == "streams_per_key"
         await process.until_open(0)
         async with listening(process.api):
             pass
@@ -393,7 +393,7 @@ async def test_an_organisation_has_its_number_of_streams_whatever_the_number_of_
         first, second, third = (replace(process.api, key=key) for key in keys)
         async with listening(first), listening(second), listening(stranger):
             refused = await third.get("/notifications/stream", status=429)
-            assert "streams_per_organisation" in refused.json["message"]
+            assert refused.json["limit"] == "streams_per_organisation"
 
 
 async def test_a_refused_client_is_kept_waiting(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
