@@ -40,6 +40,8 @@ async def examine_ledgers(database: Database, settings: Settings) -> DoctorFindi
     if problems:
         advice = "such a ledger is not signed: run `trailgate verify`, and see docs/runbook.md"
         return fail("ledgers", "; ".join(problems), advice)
+    if not existing_master_keys(settings):
+        return fail("ledgers", "cannot be authenticated without a master key", "see the check of the master key")
     return ok("ledgers", f"{len(organisations):,} begin with what was published, and end as they were sealed")
 
 

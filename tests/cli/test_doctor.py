@@ -340,7 +340,7 @@ def test_a_master_key_that_is_another_one(ruled, examined, tmp_path: Path) -> No
     key = tmp_path / "data" / "keys" / "master.key"
     mine = key.read_text()
     key.unlink()
-    assert {"master key", "secrets"} <= examined("--probe").keys()
+    assert {"master key", "secrets", "ledgers"} <= examined("--probe").keys()
     key.write_text("A" * 43 + "=")
     key.chmod(0o600)
     wrong = examined("--probe")
