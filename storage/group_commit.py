@@ -18,7 +18,7 @@ Write = Callable[[Sequence[Item]], Awaitable[Sequence[Outcome]]]
 """Writes a batch in one transaction and returns one outcome per item, in the same order."""
 
 LATELY = 1.0
-"""Seconds for which an owner who added an item limits how much of a batch another one may fill."""
+"""Seconds for which an owner, once seen, limits how much of what all share another one may take."""
 RETRY_AFTER = 1
 """Seconds after which a refused caller should try again."""
 SHARE = "share of the write queue"

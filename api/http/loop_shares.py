@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 
 from aiohttp import web
 
+from storage.group_commit import LATELY
+
 T = TypeVar("T")
 
-LATELY = 0.1
-"""Seconds for which an owner counts as present after a step of its requests."""
 BURST = 0.005
 """Seconds that an owner may run ahead of its share, so that those who need little never wait."""
 BESIDE = 0.0005
@@ -42,9 +42,9 @@ class _Share:
 class LoopShares:
     """Measures the steps of requests, from one wait to the next, and lets those of busy owners wait for their turn.
 
-    An owner who is alone is never stopped. While there are others, n owners whose steps wait get 1/(n + 1) of the event
-    loop's time each: there is always a part left for those who need little. Nothing is held while a request waits for
-    something else, such as a slow body or the next event of a stream.
+    An owner who is alone, and was so for the last second, is never stopped. While there are others, n owners whose
+    steps wait get 1/(n + 1) of the event loop's time each: there is always a part left for those who need little.
+    Nothing is held while a request waits for something else, such as a slow body or the next event of a stream.
     """
 
     def __init__(self) -> None:
@@ -112,12 +112,12 @@ class LoopShares:
         try:
             yield from turn
         except BaseException:
-            if not turn.cancelled():  # it was called in the same turn of the event loop
-                share.called = False
-                self._call_next(share)
-            elif turn in share.waiting:
+            if turn in share.waiting:
                 share.waiting.remove(turn)
                 self._busy -= not share.waiting
+            else:  # it was called in the same turn of the event loop
+                share.called = False
+                self._call_next(share)
             raise
         share.called = False
 

@@ -150,6 +150,7 @@ FLOODS: dict[str, tuple[Callable[[Neighbour], list[bytes]], int, int]] = {
 
 def seen(player: subprocess.Popen[bytes]) -> tuple[dict[str, int], list[float]]:
     output, _ = player.communicate()
+    assert player.returncode == 0
     told = json.loads(output)
     return told["statuses"], told["seconds"]
 
