@@ -29,11 +29,10 @@ BESIDE = 0.0005
 class _Share:
     """The share of one owner.
 
-    `requests` is the number of its requests. `used_until` is the time until which it has used its share. `waiting` are
-    its steps that wait, oldest first. While `called`, one of them has been told to go on, or a timer will tell it.
+    `used_until` is the time until which it has used its share. `waiting` are its steps that wait, oldest first. While
+    `called`, one of them has been told to go on, or a timer will tell it.
     """
 
-    requests: int = 0
     used_until: float = 0.0
     waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
     called: bool = False
@@ -61,41 +60,37 @@ class LoopShares:
         error: BaseException | None = None
         beside = BESIDE
         share = self._shares.get(owner) or self._shares.setdefault(owner, _Share())
-        share.requests += 1
         self._keep_present(share, perf_counter())
-        try:
-            while True:
-                measured = len(self._present) > 1  # an owner who is alone costs nothing more
-                began = perf_counter() if measured else 0.0
-                if measured and (share.waiting or self._too_far(share, began)):
-                    try:
-                        yield from self._turn(share)
-                    except BaseException as raised:  # noqa: BLE001 - the work is cancelled
-                        error = raised
-                    began = perf_counter()
+        while True:
+            measured = len(self._present) > 1  # an owner who is alone costs nothing more
+            began = perf_counter() if measured else 0.0
+            if measured and (share.waiting or self._too_far(share, began)):
                 try:
-                    awaited = work.send(None) if error is None else work.throw(error)
-                except StopIteration as end:
-                    return end.value  # type: ignore[no-any-return]
-                finally:
-                    error = None
-                    if measured:
-                        self._charge(share, began, beside)
-                        beside = 0.0
-                try:
-                    yield awaited
-                except BaseException as raised:  # noqa: BLE001 - the work handles it
+                    yield from self._turn(share)
+                except BaseException as raised:  # noqa: BLE001 - the work is cancelled
                     error = raised
-        finally:
-            share.requests -= 1
+                began = perf_counter()
+            try:
+                awaited = work.send(None) if error is None else work.throw(error)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            finally:
+                error = None
+                if measured:
+                    self._charge(share, began, beside)
+                    beside = 0.0
+            try:
+                yield awaited
+            except BaseException as raised:  # noqa: BLE001 - the work handles it
+                error = raised
 
     def _keep_present(self, share: _Share, now: float) -> None:
-        """Note that an owner is present, and forget those who have been gone for a while."""
+        """Note that an owner is present, and forget those who had no step for a while, as those of idle streams."""
         present = self._present
         present[share] = now
         if len(present) > 1:
             present.move_to_end(share)
-            while present[first := next(iter(present))] < now - LATELY and not first.requests:
+            while present[first := next(iter(present))] < now - LATELY:
                 del present[first]
 
     def _too_far(self, share: _Share, now: float) -> bool:

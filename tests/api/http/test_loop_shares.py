@@ -101,3 +101,14 @@ async def test_owners_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(100):
         await shares.run(number, asyncio.sleep(0.005))
     assert len(shares._present) < 50
+
+
+async def test_a_request_that_waits_for_long_slows_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_shares, "LATELY", 0.01)
+    shares, over = LoopShares(), asyncio.Event()
+    stream = asyncio.create_task(shares.run("idle", over.wait()))
+    await asyncio.sleep(0.02)
+    await shares.run("busy", asyncio.sleep(0))
+    assert len(shares._present) == 1
+    over.set()
+    assert await stream
