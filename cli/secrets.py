@@ -32,7 +32,10 @@ from storage.settings import Settings
 
 secrets = typer.Typer(help="Rotate the keys of this installation.", no_args_is_help=True)
 
-_SERVING = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('trailgate api', 'trailgate worker')"
+_SERVING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name IN ('trailgate api', 'trailgate worker')
+"""
 
 _LOST_SIGNING_KEY = "SELECT key_id, public_key FROM signing_keys WHERE is_current AND key_id <> $1"
 

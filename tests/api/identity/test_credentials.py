@@ -163,7 +163,9 @@ async def test_a_process_listens_again_after_the_database_refused_it(
     """With an error that is none of those that pass by themselves."""
     name = urlsplit(own_services.settings.database_url or "").path.removeprefix("/")
     outside = await asyncpg.connect(own_services.settings.database_url, database="postgres")
-    lost = await listeners(own_services)
+    async with asyncio.timeout(5):
+        while len(lost := await listeners(own_services)) < len(processes):
+            await asyncio.sleep(0.05)
     await outside.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     try:
         await outside.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::int[]) pid", lost)
