@@ -17,7 +17,7 @@ from storage.authenticator import Authenticator
 from storage.clock import SystemClock
 from storage.database import Database, open_database
 from storage.ids import Ids
-from storage.keys import load_master_keys
+from storage.keys import existing_master_keys, load_master_keys
 from storage.services import NotConfigured
 from storage.settings import Settings
 
@@ -83,6 +83,12 @@ def found_installation(settings: Settings, *, create: bool = False) -> Iterator[
     note(f"No `trailgate up` runs on {settings.data_dir}: starting its servers for this command.")
     with servers:
         yield Installation(addressed(settings, servers), stopped=True)
+
+
+def existing_authenticator(settings: Settings) -> Authenticator | None:
+    """Return the authenticator of this host; None without a usable master key, which is not created."""
+    master_keys = existing_master_keys(settings)
+    return Authenticator(lambda: master_keys) if master_keys else None
 
 
 @contextmanager

@@ -9,17 +9,16 @@ from uuid import UUID
 
 import typer
 
-from cli.installation import located, opened, read_settings
+from cli.installation import existing_authenticator, located, opened, read_settings
 from cli.output import counted, note, printable, progress, say
 from cli.soundness import derived_is_sound, evidence_is_sound
 from domain.audit.ledger import SignedCheckpoint
 from domain.errors import Invalid, NotFound
 from domain.tenant import Tenant
-from storage.authenticator import Authenticator
 from storage.database import Database, Reader
 from storage.fairness import organisations_waiting
 from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
-from storage.keys import existing_master_keys, load_trusted_keys
+from storage.keys import load_trusted_keys
 from storage.ledger.heads import MALFORMED, Inconsistent, known_of
 from storage.ledger.inspection import Inspection, Outside, inspect
 from storage.ledger.marks import marked_ledgers
@@ -151,12 +150,10 @@ def _outside(settings: Settings, org_id: UUID, copies: Sequence[SignedCheckpoint
         note(f"There is no {file}: without it, or --against, a rewritten ledger cannot be told from the original.")
     if not known.keys:
         note("There is no signing key and no trusted key here: signatures are not checked. Set TRAILGATE_TRUSTED_KEYS.")
-    master_keys = existing_master_keys(settings)
-    if master_keys is None:
+    authenticator = existing_authenticator(settings)
+    if authenticator is None:
         note("There is no master key here: the codes of waiting events and of the ledger's head are not checked.")
-    return Outside(
-        known, list(dict.fromkeys([*ours, *copies])), Authenticator(lambda: master_keys) if master_keys else None
-    )
+    return Outside(known, list(dict.fromkeys([*ours, *copies])), authenticator)
 
 
 def _report(tenant: Tenant, result: Inspection) -> None:

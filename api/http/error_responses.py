@@ -40,9 +40,9 @@ class ErrorResponses:
         return next((one for one in self._longest_first if one.serves(path)), self._longest_first[-1])
 
     def _render(self, surface: Surface, problem: Problem) -> web.Response:
-        printable = replace(problem, message=_printable(problem.message), path=_printable(problem.path))
+        shown = replace(problem, message=printable(problem.message), path=printable(problem.path))
         response = web.Response(
-            body=self._adapters[surface].dump_json(surface.render(printable), by_alias=True),
+            body=self._adapters[surface].dump_json(surface.render(shown), by_alias=True),
             status=problem.status,
             content_type=surface.error_media_type,
             headers={**self._headers, **problem.headers, REQUEST_ID_HEADER: problem.request_id},
@@ -66,6 +66,6 @@ def new_request_id() -> str:
     return next(_random_ids).hex()
 
 
-def _printable(text: str) -> str:
-    """Escape surrogates (undecodable bytes of the request line), which JSON cannot carry."""
+def printable(text: str) -> str:
+    """Return the text with surrogates, undecodable bytes of the request line, escaped: JSON cannot carry them."""
     return text.encode(errors="backslashreplace").decode()

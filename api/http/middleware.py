@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from api.http.binding import Endpoint, register
 from api.http.calls import PROVEN, REQUEST_ID, Surface
-from api.http.error_responses import ERROR_RESPONSES, REQUEST_ID_HEADER, ErrorResponses, request_id_of
+from api.http.error_responses import ERROR_RESPONSES, REQUEST_ID_HEADER, ErrorResponses, printable, request_id_of
 from api.http.problems import opaque_problem, problem_of
 from api.http.sampling import SampledLog
 
@@ -83,8 +83,7 @@ def _aborted(request: web.Request, started: web.StreamResponse, error: Exception
 
 def _report(request: web.Request, error: Exception) -> None:
     """Log an unexpected exception; a client that disconnected is not an error."""
-    path = request.path.encode(errors="backslashreplace").decode()
-    facts = {"request_id": request[REQUEST_ID], "method": request.method, "path": path}
+    facts = {"request_id": request[REQUEST_ID], "method": request.method, "path": printable(request.path)}
     if request.transport is None or request.transport.is_closing():
         _sampled.line("client went away", "away", **facts)
     elif request.get(PROVEN):

@@ -2,6 +2,7 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -43,12 +44,13 @@ class SampledLog:
 
     def line(self, event: str, kind: str, **facts: Any) -> None:
         """Log a line, unless there were too many."""
-        skipped = self._samplers[kind].take()
-        if skipped is not None:
-            self._log.info(event, **facts, skipped=skipped)
+        self._sampled(self._log.info, event, kind, facts)
 
     def failure(self, event: str, kind: str, **facts: Any) -> None:
         """Log a failure, unless there were too many."""
+        self._sampled(self._log.error, event, kind, facts)
+
+    def _sampled(self, write: Callable[..., Any], event: str, kind: str, facts: Mapping[str, Any]) -> None:
         skipped = self._samplers[kind].take()
         if skipped is not None:
-            self._log.error(event, **facts, skipped=skipped)
+            write(event, **facts, skipped=skipped)

@@ -14,6 +14,7 @@ from api.http.calls import PROVEN, RECEIPT_ID, Call
 from api.http.encodings import coding_of
 from api.http.reading import MAX_ON_LOOP, check_json, clean_text, media_type
 from api.http.sampling import SampledLog
+from api.http.uploads import URL_ENCODED
 from api.webhooks import metrics
 from api.webhooks.arrivals import ARRIVALS
 from api.webhooks.configs import CONFIGS
@@ -29,7 +30,6 @@ from storage.inbox.commands import Arrival, Receipt
 
 log = SampledLog()
 
-FORM = "application/x-www-form-urlencoded"
 FORM_FACTOR, FORM_REST = 3, 1024
 """How much longer a payload may be as a form, where a byte takes up to three, and the bytes of all else in the form."""
 
@@ -94,7 +94,7 @@ class _Received:
         self._sender = sender
         self._coding = coding_of(self._request)
         self._max_payload = self._max_sent = unread.max_body
-        if media_type(self._request) == FORM:
+        if media_type(self._request) == URL_ENCODED:
             self._max_sent = unread.max_body * FORM_FACTOR + FORM_REST
         check_length(self._request, self._max_sent)
         self._headers = _headers(self._request.headers)

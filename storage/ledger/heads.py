@@ -5,9 +5,11 @@ of reach: the key of the codes, the signing key, the published checkpoints and t
 the ledger with them before it seals or signs; `trailgate verify`, `trailgate doctor` and the API do the same.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -30,6 +32,8 @@ from storage.ledger.marks import (
 from storage.ledger.published import checkpoint_file, last_published
 from storage.ledger.queries import newest_checkpoint, read_tiles
 from storage.settings import Settings
+
+Told = TypeVar("Told")
 
 
 class Inconsistent(Exception):  # noqa: N818 - a state of the ledger
@@ -74,16 +78,8 @@ class Head:
 
 
 def known_mark(settings: Settings, org_id: UUID) -> Mark:
-    """Read the high-water mark of a ledger, blocking. Raises Inconsistent if its file holds anything else.
-
-    A file that cannot be read tells nothing: a broken disk must not stop the ledger.
-    """
-    try:
-        return read_mark(mark_file(settings, org_id))
-    except OSError:
-        return Mark()
-    except Invalid as error:
-        raise Inconsistent(str(error)) from error
+    """Read the high-water mark of a ledger, blocking. Raises Inconsistent if its file holds anything else."""
+    return _told(read_mark, mark_file(settings, org_id), Mark())
 
 
 def known_of(settings: Settings, keys: Mapping[str, bytes], org_id: UUID) -> Known:
@@ -91,22 +87,23 @@ def known_of(settings: Settings, keys: Mapping[str, bytes], org_id: UUID) -> Kno
 
     Raises Inconsistent if a file is not what Trailgate wrote; one that cannot be read tells nothing.
     """
-    try:
-        published = last_published(checkpoint_file(settings.checkpoints, org_id))
-    except OSError:
-        published = None
-    except Invalid as error:
-        raise Inconsistent(f"the published checkpoints cannot be read: {error}") from error
-    return Known(known_mark(settings, org_id), published, keys, _known_waiting(settings, org_id))
+    file = checkpoint_file(settings.checkpoints, org_id)
+    published = _told(last_published, file, None, "the published checkpoints cannot be read: ")
+    waiting = _told(read_waiting, waiting_file(settings, org_id), frozenset[UUID]())
+    return Known(known_mark(settings, org_id), published, keys, waiting)
 
 
-def _known_waiting(settings: Settings, org_id: UUID) -> frozenset[UUID]:
+def _told(read: Callable[[Path], Told], file: Path, nothing: Told, problem: str = "") -> Told:
+    """Return what a file of this host tells. Raises Inconsistent if it is not what Trailgate wrote.
+
+    A file that cannot be read tells nothing: a broken disk must not stop the ledger.
+    """
     try:
-        return read_waiting(waiting_file(settings, org_id))
+        return read(file)
     except OSError:
-        return frozenset()
+        return nothing
     except Invalid as error:
-        raise Inconsistent(str(error)) from error
+        raise Inconsistent(f"{problem}{error}") from error
 
 
 _HEAD = """
@@ -174,10 +171,15 @@ async def set_head(tx: Transaction, head: Head) -> None:
     await tx.execute(_SET, head.org_id, head.size, head.chain_hash, head.root, mac)
 
 
+def is_authentic(row: Row, org_id: UUID, authenticator: Authenticator) -> bool:
+    """Return whether Trailgate wrote a waiting event, by the code of its row."""
+    return authenticator.holds(row["mac"], Purpose.EVENT, event_data(org_id, row["event_id"], row["leaf"]))
+
+
 def check_waiting(rows: Iterable[Row], head: Head, authenticator: Authenticator) -> None:
     """Check the codes of waiting events. Raises Inconsistent for one that Trailgate did not make."""
     for row in rows:
-        if not authenticator.holds(row["mac"], Purpose.EVENT, event_data(head.org_id, row["event_id"], row["leaf"])):
+        if not is_authentic(row, head.org_id, authenticator):
             raise Inconsistent(f"the waiting event {row['event_id']} is not one that Trailgate wrote")
 
 
@@ -225,14 +227,19 @@ def trusted(signed: SignedCheckpoint, keys: Mapping[str, bytes]) -> bool:
 _LOOKED_AT = 1000
 """Waiting events whose codes a look at a ledger checks; `trailgate verify` checks all."""
 
-_NEXT = """
+_WAITING = """
 SELECT u.event_id, u.leaf, u.mac, EXISTS (SELECT FROM ledger_entries l WHERE l.event_id = u.event_id) AS sealed
-FROM unsealed u WHERE u.org_id = $1 ORDER BY u.event_id LIMIT $2
+FROM unsealed u WHERE u.org_id = $1 AND u.event_id > $2 ORDER BY u.event_id LIMIT $3
 """
 
 
+async def waiting_rows(reader: Reader, org_id: UUID, after: UUID, limit: int) -> list[Row]:
+    """Return the next waiting events after an id; `sealed` tells whether the ledger has the event already."""
+    return await reader.rows(_WAITING, org_id, after, limit)
+
+
 async def _check_next(reader: Reader, head: Head, authenticator: Authenticator) -> None:
-    rows = await reader.rows(_NEXT, head.org_id, _LOOKED_AT)
+    rows = await waiting_rows(reader, head.org_id, UUID(int=0), _LOOKED_AT)
     check_waiting(rows, head, authenticator)
     if again := [row["event_id"] for row in rows if row["sealed"]]:
         raise Inconsistent(f"the waiting event {again[0]} is in the ledger already")

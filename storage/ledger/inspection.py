@@ -10,9 +10,9 @@ from domain.audit.merkle import HASH_BYTES
 from domain.audit.records import EVENT_COLUMNS
 from domain.facts.records import WEBHOOK_CONFIG
 from domain.identity.records import API_KEY
-from storage.authenticator import Authenticator, Purpose, event_data
+from storage.authenticator import Authenticator
 from storage.database import Reader, Row
-from storage.ledger.heads import Known, problem_of, trusted
+from storage.ledger.heads import Known, is_authentic, problem_of, trusted, waiting_rows
 from storage.ledger.queries import checkpoints_after
 from storage.ledger.records import RecordSource
 from storage.ledger.verification import VerificationOutcome, judge_entry, judge_event, live_records
@@ -203,24 +203,16 @@ async def _inspect_head(reader: Reader, state: Inspection, outside: Outside) -> 
         state.found(VerificationOutcome.ALTERED, "ledger head", problem)
 
 
-_WAITING = """
-SELECT u.event_id, u.leaf, u.mac, EXISTS (SELECT FROM ledger_entries l WHERE l.event_id = u.event_id) AS sealed
-FROM unsealed u WHERE u.org_id = $1 AND u.event_id > $2 ORDER BY u.event_id LIMIT $3
-"""
-
-
 async def _inspect_waiting(reader: Reader, state: Inspection, authenticator: Authenticator | None) -> None:
     last = UUID(int=0)
-    while rows := await reader.rows(_WAITING, state.org_id, last, CHUNK):
+    while rows := await waiting_rows(reader, state.org_id, last, CHUNK):
         last = rows[-1]["event_id"]
         state.waiting += len(rows)
         for row in rows:
-            data = event_data(state.org_id, row["event_id"], row["leaf"])
-            if authenticator and not authenticator.holds(row["mac"], Purpose.EVENT, data):
-                where = f"unsealed {row['event_id']}"
+            where = f"unsealed {row['event_id']}"
+            if authenticator and not is_authentic(row, state.org_id, authenticator):
                 state.found(VerificationOutcome.ALTERED, where, "Trailgate did not write this waiting event")
             if row["sealed"]:
-                where = f"unsealed {row['event_id']}"
                 state.found(VerificationOutcome.ALTERED, where, "waits for the ledger, which has it already")
 
 

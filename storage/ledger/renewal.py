@@ -2,7 +2,7 @@
 
 from storage.authenticator import Purpose, event_data
 from storage.database import Transaction
-from storage.ledger.heads import Head, read_head, set_head
+from storage.ledger.heads import Head, is_authentic, read_head, set_head
 
 _HEADS = "SELECT org_id, size, chain_hash, root, mac FROM ledger_heads ORDER BY org_id FOR UPDATE"
 _WAITING = "SELECT org_id, event_id, leaf, mac FROM unsealed ORDER BY org_id, event_id FOR UPDATE"
@@ -24,8 +24,8 @@ async def renew_codes(tx: Transaction, *, unchecked: bool = False) -> None:
             await set_head(tx, head)
     renewed = []
     for row in await tx.rows(_WAITING):
-        data = event_data(row["org_id"], row["event_id"], row["leaf"])
-        if unchecked or tx.authenticator.holds(row["mac"], Purpose.EVENT, data):
+        if unchecked or is_authentic(row, row["org_id"], tx.authenticator):
+            data = event_data(row["org_id"], row["event_id"], row["leaf"])
             renewed.append((row["org_id"], row["event_id"], tx.authenticator.mac(Purpose.EVENT, data)))
     if renewed:
         await tx.execute(_SET_WAITING, *map(list, zip(*renewed, strict=True)))
