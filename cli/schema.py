@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from cli.installation import located, read_settings
+from cli.installation import existing_authenticator, located, read_settings
 from cli.output import note, say
 from storage.migrations import differences
 from storage.migrations import migrate as apply_migrations
@@ -26,7 +26,7 @@ def migrate(
         if check:
             report_differences(settings)
         else:
-            applied = asyncio.run(apply_migrations(database_url(settings)))
+            applied = asyncio.run(apply_migrations(database_url(settings), existing_authenticator(settings)))
             say(f"applied {', '.join(applied)}" if applied else "nothing to apply")
 
 

@@ -12,6 +12,7 @@ from cli.output import counted, note, progress, say
 from domain.errors import Conflict
 from storage.database import Database
 from storage.identity.bootstrap import register_master_key
+from storage.inbox.codes import renew_delivery_codes
 from storage.keyring import open_keyring
 from storage.keys import (
     KEY_BYTES,
@@ -115,6 +116,7 @@ async def _replace_lost(settings: Settings) -> list[str]:
     cipher, signer = SecretCipher(load_master_keys(settings)), load_signer(settings)
     async with opened(settings) as database, database.transaction() as tx:
         await renew_codes(tx, unchecked=True)
+        await renew_delivery_codes(tx, unchecked=True)
         await register_master_key(tx, cipher)
         lost = await tx.rows(_LOST_SIGNING_KEY, signer.key_id)
         for row in lost:
@@ -166,4 +168,5 @@ async def _rewrap(settings: Settings) -> int:
 async def _renew(database: Database, cipher: SecretCipher) -> None:
     async with database.transaction() as tx:
         await renew_codes(tx)
+        await renew_delivery_codes(tx)
         await register_master_key(tx, cipher)

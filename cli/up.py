@@ -20,7 +20,7 @@ from cli.embedded.logfiles import LogFiles
 from cli.embedded.servers import EmbeddedServers
 from cli.embedded.space import Space
 from cli.embedded.supervisor import Supervisor
-from cli.installation import addressed, read_settings
+from cli.installation import addressed, existing_authenticator, read_settings
 from cli.output import note, say
 from cli.processes import api_children, free_port, reachable_host, reserved_port, worker_child
 from cli.running import RunningUp, note_running, running_up
@@ -145,7 +145,7 @@ def _prepare(settings: Settings, *, alone: bool) -> None:
 
     `alone`: the database is ours and its directory is locked, so a lease in it belongs to a worker that was killed.
     """
-    if applied := asyncio.run(migrate(database_url(settings))):
+    if applied := asyncio.run(migrate(database_url(settings), existing_authenticator(settings))):
         say(f"Applied migrations: {', '.join(applied)}")
     asyncio.run(_bootstrap(settings, alone=alone))
 

@@ -16,6 +16,7 @@ class Purpose(Enum):
 
     EVENT = b"unsealed event"
     HEAD = b"ledger head"
+    DELIVERY = b"delivery"
 
 
 class Authenticator:

@@ -38,6 +38,9 @@ MAX_TRUSTED_CLAIMS, MAX_CLAIMS = 3, 20
 dead-lettered after the second."""
 
 
+NOT_AUTHENTIC = "This installation did not accept this delivery as it is stored now: somebody changed the database."
+
+
 async def drain(services: Services) -> None:
     """Process deliveries until none is due. A run may be lost, repeated or run concurrently without harm."""
     await asyncio.gather(*(_drain_all(services) for _ in range(CONCURRENT_BATCHES)))
@@ -57,16 +60,18 @@ async def drain_batch(services: Services) -> int:
     if not claimed:
         return 0
     async with database.read() as reader:
-        deliveries = await load(reader, [c.id for c in claimed])
+        deliveries = await load(reader, database.authenticator, [c.id for c in claimed])
         configs = await targets(reader, list({d.config_id for d in deliveries}))
     bodiless = {c.id for c in claimed} - {d.id for d in deliveries}
-    worn_out = {c.id for c in claimed if c.attempts > MAX_CLAIMS} - bodiless
+    forged = {d.id for d in deliveries if not d.authentic}
+    worn_out = {c.id for c in claimed if c.attempts > MAX_CLAIMS} - bodiless - forged
     await _dead_letter(services, claim_id, bodiless, "The body of the delivery is no longer stored.")
+    await _dead_letter(services, claim_id, forged, NOT_AUTHENTIC)
     await _dead_letter(services, claim_id, worn_out, f"Processing began {MAX_CLAIMS} times and never finished.")
     batch = _Batch(services, claim_id, configs, {c.id: c for c in claimed})
     try:
         with metrics.DRAIN_SECONDS.time():
-            for group in batch.groups(d for d in deliveries if d.id not in worn_out):
+            for group in batch.groups(d for d in deliveries if d.id not in forged | worn_out):
                 await batch.settle(group)
     except asyncio.CancelledError:
         async with database.transaction() as tx:
@@ -83,6 +88,7 @@ async def _dead_letter(services: Services, claim_id: UUID, ids: set[UUID], why: 
         async with services.database.transaction() as tx:
             await finish(tx, claim_id, [Done(one, None, why, failed=True) for one in ids])
         metrics.DRAINED.labels("failed").inc(len(ids))
+        log.error("drain.dead_letters", deliveries=len(ids), receipts=sorted(map(str, ids))[:MAX_LOGGED], message=why)
     except LostLease:
         _lost(len(ids))
 

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Transaction
 from storage.fairness import organisations_waiting
+from storage.inbox.codes import code_of
 from storage.inbox.tables import deliveries, inbox_bodies
 from storage.rows import from_row
 from storage.schedule.wakeups import Job
@@ -57,7 +59,7 @@ _ARRIVALS = Rows(
         **Rows.of(
             deliveries, "id", "org_id", "config_id", "source", "delivery_id", "identity", "event", "body_sha256"
         ).types,
-        **Rows.of(inbox_bodies, "headers", "body").types,
+        **Rows.of(inbox_bodies, "headers", "body", "mac").types,
         "signed": "bool",
         "copies": "int",
     }
@@ -89,8 +91,8 @@ WITH arrived AS (
       status = CASE WHEN d.status = 'FAILED' THEN 'PENDING' ELSE d.status END
   RETURNING d.id, d.org_id, d.body_id, d.config_id, d.identity
 ), bodies AS (
-  INSERT INTO inbox_bodies (id, headers, body)
-  SELECT id, headers, body FROM arrived WHERE (id IN (SELECT body_id FROM kept)) IS TRUE
+  INSERT INTO inbox_bodies (id, headers, body, accepted_at, mac)
+  SELECT id, headers, body, $1, mac FROM arrived WHERE (id IN (SELECT body_id FROM kept)) IS TRUE
 ), queued AS (
   INSERT INTO inbox (delivery_id, org_id, due_at, attempts)
   SELECT id, org_id, $1, 0 FROM kept WHERE (body_id IN (SELECT id FROM arrived)) IS TRUE
@@ -120,23 +122,7 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
     for key, arrival in zip(keys, arrivals, strict=True):
         first.setdefault(key, arrival)
         copies[key] = copies.get(key, -1) + 1
-    rows = [
-        {
-            "id": tx.new_id(),
-            "org_id": arrival.org_id,
-            "config_id": arrival.config_id,
-            "source": arrival.source,
-            "delivery_id": arrival.delivery_id,
-            "identity": key[1],
-            "event": arrival.event,
-            "body_sha256": arrival.body_sha256,
-            "headers": dict(arrival.headers),
-            "body": arrival.body,
-            "signed": arrival.signed,
-            "copies": copies[key],
-        }
-        for key, arrival in sorted(first.items())
-    ]
+    rows = [_row(tx, arrival, copies[key]) for key, arrival in sorted(first.items())]
     tx.wake(Job.DRAIN)
     kept = await tx.rows(_ACCEPT, tx.now, *_ARRIVALS.arrays(rows))
     ours = {row["id"] for row in rows}
@@ -148,6 +134,27 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
         if receipt:
             receipts[key] = Receipt(receipt.id, fresh=False)
     return answers
+
+
+def _row(tx: Transaction, arrival: Arrival, copies: int) -> dict[str, Any]:
+    new_id = tx.new_id()
+    row = {
+        "id": new_id,
+        "org_id": arrival.org_id,
+        "config_id": arrival.config_id,
+        "source": arrival.source,
+        "delivery_id": arrival.delivery_id,
+        "identity": arrival.identity,
+        "event": arrival.event,
+        "body_id": new_id,
+        "body_sha256": arrival.body_sha256,
+        "headers": dict(arrival.headers),
+        "body": arrival.body,
+        "accepted_at": tx.now,
+        "signed": arrival.signed,
+        "copies": copies,
+    }
+    return {**row, "mac": code_of(row, tx.authenticator)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,16 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.tenant import Tenant
+from storage.authenticator import Authenticator
 from storage.database import Reader
+from storage.inbox.codes import is_authentic
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
 
 @dataclass(frozen=True, slots=True)
 class StoredDelivery:
-    """A delivery with its raw body, for the drain."""
+    """A delivery with its raw body, for the drain. `authentic`: this installation accepted it so."""
 
     id: UUID
     org_id: UUID
@@ -23,22 +25,27 @@ class StoredDelivery:
     received_at: datetime
     headers: Mapping[str, str]
     body: bytes
+    authentic: bool
 
 
 _LOAD = """
-SELECT d.id, d.org_id, d.config_id, d.source, d.event, d.received_at, b.headers, b.body
-FROM deliveries d CROSS JOIN LATERAL (SELECT headers, body FROM inbox_bodies WHERE id = d.body_id OFFSET 0) b
+SELECT d.id, d.org_id, d.config_id, d.source, d.identity, d.event, d.body_id, d.body_sha256,
+       least(d.received_at, b.accepted_at) AS received_at, b.headers, b.body, b.accepted_at, b.mac
+FROM deliveries d
+CROSS JOIN LATERAL (SELECT headers, body, accepted_at, mac FROM inbox_bodies WHERE id = d.body_id OFFSET 0) b
 WHERE d.id = ANY($1::uuid[])
 ORDER BY d.received_at, d.id
 """
+"""The code of a delivery covers when its body was accepted, so a result never counts as newer than that."""
 
 
 _stored = from_row(StoredDelivery)
 
 
-async def load(reader: Reader, delivery_ids: Sequence[UUID]) -> list[StoredDelivery]:
+async def load(reader: Reader, authenticator: Authenticator, delivery_ids: Sequence[UUID]) -> list[StoredDelivery]:
     """Return deliveries with their bodies, in the order of arrival; those whose body was removed are left out."""
-    return [_stored(row) for row in await reader.rows(_LOAD, delivery_ids)]
+    rows = await reader.rows(_LOAD, delivery_ids)
+    return [_stored({**row, "authentic": is_authentic(row, authenticator)}) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)

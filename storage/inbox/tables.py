@@ -36,6 +36,8 @@ inbox_bodies = Table(
     key(),
     document("headers"),
     required("body", LargeBinary),
+    required("accepted_at", Time),
+    required("mac", LargeBinary),
     info=WORK,
     postgresql_partition_by="RANGE (id)",  # UUIDv7: a month is a range of ids
 )

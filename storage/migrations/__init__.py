@@ -1,6 +1,7 @@
 """Migrating a database to the schema of this code: one migrator at a time, with a short timeout for table locks."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from domain.errors import Conflict
+from storage.authenticator import Authenticator
 from storage.migrations.policy import compared
 from storage.registry import METADATA
 
@@ -34,12 +36,15 @@ class NewerDatabase(Conflict):
         super().__init__(". ".join(part[0].upper() + part[1:] for part in (self.finding, self.advice)) + ".", "state")
 
 
-async def migrate(url: str) -> list[str]:
+async def migrate(url: str, authenticator: Authenticator | None = None) -> list[str]:
     """Apply missing migrations, each in its own transaction, and return the revisions applied.
+
+    The `authenticator` makes the codes of what an earlier version, which made none, has left waiting; without one, that
+    becomes dead letters.
 
     Raises NewerDatabase when a newer version migrated the database.
     """
-    return await _with_connection(url, _upgrade)
+    return await _with_connection(url, partial(_upgrade, authenticator))
 
 
 async def differences(url: str) -> list[str]:
@@ -73,8 +78,9 @@ def _config(connection: Connection) -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> list[str]:
+def _upgrade(authenticator: Authenticator | None, connection: Connection) -> list[str]:
     config = _config(connection)
+    config.attributes["authenticator"] = authenticator
     script = ScriptDirectory.from_config(config)
     connection.exec_driver_sql("SET lock_timeout = 0")
     connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")

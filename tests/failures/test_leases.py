@@ -98,7 +98,7 @@ async def lease(services: Services, target: Target, receipts: list[UUID], second
         claimed = await claim(tx, claim_id, 100, timedelta(seconds=seconds))
     assert {c.id for c in claimed} == set(receipts)
     async with services.database.read() as reader:
-        deliveries = await load(reader, receipts)
+        deliveries = await load(reader, services.database.authenticator, receipts)
         configs = await targets(reader, [target.config_id])
     batch = _Batch(services, claim_id, configs, {c.id: c for c in claimed})
     return batch, deliveries

@@ -1,12 +1,13 @@
 """Deliveries that cannot be processed fail alone, are kept, and come back when their cause is mended."""
 
 import json
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
+from storage.inbox.codes import renew_delivery_codes
 from storage.inbox.commands import replay
-from storage.inbox.queries import dead_letters
+from storage.inbox.queries import dead_letters, load
 from storage.services import Services
 from tests.failures.backlog import (
     Target,
@@ -19,7 +20,7 @@ from tests.failures.backlog import (
     statuses,
 )
 from tests.journeys.senders import commit_of
-from workers.drain import drain
+from workers.drain import NOT_AUTHENTIC, drain
 
 COMMITS = [commit_of("poison", n) for n in range(20)]
 
@@ -28,11 +29,13 @@ async def corrupt(services: Services, receipt: UUID) -> None:
     """Stored headers that no parser expects: it breaks on them in its own way."""
     async with services.database.transaction() as tx:
         await tx.execute("UPDATE inbox_bodies SET headers = '[]' WHERE id = $1", receipt)
+        await renew_delivery_codes(tx, unchecked=True)
 
 
 async def mend(services: Services) -> None:
     async with services.database.transaction() as tx:
         await tx.execute("UPDATE inbox_bodies SET headers = '{}' WHERE headers = '[]'")
+        await renew_delivery_codes(tx, unchecked=True)
 
 
 async def message_of(services: Services, receipt: UUID) -> tuple[str, str | None]:
@@ -151,3 +154,68 @@ async def test_a_delivery_whose_bytes_are_gone_does_not_stop_the_others(own_serv
     await drain(own_services)
     await assert_recorded_once(own_services, [receipts[0], receipts[2]], [COMMITS[0], COMMITS[2]])
     assert await statuses(own_services, receipts[1:2]) == ["FAILED"]
+
+
+_COPY = """
+INSERT INTO deliveries (id, org_id, config_id, source, delivery_id, identity, event, body_id, body_sha256, status,
+                        duplicates, received_at)
+SELECT $2, org_id, config_id, source, 'again', 'again', event, body_id, body_sha256, 'PENDING', 0, now()
+FROM deliveries WHERE id = $1
+"""
+FORGED = {
+    "body": "UPDATE inbox_bodies SET body = convert_to(replace(encode(body, 'escape'), 'success', 'failure'), 'UTF8')",
+    "body and hash": "UPDATE inbox_bodies SET body = 'x'; UPDATE deliveries SET body_sha256 = sha256('x')",
+    "event": "UPDATE deliveries SET event = 'check_run'",
+    "source": "UPDATE deliveries SET source = 'GENERIC'",
+    "config": "UPDATE deliveries d SET config_id = c.id FROM webhook_configs c WHERE c.id <> d.config_id",
+    "organisation": "UPDATE deliveries d SET org_id = c.org_id FROM webhook_configs c WHERE c.id <> d.config_id",
+    "identity": "UPDATE deliveries SET identity = 'another'",
+    "headers": """UPDATE inbox_bodies SET headers = '{"content-type": "text/plain"}'""",
+    "code": "UPDATE inbox_bodies SET mac = ''",
+    "time": "UPDATE inbox_bodies SET accepted_at = accepted_at + interval '1 day'",
+}
+
+
+@pytest.mark.parametrize("sql", FORGED.values(), ids=FORGED)
+async def test_a_delivery_that_was_changed_in_the_database_is_a_dead_letter(own_services: Services, sql: str) -> None:
+    target, _ = await make_target(own_services), await make_target(own_services, "others")
+    [forged] = await accept_builds(own_services, target, COMMITS[:1])
+    async with own_services.database.transaction() as tx:
+        for statement in sql.split("; "):
+            await tx.execute(statement)
+    await drain(own_services)
+    assert await message_of(own_services, forged) == (NOT_AUTHENTIC, None)
+    async with own_services.database.transaction() as tx:
+        assert await replay(tx, None, [forged]) == 1
+    await drain(own_services)
+    assert await message_of(own_services, forged) == (NOT_AUTHENTIC, None), "also after a replay"
+    assert await count(own_services, "SELECT count(*) FROM attestations") == 0
+
+
+async def test_a_delivery_that_somebody_inserts_is_a_dead_letter(own_services: Services) -> None:
+    target = await make_target(own_services)
+    [genuine] = await accept_builds(own_services, target, COMMITS[:1])
+    await drain(own_services)
+    forged = uuid4()
+    async with own_services.database.transaction() as tx:
+        await tx.execute(_COPY, genuine, forged)
+        await tx.execute(
+            "INSERT INTO inbox (delivery_id, org_id, due_at, attempts) VALUES ($1, $2, $3, 0)",
+            forged,
+            target.tenant.org_id,
+            tx.now,
+        )
+    await drain(own_services)
+    assert await message_of(own_services, forged) == (NOT_AUTHENTIC, None)
+
+
+async def test_a_delivery_that_is_queued_again_counts_as_old_as_it_is(own_services: Services) -> None:
+    """Whoever owns the database may repeat what was true, and not make it news."""
+    target = await make_target(own_services)
+    [first] = await accept_builds(own_services, target, COMMITS[:1])
+    async with own_services.database.transaction() as tx:
+        await tx.execute("UPDATE deliveries SET received_at = received_at + interval '1 day'")
+    async with own_services.database.read() as reader:
+        [delivery] = await load(reader, own_services.database.authenticator, [first])
+        accepted_at = await reader.value("SELECT accepted_at FROM inbox_bodies")
+    assert (delivery.authentic, delivery.received_at) == (True, accepted_at)

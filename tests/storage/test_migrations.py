@@ -10,7 +10,13 @@ from alembic import command
 from sqlalchemy import Connection
 
 from cli.embedded.testing import clone_database, drop_database
+from domain.identity.quotas import DEFAULTS
 from storage import migrations
+from storage.authenticator import Authenticator
+from storage.clock import SystemClock
+from storage.database import open_database
+from storage.ids import Ids
+from storage.inbox.queries import load
 from storage.migrations import migrate
 from tests.conftest import Worker
 
@@ -88,3 +94,29 @@ async def test_results_get_identities_and_the_worst_file_decides(empty: str) -> 
     ]
     assert [tuple(row) for row in judged] == [(NAMED, ORG, 2)]
     assert statuses == {TRAIL: "NON_COMPLIANT", OTHER: "COMPLIANT"}
+
+
+CONFIG, DONE, WAITING, DEAD = (UUID(int=n) for n in range(31, 35))
+BEFORE_CODES = f"""
+INSERT INTO deliveries (id, org_id, config_id, source, delivery_id, identity, event, body_id, body_sha256, status,
+                        duplicates, received_at)
+SELECT id, '{ORG}', '{CONFIG}', 'GITHUB', id::text, id::text, 'push', id, sha256('{{}}'), status, 0, now()
+FROM (VALUES ('{DONE}'::uuid, 'SUCCESS'), ('{WAITING}', 'PENDING'), ('{DEAD}', 'FAILED')) AS d(id, status);
+INSERT INTO inbox_bodies (id, headers, body)
+SELECT id, '{{"b": "1", "a": "2"}}', '{{}}' FROM deliveries;
+INSERT INTO inbox (delivery_id, org_id, due_at, attempts) VALUES ('{WAITING}', '{ORG}', now(), 0);
+"""
+
+
+async def test_deliveries_that_wait_are_adopted_by_the_upgrade_that_brings_codes(empty: str) -> None:
+    authenticator = Authenticator(lambda: [bytes(32)])
+    await migrated_to(empty, "0009", BEFORE_CODES)
+    assert await migrate(empty, authenticator) == ["0010"]
+    async with (
+        open_database(
+            empty, size=1, clock=SystemClock(), ids=Ids(), name="t", authenticator=authenticator, quotas=DEFAULTS
+        ) as database,
+        database.read() as reader,
+    ):
+        loaded = await load(reader, authenticator, [DONE, WAITING, DEAD])
+    assert {delivery.id for delivery in loaded if delivery.authentic} == {WAITING, DEAD}

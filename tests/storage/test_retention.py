@@ -158,7 +158,7 @@ async def put(world: World, table: str, moment: datetime, count: int) -> None:
     first = first_id_at(moment).int
     rows = [UUID(int=first + n) for n in range(count)]
     columns, values = {
-        "inbox_bodies": ("id, headers, body", "id, '{}', ''"),
+        "inbox_bodies": ("id, headers, body, accepted_at, mac", "id, '{}', '', now(), ''"),
         "messages": (
             "id, org_id, destination_id, channel, event, subject, payload, status, attempts, created_at",
             "id, $2, $2, 'WEBHOOK', 'E', 's', '{}', 'SENT', 1, now()",

@@ -32,7 +32,7 @@ async def deliver(world: World, config: WebhookConfig, trail: Trail, *hints: Att
     batch = [
         ParsedDelivery(
             StoredDelivery(
-                uuid4(), world.tenant.org_id, config.id, config.source, None, now, {}, json.dumps({}).encode()
+                uuid4(), world.tenant.org_id, config.id, config.source, None, now, {}, json.dumps({}).encode(), True
             ),
             Parsed("build.finished", trail=TrailHint(trail_id=trail.id), attestations=(hint,)),
             target,
