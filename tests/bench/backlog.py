@@ -7,16 +7,24 @@ from storage.clock import SystemClock
 from storage.database import open_database
 from storage.ids import Ids
 from storage.inbox.commands import Arrival, accept
+from storage.keys import load_master_keys
+from storage.settings import Settings
 from tests.bench.deliveries import workflow_run
 from tests.bench.product import Prepared
 
 _BATCH = 250
 
 
-async def fill_inbox(url: str, prepared: Prepared, count: int) -> None:
-    """Accept `count` successful workflow runs, each of a commit of its own."""
+async def fill_inbox(settings: Settings, prepared: Prepared, count: int) -> None:
+    """Accept `count` successful workflow runs, each of a commit of its own, with the keys of the settings."""
+    assert settings.database_url
     async with open_database(
-        url, size=2, clock=SystemClock(), ids=Ids(), name="bench", authenticator=Authenticator(tuple)
+        settings.database_url,
+        size=2,
+        clock=SystemClock(),
+        ids=Ids(),
+        name="bench",
+        authenticator=Authenticator(lambda: load_master_keys(settings)),
     ) as database:
         for first in range(0, count, _BATCH):
             numbers = range(first, min(first + _BATCH, count))

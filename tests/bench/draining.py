@@ -13,7 +13,7 @@ import asyncpg
 
 from tests.bench.backlog import fill_inbox
 from tests.bench.processor import Meter
-from tests.bench.product import Prepared
+from tests.bench.product import Prepared, bench_settings
 from tests.bench.profiles import profiling
 from tests.bench.seal_lag import sample
 from tests.bench.testbed import Testbed, fetch_value
@@ -54,7 +54,7 @@ def busy_of(drains: Sequence[Drained]) -> dict[str, float]:
 
 def drain_ours(testbed: Testbed, prepared: Prepared, url: str, count: int, output: Path | None = None) -> Drained:
     """Fill the inbox of a database and let one worker empty it, profiled into `output` if there is one."""
-    asyncio.run(fill_inbox(url, prepared, count))
+    asyncio.run(fill_inbox(bench_settings(testbed, url), prepared, count))
     testbed.settle()
     with testbed.worker(url, output) as worker:
         pids = {WORKER: worker.pid, POSTGRES: testbed.postgres_pid}
