@@ -29,7 +29,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from functools import cache, lru_cache
+from functools import lru_cache
 from math import isfinite
 from typing import Any
 from uuid import UUID
@@ -76,7 +76,10 @@ def written_alike(value: Any) -> bool:
         return _LEAST <= abs(value) < _MOST and not value.is_integer()
     if kind is not dict and kind is not list and kind is not tuple:
         return _without_fraction(kind)
-    for item in value.values() if kind is dict else value:  # `all` over a generator would cost a third more
+    items = value.values() if kind is dict else value
+    if _whole.issuperset(map(type, items)):
+        return True
+    for item in items:  # noqa: SIM110 - `all` over a generator would cost a third more
         if type(item) not in _whole and not written_alike(item):
             return False
     return True
@@ -93,8 +96,7 @@ def _without_fraction(kind: type[Any]) -> bool:
 
 
 def _spelled(value: object) -> Json:
-    kind = type(value)
-    return (_CONVERTERS.get(kind) or _inherited(kind))(value)  # type: ignore[arg-type]  # as in normalise
+    return _CONVERTERS[type(value)](value)
 
 
 def normalise(value: object) -> Json:
@@ -104,19 +106,18 @@ def normalise(value: object) -> Json:
     whose value is one of these. Raises ValueError for NaN, infinities and times without a zone; TypeError for other
     types. The caller must limit the depth.
     """
-    kind = type(value)
-    return (_CONVERTERS.get(kind) or _inherited(kind))(value)  # type: ignore[arg-type]  # classes are hashable
+    return _CONVERTERS[type(value)](value)
 
 
-@cache
-def _inherited(kind: type[Any]) -> Callable[[Any], Json]:
-    """Return the converter for a subclass, such as an enum or asyncpg's UUID."""
-    if issubclass(kind, Enum):
-        return _enum
-    for known, convert in _CONVERTERS.items():
-        if issubclass(kind, known):
-            return convert
-    raise TypeError(f"{kind.__name__} has no canonical form")
+class _Converters(dict[type[Any], Callable[[Any], Json]]):
+    """The converter of each type; that of a subclass, such as an enum or asyncpg's UUID, is found once and kept."""
+
+    def __missing__(self, kind: type[Any]) -> Callable[[Any], Json]:
+        found = _enum if issubclass(kind, Enum) else next((self[one] for one in self if issubclass(kind, one)), None)
+        if found is None:
+            raise TypeError(f"{kind.__name__} has no canonical form")
+        self[kind] = found
+        return found
 
 
 def _float(value: float) -> int | float:
@@ -133,9 +134,7 @@ def _array(value: list[Any] | tuple[Any, ...]) -> Json:
 
 def _object(value: dict[Any, Any]) -> Json:
     return {
-        key if type(key) is str else _key(key): item
-        if type(item) in _PLAIN
-        else (_CONVERTERS.get(type(item)) or _inherited(type(item)))(item)  # type: ignore[arg-type]  # as in normalise
+        key if type(key) is str else _key(key): item if type(item) in _PLAIN else _CONVERTERS[type(item)](item)
         for key, item in value.items()
     }
 
@@ -161,16 +160,18 @@ def _enum(value: Enum) -> Json:
     return normalise(value.value)
 
 
-_CONVERTERS: dict[type, Callable[[Any], Json]] = {
-    type(None): lambda value: value,
-    bool: bool,
-    int: int,
-    float: _float,
-    str: str.__str__,
-    list: _array,
-    tuple: _array,
-    dict: _object,
-    UUID: str,
-    datetime: _time,
-    bytes: bytes.hex,
-}
+_CONVERTERS = _Converters(
+    {
+        type(None): lambda value: value,
+        bool: bool,
+        int: int,
+        float: _float,
+        str: str.__str__,
+        list: _array,
+        tuple: _array,
+        dict: _object,
+        UUID: str,
+        datetime: _time,
+        bytes: bytes.hex,
+    }
+)

@@ -4,7 +4,8 @@ Rows are dicts and values are matched by name, never by position. The same state
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -61,29 +62,38 @@ def _type_name(kind: Any) -> str:
 class BatchInsert:
     """An insert into one table: `columns` differ from row to row, `shared` columns have one value for all rows.
 
-    `conflict` is what follows ON CONFLICT. Raises ValueError when a NOT NULL column is in neither list.
+    The rows are one argument, an array of the table's row type: asyncpg inspects each item of an array of its own,
+    which takes as long as everything else. `conflict` is what follows ON CONFLICT. Raises ValueError when a NOT NULL
+    column is in neither list.
     """
 
     table: Table
     columns: tuple[str, ...]
     shared: tuple[str, ...] = ()
     conflict: str = ""
-    rows: Rows = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", Rows.of(self.table, *self.columns))
         needed = {column.name for column in self.table.columns if not column.nullable}
         if missing := needed - {*self.columns, *self.shared}:
             raise ValueError(f"{self.table.name}: the NOT NULL column {min(missing)} gets no value")
 
-    def sql(self, places: Mapping[str, int], first: int) -> str:
-        """Return the statement, with the shared values at `places` and the arrays from `$first` on."""
-        values = [*(f"r.{name}" for name in self.columns), *(f"${places[name]}" for name in self.shared)]
+    def sql(self, place: int) -> str:
+        """Return the statement, whose rows are the argument `$place`."""
+        table, columns = self.table.name, (*self.columns, *self.shared)
         conflict = f" ON CONFLICT {self.conflict}" if self.conflict else ""
         return (
-            f"INSERT INTO {self.table.name} ({', '.join((*self.columns, *self.shared))}) "
-            f"SELECT {', '.join(values)} FROM {self.rows.source('r', first)}{conflict}"
+            f"INSERT INTO {table} ({', '.join(columns)}) "
+            f"SELECT {', '.join(f'r.{name}' for name in columns)} FROM unnest(${place}::{table}[]) AS r{conflict}"
         )
+
+    def rows(self, shared: Row, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+        """Return the argument. Raises KeyError for a row without a column, or a missing shared value."""
+        if not rows:
+            return []
+        values: dict[str, Iterable[Any]] = {name: repeat(shared[name]) for name in self.shared}
+        values |= zip(self.columns, zip(*map(itemgetter(*self.columns), rows), strict=True), strict=True)
+        nothing = repeat(None)
+        return list(zip(*(values.get(column.name, nothing) for column in self.table.columns), strict=False))
 
 
 class Batch:
@@ -91,16 +101,10 @@ class Batch:
 
     def __init__(self, *inserts: BatchInsert, returning: str = "") -> None:
         self._inserts = inserts
-        self._shared = tuple(dict.fromkeys(name for insert in inserts for name in insert.shared))
         self.sql = self._statement(returning)
 
     def _statement(self, returning: str) -> str:
-        places = {name: n for n, name in enumerate(self._shared, 1)}
-        first, statements = len(places) + 1, list[str]()
-        for insert in self._inserts:
-            statements.append(insert.sql(places, first))
-            first += len(insert.columns)
-        *before, last = statements
+        *before, last = (insert.sql(place) for place, insert in enumerate(self._inserts, 1))
         others = ", ".join(f"i{n} AS ({sql})" for n, sql in enumerate(before))
         return (f"WITH {others} " if others else "") + last + (f" RETURNING {returning}" if returning else "")
 
@@ -113,7 +117,4 @@ class Batch:
         return await tx.rows(self.sql, *self._arguments(shared, batches))
 
     def _arguments(self, shared: Row, batches: Sequence[Sequence[Row]]) -> list[Any]:
-        arguments = [shared[name] for name in self._shared]
-        for insert, rows in zip(self._inserts, batches, strict=True):
-            arguments += insert.rows.arrays(rows)
-        return arguments
+        return [insert.rows(shared, rows) for insert, rows in zip(self._inserts, batches, strict=True)]

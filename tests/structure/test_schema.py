@@ -31,6 +31,19 @@ async def test_the_migrations_make_what_the_code_declares(installation: Installa
     assert await migrate(installation.database_url) == []
 
 
+async def test_columns_are_declared_in_the_order_of_the_database(services: Services) -> None:
+    """`storage.batches` writes rows by their place."""
+    async with services.database.read() as reader:
+        rows = await reader.rows(
+            "SELECT attrelid::regclass::text AS name, array_agg(attname::text ORDER BY attnum) AS columns "
+            "FROM pg_attribute WHERE attrelid = ANY($1::text[]::regclass[]) AND attnum > 0 AND NOT attisdropped "
+            "GROUP BY 1",
+            list(METADATA.tables),
+        )
+    in_order = {row["name"]: row["columns"] for row in rows}
+    assert in_order == {table.name: [column.name for column in table.columns] for table in METADATA.tables.values()}
+
+
 async def test_every_fact_table_refuses_change(services: Services) -> None:
     async with services.database.read() as reader:
         rows = await reader.rows(

@@ -76,13 +76,16 @@ async def record_attestations(tx: Transaction, tenant: Tenant, new: Sequence[New
     Raises NotFound for an unknown trail; then nothing is recorded.
     """
     trails = await lock_trails(tx, tenant, [attestation.trail_id for attestation in new])
-    return await record_on_trails(tx, tenant, trails, new)
+    return [_attestation(row) for row in await record_on_trails(tx, tenant, trails, new)]
 
 
 async def record_on_trails(
     tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail], new: Sequence[NewAttestation]
-) -> list[Attestation]:
-    """Record attestations on trails that this transaction has locked; judge all of these trails again."""
+) -> list[dict[str, Any]]:
+    """Record attestations on trails that this transaction has locked, and judge all of these trails again.
+
+    Returns the rows, because most callers need no attestations.
+    """
     rows = [_row(tx, tenant, attestation) for attestation in new]
     shared = {"org_id": tenant.org_id, "created_at": tx.now, "n": 1, "result_n": 1, "superseded": False}
     first, *further = _latest(rows)
@@ -93,7 +96,7 @@ async def record_on_trails(
     await refresh_status(tx, tenant, trails)
     events = [_event(attestation, row) for attestation, row in zip(new, rows, strict=True)]
     await append(tx, tenant, events, [("attestations", row["trail_id"]) for row in rows])
-    return [_attestation(row) for row in rows]
+    return rows
 
 
 _attestation = from_row(Attestation)

@@ -14,7 +14,7 @@ from storage.database import Transaction
 from storage.facts import tables
 from storage.facts.commands.runs import counted_results
 from storage.facts.queries.artifacts import candidates_of
-from storage.facts.queries.requirements import asked_by
+from storage.facts.queries.requirements import asked_in_texts
 from storage.notifications.commands.notices import raise_notices
 
 
@@ -29,8 +29,8 @@ class LockedTrail:
 
 
 _LOCK = """
-SELECT t.id, t.flow_id, t.status, v.name, v.tags, v.required_types, v.requires_approval,
-       coalesce(t.template, v.template) AS template
+SELECT t.id, t.flow_id, t.status, v.name, v.tags::text AS tags, to_json(v.required_types)::text AS required_types,
+       v.requires_approval, coalesce(t.template, v.template)::text AS template
 FROM trails t JOIN flow_versions v ON v.flow_id = t.flow_id AND v.version = t.flow_version
 WHERE t.org_id = $1 AND t.id = ANY($2::uuid[])
 ORDER BY t.id FOR NO KEY UPDATE OF t
@@ -43,7 +43,7 @@ async def lock_trails(tx: Transaction, tenant: Tenant, trail_ids: Iterable[UUID]
     rows = await tx.rows(_LOCK, tenant.org_id, list(wanted))
     for missing in wanted - {row["id"] for row in rows}:
         raise NotFound(f"There is no trail {missing}.")
-    return [LockedTrail(row["id"], row["flow_id"], TrailStatus(row["status"]), asked_by(row)) for row in rows]
+    return [LockedTrail(row["id"], row["flow_id"], TrailStatus(row["status"]), asked_in_texts(row)) for row in rows]
 
 
 _STATUSES = Rows.of(tables.trails, "id", "status")
