@@ -3,8 +3,8 @@
 Rows are dicts and values are matched by name, never by position. The same statement writes one row or a thousand.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import repeat
 from operator import itemgetter
 from typing import Any
@@ -71,8 +71,12 @@ class BatchInsert:
     columns: tuple[str, ...]
     shared: tuple[str, ...] = ()
     conflict: str = ""
+    _names: tuple[str, ...] = field(init=False)
+    _values: Callable[[Row], tuple[Any, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "_names", tuple(column.name for column in self.table.columns))
+        object.__setattr__(self, "_values", itemgetter(*self.columns))
         needed = {column.name for column in self.table.columns if not column.nullable}
         if missing := needed - {*self.columns, *self.shared}:
             raise ValueError(f"{self.table.name}: the NOT NULL column {min(missing)} gets no value")
@@ -91,9 +95,12 @@ class BatchInsert:
         if not rows:
             return []
         values: dict[str, Iterable[Any]] = {name: repeat(shared[name]) for name in self.shared}
-        values |= zip(self.columns, zip(*map(itemgetter(*self.columns), rows), strict=True), strict=True)
-        nothing = repeat(None)
-        return list(zip(*(values.get(column.name, nothing) for column in self.table.columns), strict=False))
+        values |= zip(self.columns, zip(*map(self._values, rows), strict=True), strict=True)
+        return list(zip(*[values.get(name, _NOTHING) for name in self._names], strict=False))
+
+
+_NOTHING = repeat(None)
+"""The values of a column that an insert leaves out."""
 
 
 class Batch:

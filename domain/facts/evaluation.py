@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
@@ -197,14 +198,24 @@ class _Judged(NamedTuple):
 class _Results:
     """Latest results, indexed by name and type once, so that the cost of all requirements and artifacts is linear."""
 
-    def __init__(self, latest: Iterable[LatestResult]) -> None:
-        self._of_type: dict[str, list[LatestResult]] = defaultdict(list)
-        self._of_name: dict[str | None, list[LatestResult]] = defaultdict(list)
-        for newest in latest:
-            self._of_type[newest.type].append(newest)
-            self._of_name[newest.name].append(newest)
+    def __init__(self, latest: Collection[LatestResult]) -> None:
+        self._latest = latest
         self._judged: dict[tuple[str, str | None, Candidate | None], _Judged] = {}
         self._named: dict[tuple[str, Candidate | None], Mapping[str, list[LatestResult]]] = {}
+
+    @cached_property
+    def _of_type(self) -> Mapping[str, list[LatestResult]]:
+        found: dict[str, list[LatestResult]] = defaultdict(list)
+        for newest in self._latest:
+            found[newest.type].append(newest)
+        return found
+
+    @cached_property
+    def _of_name(self) -> Mapping[str | None, list[LatestResult]]:
+        found: dict[str | None, list[LatestResult]] = defaultdict(list)
+        for newest in self._latest:
+            found[newest.name].append(newest)
+        return found
 
     def judged(self, requirement: Requirement, candidate: Candidate | None) -> _Judged:
         """Judge a requirement of an artifact, or of the trail as a whole if None."""

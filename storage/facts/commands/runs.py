@@ -39,10 +39,11 @@ async def counted_results(tx: Transaction, trail_ids: Iterable[UUID]) -> tuple[d
             doubtful.add(row["trail_id"])
     gone = {trail_id: _superseded(of_trails[trail_id]) for trail_id in doubtful}
     marked = await _mark(tx, [row for one in doubtful for row in of_trails[one]], gone) if doubtful else 0
-    return {
-        one: [latest_result(row) for row in rows if row["run"] not in gone.get(one, ())]
+    counted = {
+        one: [row for row in rows if row["run"] not in gone[one]] if one in gone else rows
         for one, rows in of_trails.items()
-    }, marked
+    }
+    return {one: [latest_result(row) for row in rows] for one, rows in counted.items()}, marked
 
 
 def _superseded(rows: Sequence[Row]) -> set[str]:
