@@ -138,7 +138,7 @@ async def accept(tx: Transaction, arrivals: Sequence[Arrival]) -> list[Receipt |
 
 def _row(tx: Transaction, arrival: Arrival, copies: int) -> dict[str, Any]:
     new_id = tx.new_id()
-    row = {
+    row: dict[str, Any] = {
         "id": new_id,
         "org_id": arrival.org_id,
         "config_id": arrival.config_id,
@@ -154,7 +154,8 @@ def _row(tx: Transaction, arrival: Arrival, copies: int) -> dict[str, Any]:
         "signed": arrival.signed,
         "copies": copies,
     }
-    return {**row, "mac": code_of(row, tx.authenticator)}
+    row["mac"] = code_of(row, tx.authenticator)
+    return row
 
 
 @dataclass(frozen=True, slots=True)
