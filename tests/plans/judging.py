@@ -56,7 +56,8 @@ VALUES = {
     "bytea": "'x'::bytea",
     "jsonb": "'{}'::jsonb",
 }
-"""A value of each type. PostgreSQL does not look at what it is, as long as it has no statistics of it."""
+"""A value of each type, NULL for the row of a table. PostgreSQL does not look at what it is, as long as it has no
+statistics of it."""
 
 
 async def judge(connection: asyncpg.Connection, seen: dict[str, str], large: Collection[str]) -> list[str]:
@@ -104,7 +105,7 @@ def _value(kind: str) -> str:
         return VALUES[kind]
     if kind == "uuid[]":  # all different, as keys are
         return "'{" + ",".join(str(UUID(int=n)) for n in range(LISTED)) + "}'"
-    return f"array_fill({VALUES[kind[:-2]]}::{kind[:-2]}, ARRAY[{LISTED}])"
+    return f"array_fill({VALUES.get(kind[:-2], 'NULL')}::{kind[:-2]}, ARRAY[{LISTED}])"
 
 
 def complaints(plan: dict[str, Any], large: Collection[str]) -> Iterator[str]:
