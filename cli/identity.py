@@ -16,13 +16,13 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.identity.api_keys import ApiKey, NewApiKey
 from domain.identity.organisations import NewOrganisation, Organisation
 from domain.identity.permissions import DEFAULT_ORGANISATION, ROLES, Permission, role_permissions
-from domain.identity.principals import NewPrincipal
+from domain.identity.principals import NewServiceAccount, service_username
 from domain.tenant import Tenant
 from storage.database import Reader, Transaction
 from storage.identity.bootstrap import ADMIN
 from storage.identity.commands.api_keys import create_api_key, revoke_api_key
 from storage.identity.commands.organisations import create_organisation
-from storage.identity.commands.principals import create_principal
+from storage.identity.commands.service_accounts import create_service_account
 from storage.identity.queries.api_keys import list_api_keys, organisation_of_key
 from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
 from storage.identity.queries.principals import active_member, principal_named, usernames
@@ -148,10 +148,11 @@ async def _owner(tx: Transaction, tenant: Tenant, request: KeyRequest, actor: Ac
     """Return the principal of a new key and its role; create the principal unless the request names one."""
     if request.principal is not None:
         return await active_member(tx, tenant, request.principal)
-    username = f"{tenant.org_slug}/{request.name}"
+    new = NewServiceAccount(request.name, role=request.role)
     try:
-        return await create_principal(tx, tenant, NewPrincipal("service", username, request.role), actor), request.role
+        return (await create_service_account(tx, tenant, new, actor)).id, request.role
     except Conflict as error:
+        username = service_username(tenant, request.name)
         raise Conflict(f"{error.message} To create another key for it, use --principal '{username}'.") from error
 
 

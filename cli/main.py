@@ -23,6 +23,7 @@ from cli.output import note, say
 from cli.processes import api, worker
 from cli.quotas import limits
 from cli.rebuild import rebuild
+from cli.roles import roles
 from cli.schema import migrate, openapi, settings
 from cli.secrets import secrets
 from cli.seed import seed
@@ -41,7 +42,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings, seed, doctor):
+for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings, roles, seed, doctor):
     app.command()(command)
 organisations.command()(limits)
 app.add_typer(keys, name="keys")

@@ -83,7 +83,9 @@ async def _seed(settings: Settings, slug: str) -> str:
         if there and there.slug == slug:
             raise await _refusal(tx, slug)
         tenant = (await create_organisation(tx, NewOrganisation(slug, slug.title()), founder)).tenant
-        admin_id = await create_principal(tx, tenant, NewPrincipal("user", _username(slug), "admin"), founder)
+        admin_id = await create_principal(
+            tx, tenant, NewPrincipal("user", _username(slug), "admin", name=_username(slug)), founder
+        )
         _, key = await create_api_key(tx, tenant, NewApiKey(admin_id, "seed"), founder)
         for name, builds in BUILDS.items():
             await _fill(tx, tenant, Actor(admin_id, region=settings.region), name, builds)

@@ -16,6 +16,7 @@ from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.services import Services
 
 ORGANISATION_HEADER = "X-Trailgate-Organisation"
+ORGANISATION_PARAMETER = "organisation"
 MAX_KEY_LENGTH = 512
 
 EVERYBODY: web.AppKey[Principal] = web.AppKey("everybody", Principal)
@@ -65,12 +66,14 @@ def presented_key(request: web.Request) -> str | None:
 
 
 async def _in_organisation(request: web.Request, principal: Principal) -> Principal:
-    """Return the principal in the organisation that the header names.
+    """Return the principal in the organisation that the path names, else the header.
 
     Raises NotFound unless that is its own organisation or, for a platform administrator, an existing one.
     """
-    named = request.headers.get(ORGANISATION_HEADER)
-    if named is None or clean_text(ORGANISATION_HEADER, named) in {principal.org_slug, str(principal.org_id)}:
+    named = request.match_info.get(ORGANISATION_PARAMETER)
+    if named is None and (header := request.headers.get(ORGANISATION_HEADER)) is not None:
+        named = clean_text(ORGANISATION_HEADER, header)
+    if named is None or named in {principal.org_slug, str(principal.org_id)}:
         return principal
     if principal.may(Permission.PLATFORM_MANAGE):
         services: Services = request.app[SERVICES]

@@ -16,7 +16,7 @@ from api.http.calls import SERVICES
 from api.http.grouped import group_commit
 from domain.identity.permissions import Principal
 from storage.group_commit import GroupCommit, Limits
-from storage.identity.queries.api_keys import CREDENTIAL_CHANGES, principals_of_keys
+from storage.identity.queries.credentials import CREDENTIAL_CHANGES, principals_of_keys
 
 LIMITS = Limits(items=4096, weight=0, batch=256, writers=2)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from domain.identity.permissions import Permission
+from domain.identity.permissions import Permission, PrincipalKind
 
 PREFIX = "tg_"
 SHOWN = 11
@@ -35,11 +35,15 @@ class ApiKey:
     name: str
     prefix: str
     permissions: list[str] | None
-    scopes: list[str] | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
     last_used_at: datetime | None
+    owner_kind: PrincipalKind
+
+    def is_active(self, now: datetime) -> bool:
+        """Whether the key is neither revoked nor expired."""
+        return self.revoked_at is None and (self.expires_at is None or self.expires_at > now)
 
 
 def key_hash(text: str) -> bytes:

@@ -26,6 +26,14 @@ class NewOrganisation:
 
 
 @dataclass(frozen=True, slots=True)
+class OrganisationChange:
+    """A change of an organisation; None keeps a value."""
+
+    name: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Organisation:
     """A stored organisation."""
 
@@ -34,6 +42,7 @@ class Organisation:
     name: str
     description: str
     type: OrganisationType
+    version: int
     created_at: datetime
     updated_at: datetime
 

@@ -90,8 +90,7 @@ PrincipalKind = Literal["user", "service", "workload", "system"]
 class Principal:
     """The authenticated caller of a request.
 
-    `permissions` are the role's, already narrowed by the credential: a key never exceeds its owner. `scopes` is None
-    for an unscoped credential, otherwise a set of `kind:id` strings.
+    `permissions` are the role's, already narrowed by the credential: a key never exceeds its owner.
     """
 
     id: UUID
@@ -101,15 +100,10 @@ class Principal:
     role: str
     permissions: frozenset[Permission]
     credential_id: UUID | None = None
-    scopes: frozenset[str] | None = None
 
     def may(self, permission: Permission) -> bool:
-        """Whether the principal holds this permission; `within` checks the scope of the resource."""
+        """Whether the principal holds this permission."""
         return permission in self.permissions
-
-    def within(self, *resources: str) -> bool:
-        """Whether any of a resource's `kind:id` strings is in the credential's scopes."""
-        return self.scopes is None or not self.scopes.isdisjoint(resources)
 
 
 def narrowed(granted: frozenset[Permission], key_permissions: Collection[str] | None) -> frozenset[Permission]:

@@ -3,29 +3,32 @@
 from domain.audit.records import VERSION, RecordForm
 from domain.identity.permissions import Permission
 
-ORGANISATION = RecordForm(
+ORGANISATION_1 = RecordForm(
     kind="organisation",
     format=1,
     columns=("id", "slug", "name", "description", "type", "settings", "version", "created_at"),
     read=Permission.FACTS_READ,
     version_column=VERSION,
 )
+ORGANISATION = ORGANISATION_1.extended("archived_at")
 
-PRINCIPAL = RecordForm(
+PRINCIPAL_1 = RecordForm(
     kind="principal",
     format=1,
     columns=("id", "kind", "version", "created_at", "disabled_at"),
     read=Permission.IDENTITY_READ,
     version_column=VERSION,
 )
+PRINCIPAL = PRINCIPAL_1.extended("org_id", "archived_at", "erased_at", late=("org_id",))
 
-MEMBERSHIP = RecordForm(
+MEMBERSHIP_1 = RecordForm(
     kind="membership",
     format=1,
     columns=("id", "org_id", "principal_id", "role", "version", "created_at"),
     read=Permission.IDENTITY_READ,
     version_column=VERSION,
 )
+MEMBERSHIP = MEMBERSHIP_1.extended("archived_at")
 
 DENIAL = RecordForm(kind="denial", format=1, columns=(), read=Permission.AUDIT_READ)
 """A denied write. It has no row of its own, only its event."""

@@ -49,6 +49,10 @@ _EVENTS = Listing(
 )
 
 
+_NAMED = "SELECT id FROM principals WHERE username = {} ORDER BY archived_at DESC NULLS FIRST LIMIT 1"
+"""The principal of that name, or who had it last."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditFilters:
     """Filters of a list of audit events; times are inclusive."""
@@ -69,7 +73,7 @@ class AuditFilters:
             "e.trail_id = {}": self.trail_id,
             "e.environment_id = {}": self.environment_id,
             "e.digest = {}": self.digest,
-            "e.actor_id = (SELECT id FROM principals WHERE username = {})": self.actor,
+            f"e.actor_id = ({_NAMED})": self.actor,
             "e.region = {}": self.region,
             "e.occurred_at >= {}": self.since,
             "e.occurred_at <= {}": self.until,

@@ -79,7 +79,9 @@ async def _organisation_and_admin(tx: Transaction) -> tuple[UUID, UUID]:
         return existing.id, admin_id
     founder = tx.new_id()
     organisation = await create_organisation(tx, NewOrganisation(DEFAULT_ORGANISATION, "Default"), Actor(founder))
-    await create_principal(tx, organisation.tenant, NewPrincipal("user", ADMIN, ADMIN, founder), Actor(founder))
+    await create_principal(
+        tx, organisation.tenant, NewPrincipal("user", ADMIN, ADMIN, founder, name=ADMIN), Actor(founder)
+    )
     return organisation.id, founder
 
 

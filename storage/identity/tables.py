@@ -1,13 +1,16 @@
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, Table, Uuid
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, Table, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.schema import DEFINITION, DERIVED, Identifier, Time, document, key, metadata, optional, org, required
+
+_ACTIVE = text("archived_at IS NULL")
+_NAMED = text("name IS NOT NULL AND archived_at IS NULL")
 
 organisations = Table(
     "organisations",
     metadata,
     key(),
-    required("slug", Identifier, unique=True),
+    required("slug", Identifier),
     required("name", Identifier),
     required("description", Identifier),
     required("type", Identifier),
@@ -15,6 +18,9 @@ organisations = Table(
     required("version", Integer),
     required("created_at", Time),
     required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("organisations_slug_key", "slug", unique=True, postgresql_where=_ACTIVE),
+    Index(None, "created_at", "id"),
     info=DEFINITION,
 )
 
@@ -23,27 +29,49 @@ principals = Table(
     metadata,
     key(),
     required("kind", Identifier),
-    required("username", Identifier, unique=True),
+    required("username", Identifier),
     optional("email", Identifier),
-    optional("password_hash", Identifier),
     required("version", Integer),
     required("created_at", Time),
     optional("disabled_at", Time),
     optional("erased_at", Time),
+    org(),
+    optional("name", Identifier),
+    optional("description", Identifier),
+    optional("github_id", Identifier),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("principals_username_key", "username", unique=True, postgresql_where=_ACTIVE),
+    Index(None, "username"),
+    Index("principals_email_key", "email", unique=True, postgresql_where=_ACTIVE),
+    Index("principals_github_id_key", "github_id", unique=True, postgresql_where=_ACTIVE),
+    Index("principals_named_idx", "org_id", "kind", "created_at", "id", postgresql_where=_NAMED),
     info=DEFINITION,
 )
+"""Who acts. `org_id` is the organisation that manages the principal; a user may be a member of others, too.
+
+`username` is unique: the e-mail address of a user, `<slug>/<name>` of a service account. Without a `name`, a principal
+is an internal one, such as that of a webhook config.
+"""
 
 memberships = Table(
     "memberships",
     metadata,
-    required("org_id", Uuid, primary_key=True),
-    required("principal_id", Uuid, ForeignKey(principals.c.id), primary_key=True),
-    required("id", Uuid, unique=True),
+    org(),
+    required("principal_id", Uuid, ForeignKey(principals.c.id)),
+    key(),
     required("role", Identifier),
     required("version", Integer),
     required("created_at", Time),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    required("kind", Identifier),
+    Index("memberships_org_id_principal_id_key", "org_id", "principal_id", unique=True, postgresql_where=_ACTIVE),
+    Index("memberships_active_idx", "org_id", "kind", "created_at", "id", postgresql_where=_ACTIVE),
+    Index("memberships_principal_idx", "principal_id", postgresql_where=_ACTIVE),
     info=DEFINITION,
 )
+"""`kind` is that of the principal, which never changes."""
 
 api_keys = Table(
     "api_keys",
@@ -61,6 +89,7 @@ api_keys = Table(
     optional("expires_at", Time),
     optional("revoked_at", Time),
     Index(None, "org_id", "created_at", "id"),
+    Index(None, "org_id", "principal_id", "created_at", "id"),
     info=DEFINITION,
 )
 

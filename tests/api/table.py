@@ -36,7 +36,7 @@ QUERIES: Mapping[str, str] = {"list_artifacts": f"sha256={DIGEST}&"}
 """Parameters that a route does not go without."""
 TEXTS: Mapping[str, str] = {
     "source": "github",
-    "organisation": "no-such-organisation",
+    "organisation": "default",
     "tree_size": "latest",
     "sha256": "0" * 64,
 }
@@ -47,9 +47,17 @@ def name_of(endpoint: Endpoint) -> str:
     return endpoint.route.name
 
 
-BODY_IDS: Mapping[str, str] = {"flowId": "flow_id", "trailId": "trail_id"}
+BODY_IDS: Mapping[str, str] = {
+    "flowId": "flow_id",
+    "trailId": "trail_id",
+    "userId": "new_user_id",
+    "ownerId": "owner_id",
+}
 """Fields of bodies, with the path parameters that take the same ids."""
-SPARE: Mapping[str, Mapping[str, str]] = {"delete_flow": {"flow_id": "empty_flow_id"}}
+SPARE: Mapping[str, Mapping[str, str]] = {
+    "delete_flow": {"flow_id": "empty_flow_id"},
+    "delete_organisation": {"organisation": "empty_organisation"},
+}
 """What a route needs in a state of its own: another name in the world for its parameter."""
 
 

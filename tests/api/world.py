@@ -5,7 +5,10 @@ from functools import wraps
 from typing import Any
 
 from api.http.binding import Endpoint
-from tests.api.caller import BUILT_DIGEST, Caller, sign, unique
+from api.http.calls import SERVICES
+from domain.identity.organisations import NewOrganisation
+from storage.identity.commands.organisations import create_organisation
+from tests.api.caller import BUILT_DIGEST, NOBODY, Caller, sign, unique
 from tests.api.table import ENDPOINTS, body_of, creation_of, url_of, wanted_by
 
 Make = Callable[["Things"], Awaitable[Any]]
@@ -48,8 +51,9 @@ class Things:
         """One more of what this route makes, out of the body that the document shows, under a name of its own."""
         known = await self.ids(*wanted_by(creation))
         body = body_of(creation, known)
-        name = {"name": unique("name")} if "name" in body else {}
-        return (await self.api.post(url_of(creation, **known), body | name, creation.route.status)).json
+        own = {"name": unique("name"), "email": f"{unique('ada')}@example.com"}
+        named = {field: value for field, value in own.items() if field in body}
+        return (await self.api.post(url_of(creation, **known), body | named, creation.route.status)).json
 
     @once
     async def flow(self) -> Any:
@@ -124,6 +128,30 @@ class Things:
     async def organisation(self) -> Any:
         return {"slug": self.api.tenant.org_slug}
 
+    async def empty_organisation(self) -> Any:
+        """One that nothing belongs to; the caller has no access to it."""
+        async with self.api.client.app[SERVICES].database.transaction() as tx:
+            made = await create_organisation(tx, NewOrganisation(unique("org"), "Empty"), NOBODY)
+        return {"slug": made.slug}
+
+    async def new_user(self) -> Any:
+        """Another person each time, who is no member yet."""
+        return (await self.api.post("/users", {"email": f"{unique('ada')}@example.com", "name": "Ada"})).json
+
+    @once
+    async def member(self) -> Any:
+        body = {"userId": (await self.new_user())["id"], "role": "MEMBER"}
+        return (await self.api.post(f"/organisations/{self.api.tenant.org_slug}/members", body)).json
+
+    @once
+    async def service_account(self) -> Any:
+        return (await self.api.post("/service-accounts", {"name": unique("ci")})).json
+
+    @once
+    async def key(self) -> Any:
+        path = f"/service-accounts/{(await self.service_account())['id']}/api-keys"
+        return (await self.api.post(path, {"label": "build"})).json
+
 
 IDS: Mapping[str, tuple[Make, str]] = {
     "flow_id": (Things.flow, "id"),
@@ -145,6 +173,13 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "destination_id": (Things.message, "destinationId"),
     "notification_id": (Things.notification, "id"),
     "organisation": (Things.organisation, "slug"),
+    "empty_organisation": (Things.empty_organisation, "slug"),
+    "user_id": (Things.member, "userId"),
+    "new_user_id": (Things.new_user, "id"),
+    "service_account_id": (Things.service_account, "id"),
+    "owner_id": (Things.service_account, "id"),
+    "key_id": (Things.key, "id"),
+    "api_key_id": (Things.key, "id"),
 }
 """By the name of the path parameter that takes it: what is to be made, and which of its fields.
 

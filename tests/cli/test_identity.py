@@ -7,7 +7,7 @@ import pytest
 
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import ROLES, Permission, Principal
-from storage.identity.queries.api_keys import principals_of_keys
+from storage.identity.queries.credentials import principals_of_keys
 from storage.services import Services
 
 KEY = re.compile(r"tg_[0-9a-f]{64}")

@@ -15,7 +15,7 @@ from tests.journeys.processes import ADMIN_KEY
 from tests.paths import DOCS, ROOT
 
 TOOLS = ("bash", "curl", "openssl", "python3")
-PAGES = (ROOT / "README.md", DOCS / "guide.md", DOCS / "ci.md", DOCS / "notifications.md")
+PAGES = (ROOT / "README.md", DOCS / "guide.md", DOCS / "ci.md", DOCS / "notifications.md", DOCS / "access.md")
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
 
@@ -110,6 +110,12 @@ async def test_a_ci_jobs_day(running: Running, folder: Path) -> None:
     assert "PROVENANCE_VERIFIED" in lines
     assert "verified" in lines
     assert lines[-1] == lines[-2], "the second attempt got the answer of the first"
+
+
+async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "access.md"), running, folder)
+    assert "401" in lines, "the key of a disabled account"
+    assert lines.count("[]") == 3, "the key of CI, its successor, and the old key during the overlap"
 
 
 async def test_being_told(running: Running, folder: Path) -> None:

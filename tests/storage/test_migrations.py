@@ -111,7 +111,7 @@ INSERT INTO inbox (delivery_id, org_id, due_at, attempts) VALUES ('{WAITING}', '
 async def test_deliveries_that_wait_are_adopted_by_the_upgrade_that_brings_codes(empty: str) -> None:
     authenticator = Authenticator(lambda: [bytes(32)])
     await migrated_to(empty, "0009", BEFORE_CODES)
-    assert await migrate(empty, authenticator) == ["0010"]
+    assert "0010" in await migrate(empty, authenticator)
     async with (
         open_database(
             empty, size=1, clock=SystemClock(), ids=Ids(), name="t", authenticator=authenticator, quotas=DEFAULTS

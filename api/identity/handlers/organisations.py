@@ -1,9 +1,12 @@
 """Handlers of organisations."""
 
+# ruff: noqa: ARG001 - authentication reads the organisation in the path: it becomes `call.tenant`
+
 from api.http.calls import Call, Reply
-from api.http.dry_runs import Created, DryRun, created
+from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
 from api.http.paging import ListQuery, list_reply
-from api.identity.schemas.organisations import OrganisationIn, OrganisationOut
+from api.http.versions import IfMatch, expected_versions
+from api.identity.schemas.organisations import OrganisationChangeIn, OrganisationIn, OrganisationOut
 from domain.errors import NotFound
 from domain.identity.permissions import Permission
 from storage.identity.commands import organisations as commands
@@ -32,11 +35,38 @@ async def list_organisations(call: Call, query: ListQuery) -> Reply[list[Organis
     return list_reply(call, page, OrganisationOut)
 
 
-async def get_organisation(call: Call, organisation: str) -> OrganisationOut:
+async def get_organisation(call: Call, organisation: str) -> Reply[OrganisationOut]:
     """Get an organisation by its slug or id."""
-    caller = call.caller
     async with call.read() as reader:
-        found = await queries.organisation_by_slug_or_id(reader, organisation)
-    if found is None or (found.id != caller.org_id and not caller.may(Permission.PLATFORM_MANAGE)):
+        found = await queries.organisation_by_slug_or_id(reader, call.tenant.org_slug)
+    if found is None:
         raise NotFound(f"There is no organisation '{organisation}'.")
-    return OrganisationOut.of(found, call)
+    return versioned(OrganisationOut.of(found, call))
+
+
+async def update_organisation(
+    call: Call,
+    organisation: str,
+    body: OrganisationChangeIn,
+    dry_run: DryRun = False,
+    if_match: IfMatch = None,
+) -> Updated[OrganisationOut]:
+    """Change an organisation's name or description."""
+    async with call.transaction(dry_run=dry_run) as tx:
+        changed = await commands.update_organisation(
+            tx, call.tenant, body.to_command(), call.actor, expected=expected_versions(if_match)
+        )
+    return updated(OrganisationOut.of(changed, call), dry_run=dry_run)
+
+
+async def delete_organisation(
+    call: Call, organisation: str, dry_run: DryRun = False, if_match: IfMatch = None
+) -> Deleted[OrganisationOut]:
+    """Delete an organisation that nothing belongs to.
+
+    While it has people, service accounts, API keys, flows, trails, webhook configs or notification rules, the answer is
+    409 with their numbers. Its ledger is kept. Only administrators of the organisation `default` may do this.
+    """
+    async with call.transaction(dry_run=dry_run) as tx:
+        gone = await commands.delete_organisation(tx, call.tenant, call.actor, expected=expected_versions(if_match))
+    return deleted(OrganisationOut.of(gone, call), dry_run=dry_run)

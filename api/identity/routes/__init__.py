@@ -1,5 +1,12 @@
-"""Routes of organisations and of their limits."""
+"""Routes of organisations, people, service accounts and keys."""
 
-from api.identity.routes import limits, organisations
+from api.identity.routes import api_keys, limits, me, organisations, service_accounts, users
 
-ROUTES = (*organisations.ROUTES, *limits.ROUTES)
+ROUTES = (
+    *organisations.ROUTES,
+    *users.ROUTES,
+    *service_accounts.ROUTES,
+    *api_keys.ROUTES,
+    *me.ROUTES,
+    *limits.ROUTES,
+)

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from api.http.texts import Long, Name
 from api.http.wire import Instant, WireIn, WireModel
-from domain.identity.organisations import NewOrganisation, OrganisationType
+from domain.identity.organisations import NewOrganisation, OrganisationChange, OrganisationType
 
 
 class OrganisationIn(WireIn):
@@ -22,6 +22,19 @@ class OrganisationIn(WireIn):
         return NewOrganisation(self.slug, self.name, self.description, self.type)
 
 
+class OrganisationChangeIn(WireIn):
+    """Changes to an organisation. An absent or null field keeps its value."""
+
+    model_config = {"json_schema_extra": {"examples": [{"name": "Acme Group"}]}}
+
+    name: Name | None = None
+    description: Long | None = None
+
+    def to_command(self) -> OrganisationChange:
+        """Return the input of the command."""
+        return OrganisationChange(self.name, self.description)
+
+
 class OrganisationOut(WireModel):
     """An organisation."""
 
@@ -30,5 +43,6 @@ class OrganisationOut(WireModel):
     name: str
     description: str
     type: OrganisationType
+    version: int
     created_at: Instant
     updated_at: Instant

@@ -1,6 +1,7 @@
-"""Creating and revoking API keys, and recording when they are used."""
+"""Creating, rotating and revoking API keys, and recording when they are used."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +14,9 @@ from domain.identity.quotas import Quota
 from domain.identity.records import API_KEY
 from domain.tenant import Tenant
 from storage.audit.commands import append
-from storage.database import Transaction
+from storage.database import Row, Transaction
 from storage.identity.commands.quotas import charge, release
-from storage.identity.queries.api_keys import api_key_of
+from storage.identity.queries.api_keys import get_api_key
 from storage.rows import insert
 
 
@@ -24,28 +25,70 @@ async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor:
 
     Raises Conflict for a text in use, and when the organisation's quota is exceeded.
     """
-    await charge(tx, tenant, Quota.API_KEYS)
     text = new.text or random_key()
-    row: dict[str, Any] = {
+    row = await _insert(
+        tx,
+        tenant,
+        text,
+        {
+            "principal_id": new.principal_id,
+            "name": new.name,
+            "permissions": None if new.permissions is None else sorted(p.value for p in new.permissions),
+            "expires_at": new.expires_at,
+        },
+    )
+    await append(tx, tenant, [_key_event(AuditName.API_KEY_CREATED, actor, row)])
+    return await get_api_key(tx, tenant, row["id"]), text
+
+
+async def _insert(tx: Transaction, tenant: Tenant, text: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    await charge(tx, tenant, Quota.API_KEYS)
+    row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
-        "principal_id": new.principal_id,
-        "name": new.name,
         "sha256": key_hash(text),
         "prefix": shown_prefix(text),
-        "permissions": None if new.permissions is None else sorted(p.value for p in new.permissions),
         "scopes": None,
         "version": 1,
         "created_at": tx.now,
-        "expires_at": new.expires_at,
         "revoked_at": None,
+        **values,
     }
     try:
         await insert(tx, "api_keys", row)
     except asyncpg.UniqueViolationError as error:
         raise Conflict("This API key exists already.") from error
-    await append(tx, tenant, [_key_event(AuditName.API_KEY_CREATED, actor, row)])
-    return api_key_of({**row, "last_used_at": None}), text
+    return row
+
+
+_COPIED = ("principal_id", "name", "permissions")
+_HOLD = "SELECT * FROM api_keys WHERE org_id = $1 AND id = $2 FOR UPDATE"
+_EXPIRE = "UPDATE api_keys SET expires_at = $2, version = version + 1 WHERE id = $1 RETURNING *"
+
+
+async def rotate_api_key(
+    tx: Transaction, tenant: Tenant, key_id: UUID, overlap: timedelta, actor: Actor
+) -> tuple[ApiKey, str]:
+    """Create a successor that may do the same for as long as the key was made for; return it with its text.
+
+    The old key expires after the `overlap`, or at its own end if that is earlier. Raises NotFound, and Conflict for a
+    key that is revoked or expired.
+    """
+    held = await tx.row(_HOLD, tenant.org_id, key_id)
+    if held is None:
+        raise NotFound(f"There is no API key {key_id}.")
+    if held["revoked_at"] is not None or (held["expires_at"] is not None and held["expires_at"] <= tx.now):
+        raise Conflict("This key is revoked or expired; create another one.", "state")
+    lifetime = held["expires_at"] - held["created_at"] if held["expires_at"] else None
+    text = random_key()
+    expires_at = tx.now + lifetime if lifetime else None
+    row = await _insert(tx, tenant, text, {**{name: held[name] for name in _COPIED}, "expires_at": expires_at})
+    end = min(held["expires_at"] or tx.now + overlap, tx.now + overlap)
+    old = await tx.row(_EXPIRE, key_id, end)
+    assert old is not None  # noqa: S101 - the row is locked
+    events = [_key_event(AuditName.API_KEY_CREATED, actor, row), _key_event(AuditName.API_KEY_ROTATED, actor, old)]
+    await append(tx, tenant, events)
+    return await get_api_key(tx, tenant, row["id"]), text
 
 
 _REVOKE = """
@@ -64,6 +107,21 @@ async def revoke_api_key(tx: Transaction, tenant: Tenant, key_id: UUID, actor: A
         raise NotFound(f"There is no API key {key_id}.")
 
 
+_REVOKE_ALL = """
+UPDATE api_keys SET revoked_at = $3, version = version + 1
+WHERE org_id = $1 AND principal_id = $2 AND revoked_at IS NULL
+RETURNING *
+"""
+
+
+async def revoke_keys_of(tx: Transaction, tenant: Tenant, principal_id: UUID, actor: Actor) -> None:
+    """Revoke every key of a principal in the organisation."""
+    rows = await tx.rows(_REVOKE_ALL, tenant.org_id, principal_id, tx.now)
+    if rows:
+        await release(tx, tenant, Quota.API_KEYS, len(rows))
+        await append(tx, tenant, [_key_event(AuditName.API_KEY_REVOKED, actor, row) for row in rows])
+
+
 _USED = """
 INSERT INTO api_key_uses (api_key_id, last_used_at) SELECT * FROM unnest($1::uuid[], $2::timestamptz[])
 ON CONFLICT (api_key_id) DO UPDATE SET last_used_at = greatest(api_key_uses.last_used_at, excluded.last_used_at)
@@ -76,5 +134,5 @@ async def note_key_uses(tx: Transaction, uses: dict[UUID, datetime]) -> None:
     await tx.execute(_USED, [key_id for key_id, _ in ordered], [used for _, used in ordered])
 
 
-def _key_event(name: AuditName, actor: Actor, row: Any) -> Event:
+def _key_event(name: AuditName, actor: Actor, row: Row) -> Event:
     return Event(name, actor, API_KEY, row, {"apiKeyId": str(row["id"]), "name": row["name"], "prefix": row["prefix"]})

@@ -1,18 +1,20 @@
-"""Creating organisations."""
+"""Creating, changing and deleting organisations."""
 
+from collections.abc import Collection
 from typing import Any
 
 import asyncpg
 
 from domain.audit.events import Actor, AuditName, Event
-from domain.errors import Conflict
-from domain.identity.organisations import NewOrganisation, Organisation
+from domain.errors import Conflict, NotFound, Stale
+from domain.identity.organisations import NewOrganisation, Organisation, OrganisationChange
+from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.identity.records import ORGANISATION
 from domain.identity.slugs import check_slug
 from domain.tenant import Tenant
 from storage.audit.commands import append
-from storage.database import Transaction
-from storage.identity.queries.organisations import organisation_of
+from storage.database import Row, Transaction
+from storage.identity.queries.organisations import contents_of, organisation_of
 from storage.rows import insert
 
 
@@ -29,11 +31,73 @@ async def create_organisation(tx: Transaction, new: NewOrganisation, actor: Acto
         "version": 1,
         "created_at": tx.now,
         "updated_at": tx.now,
+        "archived_at": None,
     }
     try:
         await insert(tx, "organisations", row)
     except asyncpg.UniqueViolationError as error:
         raise Conflict(f"An organisation with the slug '{new.slug}' exists already.") from error
-    event = Event(AuditName.ORGANISATION_CREATED, actor, ORGANISATION, row, {"slug": new.slug, "type": row["type"]})
-    await append(tx, Tenant(row["id"], new.slug), [event])
+    await _append(tx, AuditName.ORGANISATION_CREATED, row, actor)
     return organisation_of(row)
+
+
+_HOLD = "SELECT * FROM organisations WHERE id = $1 AND archived_at IS NULL FOR NO KEY UPDATE"
+_UPDATE = """
+UPDATE organisations SET name = $2, description = $3, updated_at = $4, version = version + 1 WHERE id = $1 RETURNING *
+"""
+
+
+async def update_organisation(
+    tx: Transaction,
+    tenant: Tenant,
+    change: OrganisationChange,
+    actor: Actor,
+    *,
+    expected: Collection[int] | None = None,
+) -> Organisation:
+    """Change an organisation's name or description. Raises NotFound, Stale."""
+    held = await _hold(tx, tenant, expected)
+    name = held["name"] if change.name is None else change.name
+    description = held["description"] if change.description is None else change.description
+    if (name, description) == (held["name"], held["description"]):
+        return organisation_of(held)
+    [row] = await tx.rows(_UPDATE, tenant.org_id, name, description, tx.now)
+    await _append(tx, AuditName.ORGANISATION_UPDATED, row, actor)
+    return organisation_of(row)
+
+
+_ARCHIVE = """
+UPDATE organisations SET archived_at = $2, updated_at = $2, version = version + 1 WHERE id = $1 RETURNING *
+"""
+
+
+async def delete_organisation(
+    tx: Transaction, tenant: Tenant, actor: Actor, *, expected: Collection[int] | None = None
+) -> Organisation:
+    """Delete an organisation without contents; its slug is free again, and its ledger is kept.
+
+    Raises NotFound, Stale, and Conflict with the numbers while anything belongs to it.
+    """
+    held = await _hold(tx, tenant, expected)
+    if held["slug"] == DEFAULT_ORGANISATION:
+        raise Conflict(f"The organisation '{DEFAULT_ORGANISATION}' cannot be deleted.", "state")
+    if contents := await contents_of(tx, tenant):
+        counted = ", ".join(f"{number} {noun}" for noun, number in contents.items())
+        raise Conflict(f"The organisation still has {counted}: delete these first.", "state")
+    [row] = await tx.rows(_ARCHIVE, tenant.org_id, tx.now)
+    await _append(tx, AuditName.ORGANISATION_DELETED, row, actor)
+    return organisation_of(row)
+
+
+async def _hold(tx: Transaction, tenant: Tenant, expected: Collection[int] | None) -> Row:
+    held = await tx.row(_HOLD, tenant.org_id)
+    if held is None:
+        raise NotFound(f"There is no organisation '{tenant.org_slug}'.")
+    if expected is not None and held["version"] not in expected:
+        raise Stale(f"The organisation is now at version {held['version']}; read it again and repeat the change.")
+    return held
+
+
+async def _append(tx: Transaction, name: AuditName, row: Row, actor: Actor) -> None:
+    event = Event(name, actor, ORGANISATION, row, {"slug": row["slug"], "type": row["type"]})
+    await append(tx, Tenant(row["id"], row["slug"]), [event])

@@ -1,54 +1,150 @@
-"""Creating principals and their memberships."""
+"""Creating, changing and removing principals, and their membership of organisations."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
-from domain.audit.events import Actor, AuditName, Event
+from domain.audit.events import Actor
 from domain.errors import Conflict, Invalid
 from domain.identity.permissions import ROLES
 from domain.identity.principals import NewPrincipal
 from domain.identity.records import MEMBERSHIP, PRINCIPAL
 from domain.tenant import Tenant
-from storage.audit.commands import append
-from storage.database import Transaction
-from storage.rows import insert
+from storage.database import Row, Transaction
+from storage.definitions import Definition
+from storage.identity.commands.api_keys import revoke_keys_of
+from storage.identity.tables import memberships, principals
+
+PRINCIPALS = Definition(
+    "principal",
+    PRINCIPAL,
+    principals,
+    shown={"kind": "kind"},
+    taken={
+        "principals_username_key": "The name '{username}' is taken.",
+        "principals_email_key": "A user with the e-mail address '{email}' exists already.",
+        "principals_github_id_key": "Another user has the GitHub id '{github_id}'.",
+    },
+)
+"""Events show no names: those of persons may have to be erased."""
+
+MEMBERSHIPS = Definition(
+    "member",
+    MEMBERSHIP,
+    memberships,
+    shown={"principalId": "principal_id", "role": "role"},
+    taken={"memberships_org_id_principal_id_key": "This user is a member already."},
+)
 
 
 async def create_principal(tx: Transaction, tenant: Tenant, new: NewPrincipal, actor: Actor) -> UUID:
-    """Create a principal and its membership of the organisation; return the id of the principal.
+    """Create a principal and, with a role, its membership of the organisation; return the id of the principal.
 
-    Raises Invalid for an unknown role, Conflict for a taken name.
+    Raises Invalid for an unknown role, Conflict for a taken name, e-mail address or GitHub id.
     """
-    if new.role not in ROLES:
-        raise Invalid.of("role", f"must be one of {', '.join(sorted(ROLES))}")
-    principal_id = new.id or tx.new_id()
-    row: dict[str, Any] = {
-        "id": principal_id,
+    made: UUID = (await create_principal_row(tx, tenant, new, actor))["id"]
+    return made
+
+
+async def create_principal_row(tx: Transaction, tenant: Tenant, new: NewPrincipal, actor: Actor) -> dict[str, Any]:
+    """Do the same and return the whole row."""
+    values = {
+        "id": new.id or tx.new_id(),
         "kind": new.kind,
         "username": new.username,
-        "version": 1,
-        "created_at": tx.now,
+        "name": new.name,
+        "description": new.description,
+        "email": new.email,
+        "github_id": new.github_id,
         "disabled_at": None,
+        "erased_at": None,
     }
-    member = {
-        "id": tx.new_id(),
-        "org_id": tenant.org_id,
-        "principal_id": principal_id,
-        "role": new.role,
-        "version": 1,
-        "created_at": tx.now,
-    }
-    try:
-        await insert(tx, "principals", row)
-    except asyncpg.UniqueViolationError as error:
-        raise Conflict(f"A principal named '{new.username}' exists already.") from error
-    await insert(tx, "memberships", member)
-    payload = {"principalId": str(principal_id)}
-    events = [
-        Event(AuditName.PRINCIPAL_CREATED, actor, PRINCIPAL, row, {**payload, "kind": new.kind}),
-        Event(AuditName.MEMBERSHIP_CREATED, actor, MEMBERSHIP, member, {**payload, "role": new.role}),
-    ]
-    await append(tx, tenant, events)
-    return principal_id
+    row = await PRINCIPALS.create(tx, tenant, actor, values)
+    if new.role is not None:
+        await add_membership(tx, tenant, row, new.role, actor)
+    return row
+
+
+async def add_membership(tx: Transaction, tenant: Tenant, principal: Row, role: str, actor: Actor) -> dict[str, Any]:
+    """Make a principal a member. Raises Invalid for an unknown role, Conflict for a member."""
+    if role not in ROLES:
+        raise Invalid.of("role", f"must be one of {', '.join(ROLES)}")
+    values = {"principal_id": principal["id"], "kind": principal["kind"], "role": role}
+    return await MEMBERSHIPS.create(tx, tenant, actor, values)
+
+
+async def hold_membership(tx: Transaction, tenant: Tenant, principal_id: UUID) -> dict[str, Any] | None:
+    """Return the membership, locked until the transaction ends; None if there is none."""
+    row = await tx.row(
+        "SELECT * FROM memberships WHERE org_id = $1 AND principal_id = $2 AND archived_at IS NULL FOR UPDATE",
+        tenant.org_id,
+        principal_id,
+    )
+    return dict(row) if row else None
+
+
+async def change_role(tx: Transaction, tenant: Tenant, held: Row, role: str, actor: Actor) -> dict[str, Any]:
+    """Change the role of a locked membership.
+
+    Raises Invalid for an unknown role, Conflict for the last administrator.
+    """
+    if role not in ROLES:
+        raise Invalid.of("role", f"must be one of {', '.join(ROLES)}")
+    if role != "admin":
+        await _keep_an_administrator(tx, tenant, held)
+    return await MEMBERSHIPS.change(tx, tenant, actor, held, {"role": role})
+
+
+async def end_membership(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
+    """End a locked membership: its keys stop with it. Raises Conflict for the last administrator."""
+    await _keep_an_administrator(tx, tenant, held)
+    await revoke_keys_of(tx, tenant, held["principal_id"], actor)
+    return await MEMBERSHIPS.archive(tx, tenant, actor, held)
+
+
+_HOLD_ORGANISATION = "SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE"
+_ANOTHER_ADMINISTRATOR = """
+SELECT EXISTS (
+  SELECT FROM memberships m JOIN principals p ON p.id = m.principal_id
+  WHERE m.org_id = $1 AND m.kind = 'user' AND m.role = 'admin' AND m.archived_at IS NULL AND m.principal_id <> $2
+    AND p.disabled_at IS NULL
+)
+"""
+
+
+async def _keep_an_administrator(tx: Transaction, tenant: Tenant, held: Row) -> None:
+    """Raise Conflict if the member is the last active administrator; hold the organisation, so that two cannot go."""
+    if held["role"] != "admin" or held["kind"] != "user":
+        return
+    await tx.execute(_HOLD_ORGANISATION, tenant.org_id)
+    if not await tx.value(_ANOTHER_ADMINISTRATOR, tenant.org_id, held["principal_id"]):
+        raise Conflict("This is the last administrator: give another member the role admin first.", "state")
+
+
+async def disable(tx: Transaction, tenant: Tenant, held: Row, actor: Actor, *, is_active: bool) -> Mapping[str, Any]:
+    """Disable a locked principal everywhere, or enable it again. Raises Conflict for a last administrator."""
+    if not is_active and held["disabled_at"] is None:
+        await _keep_administrators(tx, held)
+    disabled_at = None if is_active else held["disabled_at"] or tx.now
+    return await PRINCIPALS.change(tx, tenant, actor, held, {"disabled_at": disabled_at})
+
+
+_MEMBERSHIPS_OF = """
+SELECT m.*, o.slug FROM memberships m JOIN organisations o ON o.id = m.org_id
+WHERE m.principal_id = $1 AND m.archived_at IS NULL ORDER BY m.org_id FOR UPDATE OF m
+"""
+
+
+async def _keep_administrators(tx: Transaction, held: Row) -> None:
+    for membership in await tx.rows(_MEMBERSHIPS_OF, held["id"]):
+        await _keep_an_administrator(tx, Tenant(membership["org_id"], membership["slug"]), membership)
+
+
+async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
+    """Remove a locked principal: its memberships and keys end, and its names are free again.
+
+    Raises Conflict for a last administrator.
+    """
+    for membership in await tx.rows(_MEMBERSHIPS_OF, held["id"]):
+        await end_membership(tx, Tenant(membership["org_id"], membership["slug"]), membership, actor)
+    return await PRINCIPALS.archive(tx, tenant, actor, held, {"disabled_at": held["disabled_at"] or tx.now})

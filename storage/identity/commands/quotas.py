@@ -45,9 +45,9 @@ async def charge(tx: Transaction, tenant: Tenant, quota: Quota, number: int = 1)
         raise exceeded(use_of(row, tx.now), tx.now)
 
 
-async def release(tx: Transaction, tenant: Tenant, quota: Quota) -> None:
-    """Uncount one from a total: it was deleted."""
-    await adjust(tx, tenant, quota.value, NO_PARENT, -1)
+async def release(tx: Transaction, tenant: Tenant, quota: Quota, number: int = 1) -> None:
+    """Uncount from a total what was deleted."""
+    await adjust(tx, tenant, quota.value, NO_PARENT, -number)
 
 
 async def _take(tx: Transaction, tenant: Tenant, quota: Quota, wanted: int) -> Row:

@@ -1,14 +1,105 @@
-"""Reading principals and their memberships."""
+"""Reading users, service accounts, and the members of organisations."""
 
 from uuid import UUID
 
 from domain.errors import NotFound
+from domain.identity.principals import Member, ServiceAccount, User
 from domain.tenant import Tenant
 from storage.database import Reader
+from storage.paging import Listing, Page, Window
+from storage.rows import columns, from_row
+
+user_of = from_row(User)
+service_account_of = from_row(ServiceAccount)
+
+_USERS = Listing("user", columns(User), "principals", user_of, archivable=True)
+_SERVICE_ACCOUNTS = Listing(
+    "service account",
+    f"{columns(ServiceAccount, prefix='p.', but={'role'})}, m.role",
+    "principals p JOIN memberships m ON m.org_id = p.org_id AND m.principal_id = p.id AND m.archived_at IS NULL",
+    service_account_of,
+    alias="p.",
+    archivable=True,
+    counted="principals p",
+)
+_MEMBERS = Listing(
+    "member",
+    "m.id, m.principal_id AS user_id, p.email, p.name, m.role, m.version, m.created_at AS joined_at, p.disabled_at, "
+    "m.created_at",
+    "memberships m JOIN principals p ON p.id = m.principal_id",
+    from_row(Member),
+    alias="m.",
+    archivable=True,
+    counted="memberships m",
+)
+_PEOPLE = "kind = 'user' AND name IS NOT NULL"
+_ACCOUNTS = "p.kind = 'service' AND p.name IS NOT NULL"
+
+_USER = f"""
+{_USERS.select} p WHERE id = $2 AND {_PEOPLE} AND archived_at IS NULL AND (org_id = $1 OR EXISTS (
+  SELECT FROM memberships m WHERE m.org_id = $1 AND m.principal_id = p.id AND m.archived_at IS NULL
+))
+"""
+
+
+async def get_user(reader: Reader, tenant: Tenant, user_id: UUID) -> User:
+    """Return a person that the organisation manages or has as a member. Raises NotFound."""
+    row = await reader.row(_USER, tenant.org_id, user_id)
+    if row is None:
+        raise _USERS.missing(user_id)
+    return user_of(row)
+
+
+async def list_users(reader: Reader, tenant: Tenant, window: Window) -> Page[User]:
+    """List the people that the organisation manages, oldest first."""
+    return await _USERS.page(reader, tenant, window, within={_PEOPLE: None})
+
+
+async def user_with_email(reader: Reader, email: str) -> UUID | None:
+    """Return the id of the person with an address in normal form, in whatever organisation; None if there is none."""
+    found: UUID | None = await reader.value(
+        "SELECT id FROM principals WHERE email = $1 AND kind = 'user' AND archived_at IS NULL", email
+    )
+    return found
+
+
+async def get_service_account(reader: Reader, tenant: Tenant, account_id: UUID) -> ServiceAccount:
+    """Return a service account. Raises NotFound."""
+    row = await reader.row(
+        f"{_SERVICE_ACCOUNTS.select} WHERE p.org_id = $1 AND p.id = $2 AND {_ACCOUNTS} AND p.archived_at IS NULL",
+        tenant.org_id,
+        account_id,
+    )
+    if row is None:
+        raise _SERVICE_ACCOUNTS.missing(account_id)
+    return service_account_of(row)
+
+
+async def list_service_accounts(reader: Reader, tenant: Tenant, window: Window) -> Page[ServiceAccount]:
+    """List the service accounts, oldest first."""
+    return await _SERVICE_ACCOUNTS.page(reader, tenant, window, within={_ACCOUNTS: None})
+
+
+async def get_member(reader: Reader, tenant: Tenant, user_id: UUID) -> Member:
+    """Return a member by the id of the user. Raises NotFound."""
+    row = await reader.row(
+        f"{_MEMBERS.select} WHERE m.org_id = $1 AND m.principal_id = $2 AND m.kind = 'user' AND m.archived_at IS NULL",
+        tenant.org_id,
+        user_id,
+    )
+    if row is None:
+        raise NotFound(f"There is no member {user_id}.")
+    return _MEMBERS.make(row)
+
+
+async def list_members(reader: Reader, tenant: Tenant, window: Window) -> Page[Member]:
+    """List the people who are members, oldest first."""
+    return await _MEMBERS.page(reader, tenant, window, within={"m.kind = {}": "user"})
+
 
 _MEMBER = """
 SELECT p.id, m.role FROM principals p JOIN memberships m ON m.principal_id = p.id
-WHERE m.org_id = $1 AND p.username = $2 AND p.disabled_at IS NULL
+WHERE m.org_id = $1 AND p.username = $2 AND p.disabled_at IS NULL AND m.archived_at IS NULL
 """
 
 
@@ -20,10 +111,30 @@ async def active_member(reader: Reader, tenant: Tenant, username: str) -> tuple[
     return row["id"], row["role"]
 
 
-async def principal_named(reader: Reader, username: str) -> UUID | None:
-    """Return the id of a principal by its name, which is unique over all organisations; None if there is none."""
-    found: UUID | None = await reader.value("SELECT id FROM principals WHERE username = $1", username)
+_ROLE = """
+SELECT m.role FROM memberships m JOIN principals p ON p.id = m.principal_id
+WHERE m.org_id = $1 AND m.principal_id = $2 AND m.archived_at IS NULL AND p.archived_at IS NULL AND p.kind = $3
+"""
+
+
+async def role_of(reader: Reader, tenant: Tenant, principal_id: UUID, kind: str) -> str | None:
+    """Return the role of a principal of that kind in the organisation; None if it is no member."""
+    found: str | None = await reader.value(_ROLE, tenant.org_id, principal_id, kind)
     return found
+
+
+async def principal_named(reader: Reader, username: str) -> UUID | None:
+    """Return the id of a principal by its username, unique over all organisations; None if there is none."""
+    found: UUID | None = await reader.value(
+        "SELECT id FROM principals WHERE username = $1 AND archived_at IS NULL", username
+    )
+    return found
+
+
+async def name_and_email(reader: Reader, principal_id: UUID) -> tuple[str | None, str | None]:
+    """Return a principal's name and e-mail address, as far as it has them."""
+    row = await reader.row("SELECT name, email FROM principals WHERE id = $1", principal_id)
+    return (row["name"], row["email"]) if row else (None, None)
 
 
 async def usernames(reader: Reader, principal_ids: list[UUID]) -> dict[UUID, str]:

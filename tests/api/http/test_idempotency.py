@@ -374,7 +374,9 @@ def request_of(endpoint: Endpoint, world: dict[str, str]) -> dict[str, Any]:
     return {"json": body | ({"slug": unique("org")} if "slug" in body else {})}
 
 
-REPETITIONS = Walk(CHANGING, requests=2 + TO_MAKE)
+REPEATED = tuple(one for one in CHANGING if one.route.name != "delete_organisation")
+"""Once an organisation is deleted, its path leads nowhere."""
+REPETITIONS = Walk(REPEATED, requests=2 + TO_MAKE)
 
 
 @REPETITIONS.routes()

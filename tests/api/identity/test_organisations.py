@@ -21,6 +21,7 @@ async def test_an_organisation_has_every_field_of_the_entity(admin: Caller) -> N
         "name": "Acme",
         "description": "",
         "type": "SHARED",
+        "version": 1,
         "createdAt": made["createdAt"],
         "updatedAt": made["createdAt"],
     }
@@ -96,3 +97,42 @@ async def test_the_list_of_organisations_says_its_total(admin: Caller, api: Call
     answer = await api.get("/organisations")
     assert answer.headers["X-Total-Count"] == "1"
     assert len((await admin.get("/organisations?size=1")).json) == 1
+
+
+async def test_an_organisation_is_changed_but_not_its_slug(admin: Caller) -> None:
+    made = (await admin.post("/organisations", {"slug": unique("org"), "name": "Acme"})).json
+    path = f"/organisations/{made['slug']}"
+    changed = await admin.send("PUT", path, json={"name": "Acme Group", "slug": "x"}, headers={"If-Match": '"1"'})
+    assert changed.json == {**made, "name": "Acme Group", "version": 2, "updatedAt": changed.json["updatedAt"]}
+    assert (await admin.send("PUT", path, json={"name": "x"}, headers={"If-Match": '"1"'})).status == 412
+    unchanged = await admin.send("PUT", f"/organisations/{made['id']}", json={"name": "Acme Group"})
+    assert unchanged.json == changed.json
+
+
+async def test_an_organisation_is_deleted_when_nothing_belongs_to_it(admin: Caller) -> None:
+    made = (await admin.post("/organisations", {"slug": unique("org"), "name": "Acme"})).json
+    path, headers = f"/organisations/{made['slug']}", {"X-Trailgate-Organisation": made["slug"]}
+    flow = (await admin.post("/flows", {"name": "f"}, headers=headers)).json
+    account = (await admin.post("/service-accounts", {"name": "ci"}, headers=headers)).json
+    refused = await admin.send("DELETE", path)
+    assert (refused.status, refused.json["message"]) == (
+        409,
+        "The organisation still has 1 flows, 1 service accounts: delete these first.",
+    )
+    for one in (f"/flows/{flow['id']}", f"/service-accounts/{account['id']}"):
+        assert (await admin.send("DELETE", one, headers=headers)).status == 204
+    assert (await admin.send("DELETE", path)).status == 204
+    await admin.get(path, status=404)
+    await admin.post("/organisations", {"slug": made["slug"], "name": "Another"})
+
+
+async def test_the_first_organisation_stays(admin: Caller) -> None:
+    assert (await admin.send("DELETE", "/organisations/default")).status == 409
+
+
+async def test_the_organisation_in_the_path_counts_and_not_the_header(admin: Caller, api: Caller) -> None:
+    made = (await admin.post("/organisations", {"slug": unique("org"), "name": "Acme"})).json
+    other = {"X-Trailgate-Organisation": "default"}
+    assert (await admin.get(f"/organisations/{made['id']}/members", headers=other)).json == []
+    for path in (f"/organisations/{made['slug']}", f"/organisations/{made['slug']}/members"):
+        await api.get(path, status=404)

@@ -89,12 +89,3 @@ def test_a_key_never_exceeds_its_owner(role: str) -> None:
     assert narrowed(granted, [p.value for p in P]) == granted
     assert narrowed(granted, []) == frozenset()
     assert narrowed(granted, ["facts:read", "made:up"]) == granted & {P.FACTS_READ}
-
-
-def test_scopes_narrow_to_what_they_name() -> None:
-    free, bound = principal("member"), principal("member", scopes=frozenset({"flow:1", "repo:a"}))
-    assert free.within("flow:2")
-    assert bound.within("flow:1")
-    assert bound.within("flow:2", "repo:a")
-    assert not bound.within("flow:2")
-    assert bound.may(P.FACTS_READ)

@@ -81,7 +81,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "webhook_config": config.id,
         "notification_rule": (await world.rule(filter_flow_id=flow.id, title_template="{{ title }}")).rule.id,
         **facts,
-        **await _plain(world, {*facts, "flow", "webhook_config", "notification_rule"}),
+        **await _plain(world, {*facts, "principal", "membership", "flow", "webhook_config", "notification_rule"}),
     }
 
 

@@ -1,0 +1,130 @@
+"""Request and response models of API keys."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+from pydantic import AliasChoices, Field
+
+from api.http.calls import Call
+from api.http.texts import Name
+from api.http.wire import Instant, WireIn, WireModel, shows
+from domain.identity.api_keys import ApiKey, NewApiKey
+from domain.identity.permissions import Permission, PrincipalKind
+
+MAX_DAYS = 3650
+DAY = timedelta(days=1)
+MAX_OVERLAP_HOURS = 24 * 30
+
+
+class OwnerType(StrEnum):
+    """Whose key it is."""
+
+    USER = "USER"
+    SERVICE_ACCOUNT = "SERVICE_ACCOUNT"
+
+    @property
+    def kind(self) -> PrincipalKind:
+        """The kind of principal."""
+        return "user" if self is OwnerType.USER else "service"
+
+    @classmethod
+    def of(cls, kind: str) -> Self:
+        """Return the type of a principal of this kind."""
+        return cls("USER" if kind == "user" else "SERVICE_ACCOUNT")
+
+
+class KeyTermsIn(WireIn):
+    """What a key may do and for how long. `name` is another name for `label`.
+
+    Without `permissions` it may do all that its owner may, and without `ttlDays` it never expires.
+    """
+
+    model_config = {"json_schema_extra": {"examples": [{"label": "payments-ci", "ttlDays": 90}]}}
+
+    label: Annotated[Name, Field(validation_alias=AliasChoices("label", "name"))]
+    ttl_days: Annotated[
+        int | None, Field(strict=True, ge=1, le=MAX_DAYS, description="Days of 24 hours until the key expires")
+    ] = None
+    permissions: Annotated[list[Permission] | None, Field(min_length=1, max_length=len(Permission))] = None
+
+    def to_command(self, owner_id: UUID, now: datetime) -> NewApiKey:
+        """Return the input of the command."""
+        expires_at = None if self.ttl_days is None else now + self.ttl_days * DAY
+        return NewApiKey(owner_id, self.label, self.permissions, expires_at)
+
+
+class ApiKeyIn(KeyTermsIn):
+    """A new key for a member or a service account."""
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "ownerId": "0190a8c0-0000-7000-8000-000000000001",
+                    "ownerType": "SERVICE_ACCOUNT",
+                    "label": "payments-ci",
+                    "ttlDays": 90,
+                }
+            ]
+        }
+    }
+
+    owner_id: UUID
+    owner_type: OwnerType
+
+
+class KeyRotationIn(WireIn):
+    """How long the old key works beside its successor, so that its users can change over."""
+
+    model_config = {"json_schema_extra": {"examples": [{"overlapHours": 24}]}}
+
+    overlap_hours: Annotated[int, Field(strict=True, ge=0, le=MAX_OVERLAP_HOURS)] = 24
+
+    @property
+    def overlap(self) -> timedelta:
+        """The same as a duration."""
+        return timedelta(hours=self.overlap_hours)
+
+
+class ApiKeyOut(WireModel):
+    """An API key without its text. `ttlDays` is null unless the key was made for whole days."""
+
+    id: UUID
+    owner_id: UUID = shows("principal_id")
+    owner_type: OwnerType
+    label: str = shows("name")
+    key_prefix: str = shows("prefix")
+    is_active: bool
+    permissions: list[str] | None
+    created_at: Instant
+    last_used_at: Instant | None
+    ttl_days: int | None
+    expires_at: Instant | None
+    revoked_at: Instant | None
+
+    @classmethod
+    def of(cls, record: ApiKey, call: Call) -> Self:
+        """Return a key."""
+        return cls.filled(record, **_further(record, call))
+
+
+class CreatedKeyOut(ApiKeyOut):
+    """A new API key. `plainTextKey` is shown only this once."""
+
+    plain_text_key: str
+
+    @classmethod
+    def made(cls, record: ApiKey, text: str, call: Call) -> Self:
+        """Return a key with its text."""
+        return cls.filled(record, plain_text_key=text, **_further(record, call))
+
+
+def _further(record: ApiKey, call: Call) -> dict[str, Any]:
+    days, rest = divmod(record.expires_at - record.created_at, DAY) if record.expires_at else (None, None)
+    return {
+        "owner_type": OwnerType.of(record.owner_kind),
+        "is_active": record.is_active(call.services.clock.now()),
+        "ttl_days": None if rest else days,
+    }

@@ -1,0 +1,33 @@
+"""How roles are spelled: as OpenFactstore does, and those of ours that it does not have likewise."""
+
+from enum import StrEnum
+from typing import Self
+
+from domain.identity.permissions import ROLES
+
+
+class RoleName(StrEnum):
+    """A role in an organisation. `SERVICE_ACCOUNT` is the role `reporter`, which may be named by either."""
+
+    ADMIN = "ADMIN"
+    MEMBER = "MEMBER"
+    VIEWER = "VIEWER"
+    SERVICE_ACCOUNT = "SERVICE_ACCOUNT"
+    REPORTER = "REPORTER"
+    DEVELOPER = "DEVELOPER"
+    SNAPSHOTTER = "SNAPSHOTTER"
+    AUDITOR = "AUDITOR"
+    NONE = "NONE"
+
+    @property
+    def role(self) -> str:
+        """The role as it is stored."""
+        return "reporter" if self is RoleName.SERVICE_ACCOUNT else self.value.lower()
+
+    @classmethod
+    def of(cls, role: str) -> Self:
+        """Return the spelling of a stored role."""
+        return cls("SERVICE_ACCOUNT" if role == "reporter" else role.upper())
+
+
+assert {name.role for name in RoleName} == set(ROLES)  # noqa: S101 - every role has a spelling

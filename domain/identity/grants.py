@@ -1,0 +1,32 @@
+"""What a caller may hand on to others: never more than it holds itself."""
+
+from collections.abc import Collection
+
+from domain.errors import Forbidden, Invalid
+from domain.identity.permissions import ROLES, Permission, Principal, role_permissions
+
+
+def check_role(granter: Principal, role: str) -> None:
+    """Check a role that the caller gives to somebody in its organisation.
+
+    Raises Invalid for an unknown role, Forbidden for one that can do what the caller's credential cannot.
+    """
+    if role not in ROLES:
+        raise Invalid.of("role", f"must be one of {', '.join(ROLES)}")
+    _check(granter, role_permissions(role, granter.org_slug), f"The role {role}")
+
+
+def check_key(granter: Principal, role: str, permissions: Collection[Permission] | None) -> None:
+    """Check a key that the caller creates for an owner with this role.
+
+    Raises Invalid for permissions that the role does not grant, Forbidden for those that the caller does not hold.
+    """
+    held = role_permissions(role, granter.org_slug)
+    if lacking := sorted(set(permissions or ()) - held):
+        raise Invalid.of("permissions", f"the owner's role {role} does not grant {', '.join(lacking)}")
+    _check(granter, held if permissions is None else permissions, "This key")
+
+
+def _check(granter: Principal, granted: Collection[Permission], what: str) -> None:
+    if lacking := sorted(set(granted) - granter.permissions):
+        raise Forbidden(f"{what} could do what your credential cannot: {', '.join(lacking)}.")
