@@ -13,7 +13,7 @@ from domain.identity.permissions import Permission
 from storage.database import Reader
 from storage.identity.commands import api_keys as commands
 from storage.identity.queries import api_keys as queries
-from storage.identity.queries.principals import role_of
+from storage.identity.queries.principals import held_role
 
 
 async def create_api_key(call: Call, body: ApiKeyIn, dry_run: DryRun = False) -> Created[CreatedKeyOut]:
@@ -23,7 +23,7 @@ async def create_api_key(call: Call, body: ApiKeyIn, dry_run: DryRun = False) ->
     """
     _check_owner(call, body.owner_id)
     async with call.transaction(dry_run=dry_run) as tx:
-        role = await role_of(tx, call.tenant, body.owner_id, body.owner_type.kind)
+        role = await held_role(tx, call.tenant, body.owner_id, body.owner_type.kind)
         if role is None:
             raise NotFound(f"There is no {body.owner_type.lower().replace('_', ' ')} {body.owner_id}.")
         check_key(call.caller, role, body.permissions)
@@ -61,7 +61,7 @@ async def rotate_api_key(
     terms = body or KeyRotationIn()
     async with call.transaction(dry_run=dry_run) as tx:
         old = await _own_key(tx, call, api_key_id)
-        role = await role_of(tx, call.tenant, old.principal_id, old.owner_kind)
+        role = await held_role(tx, call.tenant, old.principal_id, old.owner_kind)
         if role is None:
             raise NotFound(f"There is no API key {api_key_id}.")
         check_key(call.caller, role, [Permission(one) for one in old.permissions] if old.permissions else None)

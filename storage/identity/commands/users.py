@@ -12,12 +12,12 @@ from storage.identity.commands.principals import PRINCIPALS, create_principal_ro
 from storage.identity.queries.principals import get_user, user_of
 
 
-async def create_user(tx: Transaction, tenant: Tenant, new: NewUser, actor: Actor, role: str | None = None) -> User:
-    """Create a person whom the organisation manages; a member of it only with a role.
+async def create_user(tx: Transaction, tenant: Tenant, new: NewUser, actor: Actor) -> User:
+    """Create a person whom the organisation manages, and who is no member of it yet.
 
     Raises Conflict for an e-mail address or GitHub id in use.
     """
-    principal = NewPrincipal("user", new.email, role, name=new.name, email=new.email, github_id=new.github_id)
+    principal = NewPrincipal("user", new.email, None, name=new.name, email=new.email, github_id=new.github_id)
     return user_of(await create_principal_row(tx, tenant, principal, actor))
 
 

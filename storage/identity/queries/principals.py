@@ -5,7 +5,7 @@ from uuid import UUID
 from domain.errors import NotFound
 from domain.identity.principals import Member, ServiceAccount, User
 from domain.tenant import Tenant
-from storage.database import Reader
+from storage.database import Reader, Transaction
 from storage.paging import Listing, Page, Window
 from storage.rows import columns, from_row
 
@@ -114,12 +114,16 @@ async def active_member(reader: Reader, tenant: Tenant, username: str) -> tuple[
 _ROLE = """
 SELECT m.role FROM memberships m JOIN principals p ON p.id = m.principal_id
 WHERE m.org_id = $1 AND m.principal_id = $2 AND m.archived_at IS NULL AND p.archived_at IS NULL AND p.kind = $3
+FOR SHARE OF m
 """
 
 
-async def role_of(reader: Reader, tenant: Tenant, principal_id: UUID, kind: str) -> str | None:
-    """Return the role of a principal of that kind in the organisation; None if it is no member."""
-    found: str | None = await reader.value(_ROLE, tenant.org_id, principal_id, kind)
+async def held_role(tx: Transaction, tenant: Tenant, principal_id: UUID, kind: str) -> str | None:
+    """Return the role of a principal of that kind in the organisation; None if it is no member.
+
+    The membership stays until the transaction ends, so that no key is made for a member who is being removed.
+    """
+    found: str | None = await tx.value(_ROLE, tenant.org_id, principal_id, kind)
     return found
 
 
