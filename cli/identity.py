@@ -24,7 +24,7 @@ from storage.identity.commands.api_keys import create_api_key, revoke_api_key
 from storage.identity.commands.organisations import create_organisation
 from storage.identity.commands.service_accounts import create_service_account
 from storage.identity.queries.api_keys import list_api_keys, organisation_of_key
-from storage.identity.queries.organisations import every_organisation, organisation_by_slug_or_id
+from storage.identity.queries.organisations import active_organisations, organisation_by_slug_or_id
 from storage.identity.queries.principals import active_member, principal_named, usernames
 from storage.services import NotConfigured
 from storage.settings import Settings
@@ -164,7 +164,7 @@ def _check_grant(role: str, tenant: Tenant, permissions: list[Permission] | None
 
 async def _list_keys(settings: Settings, only: str | None) -> list[tuple[object, ...]]:
     async with opened(settings) as database, database.read() as reader:
-        found = [await named_organisation(reader, only)] if only is not None else await every_organisation(reader)
+        found = [await named_organisation(reader, only)] if only is not None else await active_organisations(reader)
         rows: list[tuple[object, ...]] = []
         for organisation in found:
             listed = await list_api_keys(reader, organisation.tenant, MAX_KEYS)
@@ -195,7 +195,7 @@ async def _add_organisation(settings: Settings, new: NewOrganisation) -> Organis
 
 async def _organisations(settings: Settings) -> list[Organisation]:
     async with opened(settings) as database, database.read() as reader:
-        return await every_organisation(reader)
+        return await active_organisations(reader)
 
 
 async def named_organisation(reader: Reader, slug: str) -> Organisation:

@@ -5,13 +5,16 @@ import hashlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
 from cli.installation import ROOT
+from domain.audit.events import Actor
 from domain.facts.evidence import NewEvidence
+from domain.identity.organisations import NewOrganisation
 from storage.facts.commands.evidence import attach_file
+from storage.identity.commands.organisations import create_organisation, delete_organisation
 from storage.ledger.marks import mark_file
 from storage.ledger.published import checkpoint_file
 from storage.services import Services
@@ -100,6 +103,25 @@ def test_a_ledger_that_was_cut_back_does_not_fit_what_was_published(sealed, trai
         seen = trailgate("verify", *words)
         assert seen.status == 1
         assert "the ledger was rewritten" in seen.out
+
+
+def test_the_ledger_of_a_deleted_organisation_is_still_verified(started: None, arrange, trailgate) -> None:
+    async def come_and_go(services: Services) -> str:
+        founder, slug = Actor(UUID(int=0)), f"gone-{uuid4().hex[:8]}"
+        async with services.database.transaction() as tx:
+            tenant = (await create_organisation(tx, NewOrganisation(slug, "Gone"), founder)).tenant
+        await Sealer()(services)
+        async with services.database.transaction() as tx:
+            await delete_organisation(tx, tenant, founder)
+        await Sealer()(services)
+        return slug
+
+    slug = arrange(come_and_go)
+    seen = trailgate("verify")
+    assert (seen.status, f"{slug}: sound (2 entries" in seen.out) == (0, True), seen
+    told = trailgate("doctor").out
+    assert "was published or seen here, but there is none" not in told
+    assert slug not in trailgate("organisations", "list").out
 
 
 def test_the_ledger_of_an_organisation_that_vanished_whole_is_missing(

@@ -23,7 +23,13 @@ async def organisation_by_slug_or_id(reader: Reader, name: str) -> Organisation 
 
 
 async def every_organisation(reader: Reader) -> list[Organisation]:
-    """Return all organisations, oldest first, for operators' commands."""
+    """Return all organisations, oldest first, deleted ones as well, whose ledgers are kept."""
+    rows = await reader.rows(f"{_ORGANISATIONS.select} ORDER BY created_at, id")
+    return [organisation_of(row) for row in rows]
+
+
+async def active_organisations(reader: Reader) -> list[Organisation]:
+    """Return the organisations that are not deleted, oldest first, for operators' commands."""
     rows = await reader.rows(f"{_ORGANISATIONS.select} WHERE {_ACTIVE} ORDER BY created_at, id")
     return [organisation_of(row) for row in rows]
 

@@ -128,9 +128,9 @@ async def held_role(tx: Transaction, tenant: Tenant, principal_id: UUID, kind: s
 
 
 async def principal_named(reader: Reader, username: str) -> UUID | None:
-    """Return the id of a principal by its username, unique over all organisations; None if there is none."""
+    """Return the id of a principal by its username, or of the last one who had it; None if there never was one."""
     found: UUID | None = await reader.value(
-        "SELECT id FROM principals WHERE username = $1 AND archived_at IS NULL", username
+        "SELECT id FROM principals WHERE username = $1 ORDER BY archived_at DESC NULLS FIRST LIMIT 1", username
     )
     return found
 
