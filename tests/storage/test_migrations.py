@@ -120,3 +120,30 @@ async def test_deliveries_that_wait_are_adopted_by_the_upgrade_that_brings_codes
     ):
         loaded = await load(reader, authenticator, [DONE, WAITING, DEAD])
     assert {delivery.id for delivery in loaded if delivery.authentic} == {WAITING, DEAD}
+
+
+PERSON, ACCOUNT, SENDER = (UUID(int=n) for n in range(41, 44))
+BEFORE_PEOPLE = f"""
+INSERT INTO organisations (id, slug, name, description, type, settings, version, created_at, updated_at)
+VALUES ('{ORG}', 'acme', 'Acme', '', 'SHARED', '{{}}', 1, now(), now());
+INSERT INTO principals (id, kind, username, version, created_at) VALUES
+  ('{PERSON}', 'user', 'admin', 1, now()), ('{ACCOUNT}', 'service', 'acme/ci', 1, now()),
+  ('{SENDER}', 'service', 'webhook-github-1', 1, now());
+INSERT INTO memberships (id, org_id, principal_id, role, version, created_at)
+SELECT gen_random_uuid(), '{ORG}', id, 'reporter', 1, now() FROM principals;
+"""
+
+
+async def test_principals_get_names_and_the_organisation_that_manages_them(empty: str) -> None:
+    await migrated_to(empty, "0010", BEFORE_PEOPLE)
+    assert "0011" in await migrate(empty)
+    connection = await asyncpg.connect(empty)
+    rows = await connection.fetch(
+        "SELECT p.id, p.org_id, p.name, m.kind FROM principals p JOIN memberships m ON m.principal_id = p.id ORDER BY 1"
+    )
+    await connection.close()
+    assert [tuple(row) for row in rows] == [
+        (PERSON, ORG, "admin", "user"),
+        (ACCOUNT, ORG, "ci", "service"),
+        (SENDER, ORG, None, "service"),
+    ]
