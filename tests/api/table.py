@@ -83,8 +83,13 @@ def creation_of(parameter: str) -> Endpoint | None:
 
 
 def body_of(endpoint: Endpoint, known: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """The body that the document shows, about what is known; empty where the route takes none."""
+    """The body that the document shows, about what is known; empty where the route takes none.
+
+    An e-mail address is another one each time, for it is taken in every organisation.
+    """
     body = example_of(body_model(endpoint)) if endpoint.signature.body else {}
+    if "email" in body:
+        body["email"] = f"{uuid4().hex}@example.com"
     real = {field: (known or {}).get(name) for field, name in BODY_IDS.items()}
     return body | {field: value for field, value in real.items() if value and field in body}
 
