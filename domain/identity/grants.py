@@ -6,13 +6,18 @@ from domain.errors import Forbidden, Invalid
 from domain.identity.permissions import ROLES, Permission, Principal, role_permissions
 
 
+def check_role_exists(role: str) -> None:
+    """Raise Invalid for an unknown role."""
+    if role not in ROLES:
+        raise Invalid.of("role", f"must be one of {', '.join(ROLES)}")
+
+
 def check_role(granter: Principal, role: str) -> None:
     """Check a role that the caller gives to somebody in its organisation.
 
     Raises Invalid for an unknown role, Forbidden for one that can do what the caller's credential cannot.
     """
-    if role not in ROLES:
-        raise Invalid.of("role", f"must be one of {', '.join(ROLES)}")
+    check_role_exists(role)
     _check(granter, role_permissions(role, granter.org_slug), f"The role {role}")
 
 

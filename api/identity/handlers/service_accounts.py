@@ -10,6 +10,7 @@ from api.identity.schemas.api_keys import ApiKeyOut, CreatedKeyOut, KeyRotationI
 from api.identity.schemas.service_accounts import ServiceAccountChangeIn, ServiceAccountIn, ServiceAccountOut
 from domain.errors import NotFound
 from domain.identity.grants import check_key, check_role
+from domain.identity.principals import ServiceAccount
 from storage.database import Reader
 from storage.identity.commands import api_keys as key_commands
 from storage.identity.commands import service_accounts as commands
@@ -70,7 +71,7 @@ async def revoke_service_account_key(
 ) -> Deleted[ApiKeyOut]:
     """Revoke an API key of a service account, with immediate effect. It stays in the list."""
     async with call.transaction(dry_run=dry_run) as tx:
-        await _check_key_of(tx, call, service_account_id, key_id)
+        await _owner_of(tx, call, service_account_id, key_id)
         await key_commands.revoke_api_key(tx, call.tenant, key_id, call.actor)
         gone = await key_queries.get_api_key(tx, call.tenant, key_id)
     return deleted(ApiKeyOut.of(gone, call), dry_run=dry_run)
@@ -85,16 +86,16 @@ async def rotate_service_account_key(
     """
     terms = body or KeyRotationIn()
     async with call.transaction(dry_run=dry_run) as tx:
-        await _check_key_of(tx, call, service_account_id, key_id)
-        account = await get_service_account(tx, call.tenant, service_account_id)
+        account = await _owner_of(tx, call, service_account_id, key_id)
         check_key(call.caller, account.role, None)
         key, text = await key_commands.rotate_api_key(tx, call.tenant, key_id, terms.overlap, call.actor)
     return created(CreatedKeyOut.made(key, text, call), dry_run=dry_run)
 
 
-async def _check_key_of(reader: Reader, call: Call, account_id: UUID, key_id: UUID) -> None:
-    """Raise NotFound unless the key is one of this service account."""
-    await get_service_account(reader, call.tenant, account_id)
+async def _owner_of(reader: Reader, call: Call, account_id: UUID, key_id: UUID) -> ServiceAccount:
+    """Return the service account. Raises NotFound unless the key is one of its keys."""
+    account = await get_service_account(reader, call.tenant, account_id)
     key = await key_queries.get_api_key(reader, call.tenant, key_id)
     if key.principal_id != account_id:
         raise NotFound(f"There is no API key {key_id} of this service account.")
+    return account

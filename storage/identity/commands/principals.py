@@ -1,12 +1,12 @@
 """Creating, changing and removing principals, and their membership of organisations."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from domain.audit.events import Actor
-from domain.errors import Conflict, Invalid
-from domain.identity.permissions import ROLES
+from domain.errors import Conflict
+from domain.identity.grants import check_role_exists
 from domain.identity.principals import NewPrincipal
 from domain.identity.records import MEMBERSHIP, PRINCIPAL
 from domain.tenant import Tenant
@@ -27,6 +27,9 @@ PRINCIPALS = Definition(
     },
 )
 """Events show no names: those of persons may have to be erased."""
+
+USERS, SERVICE_ACCOUNTS = replace(PRINCIPALS, noun="user"), replace(PRINCIPALS, noun="service account")
+"""The same, by what they are called in errors."""
 
 MEMBERSHIPS = Definition(
     "member",
@@ -67,8 +70,7 @@ async def create_principal_row(tx: Transaction, tenant: Tenant, new: NewPrincipa
 
 async def add_membership(tx: Transaction, tenant: Tenant, principal: Row, role: str, actor: Actor) -> dict[str, Any]:
     """Make a principal a member. Raises Invalid for an unknown role, Conflict for a member."""
-    if role not in ROLES:
-        raise Invalid.of("role", f"must be one of {', '.join(ROLES)}")
+    check_role_exists(role)
     values = {"principal_id": principal["id"], "kind": principal["kind"], "role": role}
     return await MEMBERSHIPS.create(tx, tenant, actor, values)
 
@@ -88,8 +90,7 @@ async def change_role(tx: Transaction, tenant: Tenant, held: Row, role: str, act
 
     Raises Invalid for an unknown role, Conflict for the last administrator.
     """
-    if role not in ROLES:
-        raise Invalid.of("role", f"must be one of {', '.join(ROLES)}")
+    check_role_exists(role)
     if role != "admin":
         await _keep_an_administrator(tx, tenant, held)
     return await MEMBERSHIPS.change(tx, tenant, actor, held, {"role": role})
@@ -121,7 +122,7 @@ async def _keep_an_administrator(tx: Transaction, tenant: Tenant, held: Row) -> 
         raise Conflict("This is the last administrator: give another member the role admin first.", "state")
 
 
-async def disable(tx: Transaction, tenant: Tenant, held: Row, actor: Actor, *, is_active: bool) -> Mapping[str, Any]:
+async def disable(tx: Transaction, tenant: Tenant, held: Row, actor: Actor, *, is_active: bool) -> dict[str, Any]:
     """Disable a locked principal everywhere, or enable it again. Raises Conflict for a last administrator."""
     if not is_active and held["disabled_at"] is None:
         await _keep_administrators(tx, held)

@@ -15,7 +15,7 @@ from domain.identity.principals import (
 from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.identity.commands.principals import (
-    PRINCIPALS,
+    SERVICE_ACCOUNTS,
     change_role,
     create_principal_row,
     disable,
@@ -54,9 +54,9 @@ async def update_service_account(
         values |= {"name": change.name, "username": service_username(tenant, change.name)}
     if change.description is not None:
         values["description"] = change.description
-    row = await PRINCIPALS.change(tx, tenant, actor, held, values)
+    row = await SERVICE_ACCOUNTS.change(tx, tenant, actor, held, values)
     if change.is_active is not None:
-        row = dict(await disable(tx, tenant, row, actor, is_active=change.is_active))
+        row = await disable(tx, tenant, row, actor, is_active=change.is_active)
     if change.role is not None and change.role != role:
         membership = await hold_membership(tx, tenant, account_id)
         assert membership is not None  # noqa: S101 - the account is locked, and lives as long as its membership
@@ -77,6 +77,5 @@ async def _hold(
     tx: Transaction, tenant: Tenant, account_id: UUID, expected: Collection[int] | None
 ) -> tuple[dict[str, Any], str]:
     """Return the locked row of a service account, and its role."""
-    await get_service_account(tx, tenant, account_id)
-    held = await PRINCIPALS.hold(tx, tenant, account_id, expected)
+    held = await SERVICE_ACCOUNTS.hold(tx, tenant, account_id, expected)
     return held, (await get_service_account(tx, tenant, account_id)).role

@@ -4,11 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from domain.audit.events import Actor
-from domain.errors import Forbidden, NotFound
+from domain.errors import Forbidden
 from domain.identity.principals import NewPrincipal, NewUser, User, UserChange
 from domain.tenant import Tenant
 from storage.database import Transaction
-from storage.identity.commands.principals import PRINCIPALS, create_principal_row, disable, remove_principal
+from storage.identity.commands.principals import USERS, create_principal_row, disable, remove_principal
 from storage.identity.queries.principals import get_user, user_of
 
 
@@ -29,9 +29,9 @@ async def update_user(tx: Transaction, tenant: Tenant, user_id: UUID, change: Us
     """
     held = await _hold(tx, tenant, user_id)
     values = {"name": change.name, "github_id": change.github_id}
-    row = await PRINCIPALS.change(tx, tenant, actor, held, {k: v for k, v in values.items() if v is not None})
+    row = await USERS.change(tx, tenant, actor, held, {k: v for k, v in values.items() if v is not None})
     if change.is_active is not None:
-        row = dict(await disable(tx, tenant, row, actor, is_active=change.is_active))
+        row = await disable(tx, tenant, row, actor, is_active=change.is_active)
     return user_of(row)
 
 
@@ -49,7 +49,4 @@ async def _hold(tx: Transaction, tenant: Tenant, user_id: UUID) -> dict[str, Any
     found = await get_user(tx, tenant, user_id)
     if found.org_id != tenant.org_id:
         raise Forbidden("Another organisation manages this user; you can end the membership of yours.")
-    try:
-        return await PRINCIPALS.hold(tx, tenant, user_id)
-    except NotFound as error:
-        raise NotFound(f"There is no user {user_id}.") from error
+    return await USERS.hold(tx, tenant, user_id)
