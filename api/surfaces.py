@@ -11,9 +11,9 @@ from api.facts.routes import ROUTES as FACTS
 from api.http.calls import Surface
 from api.http.errors import ErrorOut, render_error
 from api.identity.authentication import authenticate
+from api.identity.credential_uses import credential_uses
 from api.identity.credentials import credentials
 from api.identity.denials import audit_denial
-from api.identity.key_uses import key_uses
 from api.identity.routes import ROUTES as IDENTITY
 from api.monitoring.routes import ROUTES as MONITORING
 from api.notifications.routes import ROUTES as NOTIFICATIONS
@@ -41,7 +41,7 @@ EXEMPT = frozenset(
 
 CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
     marks_raised,
-    key_uses,
+    credential_uses,
     credentials,
     notification_streams,
     grouped_commands,

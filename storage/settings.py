@@ -5,6 +5,7 @@
 
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -135,6 +136,12 @@ class Settings(BaseSettings):
     quota_api_keys: int = Field(
         DEFAULTS[Quota.API_KEYS], ge=0, le=MAX_LIMIT, description="API keys of an organisation that are not revoked"
     )
+    session_idle_minutes: int = Field(
+        60, ge=5, le=60 * 24 * 30, description="Minutes without a request after which a session ends"
+    )
+    session_hours: int = Field(
+        12, ge=1, le=24 * 90, description="Hours after which a session ends, however much it is used"
+    )
     shutdown_grace: float = Field(
         8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
     )
@@ -230,6 +237,16 @@ class Settings(BaseSettings):
         return networks(self.outbound_allow or "")
 
     @property
+    def session_idle(self) -> timedelta:
+        """How long a session lives without a request."""
+        return timedelta(minutes=self.session_idle_minutes)
+
+    @property
+    def session_lifetime(self) -> timedelta:
+        """How long a session lives at most."""
+        return timedelta(hours=self.session_hours)
+
+    @property
     def quotas(self) -> Quotas:
         """The limits of organisations without limits of their own."""
         return {quota: getattr(self, f"quota_{quota}") for quota in Quota}
@@ -248,6 +265,11 @@ class Settings(BaseSettings):
     def checkpoints(self) -> Path:
         """The directory of published checkpoints: beside the data directory, so that losing one does not lose both."""
         return self.checkpoint_dir or self.data_dir.with_name(self.data_dir.name + "-checkpoints")
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether clients reach the API by https."""
+        return self.address.startswith("https://")
 
     @property
     def address(self) -> str:

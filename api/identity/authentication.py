@@ -1,4 +1,4 @@
-"""Authenticate requests by API key, and resolve the organisation they act in."""
+"""Authenticate requests by API key or session, and resolve the organisation they act in."""
 
 from dataclasses import replace
 
@@ -6,9 +6,10 @@ from aiohttp import web
 
 from api.http.calls import SERVICES
 from api.http.reading import clean_text
+from api.identity.cookies import presented_session
+from api.identity.credential_uses import CREDENTIAL_USES
 from api.identity.credentials import CREDENTIALS
-from api.identity.key_uses import KEY_USES
-from api.identity.origins import refuse_foreign_hosts, refuse_foreign_pages
+from api.identity.origins import refuse_foreign_hosts, refuse_foreign_pages, require_own_page
 from domain.errors import NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
@@ -36,18 +37,20 @@ async def authenticate(request: web.Request) -> Principal | None:
         return await _in_organisation(request, request.app[EVERYBODY])
     text = presented_key(request)
     if text is None:
-        return None
+        text = presented_session(request)
+        if text is None:
+            return None
+        require_own_page(request)
     services: Services = request.app[SERVICES]
     principal = await request.app[CREDENTIALS].principal_of(key_hash(text))
     if principal is None:
         raise Unauthenticated(INVALID)
-    if principal.credential_id:
-        request.app[KEY_USES].note(principal.credential_id, services.clock.now())
+    request.app[CREDENTIAL_USES].note(principal, services.clock.now())
     return await _in_organisation(request, principal)
 
 
 def presented_key(request: web.Request) -> str | None:
-    """Return the key in `X-Api-Key`, or in `Authorization: Bearer` or `ApiKey`; None without these headers.
+    """Return the key or session in `X-Api-Key`, or in `Authorization: Bearer` or `ApiKey`; None without these headers.
 
     Raises Unauthenticated for other schemes, and for an empty or too long key.
     """

@@ -16,7 +16,7 @@ from api.http.calls import SERVICES
 from api.http.grouped import group_commit
 from domain.identity.permissions import Principal
 from storage.group_commit import GroupCommit, Limits
-from storage.identity.queries.credentials import CREDENTIAL_CHANGES, principals_of_keys
+from storage.identity.queries.credentials import CREDENTIAL_CHANGES, principals_of
 
 LIMITS = Limits(items=4096, weight=0, batch=256, writers=2)
 
@@ -28,7 +28,7 @@ MAX_KNOWN = 10_000
 
 
 class Credentials:
-    """The owners of keys, by the key's hash. Only valid keys are cached, so that a new key works at once."""
+    """The owners of credentials, by hash. Only valid ones are cached, so that a new key works at once."""
 
     def __init__(self, look_ups: GroupCommit[bytes, Principal | None]) -> None:
         self._look_ups = look_ups
@@ -36,7 +36,7 @@ class Credentials:
         self._changes = 0
 
     async def principal_of(self, sha256: bytes) -> Principal | None:
-        """Return the owner of a key, or None for an invalid key."""
+        """Return the owner of a key or session, or None for an invalid one."""
         known = self._known.get(sha256)
         asked = monotonic()
         if known is not None and asked - known[1] < MAX_AGE:
@@ -77,7 +77,7 @@ async def credentials(app: web.Application) -> AsyncIterator[None]:
 
     async def look_up(hashes: Sequence[bytes]) -> Sequence[Principal | None]:
         async with services.database.read() as reader:
-            found = await principals_of_keys(reader, set(hashes), services.clock.now())
+            found = await principals_of(reader, set(hashes), services.clock.now(), services.settings.session_idle)
         return [found.get(one) for one in hashes]
 
     async with group_commit(app, "credentials", look_up, LIMITS) as commits:

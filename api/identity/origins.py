@@ -27,6 +27,16 @@ def refuse_foreign_pages(request: web.Request) -> None:
         raise Forbidden("A page of another origin may not send this request. Behind a proxy, set TRAILGATE_PUBLIC_URL.")
 
 
+def require_own_page(request: web.Request) -> None:
+    """Raise Forbidden for a change with a cookie unless the request says that a page of this server sends it.
+
+    Browsers add cookies by themselves, so that the absence of another origin is not enough here.
+    """
+    says_where = "Sec-Fetch-Site" in request.headers or hdrs.ORIGIN in request.headers
+    if request.method in UNSAFE and not (says_where and _is_own_page(request)):
+        raise Forbidden("With a session cookie, send Origin; other clients send the session as Authorization: Bearer.")
+
+
 def refuse_foreign_hosts(request: web.Request) -> None:
     """Raise Forbidden unless the request names this machine or TRAILGATE_PUBLIC_URL as its host.
 

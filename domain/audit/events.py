@@ -24,6 +24,8 @@ class AuditName(StrEnum):
     API_KEY_CREATED = "api_key.created"
     API_KEY_ROTATED = "api_key.rotated"
     API_KEY_REVOKED = "api_key.revoked"
+    SESSION_STARTED = "session.started"
+    SESSION_REVOKED = "session.revoked"
     FLOW_CREATED = "flow.created"
     FLOW_UPDATED = "flow.updated"
     FLOW_DELETED = "flow.deleted"

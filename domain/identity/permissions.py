@@ -38,6 +38,7 @@ class Permission(StrEnum):
     INTEGRATIONS_MANAGE = "integrations:manage"
     ORG_MANAGE = "org:manage"
     KEYS_OWN = "keys:own"
+    PROFILE_OWN = "profile:own"
     PLATFORM_MANAGE = "platform:manage"
 
 
@@ -60,15 +61,17 @@ _REPORTER = frozenset(
 )
 _MEMBER = _READS | _REPORTER | {P.FACTS_MANAGE, P.APPROVALS_DECIDE, P.CHANGES_UPDATE, P.CHANGES_EXECUTE, P.KEYS_OWN}
 
+_PROFILE = frozenset({P.PROFILE_OWN})
+
 ROLES: dict[str, frozenset[Permission]] = {
     "admin": frozenset(P) - {P.PLATFORM_MANAGE},
-    "member": _MEMBER,
-    "developer": _READS | {P.REPORTS_UPLOAD},
-    "reporter": _REPORTER,
-    "snapshotter": frozenset({P.FACTS_READ, P.ENVIRONMENTS_REPORT}),
-    "viewer": _VIEWER,
-    "auditor": _VIEWER | {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ},
-    "none": frozenset(),
+    "member": _MEMBER | _PROFILE,
+    "developer": _READS | {P.REPORTS_UPLOAD} | _PROFILE,
+    "reporter": _REPORTER | _PROFILE,
+    "snapshotter": frozenset({P.FACTS_READ, P.ENVIRONMENTS_REPORT}) | _PROFILE,
+    "viewer": _VIEWER | _PROFILE,
+    "auditor": _VIEWER | {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ} | _PROFILE,
+    "none": _PROFILE,
 }
 """Permissions by role. `role_permissions` adds `platform:manage` for `admin` of the organisation `default`."""
 
@@ -84,6 +87,7 @@ def role_permissions(role: str, organisation: str) -> frozenset[Permission]:
 
 
 PrincipalKind = Literal["user", "service", "workload", "system"]
+CredentialKind = Literal["api_key", "session"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +104,7 @@ class Principal:
     role: str
     permissions: frozenset[Permission]
     credential_id: UUID | None = None
+    credential_kind: CredentialKind | None = None
 
     def may(self, permission: Permission) -> bool:
         """Whether the principal holds this permission."""
@@ -107,7 +112,10 @@ class Principal:
 
 
 def narrowed(granted: frozenset[Permission], key_permissions: Collection[str] | None) -> frozenset[Permission]:
-    """Reduce a role's permissions to those of the key; a key without a list keeps its owner's."""
+    """Reduce a role's permissions to those of the key; a key without a list keeps its owner's.
+
+    Every key may ask whose it is.
+    """
     if key_permissions is None:
         return granted
-    return granted & frozenset(Permission(p) for p in key_permissions if p in _NAMES)
+    return granted & (_PROFILE | frozenset(Permission(p) for p in key_permissions if p in _NAMES))

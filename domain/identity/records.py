@@ -56,3 +56,23 @@ API_KEY = RecordForm(
     read=Permission.IDENTITY_READ,
     version_column=VERSION,
 )
+
+SESSION = RecordForm(
+    kind="session",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "principal_id",
+        "method",
+        "api_key_id",
+        "sha256",
+        "version",
+        "created_at",
+        "expires_at",
+        "revoked_at",
+    ),
+    read=Permission.IDENTITY_READ,
+    version_column=VERSION,
+)
+"""Neither the address nor the program of the person is part of it, because these may be erased."""

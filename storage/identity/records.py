@@ -9,6 +9,7 @@ from domain.identity.records import (
     ORGANISATION_1,
     PRINCIPAL,
     PRINCIPAL_1,
+    SESSION,
     SIGNING_KEY,
 )
 from storage.ledger.records import RecordSource
@@ -18,6 +19,7 @@ RECORDS = (
     RecordSource.plain(PRINCIPAL, "principals", org=None, older=(PRINCIPAL_1,)),
     RecordSource.plain(MEMBERSHIP, "memberships", older=(MEMBERSHIP_1,)),
     RecordSource.plain(API_KEY, "api_keys", opens=False),
+    RecordSource.plain(SESSION, "sessions", opens=False),
     RecordSource.eventful(DENIAL),
     RecordSource.eventful(SIGNING_KEY),
 )

@@ -101,6 +101,34 @@ api_key_uses = Table(
     info=DERIVED,
 )
 
+sessions = Table(
+    "sessions",
+    metadata,
+    key(),
+    org(),
+    required("principal_id", Uuid, ForeignKey(principals.c.id)),
+    required("method", Identifier),
+    optional("api_key_id", Uuid),
+    required("sha256", LargeBinary, unique=True),
+    optional("user_agent", Identifier),
+    optional("address", Identifier),
+    required("version", Integer),
+    required("created_at", Time),
+    required("expires_at", Time),
+    optional("revoked_at", Time),
+    Index(None, "org_id", "principal_id", "created_at", "id"),
+    info=DEFINITION,
+)
+"""Sign-ins of people. `expires_at` is the latest end; a session also ends when it is not used for a while."""
+
+session_uses = Table(
+    "session_uses",
+    metadata,
+    required("session_id", Uuid, primary_key=True),
+    required("last_used_at", Time),
+    info=DERIVED,
+)
+
 master_keys = Table(
     "master_keys",
     metadata,

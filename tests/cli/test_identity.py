@@ -7,7 +7,7 @@ import pytest
 
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import ROLES, Permission, Principal
-from storage.identity.queries.credentials import principals_of_keys
+from storage.identity.queries.credentials import principals_of
 from storage.services import Services
 
 KEY = re.compile(r"tg_[0-9a-f]{64}")
@@ -20,7 +20,7 @@ def principal_of(arrange):
     def principal_of(text: str) -> Principal | None:
         async def look(services: Services) -> Principal | None:
             async with services.database.read() as reader:
-                found = await principals_of_keys(reader, [key_hash(text)], services.clock.now())
+                found = await principals_of(reader, [key_hash(text)], services.clock.now(), timedelta(hours=1))
                 return found.get(key_hash(text))
 
         return arrange(look)

@@ -15,6 +15,7 @@ from tests.conftest import Installation
 NOT_TENANT = {
     "alembic_version",
     "api_key_uses",
+    "session_uses",
     "blobs",
     "inbox_bodies",
     "organisations",

@@ -1,6 +1,6 @@
-"""Routes of organisations, people, service accounts and keys."""
+"""Routes of organisations, people, service accounts, keys and sessions."""
 
-from api.identity.routes import api_keys, limits, me, organisations, service_accounts, users
+from api.identity.routes import api_keys, limits, me, organisations, service_accounts, sessions, users
 
 ROUTES = (
     *organisations.ROUTES,
@@ -8,5 +8,6 @@ ROUTES = (
     *service_accounts.ROUTES,
     *api_keys.ROUTES,
     *me.ROUTES,
+    *sessions.ROUTES,
     *limits.ROUTES,
 )

@@ -9,7 +9,7 @@ ORGANISATIONS = f"{V1}/organisations"
 ORGANISATION = f"{ORGANISATIONS}/{{organisation}}"
 MEMBERS = f"{ORGANISATION}/members"
 MEMBER = f"{MEMBERS}/{{user_id}}"
-_DEFAULT = {"organisation": "default"}
+DEFAULT = {"organisation": "default"}
 READ, MANAGE = Permission.IDENTITY_READ, Permission.IDENTITY_MANAGE
 
 ROUTES = (
@@ -24,14 +24,14 @@ ROUTES = (
             errors=(409,),
         ),
         Route("GET", ORGANISATIONS, organisations.list_organisations, Permission.FACTS_READ),
-        Route("GET", ORGANISATION, organisations.get_organisation, Permission.FACTS_READ, examples=_DEFAULT),
+        Route("GET", ORGANISATION, organisations.get_organisation, Permission.FACTS_READ, examples=DEFAULT),
         Route(
             "PUT",
             ORGANISATION,
             organisations.update_organisation,
             Permission.ORG_MANAGE,
             errors=(412,),
-            examples=_DEFAULT,
+            examples=DEFAULT,
         ),
         Route(
             "DELETE",
@@ -40,15 +40,15 @@ ROUTES = (
             Permission.PLATFORM_MANAGE,
             status=204,
             errors=(409, 412),
-            examples=_DEFAULT,
+            examples=DEFAULT,
         ),
     ),
     *tagged(
         "Members",
-        Route("GET", MEMBERS, members.list_members, READ, examples=_DEFAULT),
-        Route("POST", MEMBERS, members.add_member, MANAGE, status=201, errors=(409,), examples=_DEFAULT),
-        Route("GET", MEMBER, members.get_member, READ, examples=_DEFAULT),
-        Route("PUT", MEMBER, members.update_member, MANAGE, errors=(409,), examples=_DEFAULT),
-        Route("DELETE", MEMBER, members.remove_member, MANAGE, status=204, errors=(409,), examples=_DEFAULT),
+        Route("GET", MEMBERS, members.list_members, READ, examples=DEFAULT),
+        Route("POST", MEMBERS, members.add_member, MANAGE, status=201, errors=(409,), examples=DEFAULT),
+        Route("GET", MEMBER, members.get_member, READ, examples=DEFAULT),
+        Route("PUT", MEMBER, members.update_member, MANAGE, errors=(409,), examples=DEFAULT),
+        Route("DELETE", MEMBER, members.remove_member, MANAGE, status=204, errors=(409,), examples=DEFAULT),
     ),
 )

@@ -13,6 +13,7 @@ from domain.tenant import Tenant
 from storage.database import Row, Transaction
 from storage.definitions import Definition
 from storage.identity.commands.api_keys import revoke_keys_of
+from storage.identity.commands.sessions import revoke_sessions_of
 from storage.identity.tables import memberships, principals
 
 PRINCIPALS = Definition(
@@ -97,9 +98,10 @@ async def change_role(tx: Transaction, tenant: Tenant, held: Row, role: str, act
 
 
 async def end_membership(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
-    """End a locked membership: its keys stop with it. Raises Conflict for the last administrator."""
+    """End a locked membership: its keys and sessions stop with it. Raises Conflict for the last administrator."""
     await _keep_an_administrator(tx, tenant, held)
     await revoke_keys_of(tx, tenant, held["principal_id"], actor)
+    await revoke_sessions_of(tx, tenant, held["principal_id"], actor)
     return await MEMBERSHIPS.archive(tx, tenant, actor, held)
 
 
@@ -142,7 +144,7 @@ async def _keep_administrators(tx: Transaction, held: Row) -> None:
 
 
 async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
-    """Remove a locked principal: its memberships and keys end, and its names are free again.
+    """Remove a locked principal: its memberships, keys and sessions end, and its names are free again.
 
     Raises Conflict for a last administrator.
     """

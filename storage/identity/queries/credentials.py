@@ -1,7 +1,7 @@
-"""Finding the principals of API keys."""
+"""Finding the principals of API keys and sessions."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from domain.identity.permissions import Principal, narrowed, role_permissions
 from storage.database import Reader, Row
@@ -9,21 +9,39 @@ from storage.database import Reader, Row
 CREDENTIAL_CHANGES = "credential_changes"
 """The NOTIFY channel for changes to credentials; the payload is the id of the organisation or principal concerned."""
 
-_PRINCIPALS_OF_KEYS = """
-SELECT k.sha256, p.id, p.kind, k.org_id, o.slug, m.role, k.id AS key_id, k.permissions
-FROM api_keys k
-JOIN principals p ON p.id = k.principal_id
-JOIN organisations o ON o.id = k.org_id
-JOIN memberships m ON m.org_id = k.org_id AND m.principal_id = k.principal_id AND m.archived_at IS NULL
-WHERE k.sha256 = ANY($1::bytea[]) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
-  AND k.scopes IS NULL AND p.disabled_at IS NULL AND o.archived_at IS NULL
+_PRINCIPALS = """
+WITH credentials AS (
+  SELECT k.sha256, k.id, k.org_id, k.principal_id, 'api_key' AS kind, k.permissions, k.scopes
+  FROM api_keys k
+  WHERE k.sha256 = ANY($1::bytea[]) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
+  UNION ALL
+  SELECT s.sha256, s.id, s.org_id, s.principal_id, 'session', k.permissions, k.scopes
+  FROM sessions s
+  LEFT JOIN session_uses u ON u.session_id = s.id
+  LEFT JOIN api_keys k ON k.id = s.api_key_id
+  WHERE s.sha256 = ANY($1::bytea[]) AND s.revoked_at IS NULL AND s.expires_at > $2
+    AND greatest(u.last_used_at, s.created_at) > $3
+    AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
+)
+SELECT c.sha256, p.id, p.kind, c.org_id, o.slug, m.role, c.id AS credential_id, c.kind AS credential_kind, c.permissions
+FROM credentials c
+JOIN principals p ON p.id = c.principal_id
+JOIN organisations o ON o.id = c.org_id
+JOIN memberships m ON m.org_id = c.org_id AND m.principal_id = c.principal_id AND m.archived_at IS NULL
+WHERE c.scopes IS NULL AND p.disabled_at IS NULL AND o.archived_at IS NULL
 """
 """A key with scopes, which a later version may write, is not valid: this version could not apply them."""
 
 
-async def principals_of_keys(reader: Reader, hashes: Collection[bytes], now: datetime) -> dict[bytes, Principal]:
-    """Return the principals of valid keys by key hash: not revoked or expired, and the owner is an active member."""
-    rows = await reader.rows(_PRINCIPALS_OF_KEYS, list(hashes), now)
+async def principals_of(
+    reader: Reader, hashes: Collection[bytes], now: datetime, idle: timedelta
+) -> dict[bytes, Principal]:
+    """Return the principals of valid credentials by hash.
+
+    A credential is valid if it is not revoked or expired and its owner is an active member; a session, too, if it was
+    used within the last `idle`, and if the API key with which it was started is still valid.
+    """
+    rows = await reader.rows(_PRINCIPALS, list(hashes), now, now - idle)
     return {row["sha256"]: _principal(row) for row in rows}
 
 
@@ -35,5 +53,6 @@ def _principal(row: Row) -> Principal:
         org_slug=row["slug"],
         role=row["role"],
         permissions=narrowed(role_permissions(row["role"], row["slug"]), row["permissions"]),
-        credential_id=row["key_id"],
+        credential_id=row["credential_id"],
+        credential_kind=row["credential_kind"],
     )
