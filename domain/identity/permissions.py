@@ -61,17 +61,18 @@ _REPORTER = frozenset(
 )
 _MEMBER = _READS | _REPORTER | {P.FACTS_MANAGE, P.APPROVALS_DECIDE, P.CHANGES_UPDATE, P.CHANGES_EXECUTE, P.KEYS_OWN}
 
-_PROFILE = frozenset({P.PROFILE_OWN})
+PROFILE = frozenset({P.PROFILE_OWN})
+"""What every role and every key may do: ask who it is, and see and end its own sessions."""
 
 ROLES: dict[str, frozenset[Permission]] = {
     "admin": frozenset(P) - {P.PLATFORM_MANAGE},
-    "member": _MEMBER | _PROFILE,
-    "developer": _READS | {P.REPORTS_UPLOAD} | _PROFILE,
-    "reporter": _REPORTER | _PROFILE,
-    "snapshotter": frozenset({P.FACTS_READ, P.ENVIRONMENTS_REPORT}) | _PROFILE,
-    "viewer": _VIEWER | _PROFILE,
-    "auditor": _VIEWER | {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ} | _PROFILE,
-    "none": _PROFILE,
+    "member": _MEMBER | PROFILE,
+    "developer": _READS | {P.REPORTS_UPLOAD} | PROFILE,
+    "reporter": _REPORTER | PROFILE,
+    "snapshotter": frozenset({P.FACTS_READ, P.ENVIRONMENTS_REPORT}) | PROFILE,
+    "viewer": _VIEWER | PROFILE,
+    "auditor": _VIEWER | {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ} | PROFILE,
+    "none": PROFILE,
 }
 """Permissions by role. `role_permissions` adds `platform:manage` for `admin` of the organisation `default`."""
 
@@ -118,4 +119,4 @@ def narrowed(granted: frozenset[Permission], key_permissions: Collection[str] | 
     """
     if key_permissions is None:
         return granted
-    return granted & (_PROFILE | frozenset(Permission(p) for p in key_permissions if p in _NAMES))
+    return granted & (PROFILE | frozenset(Permission(p) for p in key_permissions if p in _NAMES))

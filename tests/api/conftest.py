@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import DummyCookieJar
 from aiohttp.test_utils import TestClient
 
 from api.app import build_app
@@ -36,7 +37,7 @@ async def http(app_services: Services) -> AsyncIterator[TestClient[Any, Any]]:
     """A client of the app."""
     app = build_app(app_services)
     app.on_response_prepare.append(SERVED.count)
-    async with TestClient(LimitedTestServer(app)) as client:
+    async with TestClient(LimitedTestServer(app), cookie_jar=DummyCookieJar()) as client:
         yield client
 
 

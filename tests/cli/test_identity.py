@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from domain.identity.api_keys import key_hash
-from domain.identity.permissions import ROLES, Permission, Principal
+from domain.identity.permissions import PROFILE, ROLES, Permission, Principal
 from storage.identity.queries.credentials import principals_of
 from storage.services import Services
 
@@ -78,7 +78,7 @@ def test_a_key_can_be_narrowed_lent_by_an_existing_principal_and_given_an_end(
     text = trailgate("keys", "create", "--name", "dashboard", *words).out.strip()
     bearer = principal_of(text)
     assert bearer.id == value("SELECT id FROM principals WHERE username = 'admin'")
-    assert bearer.permissions == {Permission.FACTS_READ, Permission.AUDIT_READ}
+    assert bearer.permissions == {Permission.FACTS_READ, Permission.AUDIT_READ} | PROFILE
     expires = value("SELECT expires_at FROM api_keys WHERE name = 'dashboard'")
     assert abs(expires - datetime.now(UTC) - timedelta(hours=12)) < timedelta(minutes=1)
 

@@ -7,13 +7,14 @@ from uuid import UUID
 
 from aiohttp import hdrs
 
-from api.http.calls import Call, Reply
-from api.http.dry_runs import Deleted, DryRun, deleted
+from api.http.calls import Call, Preview, Reply
+from api.http.dry_runs import Created, Deleted, DryRun, WouldDelete, created, deleted
 from api.http.paging import ListQuery, list_reply
 from api.http.reading import clean_text
 from api.identity.cookies import no_session_cookie, session_cookie
 from api.identity.schemas.sessions import SessionOut, StartedSessionOut
-from domain.errors import Conflict, Forbidden, NotFound
+from api.identity.schemas.users import MemberOut
+from domain.errors import Conflict, NotFound
 from domain.identity.permissions import Permission
 from domain.identity.sessions import NewSession, SignInMethod
 from storage.database import Transaction
@@ -24,16 +25,18 @@ from storage.identity.queries.principals import get_member
 MAX_USER_AGENT = 255
 
 
-async def start_session(call: Call) -> Reply[StartedSessionOut]:
+async def start_session(call: Call, dry_run: DryRun = False) -> Created[StartedSessionOut]:
     """Sign in with an API key: start a session that can do what the key can, and ends with it.
 
     The answer sets a cookie. For pages in a browser; a program sends its key with each request instead.
     """
     caller = call.caller
     if caller.credential_kind != "api_key" or caller.kind != "user":
-        raise Forbidden("Sign in with the API key of a person.")
-    async with call.transaction() as tx:
-        return await started(call, tx, NewSession(caller.id, SignInMethod.API_KEY, api_key_id=caller.credential_id))
+        raise Conflict("Sign in with the API key of a person.", "state")
+    async with call.transaction(dry_run=dry_run) as tx:
+        new = NewSession(caller.id, SignInMethod.API_KEY, api_key_id=caller.credential_id)
+        reply = await started(call, tx, new)
+    return created(reply.body, dry_run=True) if dry_run else reply
 
 
 async def list_sessions(call: Call, query: ListQuery) -> Reply[list[SessionOut]]:
@@ -61,21 +64,26 @@ async def revoke_session(call: Call, session_id: UUID, dry_run: DryRun = False) 
     return deleted(SessionOut.of(gone, call), dry_run=dry_run)
 
 
-async def revoke_member_sessions(call: Call, organisation: str, user_id: UUID, dry_run: DryRun = False) -> None:
+async def revoke_member_sessions(
+    call: Call, organisation: str, user_id: UUID, dry_run: DryRun = False
+) -> Deleted[MemberOut]:
     """End all sessions of a member, with immediate effect."""
     async with call.transaction(dry_run=dry_run) as tx:
-        await get_member(tx, call.tenant, user_id)
+        member = await get_member(tx, call.tenant, user_id)
         await commands.revoke_sessions_of(tx, call.tenant, user_id, call.actor)
+    return deleted(MemberOut.of(member, call), dry_run=dry_run)
 
 
-async def sign_out(call: Call) -> Reply[None]:
+async def sign_out(call: Call, dry_run: DryRun = False) -> Reply[None] | Preview[WouldDelete[SessionOut]]:
     """Sign out: end the session that sends this request, and remove its cookie."""
     caller = call.caller
     if caller.credential_kind != "session" or caller.credential_id is None:
         raise Conflict("This request was not sent with a session.", "state")
-    async with call.transaction() as tx:
+    async with call.transaction(dry_run=dry_run) as tx:
+        gone = await queries.get_session(tx, call.tenant, caller.credential_id)
         await commands.revoke_session(tx, call.tenant, caller.credential_id, call.actor)
-    return Reply(None, headers=no_session_cookie(call.services.settings))
+    preview = deleted(SessionOut.of(gone, call), dry_run=dry_run)
+    return preview or Reply(None, headers=no_session_cookie(call.services.settings))
 
 
 async def started(call: Call, tx: Transaction, new: NewSession) -> Reply[StartedSessionOut]:

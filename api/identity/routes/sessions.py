@@ -12,7 +12,7 @@ OWN, READ, MANAGE = Permission.PROFILE_OWN, Permission.IDENTITY_READ, Permission
 
 ROUTES = tagged(
     "Sessions",
-    Route("POST", SESSIONS, sessions.start_session, OWN, status=201),
+    Route("POST", SESSIONS, sessions.start_session, OWN, status=201, errors=(409,)),
     Route("GET", SESSIONS, sessions.list_sessions, OWN),
     Route("DELETE", f"{SESSIONS}/{{session_id}}", sessions.revoke_session, OWN, status=204),
     Route("POST", f"{V1}/logout", sessions.sign_out, OWN, status=204, errors=(409,)),

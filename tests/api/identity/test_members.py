@@ -242,6 +242,6 @@ async def test_everybody_sees_who_they_are(api: Caller) -> None:
         "organisation": api.tenant.org_slug,
         "organisationId": str(api.tenant.org_id),
         "role": "VIEWER",
-        "permissions": ["facts:read"],
+        "permissions": ["facts:read", "profile:own"],
         "credentialId": me["credentialId"],
     }
