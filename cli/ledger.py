@@ -161,5 +161,6 @@ def _report(tenant: Tenant, result: Inspection) -> None:
         say(f"{finding.outcome.upper()} {printable(finding.where)}: {printable(finding.reason)}")
     seen = [counted(result.entries, "entry", "entries"), counted(result.checkpoints, "checkpoint")]
     seen += [counted(result.outside, "published checkpoint")] if result.outside else []
+    seen += [counted(result.erased, "erased event")] if result.erased else []
     verdict = "sound" if result.sound else counted(len(result.findings), "finding")
     say(f"{tenant.org_slug}: {verdict} ({', '.join(seen)})")

@@ -135,6 +135,13 @@ class Settings(BaseSettings):
     quota_api_keys: int = Field(
         DEFAULTS[Quota.API_KEYS], ge=0, le=MAX_LIMIT, description="API keys of an organisation that are not revoked"
     )
+    quota_users: int = Field(
+        DEFAULTS[Quota.USERS], ge=0, le=MAX_LIMIT, description="Users that an organisation manages"
+    )
+    quota_members: int = Field(DEFAULTS[Quota.MEMBERS], ge=0, le=MAX_LIMIT, description="Members of an organisation")
+    quota_service_accounts: int = Field(
+        DEFAULTS[Quota.SERVICE_ACCOUNTS], ge=0, le=MAX_LIMIT, description="Service accounts of an organisation"
+    )
     shutdown_grace: float = Field(
         8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
     )

@@ -90,6 +90,7 @@ api_keys = Table(
     optional("revoked_at", Time),
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "principal_id", "created_at", "id"),
+    Index(None, "principal_id"),
     info=DEFINITION,
 )
 

@@ -135,6 +135,26 @@ async def principal_named(reader: Reader, username: str) -> UUID | None:
     return found
 
 
+_MANAGED_BY = """
+SELECT o.id, o.slug FROM principals p JOIN organisations o ON o.id = p.org_id
+WHERE p.id = $1 AND p.kind = 'user'
+"""
+
+
+async def managing_organisation(reader: Reader, user_id: UUID) -> Tenant:
+    """Return the organisation that manages a person, also a deleted one. Raises NotFound."""
+    row = await reader.row(_MANAGED_BY, user_id)
+    if row is None:
+        raise NotFound(f"There is no user {user_id}.")
+    return Tenant(row["id"], row["slug"])
+
+
+async def labels_of_keys(reader: Reader, principal_id: UUID) -> tuple[str, ...]:
+    """Return the different labels of a principal's keys, in every organisation."""
+    rows = await reader.rows("SELECT DISTINCT name FROM api_keys WHERE principal_id = $1 ORDER BY name", principal_id)
+    return tuple(row["name"] for row in rows)
+
+
 async def name_and_email(reader: Reader, principal_id: UUID) -> tuple[str | None, str | None]:
     """Return a principal's name and e-mail address, as far as it has them."""
     row = await reader.row("SELECT name, email FROM principals WHERE id = $1", principal_id)
