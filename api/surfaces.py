@@ -12,7 +12,7 @@ from api.http.calls import Surface
 from api.http.errors import ErrorOut, render_error
 from api.identity.authentication import authenticate
 from api.identity.credentials import credentials
-from api.identity.denials import audit_denial
+from api.identity.denials import audit_denial, audited_denials
 from api.identity.key_uses import key_uses
 from api.identity.routes import ROUTES as IDENTITY
 from api.monitoring.routes import ROUTES as MONITORING
@@ -41,6 +41,7 @@ EXEMPT = frozenset(
 
 CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
     marks_raised,
+    audited_denials,
     key_uses,
     credentials,
     notification_streams,

@@ -9,7 +9,7 @@ from api.http.reading import clean_text
 from api.identity.credentials import CREDENTIALS
 from api.identity.key_uses import KEY_USES
 from api.identity.origins import refuse_foreign_hosts, refuse_foreign_pages
-from domain.errors import NotFound, Unauthenticated
+from domain.errors import Denial, NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
 from storage.identity.queries.organisations import organisation_by_slug_or_id
@@ -86,4 +86,4 @@ async def _in_organisation(request: web.Request, principal: Principal) -> Princi
                     org_slug=organisation.slug,
                     permissions=held | {Permission.PLATFORM_MANAGE},
                 )
-    raise NotFound(f"There is no organisation '{named[:100]}'.")
+    raise NotFound(f"There is no organisation '{named[:100]}'.", denial=Denial.ORGANISATION)
