@@ -195,7 +195,8 @@ class Surface:
 
     `mount` is empty for the root, otherwise it begins with a slash and does not end with one.
     `denied` is called before a known caller gets 403, with the route's permission and the reason. `security` holds the
-    OpenAPI security schemes by name; any one of them suffices. `challenge` is the value of `WWW-Authenticate` (RFC 9110, section 11.6.1).
+    OpenAPI security schemes by name; any one of them suffices. `challenge` is the value of `WWW-Authenticate` (RFC
+    9110, section 11.6.1).
     `exempt` names the handlers that need no credential.
     """
 

@@ -4,7 +4,9 @@ from uuid import UUID
 
 from domain.errors import NotFound
 from domain.identity.principals import Member, ServiceAccount, User
+from domain.identity.quotas import Quota
 from domain.tenant import Tenant
+from storage.counters import NO_PARENT
 from storage.database import Reader, Transaction
 from storage.paging import Listing, Page, Window
 from storage.rows import columns, from_row
@@ -52,7 +54,7 @@ async def get_user(reader: Reader, tenant: Tenant, user_id: UUID) -> User:
 
 async def list_users(reader: Reader, tenant: Tenant, window: Window) -> Page[User]:
     """List the people that the organisation manages, oldest first."""
-    return await _USERS.page(reader, tenant, window, within={_PEOPLE: None})
+    return await _USERS.page(reader, tenant, window, within={_PEOPLE: None}, counter=(Quota.USERS, NO_PARENT))
 
 
 async def user_with_email(reader: Reader, email: str) -> UUID | None:
@@ -77,7 +79,9 @@ async def get_service_account(reader: Reader, tenant: Tenant, account_id: UUID) 
 
 async def list_service_accounts(reader: Reader, tenant: Tenant, window: Window) -> Page[ServiceAccount]:
     """List the service accounts, oldest first."""
-    return await _SERVICE_ACCOUNTS.page(reader, tenant, window, within={_ACCOUNTS: None})
+    return await _SERVICE_ACCOUNTS.page(
+        reader, tenant, window, within={_ACCOUNTS: None}, counter=(Quota.SERVICE_ACCOUNTS, NO_PARENT)
+    )
 
 
 async def get_member(reader: Reader, tenant: Tenant, user_id: UUID) -> Member:
@@ -94,7 +98,9 @@ async def get_member(reader: Reader, tenant: Tenant, user_id: UUID) -> Member:
 
 async def list_members(reader: Reader, tenant: Tenant, window: Window) -> Page[Member]:
     """List the people who are members, oldest first."""
-    return await _MEMBERS.page(reader, tenant, window, within={"m.kind = {}": "user"})
+    return await _MEMBERS.page(
+        reader, tenant, window, within={"m.kind = {}": "user"}, counter=(Quota.MEMBERS, NO_PARENT)
+    )
 
 
 _MEMBER = """
