@@ -13,7 +13,7 @@ from api.http.errors import ErrorOut, render_error
 from api.identity.authentication import authenticate
 from api.identity.credential_uses import credential_uses
 from api.identity.credentials import credentials
-from api.identity.denials import audit_denial
+from api.identity.denials import audit_denial, audited_denials
 from api.identity.routes import ROUTES as IDENTITY
 from api.monitoring.routes import ROUTES as MONITORING
 from api.notifications.routes import ROUTES as NOTIFICATIONS
@@ -41,6 +41,7 @@ EXEMPT = frozenset(
 
 CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
     marks_raised,
+    audited_denials,
     credential_uses,
     credentials,
     notification_streams,

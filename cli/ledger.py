@@ -31,7 +31,9 @@ from storage.settings import Settings
 
 def verify(
     *,
-    organisation: Annotated[str | None, typer.Option(help="Only this organisation, by slug or id.")] = None,
+    organisation: Annotated[
+        str | None, typer.Option(help="Only this organisation, by slug or id; also a deleted one.")
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(help="A copy of published checkpoints from another host, beside the files of this installation."),
@@ -108,16 +110,26 @@ def ledgers_seen(settings: Settings) -> set[UUID]:
 async def _ledgers(reader: Reader, only: str | None) -> list[Tenant]:
     """Return all organisations, including those whose row is missing but whose ledger exists."""
     if only is not None:
-        found = await organisation_by_slug_or_id(reader, only)
-        if found is None:
-            raise NotFound(f"There is no organisation '{only}'.")
-        return [found.tenant]
+        return [await _ledger_named(reader, only)]
     tenants = {organisation.id: organisation.tenant for organisation in await every_organisation(reader)}
     last = UUID(int=0)
     while more := await organisations_waiting(reader, "ledger_entries", "org_id > $1", last):
         tenants = {org_id: Tenant(org_id, str(org_id)) for org_id in more} | tenants
         last = more[-1]
     return list(tenants.values())
+
+
+async def _ledger_named(reader: Reader, name: str) -> Tenant:
+    """Return an organisation, also a deleted one. Raises NotFound, Invalid if several deleted ones had the slug."""
+    if active := await organisation_by_slug_or_id(reader, name):
+        return active.tenant
+    deleted = [one for one in await every_organisation(reader) if name in {one.slug, str(one.id)}]
+    if not deleted:
+        raise NotFound(f"There is no organisation '{name}'.")
+    if len(deleted) > 1:
+        ids = ", ".join(str(one.id) for one in deleted)
+        raise Invalid(f"Several deleted organisations had the slug '{name}': give the id of one of {ids}.")
+    return deleted[0].tenant
 
 
 async def _inspect(
@@ -161,5 +173,6 @@ def _report(tenant: Tenant, result: Inspection) -> None:
         say(f"{finding.outcome.upper()} {printable(finding.where)}: {printable(finding.reason)}")
     seen = [counted(result.entries, "entry", "entries"), counted(result.checkpoints, "checkpoint")]
     seen += [counted(result.outside, "published checkpoint")] if result.outside else []
+    seen += [counted(result.erased, "erased event")] if result.erased else []
     verdict = "sound" if result.sound else counted(len(result.findings), "finding")
     say(f"{tenant.org_slug}: {verdict} ({', '.join(seen)})")

@@ -29,6 +29,7 @@ from cli.secrets import secrets
 from cli.seed import seed
 from cli.sweep import sweep
 from cli.up import up
+from cli.users import users
 from domain.errors import TrailgateError
 from storage.database import UNREACHABLE
 from storage.keys import UnusableKey
@@ -47,6 +48,7 @@ for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, rest
 organisations.command()(limits)
 app.add_typer(keys, name="keys")
 app.add_typer(organisations, name="organisations")
+app.add_typer(users, name="users")
 app.add_typer(inbox, name="inbox")
 app.add_typer(outbox, name="outbox")
 app.add_typer(sweep, name="sweep")

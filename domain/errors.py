@@ -5,6 +5,7 @@ The set is closed, so that the mappings stay complete: for a new failure, use on
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 
@@ -16,16 +17,32 @@ class FieldError:
     message: str
 
 
+class Denial(StrEnum):
+    """Why somebody was denied access. The value is a label of the metric that counts denials, and in the audit."""
+
+    NO_CREDENTIAL = "no_credential"
+    INVALID_CREDENTIAL = "invalid_credential"
+    SIGNATURE = "signature"
+    PERMISSION = "permission"
+    ORGANISATION = "organisation"
+    FOREIGN_PAGE = "foreign_page"
+    FOREIGN_HOST = "foreign_host"
+
+
 class TrailgateError(Exception):
     """An expected error. Its message may be shown to the caller.
 
-    `limit` is the name of the limit that the request exceeds, if that is the reason.
+    `limit` is the name of the limit that the request exceeds, if that is the reason. `denial` is the reason if access
+    was denied: what this kind of error usually means, unless given.
     """
 
-    def __init__(self, message: str, *, limit: str | None = None) -> None:
+    denial: Denial | None = None
+
+    def __init__(self, message: str, *, limit: str | None = None, denial: Denial | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.limit = limit
+        self.denial = denial or self.denial
 
 
 class Invalid(TrailgateError):  # noqa: N818 - these read as outcomes: "raise NotFound"
@@ -44,9 +61,13 @@ class Invalid(TrailgateError):  # noqa: N818 - these read as outcomes: "raise No
 class Unauthenticated(TrailgateError):  # noqa: N818
     """The credential is missing or not valid (401)."""
 
+    denial = Denial.INVALID_CREDENTIAL
+
 
 class Forbidden(TrailgateError):  # noqa: N818
     """The caller may see the resource but may not do this to it (403)."""
+
+    denial = Denial.PERMISSION
 
 
 class NotFound(TrailgateError):  # noqa: N818

@@ -142,6 +142,13 @@ class Settings(BaseSettings):
     session_hours: int = Field(
         12, ge=1, le=24 * 90, description="Hours after which a session ends, however much it is used"
     )
+    quota_users: int = Field(
+        DEFAULTS[Quota.USERS], ge=0, le=MAX_LIMIT, description="Users that an organisation manages"
+    )
+    quota_members: int = Field(DEFAULTS[Quota.MEMBERS], ge=0, le=MAX_LIMIT, description="Members of an organisation")
+    quota_service_accounts: int = Field(
+        DEFAULTS[Quota.SERVICE_ACCOUNTS], ge=0, le=MAX_LIMIT, description="Service accounts of an organisation"
+    )
     shutdown_grace: float = Field(
         8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
     )

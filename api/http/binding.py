@@ -19,7 +19,7 @@ from api.http.problems import invalid_fields, invalid_input
 from api.http.reading import MAX_ON_LOOP, clean_text, guard, media_type, require_media_type
 from api.http.routing import Table
 from api.http.uploads import MULTIPART, UPLOAD_THREADS, URL_ENCODED, WRITERS, Form
-from domain.errors import FieldError, Forbidden, Invalid
+from domain.errors import Denial, FieldError, Forbidden, Invalid
 from domain.identity.permissions import Permission
 from storage.threads import Threads
 
@@ -52,7 +52,11 @@ class Endpoint:
             return await self._serve(call)
         call = await self._admitted(call, self.route.permission)
         request[PROVEN] = True
-        return await request.app[LOOP_SHARES].run(call.caller.org_id, self._serve(call))
+        try:
+            return await request.app[LOOP_SHARES].run(call.caller.org_id, self._serve(call))
+        except Forbidden as error:  # such as a role that the caller may not give
+            await self._denied(call, self.route.permission, error)
+            raise
 
     async def _serve(self, call: Call) -> web.StreamResponse:
         """Read what the handler takes, and call it."""
@@ -88,10 +92,14 @@ class Endpoint:
         principal = await self.surface.authenticate(call.request)
         call = Call(call.services, principal, call.request, call.request_id)
         if not call.caller.may(permission):
-            if self.surface.denied is not None:
-                await self.surface.denied(call, permission)
-            raise Forbidden(f"This request needs the permission {permission.value}")
+            error = Forbidden(f"This request needs the permission {permission.value}")
+            await self._denied(call, permission, error)
+            raise error
         return call
+
+    async def _denied(self, call: Call, permission: Permission, error: Forbidden) -> None:
+        if self.surface.denied is not None:
+            await self.surface.denied(call, permission, error.denial or Denial.PERMISSION)
 
     def _parameters(self, request: web.Request) -> dict[str, Any]:
         values: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from pydantic_core import CoreSchema, core_schema
 from api.http.problems import Problem
 from api.http.reading import clean_text
 from domain.audit.events import Actor
-from domain.errors import Unauthenticated
+from domain.errors import Denial, Unauthenticated
 from domain.identity.permissions import Permission, Principal
 from domain.tenant import Tenant
 from storage.database import Database, Reader, Transaction
@@ -53,7 +53,8 @@ class Call:
     def caller(self) -> Principal:
         """The authenticated principal. Raises Unauthenticated when there is none."""
         if self.principal is None:
-            raise Unauthenticated("Send an API key: as X-Api-Key, or as Authorization: Bearer or ApiKey.")
+            message = "Send an API key: as X-Api-Key, or as Authorization: Bearer or ApiKey."
+            raise Unauthenticated(message, denial=Denial.NO_CREDENTIAL)
         return self.principal
 
     @property
@@ -86,7 +87,7 @@ class Call:
         return self.database.transaction(dry_run=dry_run)
 
 
-Denied = Callable[[Call, Permission], Awaitable[None]]
+Denied = Callable[[Call, Permission, Denial], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -193,8 +194,9 @@ class Surface:
     """An API below one base path: its routes, authentication, error model and media types.
 
     `mount` is empty for the root, otherwise it begins with a slash and does not end with one.
-    `denied` is called before a caller without the permission gets 403. `security` holds the OpenAPI security schemes
-    by name; any one of them suffices. `challenge` is the value of `WWW-Authenticate` (RFC 9110, section 11.6.1).
+    `denied` is called before a known caller gets 403, with the route's permission and the reason. `security` holds the
+    OpenAPI security schemes by name; any one of them suffices. `challenge` is the value of `WWW-Authenticate` (RFC
+    9110, section 11.6.1).
     `exempt` names the handlers that need no credential.
     """
 

@@ -9,6 +9,6 @@ SECONDS = Histogram(
     ["operation"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
-DENIED = Counter("trailgate_denied", "Requests denied, by status", ["status"])
+DENIED = Counter("trailgate_denied", "Requests denied, by status and reason", ["status", "reason"])
 REFUSED = Counter("trailgate_connections_refused", "Connections refused, by the limit", ["limit"])
 TIMED_OUT = Counter("trailgate_connections_timed_out", "Connections ended, by what they kept waiting for", ["what"])

@@ -7,6 +7,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from api.http import metrics
 from api.http.binding import Endpoint, register
 from api.http.calls import PROVEN, REQUEST_ID, Surface
 from api.http.error_responses import ERROR_RESPONSES, REQUEST_ID_HEADER, ErrorResponses, printable, request_id_of
@@ -65,6 +66,8 @@ def surface_middleware(errors: ErrorResponses) -> Middleware:
         if problem is None:
             _report(request, error)
             problem = opaque_problem(request.path, request[REQUEST_ID])
+        if problem.error and problem.error.denial:
+            metrics.DENIED.labels(str(problem.status), problem.error.denial.value).inc()
         response = errors.to(request, problem)
         if not request.content.is_eof():
             response.force_close()  # do not read the rest of the body, or it could not be decoded

@@ -17,7 +17,6 @@ LINES_PER_SECOND = 50
 """Requests logged per second. Server errors of known callers are always logged, errors of others more rarely."""
 ERRORS_PER_SECOND = 5
 REFUSED, FAILED = 400, 500
-DENIED = frozenset({401, 403})
 UNROUTED = "unrouted"
 
 log = structlog.get_logger()
@@ -52,8 +51,6 @@ def observer() -> Middleware:
         operation = request.get(OPERATION, UNROUTED)
         _requests(operation, response.status).inc()
         _seconds(operation).observe(seconds)
-        if response.status in DENIED:
-            metrics.DENIED.labels(str(response.status)).inc()
         skipped = skipped_before(request, response.status)
         if skipped is not None:
             log.info(

@@ -10,7 +10,7 @@ from api.identity.cookies import presented_session
 from api.identity.credential_uses import CREDENTIAL_USES
 from api.identity.credentials import CREDENTIALS
 from api.identity.origins import refuse_foreign_hosts, refuse_foreign_pages, require_own_page
-from domain.errors import NotFound, Unauthenticated
+from domain.errors import Denial, NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
 from storage.identity.queries.organisations import organisation_by_slug_or_id
@@ -89,4 +89,4 @@ async def _in_organisation(request: web.Request, principal: Principal) -> Princi
                     org_slug=organisation.slug,
                     permissions=held | {Permission.PLATFORM_MANAGE},
                 )
-    raise NotFound(f"There is no organisation '{named[:100]}'.")
+    raise NotFound(f"There is no organisation '{named[:100]}'.", denial=Denial.ORGANISATION)

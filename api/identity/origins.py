@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from api.http.calls import SERVICES
 from api.http.idempotency import UNSAFE
 from domain.addresses import is_loopback
-from domain.errors import Forbidden
+from domain.errors import Denial, Forbidden
 
 _OWN_SITES = frozenset({"same-origin", "none"})
 _Authority = tuple[str, int | None]
@@ -24,7 +24,8 @@ def refuse_foreign_pages(request: web.Request) -> None:
     This server is known by the Host of the request and, behind a proxy that replaces that, by TRAILGATE_PUBLIC_URL.
     """
     if request.method in UNSAFE and not _is_own_page(request):
-        raise Forbidden("A page of another origin may not send this request. Behind a proxy, set TRAILGATE_PUBLIC_URL.")
+        message = "A page of another origin may not send this request. Behind a proxy, set TRAILGATE_PUBLIC_URL."
+        raise Forbidden(message, denial=Denial.FOREIGN_PAGE)
 
 
 def require_own_page(request: web.Request) -> None:
@@ -34,7 +35,8 @@ def require_own_page(request: web.Request) -> None:
     """
     says_where = "Sec-Fetch-Site" in request.headers or hdrs.ORIGIN in request.headers
     if request.method in UNSAFE and not (says_where and _is_own_page(request)):
-        raise Forbidden("With a session cookie, send Origin; other clients send the session as Authorization: Bearer.")
+        message = "With a session cookie, send Origin; other clients send the session as Authorization: Bearer."
+        raise Forbidden(message, denial=Denial.FOREIGN_PAGE)
 
 
 def refuse_foreign_hosts(request: web.Request) -> None:
@@ -45,7 +47,8 @@ def refuse_foreign_hosts(request: web.Request) -> None:
     """
     own = _own_authority(request)
     if own is None or not (is_loopback(own[0]) or own == _public_authority(request)):
-        raise Forbidden("With TRAILGATE_AUTH=off, use 127.0.0.1, localhost or the address in TRAILGATE_PUBLIC_URL.")
+        message = "With TRAILGATE_AUTH=off, use 127.0.0.1, localhost or the address in TRAILGATE_PUBLIC_URL."
+        raise Forbidden(message, denial=Denial.FOREIGN_HOST)
 
 
 def _is_own_page(request: web.Request) -> bool:

@@ -22,7 +22,7 @@ from api.webhooks.proof import Proof
 from api.webhooks.schemas import AcceptedOut
 from api.webhooks.threads import THREADS
 from api.webhooks.unproven import UNPROVEN
-from domain.errors import Invalid, Throttled, Unauthenticated, Unavailable, UnsupportedMedia
+from domain.errors import Denial, Invalid, Throttled, Unauthenticated, Unavailable, UnsupportedMedia
 from integrations import SENDERS
 from integrations.contract import BadDelivery, BadSignature, Delivery, Sender, SenderProof, Verified
 from storage.facts.queries.webhook_configs import ReceiverConfig
@@ -155,7 +155,7 @@ class _Received:
 def _refusal(source: str, reason: str, call: Call) -> Unauthenticated:
     metrics.REFUSED.labels(source, reason).inc()
     log.line("webhook.refused", f"{source} {reason}", source=source, reason=reason, request_id=call.request_id)
-    return Unauthenticated(REFUSED)
+    return Unauthenticated(REFUSED, denial=Denial.SIGNATURE)
 
 
 def _headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
@@ -167,4 +167,4 @@ def _uuid_or_refuse(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError as error:
-        raise Unauthenticated(REFUSED) from error
+        raise Unauthenticated(REFUSED, denial=Denial.SIGNATURE) from error

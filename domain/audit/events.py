@@ -18,6 +18,7 @@ class AuditName(StrEnum):
     PRINCIPAL_CREATED = "principal.created"
     PRINCIPAL_UPDATED = "principal.updated"
     PRINCIPAL_DELETED = "principal.deleted"
+    PRINCIPAL_ERASED = "principal.erased"
     MEMBERSHIP_CREATED = "membership.created"
     MEMBERSHIP_UPDATED = "membership.updated"
     MEMBERSHIP_DELETED = "membership.deleted"
@@ -26,6 +27,7 @@ class AuditName(StrEnum):
     API_KEY_REVOKED = "api_key.revoked"
     SESSION_STARTED = "session.started"
     SESSION_REVOKED = "session.revoked"
+    API_KEY_ERASED = "api_key.erased"
     FLOW_CREATED = "flow.created"
     FLOW_UPDATED = "flow.updated"
     FLOW_DELETED = "flow.deleted"
@@ -59,6 +61,9 @@ class AuditName(StrEnum):
         """The OpenFactstore spelling, such as `ATTESTATION_RECORDED`."""
         return self.value.replace(".", "_").upper()
 
+
+ERASURES = frozenset({AuditName.PRINCIPAL_ERASED, AuditName.API_KEY_ERASED})
+"""Each records that the content of earlier events of its record was erased."""
 
 V1_NAMES: Mapping[str, AuditName] = {name.v1: name for name in AuditName}
 """Audit names by their OpenFactstore spelling."""

@@ -66,6 +66,17 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonalData:
+    """What names a person. `key_labels` are those of the person's keys, in every organisation."""
+
+    user_id: UUID
+    email: str | None
+    name: str | None
+    github_id: str | None
+    key_labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NewServiceAccount:
     """A service account to create."""
 

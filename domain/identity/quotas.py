@@ -18,6 +18,9 @@ class Quota(StrEnum):
     WEBHOOK_CONFIGS = "webhook_configs"
     NOTIFICATION_RULES = "notification_rules"
     API_KEYS = "api_keys"
+    USERS = "users"
+    MEMBERS = "members"
+    SERVICE_ACCOUNTS = "service_accounts"
 
 
 class FixedLimit(StrEnum):
@@ -75,6 +78,9 @@ TERMS: Mapping[Quota, Terms] = {
     Quota.WEBHOOK_CONFIGS: Terms(1000, "webhook configs", "Webhook configs that are not deleted"),
     Quota.NOTIFICATION_RULES: Terms(100, "notification rules", "Notification rules that are not deleted"),
     Quota.API_KEYS: Terms(1000, "API keys", "API keys that are not revoked, expired ones included"),
+    Quota.USERS: Terms(20_000, "users", "Users that the organisation manages"),
+    Quota.MEMBERS: Terms(20_000, "members", "Members, also those whom another organisation manages"),
+    Quota.SERVICE_ACCOUNTS: Terms(1000, "service accounts", "Service accounts that are not deleted"),
 }
 DEFAULTS: Quotas = {quota: terms.standard for quota, terms in TERMS.items()}
 PERIODS: Mapping[Quota, Period] = {quota: terms.period for quota, terms in TERMS.items() if terms.period}

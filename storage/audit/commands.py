@@ -54,6 +54,20 @@ async def append(
     return [row["id"] for row in rows]
 
 
+_ERASE = "UPDATE audit_events SET payload = NULL, nonce = NULL, record_hash = NULL WHERE record_id = $1"
+
+
+async def erase_contents(tx: Transaction, record_ids: Sequence[UUID]) -> None:
+    """Erase the content of all events of these records: their leaves stay proven and cannot be guessed (ADR 0002).
+
+    The caller then appends an event of `ERASURES` to each record, without which the erasure is a finding.
+    """
+    await tx.execute("SET LOCAL trailgate.retention = 'erasure'")
+    for record_id in record_ids:  # one by one: for many at once, PostgreSQL would read the whole table
+        await tx.execute(_ERASE, record_id)
+    await tx.execute("SET LOCAL trailgate.retention = 'off'")
+
+
 def _row(tx: Transaction, tenant: Tenant, event: Event) -> dict[str, Any]:
     form, record, nonce = event.form, event.record, next(_nonces)
     event_id = tx.new_id()

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.audit.events import AuditName
+from domain.identity.records import API_KEY, MEMBERSHIP, PRINCIPAL
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader
@@ -16,12 +17,21 @@ from storage.rows import from_row
 
 @dataclass(frozen=True, slots=True)
 class AuditEvent:
-    """One event as shown to people. `actor` is the principal's name, or its id once the person is erased."""
+    """One event as shown to people.
+
+    `actor` is the principal's username, or its id once the person is erased; `actor_name` is its display name.
+    `subject_id` is the principal that an event of identity concerns: a user, a member, the owner of a key. The name of
+    an erased person is `ERASED`.
+    """
 
     id: UUID
     name: str
     actor_id: UUID
     actor: str
+    actor_name: str
+    actor_kind: str | None
+    subject_id: UUID | None
+    subject_name: str | None
     credential_id: UUID | None
     record_kind: str
     record_id: UUID
@@ -36,12 +46,30 @@ class AuditEvent:
     request_id: str | None
 
 
+ERASED = "erased"
+"""In place of the name of an erased person."""
+
+
+def _name(principal: str) -> str:
+    shown = f"coalesce({principal}.name, {principal}.username)"
+    return f"CASE WHEN {principal}.erased_at IS NULL THEN {shown} ELSE '{ERASED}' END"
+
+
+_SUBJECT = f"""CASE e.record_kind
+WHEN '{PRINCIPAL.kind}' THEN e.record_id
+WHEN '{MEMBERSHIP.kind}' THEN (SELECT m.principal_id FROM memberships m WHERE m.id = e.record_id)
+WHEN '{API_KEY.kind}' THEN (SELECT k.principal_id FROM api_keys k WHERE k.id = e.record_id)
+END"""
+"""The id of the principal that an event concerns, also when its payload is erased."""
+
 _EVENTS = Listing(
     "audit event",
-    "e.id, e.name, e.actor_id, coalesce(p.username, e.actor_id::text) AS actor, e.credential_id, e.record_kind, "
-    "e.record_id, e.record_version, e.trail_id, e.environment_id, e.digest, e.payload, e.leaf, e.occurred_at, "
-    "e.region, e.request_id",
-    "audit_events e LEFT JOIN principals p ON p.id = e.actor_id AND p.erased_at IS NULL",
+    "e.id, e.name, e.actor_id, coalesce(CASE WHEN p.erased_at IS NULL THEN p.username END, e.actor_id::text) AS actor, "
+    f"coalesce({_name('p')}, e.actor_id::text) AS actor_name, p.kind AS actor_kind, "
+    f"s.id AS subject_id, {_name('s')} AS subject_name, "
+    "e.credential_id, e.record_kind, e.record_id, e.record_version, e.trail_id, e.environment_id, e.digest, e.payload, "
+    "e.leaf, e.occurred_at, e.region, e.request_id",
+    f"audit_events e LEFT JOIN principals p ON p.id = e.actor_id LEFT JOIN principals s ON s.id = ({_SUBJECT})",
     from_row(AuditEvent),
     alias="e.",
     time="occurred_at",
@@ -62,6 +90,7 @@ class AuditFilters:
     environment_id: UUID | None = None
     digest: str | None = None
     actor: str | None = None
+    actor_id: UUID | None = None
     region: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -74,6 +103,7 @@ class AuditFilters:
             "e.environment_id = {}": self.environment_id,
             "e.digest = {}": self.digest,
             f"e.actor_id = ({_NAMED})": self.actor,
+            "e.actor_id = {}": self.actor_id,
             "e.region = {}": self.region,
             "e.occurred_at >= {}": self.since,
             "e.occurred_at <= {}": self.until,

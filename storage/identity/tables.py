@@ -90,6 +90,7 @@ api_keys = Table(
     optional("revoked_at", Time),
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "principal_id", "created_at", "id"),
+    Index(None, "principal_id"),
     info=DEFINITION,
 )
 
@@ -117,6 +118,7 @@ sessions = Table(
     required("expires_at", Time),
     optional("revoked_at", Time),
     Index(None, "org_id", "principal_id", "created_at", "id"),
+    Index(None, "principal_id"),
     info=DEFINITION,
 )
 """Sign-ins of people. `expires_at` is the latest end; a session also ends when it is not used for a while."""

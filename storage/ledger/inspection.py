@@ -1,7 +1,7 @@
 """Verifying every entry, record, tile and checkpoint of an organisation, and published checkpoints if given."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from domain.audit import merkle
@@ -15,7 +15,13 @@ from storage.database import Reader, Row
 from storage.ledger.heads import Known, is_authentic, problem_of, trusted, waiting_rows
 from storage.ledger.queries import checkpoints_after
 from storage.ledger.records import RecordSource
-from storage.ledger.verification import VerificationOutcome, judge_entry, judge_event, live_records
+from storage.ledger.verification import (
+    VerificationOutcome,
+    erased_versions,
+    judge_entry,
+    judge_event,
+    live_records,
+)
 
 CHUNK = 2000
 
@@ -31,13 +37,17 @@ class LedgerFinding:
 
 @dataclass(slots=True)
 class Inspection:
-    """The progress and findings of the inspection of one organisation."""
+    """The progress and findings of the inspection of one organisation.
+
+    `erased` counts the events whose content was erased, which another event records: they are no findings.
+    """
 
     org_id: UUID
     entries: int = 0
     checkpoints: int = 0
     outside: int = 0
     waiting: int = 0
+    erased: int = 0
     findings: list[LedgerFinding] = field(default_factory=list)
 
     @property
@@ -151,9 +161,13 @@ async def _inspect_records(
         source = sources.get(kind)
         ids = list({event["record_id"] for event in events})
         live = await live_records(reader, source, ids)
+        for record_id, version in (await erased_versions(reader, state.org_id, events)).items():
+            live[record_id] = replace(live[record_id], erased=version)
         for event in events:
             verdict = judge_event(event, source, live[event["record_id"]])
-            if verdict.outcome is not VerificationOutcome.VERIFIED:
+            if verdict.outcome is VerificationOutcome.ERASED:
+                state.erased += 1
+            elif verdict.outcome is not VerificationOutcome.VERIFIED:
                 table = source.table if source else kind
                 state.found(verdict.outcome, f"{table} {event['record_id']}", f"{verdict.reason} (event {event['id']})")
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.audit import merkle
+from domain.audit.events import ERASURES
 from domain.audit.ledger import GENESIS, entry_hash
 from domain.audit.records import EVENT_COLUMNS, RecordForm, event_text, first_leaf, leaf, record_hash, record_text
 from domain.tenant import Tenant
@@ -43,10 +44,14 @@ _UNPROVABLE = "was sealed by a version of Trailgate whose leaves do not prove an
 
 @dataclass(frozen=True, slots=True)
 class LiveRecord:
-    """A record as it stands: the current row, and its kept versions by number. None and empty if there are none."""
+    """A record as it stands: the current row, and its kept versions by number. None and empty if there are none.
+
+    The content of events of versions below `erased` may be erased.
+    """
 
     row: Mapping[str, Any] | None
     versions: Mapping[int, Mapping[str, Any]]
+    erased: int = 0
 
 
 async def live_records(reader: Reader, source: RecordSource | None, ids: Sequence[UUID]) -> dict[UUID, LiveRecord]:
@@ -62,6 +67,22 @@ async def live_records(reader: Reader, source: RecordSource | None, ids: Sequenc
     return {one: LiveRecord(current.get(one), versions.get(one, {})) for one in ids}
 
 
+_ERASED = """
+SELECT record_id, max(record_version) AS version FROM audit_events
+WHERE org_id = $1 AND record_id = ANY($2::uuid[]) AND name = ANY($3::text[]) AND nonce IS NOT NULL
+GROUP BY record_id
+"""
+
+
+async def erased_versions(reader: Reader, org_id: UUID, events: Sequence[Row]) -> dict[UUID, int]:
+    """Return the version of the newest erasure of each record of which one of the events has no content."""
+    blank = list({event["record_id"] for event in events if event["nonce"] is None})
+    if not blank:
+        return {}
+    rows = await reader.rows(_ERASED, org_id, blank, list(ERASURES))
+    return {row["record_id"]: row["version"] for row in rows}
+
+
 def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: LiveRecord) -> EventVerdict:
     """Compare the leaf of an audit event with the current state of the event and its record."""
     try:
@@ -73,9 +94,7 @@ def judge_event(event: Mapping[str, Any], source: RecordSource | None, live: Liv
 
 def _judged(event: Row, source: RecordSource | None, live: LiveRecord) -> tuple[VerificationOutcome, str]:
     if event["nonce"] is None:
-        # Reported as a finding: no event records erasures yet, and anyone with database access could clear a nonce.
-        what = f"{event['record_kind']} {event['record_id']}"
-        return VerificationOutcome.ERASED, f"{what} cannot be verified: its nonce is missing"
+        return _judged_blank(event, live)
     form = source.form_of(event["format"]) if source else None
     if source is None or form is None:
         what = f"'{event['record_kind']}' of format {event['format']}"
@@ -87,6 +106,14 @@ def _judged(event: Row, source: RecordSource | None, live: LiveRecord) -> tuple[
     if leaf(event["format"], event["nonce"], event_text(event), event["record_hash"]) != event["leaf"]:
         return VerificationOutcome.ALTERED, f"audit_events {event['id']} differs from what was sealed"
     return _judged_by_hash(event, source, form, live)
+
+
+def _judged_blank(event: Row, live: LiveRecord) -> tuple[VerificationOutcome, str]:
+    """Accept an event without content if a later event records the erasure: whoever owns the database can blank any."""
+    what = f"{event['record_kind']} {event['record_id']}"
+    if event["record_version"] < live.erased and event["payload"] is None and event["record_hash"] is None:
+        return VerificationOutcome.ERASED, f"the content of an event of {what} was erased; its leaf is still proven"
+    return VerificationOutcome.ALTERED, f"{what} cannot be verified: its nonce is missing, and no erasure is recorded"
 
 
 def _judged_by_hash(
@@ -193,13 +220,17 @@ async def verify_record(
         return RecordVerdict(VerificationOutcome.MISSING, "there is no audit event of this record")
     source = sources.get(events[0]["record_kind"])
     live = (await live_records(reader, source, [record_id]))[record_id]
-    problem = _first_problem(events, source, live)
+    erased = (await erased_versions(reader, tenant.org_id, events)).get(record_id, 0)
+    problem = _first_problem(events, source, replace(live, erased=erased))
     sealed = [event for event in events if event["seq"] is not None]
     newest = {**sealed[-1], "leaf": sealed[-1]["entry_leaf"]} if sealed else None
     found = RecordVerdict(VerificationOutcome.UNSEALED, "not sealed yet", newest, form=source.form if source else None)
-    if problem:
-        return replace(found, outcome=problem[0], reason=problem[1])
-    return await _proven(reader, tenant, found, keys, _opening(source, newest, live)) if newest else found
+    if newest is None or (problem and problem[0] is not VerificationOutcome.ERASED):
+        return replace(found, outcome=problem[0], reason=problem[1]) if problem else found
+    verdict = await _proven(reader, tenant, found, keys, _opening(source, newest, live))
+    if problem and verdict.outcome is VerificationOutcome.VERIFIED:
+        return replace(verdict, outcome=problem[0], reason=problem[1])
+    return verdict
 
 
 async def _proven(
@@ -237,11 +268,15 @@ def _opening(source: RecordSource | None, event: Row, live: LiveRecord) -> Openi
 def _first_problem(
     events: Sequence[Row], source: RecordSource | None, live: LiveRecord
 ) -> tuple[VerificationOutcome, str] | None:
+    """Return the first problem; if there is none, that events were erased."""
     if len({event["record_kind"] for event in events}) > 1:
         return VerificationOutcome.ALTERED, "the audit events of this id are of several kinds of record"
+    erased = None
     for event in events:
         verdict = judge_event(event, source, live)
-        if verdict.outcome is not VerificationOutcome.VERIFIED:
+        if verdict.outcome is VerificationOutcome.ERASED:
+            erased = verdict.outcome, verdict.reason
+        elif verdict.outcome is not VerificationOutcome.VERIFIED:
             return verdict.outcome, verdict.reason
         if event["seq"] is None:
             return VerificationOutcome.UNSEALED, "not sealed yet"
@@ -250,7 +285,7 @@ def _first_problem(
     versions = {event["record_version"] for event in events}
     if source and (versions != set(range(1, len(versions) + 1)) or source.version_of(live.row or {}) > len(versions)):
         return VerificationOutcome.ALTERED, f"{source.table}: audit events do not record every version once"
-    return None
+    return erased
 
 
 def _link_problem(event: Row) -> str | None:

@@ -196,7 +196,8 @@ async def test_requests_and_refusals_are_counted(api: Caller) -> None:
     assert grown["trailgate_requests_total", "list_flows", "200"] == 1
     assert grown["trailgate_requests_total", "list_flows", "401"] == 1
     assert grown["trailgate_requests_total", "get_flow", "400"] == 1
-    assert grown["trailgate_denied_total", "401"] == 2
+    assert grown["trailgate_denied_total", "no_credential", "401"] == 1
+    assert grown["trailgate_denied_total", "signature", "401"] == 1
     assert [value for key, value in grown.items() if key[0] == "trailgate_webhooks_refused_total"] == [1]
     assert grown["trailgate_request_seconds_count", "get_flow"] == 1
 

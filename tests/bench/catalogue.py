@@ -10,6 +10,7 @@ from tests.bench.scenarios import (
     accept,
     assertion,
     attest,
+    authenticate,
     drain,
     drain_large,
     latency,
@@ -45,6 +46,7 @@ class Scenario:
 SCENARIOS: Mapping[str, Scenario] = {
     accept.NAME: Scenario(accept.run, accept.profile),
     attest.NAME: Scenario(attest.run, attest.profile),
+    authenticate.NAME: Scenario(authenticate.run),
     processes.NAME: Scenario(processes.run),
     drain.NAME: Scenario(drain.run, drain.profile),
     drain_large.NAME: Scenario(drain_large.run, drain_large.profile),

@@ -106,22 +106,27 @@ def test_a_ledger_that_was_cut_back_does_not_fit_what_was_published(sealed, trai
 
 
 def test_the_ledger_of_a_deleted_organisation_is_still_verified(started: None, arrange, trailgate) -> None:
-    async def come_and_go(services: Services) -> str:
-        founder, slug = Actor(UUID(int=0)), f"gone-{uuid4().hex[:8]}"
+    async def come_and_go(services: Services, slug: str = f"gone-{uuid4().hex[:8]}") -> tuple[str, UUID]:
+        founder = Actor(UUID(int=0))
         async with services.database.transaction() as tx:
             tenant = (await create_organisation(tx, NewOrganisation(slug, "Gone"), founder)).tenant
         await Sealer()(services)
         async with services.database.transaction() as tx:
             await delete_organisation(tx, tenant, founder)
         await Sealer()(services)
-        return slug
+        return slug, tenant.org_id
 
-    slug = arrange(come_and_go)
-    seen = trailgate("verify")
-    assert (seen.status, f"{slug}: sound (2 entries" in seen.out) == (0, True), seen
+    slug, org_id = arrange(come_and_go)
+    for words in ([], ["--organisation", slug], ["--organisation", org_id]):
+        seen = trailgate("verify", *words)
+        assert (seen.status, f"{slug}: sound (2 entries" in seen.out) == (0, True), seen
     told = trailgate("doctor").out
     assert "was published or seen here, but there is none" not in told
     assert slug not in trailgate("organisations", "list").out
+    _, another_id = arrange(come_and_go)
+    ambiguous = trailgate("verify", "--organisation", slug)
+    assert (ambiguous.status, str(another_id) in ambiguous.err) == (2, True)
+    assert trailgate("verify", "--organisation", another_id).status == 0
 
 
 def test_the_ledger_of_an_organisation_that_vanished_whole_is_missing(

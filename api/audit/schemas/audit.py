@@ -27,7 +27,10 @@ class AuditQuery(WireIn):
     trail_id: UUID | None = None
     environment_id: UUID | None = None
     artifact_sha256: Annotated[Short | None, Field(description="64 hex digits, with or without `sha256:`")] = None
-    actor: Short | None = None
+    actor: Annotated[Short | None, Field(description="A username: whoever has it, or had it last")] = None
+    actor_id: Annotated[UUID | None, Field(description="The id of a user, a service account or another principal")] = (
+        None
+    )
     region: Short | None = None
     org_slug: Short | None = None
     since: Annotated[Instant | None, Field(alias="from", description="Earliest time, inclusive")] = None
@@ -51,6 +54,7 @@ class AuditQuery(WireIn):
             environment_id=self.environment_id,
             digest=None if self.artifact_sha256 is None else normalise_digest(self.artifact_sha256),
             actor=self.actor,
+            actor_id=self.actor_id,
             region=self.region,
             since=self.since,
             until=self.until,
@@ -65,7 +69,11 @@ def _audit_name(text: str) -> AuditName:
 
 
 class AuditEventOut(WireModel):
-    """An audit event. `payload` is JSON text; `hash` is the event's leaf hash in the ledger, in hex."""
+    """An audit event. `payload` is JSON text, `null` once it is erased; `hash` is the event's leaf hash in hex.
+
+    `actor` is the username of who acted, or the id once the person is erased. `subjectId` is the user or the service
+    account that the event concerns. An erased person's name is `erased`.
+    """
 
     id: UUID
     event_type: str
@@ -74,6 +82,10 @@ class AuditEventOut(WireModel):
     artifact_sha256: str | None = shows("digest")
     actor: str
     actor_id: UUID
+    actor_name: str
+    actor_kind: str | None
+    subject_id: UUID | None
+    subject_name: str | None
     credential_id: UUID | None
     record_kind: str
     record_id: UUID

@@ -29,4 +29,5 @@ ROUTES = tagged(
     _USERS.get(get_user, "Get a user that the organisation manages or has as a member."),
     Route("PUT", USER, users.update_user, MANAGE, errors=(409,)),
     Route("DELETE", USER, users.delete_user, MANAGE, status=204, errors=(409,)),
+    Route("DELETE", f"{USER}/personal-data", users.erase_user, MANAGE, status=204, errors=(409,)),
 )

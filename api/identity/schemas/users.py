@@ -7,10 +7,10 @@ from pydantic import Field
 
 from api.http.calls import Call
 from api.http.texts import Flag, Name, Short
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, shows
 from api.identity.schemas.roles import RoleName
 from domain.errors import Invalid
-from domain.identity.principals import Member, NewUser, User, UserChange, normal_email
+from domain.identity.principals import Member, NewUser, PersonalData, User, UserChange, normal_email
 
 Email = Annotated[Short, Field(description="An e-mail address; upper and lower case are the same")]
 
@@ -62,6 +62,21 @@ class UserOut(WireModel):
     def of(cls, record: User, _call: Call) -> Self:
         """Return a user."""
         return cls.filled(record, is_active=record.disabled_at is None)
+
+
+class PersonalDataOut(WireModel):
+    """What names a user. `apiKeyLabels` are those of the user's keys, in every organisation."""
+
+    user_id: UUID
+    email: str | None
+    name: str | None
+    github_id: str | None
+    api_key_labels: list[str] = shows("key_labels")
+
+    @classmethod
+    def of(cls, record: PersonalData, _call: Call) -> Self:
+        """Return the personal data of a user."""
+        return cls.filled(record)
 
 
 class MemberIn(WireIn):

@@ -10,6 +10,7 @@ from storage.database import Transaction
 from storage.definitions import Commands, Definition
 from storage.facts.queries.provenance_keys import active_keys, key_of
 from storage.facts.tables import provenance_keys
+from storage.identity.queries.organisations import held_organisation
 
 KEYS = Definition(
     "provenance key",
@@ -32,7 +33,7 @@ async def create_provenance_key(tx: Transaction, tenant: Tenant, new: NewProvena
 
 async def _check_limit(tx: Transaction, tenant: Tenant, new: NewProvenanceKey) -> None:
     """Check the key id and the number of keys, with the organisation locked so that registrations run in turn."""
-    await tx.execute("SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE", tenant.org_id)
+    await held_organisation(tx, tenant)
     keys = await active_keys(tx, tenant)
     same = next((key for key in keys if key.key_id == new.key_id), None)
     if same:

@@ -14,7 +14,7 @@ from domain.identity.slugs import check_slug
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
-from storage.identity.queries.organisations import contents_of, organisation_of
+from storage.identity.queries.organisations import contents_of, held_organisation, organisation_of
 from storage.rows import insert
 
 
@@ -41,7 +41,6 @@ async def create_organisation(tx: Transaction, new: NewOrganisation, actor: Acto
     return organisation_of(row)
 
 
-_HOLD = "SELECT * FROM organisations WHERE id = $1 AND archived_at IS NULL FOR NO KEY UPDATE"
 _UPDATE = """
 UPDATE organisations SET name = $2, description = $3, updated_at = $4, version = version + 1 WHERE id = $1 RETURNING *
 """
@@ -90,8 +89,8 @@ async def delete_organisation(
 
 
 async def _hold(tx: Transaction, tenant: Tenant, expected: Collection[int] | None) -> Row:
-    held = await tx.row(_HOLD, tenant.org_id)
-    if held is None:
+    held = await held_organisation(tx, tenant)
+    if held is None or held["archived_at"] is not None:
         raise NotFound(f"There is no organisation '{tenant.org_slug}'.")
     if expected is not None and held["version"] not in expected:
         raise Stale(f"The organisation is now at version {held['version']}; read it again and repeat the change.")

@@ -8,12 +8,15 @@ from domain.audit.events import Actor
 from domain.errors import Conflict
 from domain.identity.grants import check_role_exists
 from domain.identity.principals import NewPrincipal
+from domain.identity.quotas import Quota
 from domain.identity.records import MEMBERSHIP, PRINCIPAL
 from domain.tenant import Tenant
 from storage.database import Row, Transaction
 from storage.definitions import Definition
 from storage.identity.commands.api_keys import revoke_keys_of
+from storage.identity.commands.quotas import charge, release
 from storage.identity.commands.sessions import revoke_sessions_of
+from storage.identity.queries.organisations import held_organisation
 from storage.identity.tables import memberships, principals
 
 PRINCIPALS = Definition(
@@ -44,7 +47,8 @@ MEMBERSHIPS = Definition(
 async def create_principal(tx: Transaction, tenant: Tenant, new: NewPrincipal, actor: Actor) -> UUID:
     """Create a principal and, with a role, its membership of the organisation; return the id of the principal.
 
-    Raises Invalid for an unknown role, Conflict for a taken name, e-mail address or GitHub id.
+    Raises Invalid for an unknown role, Conflict for a taken name, e-mail address or GitHub id, and when the
+    organisation's quota is exceeded.
     """
     made: UUID = (await create_principal_row(tx, tenant, new, actor))["id"]
     return made
@@ -63,15 +67,28 @@ async def create_principal_row(tx: Transaction, tenant: Tenant, new: NewPrincipa
         "disabled_at": None,
         "erased_at": None,
     }
+    if (quota := _quota_of(values)) is not None:
+        await charge(tx, tenant, quota)
     row = await PRINCIPALS.create(tx, tenant, actor, values)
     if new.role is not None:
         await add_membership(tx, tenant, row, new.role, actor)
     return row
 
 
+def _quota_of(principal: Row) -> Quota | None:
+    """Return the quota that a principal counts against; none if it is an internal one."""
+    kinds = {"user": Quota.USERS, "service": Quota.SERVICE_ACCOUNTS}
+    return kinds.get(principal["kind"]) if principal["name"] is not None else None
+
+
 async def add_membership(tx: Transaction, tenant: Tenant, principal: Row, role: str, actor: Actor) -> dict[str, Any]:
-    """Make a principal a member. Raises Invalid for an unknown role, Conflict for a member."""
+    """Make a principal a member.
+
+    Raises Invalid for an unknown role, Conflict for a member, and when the organisation's quota is exceeded.
+    """
     check_role_exists(role)
+    if principal["kind"] == "user":
+        await charge(tx, tenant, Quota.MEMBERS)
     values = {"principal_id": principal["id"], "kind": principal["kind"], "role": role}
     return await MEMBERSHIPS.create(tx, tenant, actor, values)
 
@@ -102,10 +119,11 @@ async def end_membership(tx: Transaction, tenant: Tenant, held: Row, actor: Acto
     await _keep_an_administrator(tx, tenant, held)
     await revoke_keys_of(tx, tenant, held["principal_id"], actor)
     await revoke_sessions_of(tx, tenant, held["principal_id"], actor)
+    if held["kind"] == "user":
+        await release(tx, tenant, Quota.MEMBERS)
     return await MEMBERSHIPS.archive(tx, tenant, actor, held)
 
 
-_HOLD_ORGANISATION = "SELECT FROM organisations WHERE id = $1 FOR NO KEY UPDATE"
 _ANOTHER_ADMINISTRATOR = """
 SELECT EXISTS (
   SELECT FROM memberships m JOIN principals p ON p.id = m.principal_id
@@ -119,7 +137,7 @@ async def _keep_an_administrator(tx: Transaction, tenant: Tenant, held: Row) -> 
     """Raise Conflict if the member is the last active administrator; hold the organisation, so that two cannot go."""
     if held["role"] != "admin" or held["kind"] != "user":
         return
-    await tx.execute(_HOLD_ORGANISATION, tenant.org_id)
+    await held_organisation(tx, tenant)
     if not await tx.value(_ANOTHER_ADMINISTRATOR, tenant.org_id, held["principal_id"]):
         raise Conflict("This is the last administrator: give another member the role admin first.", "state")
 
@@ -150,4 +168,6 @@ async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Ac
     """
     for membership in await tx.rows(_MEMBERSHIPS_OF, held["id"]):
         await end_membership(tx, Tenant(membership["org_id"], membership["slug"]), membership, actor)
+    if (quota := _quota_of(held)) is not None:
+        await release(tx, tenant, quota)
     return await PRINCIPALS.archive(tx, tenant, actor, held, {"disabled_at": held["disabled_at"] or tx.now})

@@ -10,9 +10,8 @@ from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.counters import NO_PARENT, adjust
 from storage.database import Row, Transaction
+from storage.identity.queries.organisations import held_organisation
 from storage.identity.queries.quotas import OWN_LIMITS, USES, use_of, uses_of
-
-_HOLD = "SELECT settings FROM organisations WHERE id = $1 FOR NO KEY UPDATE"
 
 _TAKE = f"""
 WITH uses AS MATERIALIZED ({USES}), granted AS (
@@ -39,7 +38,7 @@ async def charge(tx: Transaction, tenant: Tenant, quota: Quota, number: int = 1)
     For a total, the organisation stays locked until the transaction ends, so that it is never exceeded.
     """
     if quota not in PERIODS:
-        await tx.execute(_HOLD, tenant.org_id)
+        await held_organisation(tx, tenant)
     row = await _take(tx, tenant, quota, number)
     if row["granted"] < number:
         raise exceeded(use_of(row, tx.now), tx.now)
@@ -65,7 +64,7 @@ async def set_limits(tx: Transaction, tenant: Tenant, limits: Mapping[Quota, int
 
     A limit below what is used deletes nothing. Raises NotFound for an unknown organisation.
     """
-    held = await tx.row(_HOLD, tenant.org_id)
+    held = await held_organisation(tx, tenant)
     if held is None:
         raise NotFound(f"There is no organisation '{tenant.org_slug}'.")
     before = held["settings"].get(OWN_LIMITS, {})

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from domain.identity.organisations import Organisation, OrganisationType
 from domain.tenant import Tenant
-from storage.database import Reader
+from storage.database import Reader, Row, Transaction
 from storage.paging import Listing, Page, Where, Window, capped_count, fetch_page
 from storage.rows import columns, from_row
 
@@ -20,6 +20,14 @@ async def organisation_by_slug_or_id(reader: Reader, name: str) -> Organisation 
     if row is None and (org_id := _as_uuid(name)):
         row = await reader.row(f"{_ORGANISATIONS.select} WHERE id = $1 AND {_ACTIVE}", org_id)
     return organisation_of(row) if row else None
+
+
+async def held_organisation(tx: Transaction, tenant: Tenant) -> Row | None:
+    """Return the row of an organisation, also a deleted one, locked until the transaction ends; None if there is none.
+
+    References to it, such as new rows of trails, need not wait.
+    """
+    return await tx.row("SELECT * FROM organisations WHERE id = $1 FOR NO KEY UPDATE", tenant.org_id)
 
 
 async def every_organisation(reader: Reader) -> list[Organisation]:

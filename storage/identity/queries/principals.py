@@ -4,7 +4,9 @@ from uuid import UUID
 
 from domain.errors import NotFound
 from domain.identity.principals import Member, ServiceAccount, User
+from domain.identity.quotas import Quota
 from domain.tenant import Tenant
+from storage.counters import NO_PARENT
 from storage.database import Reader, Transaction
 from storage.paging import Listing, Page, Window
 from storage.rows import columns, from_row
@@ -52,7 +54,7 @@ async def get_user(reader: Reader, tenant: Tenant, user_id: UUID) -> User:
 
 async def list_users(reader: Reader, tenant: Tenant, window: Window) -> Page[User]:
     """List the people that the organisation manages, oldest first."""
-    return await _USERS.page(reader, tenant, window, within={_PEOPLE: None})
+    return await _USERS.page(reader, tenant, window, within={_PEOPLE: None}, counter=(Quota.USERS, NO_PARENT))
 
 
 async def user_with_email(reader: Reader, email: str) -> UUID | None:
@@ -77,7 +79,9 @@ async def get_service_account(reader: Reader, tenant: Tenant, account_id: UUID) 
 
 async def list_service_accounts(reader: Reader, tenant: Tenant, window: Window) -> Page[ServiceAccount]:
     """List the service accounts, oldest first."""
-    return await _SERVICE_ACCOUNTS.page(reader, tenant, window, within={_ACCOUNTS: None})
+    return await _SERVICE_ACCOUNTS.page(
+        reader, tenant, window, within={_ACCOUNTS: None}, counter=(Quota.SERVICE_ACCOUNTS, NO_PARENT)
+    )
 
 
 async def get_member(reader: Reader, tenant: Tenant, user_id: UUID) -> Member:
@@ -94,7 +98,9 @@ async def get_member(reader: Reader, tenant: Tenant, user_id: UUID) -> Member:
 
 async def list_members(reader: Reader, tenant: Tenant, window: Window) -> Page[Member]:
     """List the people who are members, oldest first."""
-    return await _MEMBERS.page(reader, tenant, window, within={"m.kind = {}": "user"})
+    return await _MEMBERS.page(
+        reader, tenant, window, within={"m.kind = {}": "user"}, counter=(Quota.MEMBERS, NO_PARENT)
+    )
 
 
 _MEMBER = """
@@ -133,6 +139,26 @@ async def principal_named(reader: Reader, username: str) -> UUID | None:
         "SELECT id FROM principals WHERE username = $1 ORDER BY archived_at DESC NULLS FIRST LIMIT 1", username
     )
     return found
+
+
+_MANAGED_BY = """
+SELECT o.id, o.slug FROM principals p JOIN organisations o ON o.id = p.org_id
+WHERE p.id = $1 AND p.kind = 'user'
+"""
+
+
+async def managing_organisation(reader: Reader, user_id: UUID) -> Tenant:
+    """Return the organisation that manages a person, also a deleted one. Raises NotFound."""
+    row = await reader.row(_MANAGED_BY, user_id)
+    if row is None:
+        raise NotFound(f"There is no user {user_id}.")
+    return Tenant(row["id"], row["slug"])
+
+
+async def labels_of_keys(reader: Reader, principal_id: UUID) -> tuple[str, ...]:
+    """Return the different labels of a principal's keys, in every organisation."""
+    rows = await reader.rows("SELECT DISTINCT name FROM api_keys WHERE principal_id = $1 ORDER BY name", principal_id)
+    return tuple(row["name"] for row in rows)
 
 
 async def name_and_email(reader: Reader, principal_id: UUID) -> tuple[str | None, str | None]:

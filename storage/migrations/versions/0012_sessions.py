@@ -28,6 +28,7 @@ def upgrade() -> None:
     )
     columns = ["org_id", "principal_id", "created_at", "id"]
     op.create_index(op.f(f"sessions_{'_'.join(columns)}_idx"), "sessions", columns)
+    op.create_index(op.f("sessions_principal_id_idx"), "sessions", ["principal_id"])
     op.create_table(
         "session_uses",
         sa.Column("session_id", sa.Uuid(), nullable=False),

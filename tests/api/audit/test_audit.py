@@ -30,7 +30,10 @@ ENTITY = {
     "region",
 }
 """The fields of version 1."""
-OURS = {"actorId", "credentialId", "recordKind", "recordId", "recordVersion", "requestId", "hash"}
+OURS = {
+    *("actorId", "actorName", "actorKind", "subjectId", "subjectName", "credentialId"),
+    *("recordKind", "recordId", "recordVersion", "requestId", "hash"),
+}
 FOUNDING = 4
 """Events of a new organisation: itself, its administrator, the membership, the key."""
 
@@ -139,7 +142,9 @@ async def test_the_events_of_an_actor(api: Caller) -> None:
     own = [event for event in everything if event["actor"] == actor]
     assert len(own) == len(everything) - FOUNDING
     assert await events(api, f"size=100&actor={actor}") == own
+    assert await events(api, f"size=100&actorId={everything[0]['actorId']}") == own
     assert await events(api, "actor=nobody-of-that-name") == []
+    assert await events(api, f"actorId={uuid4()}") == []
 
 
 async def test_a_window_of_time_is_inclusive(api: Caller) -> None:

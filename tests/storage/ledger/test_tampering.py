@@ -252,7 +252,9 @@ async def test_a_rewritten_ledger_does_not_fit_what_was_published(sealed: tuple[
     assert [finding.reason for finding in state.findings] == ["the ledger was rewritten: its entries do not lead there"]
 
 
-async def test_a_blanked_nonce_is_named_and_its_leaf_stays_proven(sealed: tuple[World, dict[str, UUID]]) -> None:
+async def test_a_blanked_nonce_without_a_recorded_erasure_is_an_alteration(
+    sealed: tuple[World, dict[str, UUID]],
+) -> None:
     world, records = sealed
     async with world.services.database.transaction() as tx:
         await tx.execute("SET LOCAL trailgate.retention = 'on'")
@@ -260,13 +262,13 @@ async def test_a_blanked_nonce_is_named_and_its_leaf_stays_proven(sealed: tuple[
             "UPDATE audit_events SET payload = NULL, nonce = NULL WHERE record_id = $1", records["attestation"]
         )
     state = await inspected(world)
-    assert [finding.outcome for finding in state.findings] == [VerificationOutcome.ERASED]
+    assert [finding.outcome for finding in state.findings] == [VerificationOutcome.ALTERED]
     assert str(records["attestation"]) in state.findings[0].where
     async with world.services.database.read() as reader:
         verdict = await verify_record(
             reader, world.tenant, records["attestation"], RECORDS, world.services.trusted_keys
         )
-    assert verdict.outcome is VerificationOutcome.ERASED
+    assert verdict.outcome is VerificationOutcome.ALTERED
 
 
 async def test_the_applications_own_role_cannot_change_a_fact(own_services: Services) -> None:
