@@ -3,7 +3,7 @@
 import importlib
 import pkgutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ from domain.facts.provenance import (
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
 from domain.identity.api_keys import NewApiKey
+from domain.identity.sessions import NewSession, SignInMethod
 from storage.database import Transaction
 from storage.definitions import Commands, Definition
 from storage.facts.commands.artifacts import record_artifacts
@@ -36,6 +37,7 @@ from storage.facts.commands.provenance import NewProvenance, record_provenance
 from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
 from storage.identity.commands.api_keys import create_api_key
+from storage.identity.commands.sessions import start_session
 from tests.storage.world import World
 
 DIGEST = "sha256:" + "c" * 64
@@ -64,6 +66,8 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
     result, config = await world.judge(attestation, "FAILED"), await world.config(flow)
     async with world.services.database.transaction() as tx:
         key, _ = await create_api_key(tx, world.tenant, NewApiKey(world.actor.principal_id, "k"), world.actor)
+        new_session = NewSession(world.actor.principal_id, SignInMethod.API_KEY, api_key_id=key.id)
+        session, _ = await start_session(tx, world.tenant, new_session, timedelta(hours=1), world.actor)
         facts = await _facts(tx, world, flow, trail, attestation)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
@@ -74,6 +78,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "principal": world.actor.principal_id,
         "membership": member,
         "api_key": key.id,
+        "session": session.id,
         "flow": flow.id,
         "trail": trail.id,
         "attestation": attestation.id,
