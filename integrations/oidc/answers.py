@@ -85,11 +85,11 @@ async def _exchange(
     session: aiohttp.ClientSession, method: str, url: str, limit: int, request: Mapping[str, Any]
 ) -> tuple[int, bytes]:
     """Return the status and one byte more than allowed at most."""
-    headers = {"Accept": "application/json"}
+    headers = {"Accept": "application/json", **request.get("headers", {})}
     try:
         with reaching(URL(url).host):
             async with session.request(
-                method, url, allow_redirects=False, timeout=TIMEOUT, headers=headers, **request
+                method, url, **{**request, "headers": headers}, allow_redirects=False, timeout=TIMEOUT
             ) as response:
                 return response.status, await _beginning(response.content, limit + 1)
     except SendFailed as failed:

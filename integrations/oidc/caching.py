@@ -13,6 +13,7 @@ FAILED_FOR = 3.0
 """Seconds in which a failure is told again instead of asking again."""
 
 T = TypeVar("T")
+V = TypeVar("V")
 Clock = Callable[[], float]
 
 
@@ -23,6 +24,12 @@ class _Entry(Generic[T]):
     """When it is fetched again; never before the task has ended."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Renewal(Generic[T]):
+    began: float
+    entry: _Entry[T]
+
+
 class Cache(Generic[T]):
     """Keeps what `fetch` returns for a key for `lifetime` seconds."""
 
@@ -31,7 +38,7 @@ class Cache(Generic[T]):
         self._lifetime = lifetime
         self._clock = clock
         self._entries: dict[str, _Entry[T]] = {}
-        self._renewed: dict[str, float] = {}
+        self._renewals: dict[str, _Renewal[T]] = {}
 
     async def get(self, key: str) -> T:
         """Return the value of a key; fetch it if it is missing or too old. Raises what `fetch` raises."""
@@ -42,19 +49,19 @@ class Cache(Generic[T]):
         return await asyncio.shield(entry.task)  # whoever leaves does not end the fetch for the others
 
     async def renew(self, key: str, pause: float) -> T:
-        """Fetch a value again, unless this was done less than `pause` seconds ago; a failure keeps the old value."""
-        if self._clock() < self._renewed.get(key, float("-inf")) + pause:
+        """Fetch a value again, unless that began less than `pause` seconds ago; a failure keeps the old value."""
+        last = self._renewals.get(key)
+        if last is None or self._clock() >= last.began + pause:
+            last = _Renewal(self._clock(), self._start(key))
+            last.entry.task.add_done_callback(lambda task: self._replace(key, last.entry, task))
+            _put(self._renewals, key, last)
+        elif last.entry.task.done():
             return await self.get(key)
-        _put(self._renewed, key, self._clock())
-        old = self._entries.get(key)
-        entry = self._start(key)
-        _put(self._entries, key, entry)
-        try:
-            return await asyncio.shield(entry.task)
-        except Exception:
-            if old is not None and self._entries.get(key) is entry:
-                self._entries[key] = old
-            raise
+        return await asyncio.shield(last.entry.task)
+
+    def _replace(self, key: str, entry: _Entry[T], task: asyncio.Task[T]) -> None:
+        if not task.cancelled() and task.exception() is None:
+            _put(self._entries, key, entry)
 
     def _start(self, key: str) -> _Entry[T]:
         async def fetch() -> T:
@@ -69,7 +76,7 @@ class Cache(Generic[T]):
         entry.ends = self._clock() + (FAILED_FOR if failed else self._lifetime)
 
 
-def _put(entries: dict[str, T], key: str, value: T) -> None:
+def _put(entries: dict[str, V], key: str, value: V) -> None:
     entries.pop(key, None)
     if len(entries) >= SIZE:
         del entries[next(iter(entries))]

@@ -76,12 +76,13 @@ async def redeem(
         "code_verifier": verifier,
         "client_id": client_id,
     }
-    auth = None
+    headers = {}
     if client_secret is not None and "client_secret_basic" in provider.token_endpoint_auth_methods:
-        auth = aiohttp.BasicAuth(quote_plus(client_id), quote_plus(client_secret))  # RFC 6749, 2.3.1
+        encoded = aiohttp.encode_basic_auth(quote_plus(client_id), quote_plus(client_secret))  # RFC 6749, 2.3.1
+        headers["Authorization"] = encoded
     elif client_secret is not None:
         form["client_secret"] = client_secret
-    status, answer = await request_object(session, "POST", url, MAX_ANSWER, data=form, auth=auth)
+    status, answer = await request_object(session, "POST", url, MAX_ANSWER, data=form, headers=headers)
     return _id_token(url, status, answer)
 
 
