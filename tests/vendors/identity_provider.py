@@ -195,7 +195,7 @@ def _made(kind: str, turn: int) -> dict[str, Any]:
         return jwk.generate_key("RSA", size).as_dict(private=True)
     if kind == "Ed25519":
         return jwk.generate_key("OKP", "Ed25519").as_dict(private=True)
-    return jwk.generate_key("EC", kind).as_dict(private=True)  # type: ignore[arg-type]
+    return jwk.ECKey.generate_key(kind).as_dict(private=True)
 
 
 def algorithm_of(key: Any) -> str:
