@@ -50,7 +50,7 @@ STATUS: Mapping[type[TrailgateError], int] = {
     Upstream: 502,
     Unavailable: 503,
 }
-"""The status code of every error class in domain/errors.py."""
+"""The status code of every error class in domain/errors.py; a subclass has that of its class."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,10 @@ def problem_of(error: Exception, path: str, request_id: str) -> Problem | None:
     """Return the problem for an expected exception, or None for an unexpected one."""
     if isinstance(error, CONTENDED):
         error = Unavailable("Another request changed the same records at the same moment; send this one again.")
-    if isinstance(error, TrailgateError) and type(error) in STATUS:
+    status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), None)
+    if isinstance(error, TrailgateError) and status is not None:
         details = error.details if isinstance(error, Invalid | Rejected) else ()
-        return Problem(STATUS[type(error)], error.message, path, request_id, details, _retry_header(error), error)
+        return Problem(status, error.message, path, request_id, details, _retry_header(error), error)
     if isinstance(error, web.HTTPException) and error.status >= HTTPStatus.BAD_REQUEST:
         return _router_problem(error, path, request_id)
     return None

@@ -1,0 +1,110 @@
+"""Workloads: CI jobs, as the verified token of their platform describes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from domain.errors import Unauthenticated
+
+GITHUB_ISSUER = "https://token.actions.githubusercontent.com"
+GITLAB_ISSUER = "https://gitlab.com"
+"""GitLab's own; a self-managed GitLab is an issuer of its own."""
+
+MAX_CLAIM = 1000
+"""Characters of one claim."""
+
+_LAST_TIME = 253402300799
+_FULL_REFS = {"branch": "refs/heads/", "tag": "refs/tags/"}
+
+
+class WorkloadProvider(StrEnum):
+    """A platform whose jobs have tokens."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One CI job. `ref` is complete (`refs/heads/main`); `token_id` is different in every token of an issuer."""
+
+    provider: WorkloadProvider
+    issuer: str
+    subject: str
+    repository: str
+    ref: str
+    environment: str | None
+    sha: str
+    workflow: str
+    actor: str
+    run_id: str
+    token_id: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What a platform calls the claims."""
+
+    repository: str
+    workflow: str
+    actor: str
+    run_id: str
+
+
+_NAMES = {
+    WorkloadProvider.GITHUB: _Names("repository", "workflow_ref", "actor", "run_id"),
+    WorkloadProvider.GITLAB: _Names("project_path", "ci_config_ref_uri", "user_login", "pipeline_id"),
+}
+
+
+def workload_of(provider: WorkloadProvider, claims: Mapping[str, Any]) -> Workload:
+    """Read the claims of a verified token. Raises Unauthenticated, naming the claim that is missing or ill-typed."""
+    names = _NAMES[provider]
+    return Workload(
+        provider=provider,
+        issuer=_text(claims, "iss"),
+        subject=_text(claims, "sub"),
+        repository=_text(claims, names.repository),
+        ref=_ref(provider, claims),
+        environment=_text(claims, "environment") if claims.get("environment") is not None else None,
+        sha=_text(claims, "sha"),
+        workflow=_text(claims, names.workflow),
+        actor=_text(claims, names.actor),
+        run_id=_text(claims, names.run_id),
+        token_id=_text(claims, "jti"),
+        issued_at=_time(claims, "iat"),
+        expires_at=_time(claims, "exp"),
+    )
+
+
+def _ref(provider: WorkloadProvider, claims: Mapping[str, Any]) -> str:
+    """GitHub names a ref completely; GitLab gives a short name, and its kind beside it."""
+    ref = _text(claims, "ref")
+    if provider is WorkloadProvider.GITHUB:
+        return ref
+    prefix = _FULL_REFS.get(_text(claims, "ref_type"))
+    if prefix is None:
+        raise _unfit("ref_type")
+    return prefix + ref
+
+
+def _text(claims: Mapping[str, Any], name: str) -> str:
+    value = claims.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_CLAIM or not value.isprintable():
+        raise _unfit(name)
+    return value
+
+
+def _time(claims: Mapping[str, Any], name: str) -> datetime:
+    value = claims.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LAST_TIME:
+        raise _unfit(name)
+    return datetime.fromtimestamp(value, UTC)
+
+
+def _unfit(name: str) -> Unauthenticated:
+    return Unauthenticated(f"The token's claim '{name}' is missing or not usable.")
