@@ -15,6 +15,7 @@ from api.http.observation import observer
 from api.http.streams import STREAMS
 from api.http.uploads import MAX_FILE, RESERVE
 from api.identity.authentication import EVERYBODY
+from api.identity.openid import OPENID, OpenId
 from api.monitoring.health import STOPPING, Stopping
 from api.surfaces import CONTEXTS, fact_store
 from api.webhooks.configs import CONFIGS, ReceiverConfigs
@@ -45,6 +46,7 @@ def build_app(services: Services) -> web.Application:
     app[PATIENCE] = settings.client_timeout
     app[GROUP_COMMITS] = {}
     app[STREAMS] = []
+    app[OPENID] = OpenId.over(services)
     app[STOPPING] = Stopping()
     app[PARSERS] = EvidenceParsers()
     app[STAGING] = services.blobs.staging

@@ -139,6 +139,15 @@ class Settings(BaseSettings):
     session_idle_minutes: int = Field(
         60, ge=5, le=60 * 24 * 30, description="Minutes without a request after which a session ends"
     )
+    sign_ins_per_address: int = Field(
+        60,
+        ge=0,
+        description="Requests a minute to begin or finish a sign-in that one address may send; 0 = no limit, "
+        "for a proxy, whose address all requests have",
+    )
+    sign_ins_per_organisation: int = Field(
+        600, ge=0, description="Requests a minute to begin or finish a sign-in in one organisation; 0 = no limit"
+    )
     session_hours: int = Field(
         12, ge=1, le=24 * 90, description="Hours after which a session ends, however much it is used"
     )

@@ -16,13 +16,17 @@ SHOWN = 11
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """A key to create. `permissions` None = all of its owner's; `text` None = a random key."""
+    """A key to create. `permissions` None = all of its owner's; `text` None = a random key.
+
+    A break-glass key of a person also works while single sign-on is mandatory.
+    """
 
     principal_id: UUID
     name: str
     permissions: Collection[Permission] | None = None
     expires_at: datetime | None = None
     text: str | None = None
+    break_glass: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,7 @@ class ApiKey:
     revoked_at: datetime | None
     last_used_at: datetime | None
     owner_kind: PrincipalKind
+    break_glass: bool | None
 
     def is_active(self, now: datetime) -> bool:
         """Whether the key is neither revoked nor expired."""

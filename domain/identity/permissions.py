@@ -76,6 +76,9 @@ ROLES: dict[str, frozenset[Permission]] = {
 }
 """Permissions by role. `role_permissions` adds `platform:manage` for `admin` of the organisation `default`."""
 
+SPELLINGS: dict[str, str] = {role.upper(): role for role in ROLES} | {"SERVICE_ACCOUNT": "reporter"}
+"""Roles by their spelling in requests and answers: as OpenFactstore does, and those that it lacks likewise."""
+
 DEFAULT_ORGANISATION = "default"
 
 

@@ -36,7 +36,7 @@ DENIAL = RecordForm(kind="denial", format=1, columns=(), read=Permission.AUDIT_R
 SIGNING_KEY = RecordForm(kind="signing_key", format=1, columns=(), read=Permission.LEDGER_READ)
 """A rotation of the key that signs checkpoints. It has no row of its own, only its event."""
 
-API_KEY = RecordForm(
+API_KEY_1 = RecordForm(
     kind="api_key",
     format=1,
     columns=(
@@ -56,6 +56,7 @@ API_KEY = RecordForm(
     read=Permission.IDENTITY_READ,
     version_column=VERSION,
 )
+API_KEY = API_KEY_1.extended("break_glass")
 
 SESSION = RecordForm(
     kind="session",
@@ -76,3 +77,35 @@ SESSION = RecordForm(
     version_column=VERSION,
 )
 """Neither the address nor the program of the person is part of it, because these may be erased."""
+
+SSO_CONFIG = RecordForm(
+    kind="sso_config",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "provider",
+        "issuer_url",
+        "client_id",
+        "client_secret_id",
+        "attribute_mappings",
+        "group_role_mappings",
+        "default_role",
+        "redirect_uris",
+        "is_mandatory",
+        "version",
+        "created_at",
+        "archived_at",
+    ),
+    read=Permission.IDENTITY_READ,
+    version_column=VERSION,
+)
+
+SSO_IDENTITY = RecordForm(
+    kind="sso_identity",
+    format=1,
+    columns=("id", "org_id", "principal_id", "version", "created_at", "archived_at"),
+    read=Permission.IDENTITY_READ,
+    version_column=VERSION,
+)
+"""Issuer and subject are not part of it: a subject may be a person's name, and may have to be erased."""

@@ -1,4 +1,4 @@
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, Table, Uuid, text
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.schema import DEFINITION, DERIVED, Identifier, Time, document, key, metadata, optional, org, required
@@ -68,7 +68,7 @@ memberships = Table(
     required("kind", Identifier),
     Index("memberships_org_id_principal_id_key", "org_id", "principal_id", unique=True, postgresql_where=_ACTIVE),
     Index("memberships_active_idx", "org_id", "kind", "created_at", "id", postgresql_where=_ACTIVE),
-    Index("memberships_principal_idx", "principal_id", postgresql_where=_ACTIVE),
+    Index(None, "principal_id"),
     info=DEFINITION,
 )
 """`kind` is that of the principal, which never changes."""
@@ -88,6 +88,8 @@ api_keys = Table(
     required("created_at", Time),
     optional("expires_at", Time),
     optional("revoked_at", Time),
+    optional("break_glass", Boolean),
+    Index("api_keys_break_glass_idx", "org_id", postgresql_where=text("break_glass")),
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "principal_id", "created_at", "id"),
     Index(None, "principal_id"),
@@ -130,6 +132,48 @@ session_uses = Table(
     required("last_used_at", Time),
     info=DERIVED,
 )
+
+sso_configs = Table(
+    "sso_configs",
+    metadata,
+    key(),
+    org(),
+    required("provider", Identifier),
+    required("issuer_url", Identifier),
+    required("client_id", Identifier),
+    optional("client_secret_id", Uuid),
+    required("attribute_mappings", Text),
+    required("group_role_mappings", Text),
+    required("default_role", Identifier),
+    required("redirect_uris", ARRAY(Identifier)),
+    required("is_mandatory", Boolean),
+    required("version", Integer),
+    required("created_at", Time),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("sso_configs_org_id_key", "org_id", unique=True, postgresql_where=_ACTIVE),
+    info=DEFINITION,
+)
+"""The identity provider of an organisation. The mappings are kept as they were sent."""
+
+sso_identities = Table(
+    "sso_identities",
+    metadata,
+    key(),
+    org(),
+    required("principal_id", Uuid, ForeignKey(principals.c.id)),
+    optional("issuer", Identifier),
+    optional("subject", Identifier),
+    required("version", Integer),
+    required("created_at", Time),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("sso_identities_subject_key", "org_id", "issuer", "subject", unique=True, postgresql_where=_ACTIVE),
+    Index("sso_identities_principal_idx", "org_id", "principal_id", "issuer", postgresql_where=_ACTIVE),
+    Index(None, "principal_id"),
+    info=DEFINITION,
+)
+"""Which person a subject of a provider is. It counts only in the organisation whose provider that is."""
 
 master_keys = Table(
     "master_keys",

@@ -27,7 +27,7 @@ WITH_BODY = tuple(one for one in ENDPOINTS if one.signature.body is not None)
 WITH_QUERY = tuple(one for one in ENDPOINTS if one.signature.query is not None)
 RECEIVERS = tuple(one for one in ENDPOINTS if one.signature.raw)
 WITH_ID = tuple(one for one in GUARDED if "{" in one.route.path)
-READING_POSTS = {"verify_ledger_record", "verify_ledger_chain"}
+READING_POSTS = {"verify_ledger_record", "verify_ledger_chain", "test_sso_config"}
 CHANGING = tuple(
     one for one in GUARDED if one.route.method not in {"GET", "HEAD"} and one.route.name not in READING_POSTS
 )
@@ -57,6 +57,9 @@ BODY_IDS: Mapping[str, str] = {
 SPARE: Mapping[str, Mapping[str, str]] = {
     "delete_flow": {"flow_id": "empty_flow_id"},
     "delete_organisation": {"organisation": "empty_organisation"},
+    "update_sso_config": {"organisation": "organisation_with_sso"},
+    "delete_sso_config": {"organisation": "organisation_with_sso"},
+    "test_sso_config": {"organisation": "organisation_with_sso"},
 }
 """What a route needs in a state of its own: another name in the world for its parameter."""
 

@@ -129,6 +129,14 @@ async def a_key(things: Things) -> None:
     await things.api.post(path, {"label": "build"})
 
 
+async def a_session(things: Things) -> None:
+    await things.another_session((await things.member())["userId"])
+
+
+async def an_own_session(things: Things) -> None:
+    await things.another_session((await things.api.get("/me")).json["id"])
+
+
 FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "list_artifacts": an_artifact,
     "list_attestation_evidence": a_file,
@@ -140,6 +148,7 @@ FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "list_evidence_gaps": a_gap,
     "list_flow_trails": a_trail,
     "list_ledger_entries": a_checkpoint,
+    "list_member_sessions": a_session,
     "list_messages": a_message,
     "list_notification_rule_deliveries": a_message,
     "list_owner_api_keys": a_key,
@@ -147,6 +156,7 @@ FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "list_notifications": a_notification,
     "list_organisations": nothing,
     "list_provenance_keys": a_provenance_key,
+    "list_sessions": an_own_session,
     "list_trail_artifacts": an_artifact,
     "list_trail_attestation_evidence": a_file,
     "list_trail_audit": an_attestation,

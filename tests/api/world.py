@@ -1,13 +1,17 @@
 """One of everything that has an id, each made when it is first asked for, with what it stands on."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from functools import wraps
 from typing import Any
+from uuid import UUID
 
 from api.http.binding import Endpoint
 from api.http.calls import SERVICES
 from domain.identity.organisations import NewOrganisation
+from domain.identity.sessions import NewSession, SignInMethod
 from storage.identity.commands.organisations import create_organisation
+from storage.identity.commands.sessions import start_session
 from tests.api.caller import BUILT_DIGEST, NOBODY, Caller, sign, unique
 from tests.api.table import ENDPOINTS, body_of, creation_of, url_of, wanted_by
 
@@ -133,6 +137,14 @@ class Things:
             made = await create_organisation(tx, NewOrganisation(unique("org"), "Empty"), NOBODY)
         return {"slug": made.slug}
 
+    @once
+    async def organisation_with_sso(self) -> Any:
+        """The caller's, with an identity provider that nobody reaches."""
+        slug = self.api.tenant.org_slug
+        body = {"provider": "OKTA", "issuerUrl": "https://idp.example.com:9", "clientId": "trailgate"}
+        await self.api.post(f"/organisations/{slug}/sso", body)
+        return {"slug": slug}
+
     async def new_user(self) -> Any:
         """Another person each time, who is no member yet."""
         return (await self.api.post("/users", {"email": f"{unique('ada')}@example.com", "name": "Ada"})).json
@@ -141,6 +153,17 @@ class Things:
     async def member(self) -> Any:
         body = {"userId": (await self.new_user())["id"], "role": "MEMBER"}
         return (await self.api.post(f"/organisations/{self.api.tenant.org_slug}/members", body)).json
+
+    async def another_session(self, user_id: str) -> Any:
+        """One more session of a person, each time."""
+        services, new = self.api.client.app[SERVICES], NewSession(UUID(user_id), SignInMethod.SSO)
+        async with services.database.transaction() as tx:
+            session, _ = await start_session(tx, self.api.tenant, new, timedelta(hours=1), NOBODY)
+        return {"id": session.id}
+
+    @once
+    async def session(self) -> Any:
+        return await self.another_session((await self.member())["userId"])
 
     @once
     async def service_account(self) -> Any:
@@ -173,9 +196,11 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "notification_id": (Things.notification, "id"),
     "organisation": (Things.organisation, "slug"),
     "empty_organisation": (Things.empty_organisation, "slug"),
+    "organisation_with_sso": (Things.organisation_with_sso, "slug"),
     "user_id": (Things.member, "userId"),
     "new_user_id": (Things.new_user, "id"),
     "service_account_id": (Things.service_account, "id"),
+    "session_id": (Things.session, "id"),
     "owner_id": (Things.service_account, "id"),
     "key_id": (Things.key, "id"),
     "api_key_id": (Things.key, "id"),

@@ -6,7 +6,7 @@ from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, Deleted, DryRun, created, deleted
 from api.http.paging import ListQuery, list_reply
 from api.identity.schemas.api_keys import ApiKeyIn, ApiKeyOut, CreatedKeyOut, KeyRotationIn
-from domain.errors import NotFound
+from domain.errors import Forbidden, NotFound
 from domain.identity.api_keys import ApiKey
 from domain.identity.grants import check_key
 from domain.identity.permissions import Permission
@@ -27,6 +27,8 @@ async def create_api_key(call: Call, body: ApiKeyIn, dry_run: DryRun = False) ->
         if role is None:
             raise NotFound(f"There is no {body.owner_type.lower().replace('_', ' ')} {body.owner_id}.")
         check_key(call.caller, role, body.permissions)
+        if body.break_glass and not (role == "admin" and call.caller.may(Permission.IDENTITY_MANAGE)):
+            raise Forbidden("An administrator makes break-glass keys, for administrators only.")
         new = body.to_command(body.owner_id, tx.now)
         key, text = await commands.create_api_key(tx, call.tenant, new, call.actor)
     return created(CreatedKeyOut.made(key, text, call), dry_run=dry_run)

@@ -16,7 +16,7 @@ from api.identity.schemas.sessions import SessionOut, StartedSessionOut
 from api.identity.schemas.users import MemberOut
 from domain.errors import Conflict, NotFound
 from domain.identity.permissions import Permission
-from domain.identity.sessions import NewSession, SignInMethod
+from domain.identity.sessions import NewSession, Session, SignInMethod
 from storage.database import Transaction
 from storage.identity.commands import sessions as commands
 from storage.identity.queries import sessions as queries
@@ -35,7 +35,7 @@ async def start_session(call: Call, dry_run: DryRun = False) -> Created[StartedS
         raise Conflict("Sign in with the API key of a person.", "state")
     async with call.transaction(dry_run=dry_run) as tx:
         new = NewSession(caller.id, SignInMethod.API_KEY, api_key_id=caller.credential_id)
-        reply = await started(call, tx, new)
+        reply = await _started(call, tx, new)
     return created(reply.body, dry_run=True) if dry_run else reply
 
 
@@ -86,12 +86,16 @@ async def sign_out(call: Call, dry_run: DryRun = False) -> Reply[None] | Preview
     return preview or Reply(None, headers=no_session_cookie(call.services.settings))
 
 
-async def started(call: Call, tx: Transaction, new: NewSession) -> Reply[StartedSessionOut]:
-    """Start a session for a person who proved who it is, and set its cookie."""
-    settings = call.services.settings
+async def _started(call: Call, tx: Transaction, new: NewSession) -> Reply[StartedSessionOut]:
+    session, token = await new_session(call, tx, new)
+    cookie = session_cookie(call.services.settings, token)
+    return Reply(StartedSessionOut.started(session, token, call), headers=cookie)
+
+
+async def new_session(call: Call, tx: Transaction, new: NewSession) -> tuple[Session, str]:
+    """Start a session for a person who proved who it is; return it with its text."""
     new = replace(new, user_agent=_user_agent(call), address=call.request.remote)
-    session, token = await commands.start_session(tx, call.tenant, new, settings.session_lifetime, call.actor)
-    return Reply(StartedSessionOut.started(session, token, call), headers=session_cookie(settings, token))
+    return await commands.start_session(tx, call.tenant, new, call.services.settings.session_lifetime, call.actor)
 
 
 def _user_agent(call: Call) -> str | None:

@@ -1,6 +1,6 @@
-"""Routes of organisations, people, service accounts, keys and sessions."""
+"""Routes of organisations, people, service accounts, keys, sessions and single sign-on."""
 
-from api.identity.routes import api_keys, limits, me, organisations, service_accounts, sessions, users
+from api.identity.routes import api_keys, limits, me, organisations, service_accounts, sessions, single_sign_on, users
 
 ROUTES = (
     *organisations.ROUTES,
@@ -9,5 +9,6 @@ ROUTES = (
     *api_keys.ROUTES,
     *me.ROUTES,
     *sessions.ROUTES,
+    *single_sign_on.ROUTES,
     *limits.ROUTES,
 )

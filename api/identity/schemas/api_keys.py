@@ -1,5 +1,6 @@
 """Request and response models of API keys."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Self
@@ -8,7 +9,7 @@ from uuid import UUID
 from pydantic import AliasChoices, Field
 
 from api.http.calls import Call
-from api.http.texts import Name
+from api.http.texts import Flag, Name
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.identity.api_keys import ApiKey, NewApiKey
 from domain.identity.permissions import Permission, PrincipalKind
@@ -73,6 +74,11 @@ class ApiKeyIn(KeyTermsIn):
 
     owner_id: UUID
     owner_type: OwnerType
+    break_glass: Annotated[Flag, Field(description="Also works while single sign-on is mandatory")] = False
+
+    def to_command(self, owner_id: UUID, now: datetime) -> NewApiKey:
+        """Return the input of the command."""
+        return replace(super().to_command(owner_id, now), break_glass=self.break_glass)
 
 
 class KeyRotationIn(WireIn):
@@ -103,6 +109,7 @@ class ApiKeyOut(WireModel):
     ttl_days: int | None
     expires_at: Instant | None
     revoked_at: Instant | None
+    break_glass: bool
 
     @classmethod
     def of(cls, record: ApiKey, call: Call) -> Self:
@@ -127,4 +134,5 @@ def _further(record: ApiKey, call: Call) -> dict[str, Any]:
         "owner_type": OwnerType.of(record.owner_kind),
         "is_active": record.is_active(call.services.clock.now()),
         "ttl_days": None if rest else days,
+        "break_glass": record.break_glass is True,
     }

@@ -35,6 +35,7 @@ async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor:
             "name": new.name,
             "permissions": None if new.permissions is None else sorted(p.value for p in new.permissions),
             "expires_at": new.expires_at,
+            "break_glass": new.break_glass or None,
         },
     )
     await append(tx, tenant, [_key_event(AuditName.API_KEY_CREATED, actor, row)])
@@ -61,7 +62,7 @@ async def _insert(tx: Transaction, tenant: Tenant, text: str, values: Mapping[st
     return row
 
 
-_COPIED = ("principal_id", "name", "permissions")
+_COPIED = ("principal_id", "name", "permissions", "break_glass")
 _HOLD = "SELECT * FROM api_keys WHERE org_id = $1 AND id = $2 FOR UPDATE"
 _EXPIRE = "UPDATE api_keys SET expires_at = $2, version = version + 1 WHERE id = $1 RETURNING *"
 

@@ -48,6 +48,7 @@ async def _erase(tx: Transaction, tenant: Tenant, held: dict[str, Any], actor: A
         held = await remove_principal(tx, tenant, held, actor)
     await _erase_labels(tx, held["id"], actor)
     await tx.execute("UPDATE sessions SET user_agent = NULL, address = NULL WHERE principal_id = $1", held["id"])
+    await tx.execute("UPDATE sso_identities SET issuer = NULL, subject = NULL WHERE principal_id = $1", held["id"])
     await tx.execute("DELETE FROM idempotency_keys WHERE principal_id = $1", held["id"])
     nothing = {"name": None, "description": None, "email": None, "github_id": None}
     # Only a user's address names a person; `admin`, the first administrator, has none, and each start looks for it.

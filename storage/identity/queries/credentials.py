@@ -11,11 +11,13 @@ CREDENTIAL_CHANGES = "credential_changes"
 
 _PRINCIPALS = """
 WITH credentials AS (
-  SELECT k.sha256, k.id, k.org_id, k.principal_id, 'api_key' AS kind, k.permissions, k.scopes
+  SELECT k.sha256, k.id, k.org_id, k.principal_id, 'api_key' AS kind, k.permissions, k.scopes,
+    k.break_glass IS TRUE AS is_exempt
   FROM api_keys k
   WHERE k.sha256 = ANY($1::bytea[]) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
   UNION ALL
-  SELECT s.sha256, s.id, s.org_id, s.principal_id, 'session', k.permissions, k.scopes
+  SELECT s.sha256, s.id, s.org_id, s.principal_id, 'session', k.permissions, k.scopes,
+    s.method = 'sso' OR k.break_glass IS TRUE
   FROM sessions s
   LEFT JOIN session_uses u ON u.session_id = s.id
   LEFT JOIN api_keys k ON k.id = s.api_key_id
@@ -29,6 +31,9 @@ JOIN principals p ON p.id = c.principal_id
 JOIN organisations o ON o.id = c.org_id
 JOIN memberships m ON m.org_id = c.org_id AND m.principal_id = c.principal_id AND m.archived_at IS NULL
 WHERE c.scopes IS NULL AND p.disabled_at IS NULL AND o.archived_at IS NULL
+  AND (c.is_exempt OR p.kind <> 'user' OR NOT EXISTS (
+    SELECT FROM sso_configs x WHERE x.org_id = c.org_id AND x.is_mandatory AND x.archived_at IS NULL
+  ))
 """
 """A key with scopes, which a later version may write, is not valid: this version could not apply them."""
 
@@ -39,7 +44,8 @@ async def principals_of(
     """Return the principals of valid credentials by hash.
 
     A credential is valid if it is not revoked or expired and its owner is an active member; a session, too, if it was
-    used within the last `idle`, and if the API key with which it was started is still valid.
+    used within the last `idle`, and if the API key with which it was started is still valid. Where single sign-on is
+    mandatory, people need a session of it, or a break-glass key.
     """
     rows = await reader.rows(_PRINCIPALS, list(hashes), now, now - idle)
     return {row["sha256"]: _principal(row) for row in rows}

@@ -86,6 +86,7 @@ async def test_a_key_has_every_field_of_the_entity_and_its_text_once(api: Caller
         "ttlDays": 30,
         "expiresAt": made["expiresAt"],
         "revokedAt": None,
+        "breakGlass": False,
         "plainTextKey": made["plainTextKey"],
     }
     assert datetime.fromisoformat(made["expiresAt"]) - datetime.fromisoformat(made["createdAt"]) == timedelta(days=30)

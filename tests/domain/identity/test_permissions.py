@@ -3,7 +3,15 @@ from uuid import UUID
 
 import pytest
 
-from domain.identity.permissions import DEFAULT_ORGANISATION, ROLES, Permission, Principal, narrowed, role_permissions
+from domain.identity.permissions import (
+    DEFAULT_ORGANISATION,
+    PROFILE,
+    ROLES,
+    Permission,
+    Principal,
+    narrowed,
+    role_permissions,
+)
 
 P = Permission
 
@@ -42,6 +50,7 @@ identity:manage       x     -        -        -          -        -       -     
 integrations:manage   x     -        -        -          -        -       -     -
 org:manage            x     -        -        -          -        -       -     -
 keys:own              x     x        -        -          -        -       -     -
+profile:own           x     x        x        x          x        x       x     x
 platform:manage       -     -        -        -          -        -       -     -
 """
 """Written out, so that a change of what a role may do is seen as one."""
@@ -71,7 +80,7 @@ def test_an_unknown_role_may_nothing() -> None:
 
 
 def test_auditors_read_everything_they_need_and_write_nothing() -> None:
-    writes = {p for p in P if p.value.split(":")[1] not in {"read", "view"}}
+    writes = {p for p in P if p.value.split(":")[1] not in {"read", "view"}} - PROFILE
     assert not ROLES["auditor"] & writes
     assert {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ} <= ROLES["auditor"]
     assert not ROLES["viewer"] & (writes | {P.AUDIT_READ, P.IDENTITY_READ, P.EVIDENCE_READ})
@@ -87,5 +96,5 @@ def test_a_key_never_exceeds_its_owner(role: str) -> None:
     granted = role_permissions(role, DEFAULT_ORGANISATION)
     assert narrowed(granted, None) == granted
     assert narrowed(granted, [p.value for p in P]) == granted
-    assert narrowed(granted, []) == frozenset()
-    assert narrowed(granted, ["facts:read", "made:up"]) == granted & {P.FACTS_READ}
+    assert narrowed(granted, []) == PROFILE
+    assert narrowed(granted, ["facts:read", "made:up"]) == granted & {P.FACTS_READ} | PROFILE

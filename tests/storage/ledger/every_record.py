@@ -38,6 +38,7 @@ from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.sessions import start_session
+from storage.identity.commands.sign_ins import SSO_IDENTITIES
 from tests.storage.world import World
 
 DIGEST = "sha256:" + "c" * 64
@@ -68,6 +69,8 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         key, _ = await create_api_key(tx, world.tenant, NewApiKey(world.actor.principal_id, "k"), world.actor)
         new_session = NewSession(world.actor.principal_id, SignInMethod.API_KEY, api_key_id=key.id)
         session, _ = await start_session(tx, world.tenant, new_session, timedelta(hours=1), world.actor)
+        subject = {"principal_id": world.actor.principal_id, "issuer": "https://idp.example.com", "subject": "s"}
+        identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         facts = await _facts(tx, world, flow, trail, attestation)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
@@ -79,6 +82,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "membership": member,
         "api_key": key.id,
         "session": session.id,
+        "sso_identity": identity["id"],
         "flow": flow.id,
         "trail": trail.id,
         "attestation": attestation.id,
@@ -86,7 +90,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "webhook_config": config.id,
         "notification_rule": (await world.rule(filter_flow_id=flow.id, title_template="{{ title }}")).rule.id,
         **facts,
-        **await _plain(world, {*facts, "principal", "membership", "flow", "webhook_config", "notification_rule"}),
+        **await _plain(world, {*facts, *DEPENDENT}),
     }
 
 
@@ -102,6 +106,8 @@ async def _plain(world: World, made: set[str]) -> dict[str, UUID]:
     return ids
 
 
+DEPENDENT = {"principal", "membership", "sso_identity", "flow", "webhook_config", "notification_rule"}
+"""Definitions that refer to others, made above."""
 OWN = {"id", "org_id", "version", "created_at", "updated_at", "created_by", "archived_at"}
 """What every definition gives itself."""
 

@@ -1,0 +1,67 @@
+"""Configuring the identity provider of an organisation."""
+
+from typing import Any
+
+from domain.audit.events import Actor
+from domain.errors import Conflict
+from domain.identity.records import SSO_CONFIG
+from domain.identity.single_sign_on import SECRET_PURPOSE, SsoConfig, SsoSettings, SsoTerms
+from domain.tenant import Tenant
+from storage.database import Transaction
+from storage.definitions import Definition
+from storage.identity.queries.organisations import held_organisation
+from storage.identity.queries.single_sign_on import get_sso_config, has_break_glass_key, sso_config_of
+from storage.identity.tables import sso_configs
+from storage.rows import to_row
+from storage.secrets.commands import keep_secret
+from storage.secrets.envelope import SecretCipher
+
+SSO_CONFIGS = Definition(
+    "single sign-on configuration",
+    SSO_CONFIG,
+    sso_configs,
+    shown={"provider": "provider", "issuerUrl": "issuer_url", "isMandatory": "is_mandatory"},
+    taken={"sso_configs_org_id_key": "Single sign-on is configured already."},
+)
+
+
+async def create_sso_config(
+    tx: Transaction, tenant: Tenant, new: SsoSettings, envelope: SecretCipher, actor: Actor
+) -> SsoConfig:
+    """Configure the provider. Raises Conflict if there is one, and if it is mandatory without a break-glass key."""
+    await _check_mandatory(tx, tenant, new.terms)
+    values = {"client_secret_id": None, **await _values(tx, tenant, new, envelope)}
+    return sso_config_of(await SSO_CONFIGS.create(tx, tenant, actor, values))
+
+
+async def change_sso_config(
+    tx: Transaction, tenant: Tenant, new: SsoSettings, envelope: SecretCipher, actor: Actor
+) -> SsoConfig:
+    """Change the configuration. Raises NotFound, and Conflict if it is mandatory without a break-glass key."""
+    held = await SSO_CONFIGS.hold(tx, tenant, (await get_sso_config(tx, tenant)).id)
+    await _check_mandatory(tx, tenant, new.terms)
+    values = await _values(tx, tenant, new, envelope)
+    return sso_config_of(await SSO_CONFIGS.change(tx, tenant, actor, held, values))
+
+
+async def delete_sso_config(tx: Transaction, tenant: Tenant, actor: Actor) -> SsoConfig:
+    """Remove the configuration. Sessions go on until they end. Raises NotFound."""
+    found = await get_sso_config(tx, tenant)
+    await SSO_CONFIGS.archive(tx, tenant, actor, await SSO_CONFIGS.hold(tx, tenant, found.id))
+    return found
+
+
+async def _values(tx: Transaction, tenant: Tenant, new: SsoSettings, envelope: SecretCipher) -> dict[str, Any]:
+    terms = new.terms
+    values = {**to_row(terms), "provider": terms.provider.value, "redirect_uris": list(terms.redirect_uris)}
+    if new.client_secret is None:
+        return values
+    secret_id = await keep_secret(tx, tenant, envelope, new.client_secret, SECRET_PURPOSE)
+    return {**values, "client_secret_id": secret_id}
+
+
+async def _check_mandatory(tx: Transaction, tenant: Tenant, terms: SsoTerms) -> None:
+    await held_organisation(tx, tenant)
+    if terms.is_mandatory and not await has_break_glass_key(tx, tenant, tx.now):
+        message = "Create a break-glass key for an administrator first: it works when the identity provider does not."
+        raise Conflict(message, "state")

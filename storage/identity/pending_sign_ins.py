@@ -1,0 +1,53 @@
+"""Sign-ins that were begun and have not come back from the identity provider: in Redis, for ten minutes, used once."""
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from uuid import UUID
+
+from arq.connections import ArqRedis
+from redis.exceptions import RedisError
+
+from domain.errors import Unavailable
+
+LIFETIME = 600
+"""Seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSignIn:
+    """What the answer of the identity provider must fit."""
+
+    org_id: UUID
+    redirect_uri: str
+    nonce: str
+    verifier: str
+
+
+async def keep_pending(redis: ArqRedis, state: str, pending: PendingSignIn) -> None:
+    """Keep a sign-in under its state. Raises Unavailable without Redis."""
+    text = json.dumps({**asdict(pending), "org_id": str(pending.org_id)})
+    try:
+        await redis.set(_name(state), text, ex=LIFETIME)
+    except (RedisError, OSError) as error:
+        raise _away() from error
+
+
+async def take_pending(redis: ArqRedis, state: str) -> PendingSignIn | None:
+    """Return the sign-in of a state and forget it; None for an unknown or used one. Raises Unavailable."""
+    try:
+        text = await redis.getdel(_name(state))
+    except (RedisError, OSError) as error:
+        raise _away() from error
+    if text is None:
+        return None
+    kept = json.loads(text)
+    return PendingSignIn(**{**kept, "org_id": UUID(kept["org_id"])})
+
+
+def _name(state: str) -> str:
+    return f"sign-in:{sha256(state.encode('utf-8', 'surrogateescape')).hexdigest()}"
+
+
+def _away() -> Unavailable:
+    return Unavailable("Signing in is not possible at the moment; try again shortly.", retry_after=5)

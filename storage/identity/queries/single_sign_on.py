@@ -1,0 +1,60 @@
+"""Reading the identity providers of organisations."""
+
+from datetime import datetime
+from uuid import UUID
+
+from domain.errors import NotFound
+from domain.identity.single_sign_on import SsoConfig, SsoProvider
+from domain.tenant import Tenant
+from storage.database import Reader
+from storage.rows import columns, from_row
+
+sso_config_of = from_row(SsoConfig, provider=SsoProvider, redirect_uris=tuple)
+
+_CONFIG = f"SELECT {columns(SsoConfig)} FROM sso_configs WHERE org_id = $1 AND archived_at IS NULL"
+
+
+async def get_sso_config(reader: Reader, tenant: Tenant) -> SsoConfig:
+    """Return the organisation's configuration. Raises NotFound."""
+    row = await reader.row(_CONFIG, tenant.org_id)
+    if row is None:
+        raise NotFound("Single sign-on is not configured.")
+    return sso_config_of(row)
+
+
+_IDENTITY = """
+SELECT i.id, i.principal_id FROM sso_identities i
+WHERE i.org_id = $1 AND i.issuer = $2 AND i.subject = $3 AND i.archived_at IS NULL
+"""
+_OTHER_IDENTITY = """
+SELECT EXISTS (
+  SELECT FROM sso_identities WHERE org_id = $1 AND principal_id = $2 AND issuer = $3 AND archived_at IS NULL
+)
+"""
+
+
+async def person_of_subject(reader: Reader, tenant: Tenant, issuer: str, subject: str) -> UUID | None:
+    """Return the person whom a subject of the provider was linked with; None for a new subject."""
+    row = await reader.row(_IDENTITY, tenant.org_id, issuer, subject)
+    return row["principal_id"] if row else None
+
+
+async def has_subject(reader: Reader, tenant: Tenant, principal_id: UUID, issuer: str) -> bool:
+    """Return whether a person is linked with a subject of the provider already."""
+    return bool(await reader.value(_OTHER_IDENTITY, tenant.org_id, principal_id, issuer))
+
+
+_BREAK_GLASS = """
+SELECT EXISTS (
+  SELECT FROM api_keys k
+  JOIN memberships m ON m.org_id = k.org_id AND m.principal_id = k.principal_id AND m.archived_at IS NULL
+  JOIN principals p ON p.id = k.principal_id
+  WHERE k.org_id = $1 AND k.break_glass AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
+    AND m.role = 'admin' AND p.disabled_at IS NULL
+)
+"""
+
+
+async def has_break_glass_key(reader: Reader, tenant: Tenant, now: datetime) -> bool:
+    """Return whether an active administrator has a key that works without single sign-on."""
+    return bool(await reader.value(_BREAK_GLASS, tenant.org_id, now))

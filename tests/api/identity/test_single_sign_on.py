@@ -1,0 +1,370 @@
+"""Single sign-on over HTTP, at an identity provider on this machine that lies as it is told."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import DummyCookieJar
+from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
+
+from api.app import build_app
+from storage.services import Services, open_services
+from tests.api.caller import Answer, Caller, found_organisation, unique
+from tests.api.identity.test_members import key_of, make_member, stops
+from tests.conftest import Installation
+from tests.vendors.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, identity_provider
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+PAGE = "https://app.example.com/callback"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def reaching(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
+    """Services that may reach this machine."""
+    folder, unlimited = tmp_path_factory.mktemp("sso"), {"sign_ins_per_address": 0, "sign_ins_per_organisation": 0}
+    settings = installation.settings(folder, outbound_allow="127.0.0.0/8", outbound_timeout=2.0, **unlimited)
+    async with open_services(settings, "test sso") as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def server(reaching: Services) -> AsyncIterator[TestClient[Any, Any]]:
+    async with TestClient(TestServer(build_app(reaching)), cookie_jar=DummyCookieJar()) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def idp() -> AsyncIterator[IdentityProvider]:
+    async with identity_provider("RSA") as running:
+        running.claims = {"sub": unique("sub"), "email": f"{unique('ada')}@example.com", "name": "Ada"}
+        yield running
+
+
+@dataclass
+class Desk:
+    """An organisation with an identity provider."""
+
+    api: Caller
+    idp: IdentityProvider
+
+    @property
+    def path(self) -> str:
+        return f"/organisations/{self.api.tenant.org_slug}/sso"
+
+    async def configure(self, **fields: Any) -> Any:
+        body = {
+            "provider": "okta",
+            "issuerUrl": self.idp.issuer,
+            "clientId": CLIENT_ID,
+            "clientSecret": CLIENT_SECRET,
+            "redirectUris": [PAGE],
+            **fields,
+        }
+        return (await self.api.post(self.path, body)).json
+
+    async def begin(self, status: int = 200, page: str = PAGE) -> Answer:
+        return await replace(self.api, key=None).get(f"{self.path}/login", status, params={"redirectUri": page})
+
+    async def visit(self, login_url: str) -> dict[str, str]:
+        """What the provider adds to the address of the page."""
+        async with aiohttp.ClientSession() as browser, browser.get(login_url, allow_redirects=False) as answer:
+            assert answer.status == 302
+            return dict(URL(answer.headers["Location"]).query)
+
+    async def finish(self, query: dict[str, str], **headers: str) -> Answer:
+        nobody = replace(self.api, key=None)
+        return await nobody.send("GET", f"{self.path}/callback", params=query, headers=headers)
+
+    async def sign_in(self) -> Answer:
+        return await self.finish(await self.visit((await self.begin()).json["loginUrl"]))
+
+    async def signed_in(self) -> tuple[Caller, Any]:
+        answer = await self.sign_in()
+        assert answer.status == 200, answer.text
+        return replace(self.api, key=answer.json["token"]), answer.json
+
+    async def role_of(self, user_id: str) -> str:
+        path = f"/organisations/{self.api.tenant.org_slug}/members/{user_id}"
+        return str((await self.api.get(path)).json["role"])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def desk(server: TestClient[Any, Any], reaching: Services, idp: IdentityProvider) -> Desk:
+    return Desk(await found_organisation(server, reaching), idp)
+
+
+async def test_a_configuration_has_every_field_and_never_shows_the_secret(desk: Desk) -> None:
+    await desk.api.get(desk.path, 404)
+    made = await desk.configure()
+    assert made == {
+        "id": made["id"],
+        "orgSlug": desk.api.tenant.org_slug,
+        "provider": "OKTA",
+        "issuerUrl": desk.idp.issuer,
+        "clientId": CLIENT_ID,
+        "hasClientSecret": True,
+        "attributeMappings": '{"email":"email","name":"name"}',
+        "groupRoleMappings": "{}",
+        "defaultRole": "VIEWER",
+        "redirectUris": [PAGE],
+        "isMandatory": False,
+        "version": 1,
+        "createdAt": made["createdAt"],
+        "updatedAt": made["createdAt"],
+    }
+    assert (await desk.api.get(desk.path)).json == made
+    await desk.api.post(desk.path, made | {"clientSecret": "x"}, 409)
+    changed = await desk.api.send("PUT", desk.path, json={"defaultRole": "AUDITOR", "clientId": None})
+    assert changed.json == made | {"defaultRole": "AUDITOR", "version": 2, "updatedAt": changed.json["updatedAt"]}
+    assert (await desk.api.send("DELETE", desk.path)).status == 204
+    await desk.api.get(desk.path, 404)
+    await desk.begin(404)
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"issuerUrl": "ftp://idp.example.com"}, "issuerUrl"),
+        ({"issuerUrl": "https://a:b@idp.example.com"}, "issuerUrl"),
+        ({"issuerUrl": "nonsense"}, "issuerUrl"),
+        ({"provider": "none such"}, "provider"),
+        ({"attributeMappings": "[]"}, "attributeMappings"),
+        ({"attributeMappings": '{"e-mail": "email"}'}, "attributeMappings"),
+        ({"attributeMappings": '{"email": 1}'}, "attributeMappings"),
+        ({"groupRoleMappings": "{"}, "groupRoleMappings"),
+        ({"groupRoleMappings": '{"A": "KING"}'}, "groupRoleMappings"),
+        ({"redirectUris": ["javascript:alert(1)"]}, "redirectUris"),
+        ({"redirectUris": ["https://a.example.com/#x"]}, "redirectUris"),
+        ({"defaultRole": "KING"}, "defaultRole"),
+    ],
+)
+async def test_a_bad_configuration_names_the_field(desk: Desk, fields: dict[str, Any], named: str) -> None:
+    body = {"provider": "OIDC", "issuerUrl": "https://idp.example.com", "clientId": "c", **fields}
+    refused = await desk.api.post(desk.path, body, 400)
+    assert [field.partition(".")[0].partition("[")[0] for field in refused.fields] == [named]
+    await desk.api.get(desk.path, 404)
+
+
+async def test_a_new_person_signs_in_and_is_a_member(desk: Desk) -> None:
+    await desk.configure()
+    ada, answer = await desk.signed_in()
+    assert (answer["name"], answer["email"]) == ("Ada", desk.idp.claims["email"])
+    me = (await ada.get("/me")).json
+    assert (me["id"], me["role"], me["organisation"]) == (answer["userId"], "VIEWER", desk.api.tenant.org_slug)
+    [session] = (await ada.get("/sessions")).json
+    assert (session["method"], session["id"]) == ("SSO", answer["sessionId"])
+    again = (await desk.signed_in())[1]
+    assert again["userId"] == answer["userId"]
+    names = [one["eventType"] for one in (await desk.api.get("/audit?size=20")).json["events"]]
+    assert {"PRINCIPAL_CREATED", "MEMBERSHIP_CREATED", "SSO_IDENTITY_CREATED", "SESSION_STARTED"} <= set(names)
+
+
+async def test_groups_give_roles_at_every_sign_in_and_take_them_away(desk: Desk) -> None:
+    await desk.configure(groupRoleMappings='{"Leads": "MEMBER", "Audit": "AUDITOR"}', defaultRole="NONE")
+    desk.idp.claims["groups"] = ["Audit", "Leads", "Other", 7]
+    _, answer = await desk.signed_in()
+    assert await desk.role_of(answer["userId"]) == "MEMBER"
+    for groups, role in ((["Audit"], "AUDITOR"), (["Other"], "NONE"), ("Leads", "NONE"), (["Leads"], "MEMBER")):
+        desk.idp.claims["groups"] = groups
+        await desk.signed_in()
+        assert await desk.role_of(answer["userId"]) == role
+
+
+async def test_without_group_mappings_the_administrators_role_stays(desk: Desk) -> None:
+    await desk.configure()
+    desk.idp.claims["groups"] = ["Leads"]
+    _, answer = await desk.signed_in()
+    path = f"/organisations/{desk.api.tenant.org_slug}/members/{answer['userId']}"
+    await desk.api.send("PUT", path, json={"role": "MEMBER"})
+    await desk.signed_in()
+    assert await desk.role_of(answer["userId"]) == "MEMBER"
+
+
+async def test_the_last_administrator_stays_whatever_the_groups_say(desk: Desk) -> None:
+    await desk.configure(groupRoleMappings='{"Admins": "ADMIN"}')
+    desk.idp.claims["groups"] = ["Admins"]
+    _, answer = await desk.signed_in()
+    desk.idp.claims["groups"] = []
+    await desk.signed_in()
+    assert await desk.role_of(answer["userId"]) == "ADMIN"
+
+
+async def test_an_existing_user_is_found_by_the_address_in_any_case_and_later_by_the_subject(desk: Desk) -> None:
+    await desk.configure()
+    member = await make_member(desk.api, "MEMBER")
+    desk.idp.claims["email"] = member["email"].upper()
+    _, answer = await desk.signed_in()
+    assert answer["userId"] == member["userId"]
+    desk.idp.claims["email"] = f"{unique('new')}@example.com"
+    assert (await desk.signed_in())[1]["userId"] == member["userId"]
+
+
+async def test_another_subject_cannot_take_over_an_address(desk: Desk) -> None:
+    await desk.configure()
+    await desk.signed_in()
+    desk.idp.claims["sub"] = "somebody else"
+    assert (await desk.sign_in()).status == 409
+
+
+@pytest.mark.parametrize("claims", [{"email": None}, {"email": "nonsense"}, {"email": 7}])
+async def test_who_has_no_address_does_not_get_in(desk: Desk, claims: dict[str, Any]) -> None:
+    await desk.configure()
+    desk.idp.lies.claims = claims
+    assert (await desk.sign_in()).status == 400
+
+
+async def test_an_unverified_address_does_not_get_in(desk: Desk) -> None:
+    await desk.configure()
+    desk.idp.claims["email_verified"] = False
+    assert (await desk.sign_in()).status == 403
+
+
+@pytest.mark.parametrize("way", ["removed", "disabled", "deleted"])
+async def test_a_leaver_does_not_come_back_by_signing_in(desk: Desk, way: str) -> None:
+    await desk.configure()
+    ada, answer = await desk.signed_in()
+    user = f"/users/{answer['userId']}"
+    if way == "removed":
+        path = f"/organisations/{desk.api.tenant.org_slug}/members/{answer['userId']}"
+        assert (await desk.api.send("DELETE", path)).status == 204
+    elif way == "disabled":
+        assert (await desk.api.send("PUT", user, json={"isActive": False})).status == 200
+    else:
+        assert (await desk.api.send("DELETE", user)).status == 204
+    await stops(ada)
+    assert (await desk.sign_in()).status == 403
+
+
+async def test_a_state_is_used_once_and_in_its_organisation(
+    desk: Desk, server: TestClient[Any, Any], reaching: Services
+) -> None:
+    await desk.configure()
+    other = Desk(await found_organisation(server, reaching), desk.idp)
+    await other.configure()
+    query = await desk.visit((await desk.begin()).json["loginUrl"])
+    assert (await other.finish(query)).status == 400
+    assert (await desk.finish(query)).status == 400, "the state is spent"
+    query = await desk.visit((await desk.begin()).json["loginUrl"])
+    assert (await desk.finish(query)).status == 200
+    assert (await desk.finish(query)).status == 400
+    assert (await desk.finish(query | {"state": "invented"})).fields == ["state"]
+    assert (await desk.finish({"state": query["state"]})).fields == ["code"]
+
+
+async def test_only_the_browser_that_began_gets_the_cookie(desk: Desk) -> None:
+    await desk.configure()
+    began = await desk.begin()
+    cookie = began.headers["Set-Cookie"].partition(";")[0]
+    query = await desk.visit(began.json["loginUrl"])
+    mine = await desk.finish(query, Cookie=cookie)
+    assert mine.headers["Set-Cookie"].startswith("trailgate_session=tgs_")
+    query = await desk.visit((await desk.begin()).json["loginUrl"])
+    theirs = await desk.finish(query, Cookie=cookie)
+    assert (theirs.status, "Set-Cookie" in theirs.headers) == (200, False)
+
+
+@pytest.mark.parametrize(
+    "page", ["https://evil.example.com/callback", f"{PAGE}/more", PAGE.upper(), "javascript:alert(1)", ""]
+)
+async def test_only_pages_of_the_configuration_are_returned_to(desk: Desk, page: str) -> None:
+    await desk.configure()
+    assert (await desk.begin(400, page)).fields == ["redirectUri"]
+
+
+async def test_without_a_list_only_pages_of_this_server_are_returned_to(desk: Desk, reaching: Services) -> None:
+    await desk.configure(redirectUris=[])
+    await desk.begin(400)
+    await desk.begin(200, f"{reaching.settings.address}/ui/signed-in")
+
+
+@pytest.mark.parametrize(
+    ("lie", "status"),
+    [
+        ({"claims": {"nonce": "another"}}, 401),
+        ({"claims": {"aud": "somebody else"}}, 401),
+        ({"claims": {"iss": "https://evil.example.com"}}, 401),
+        ({"claims": {"exp": 1}}, 401),
+        ({"claims": {"azp": "somebody else"}}, 401),
+        ({"unsigned": True}, 401),
+        ({"signed_with_public_key": True}, 401),
+        ({"header": {"kid": "unknown"}}, 401),
+        ({"answers": {"token": "html"}}, 502),
+        ({"answers": {"token": "redirect"}}, 502),
+        ({"answers": {"jwks": "html"}}, 502),
+        ({"token_error": "invalid_grant"}, 502),
+    ],
+)
+async def test_a_lie_of_the_provider_lets_nobody_in(desk: Desk, lie: dict[str, Any], status: int) -> None:
+    await desk.configure()
+    query = await desk.visit((await desk.begin()).json["loginUrl"])
+    for name, value in lie.items():
+        setattr(desk.idp.lies, name, value)
+    refused = await desk.finish(query)
+    assert refused.status == status, refused.text
+    users = (await desk.api.get("/users")).json
+    assert desk.idp.claims["email"] not in [one["email"] for one in users]
+
+
+async def test_the_provider_is_tested(desk: Desk) -> None:
+    await desk.configure()
+    found = (await desk.api.post(f"{desk.path}/test", status=200)).json
+    assert found["success"] is True
+    assert found["tokenEndpoint"].startswith(desk.idp.issuer)
+    desk.idp.lies.answers = {"openid-configuration": "html"}
+    lost = (await desk.api.post(f"{desk.path}/test", status=200)).json
+    assert (lost["success"], lost["authorizationEndpoint"], lost["tokenEndpoint"]) == (False, None, None)
+    assert lost["message"]
+
+
+async def break_glass(desk: Desk, admin: Any) -> Caller:
+    body = {"ownerId": admin["userId"], "ownerType": "USER", "label": "safe", "breakGlass": True}
+    return replace(desk.api, key=(await desk.api.post("/api-keys", body)).json["plainTextKey"])
+
+
+async def test_mandatory_sign_on_stops_peoples_keys_but_not_break_glass_nor_programs(desk: Desk) -> None:
+    await desk.configure()
+    admin = await make_member(desk.api, "ADMIN")
+    person = await key_of(desk.api, admin)
+    session = replace(person, key=(await person.post("/sessions")).json["token"])
+    refused = await desk.api.send("PUT", desk.path, json={"isMandatory": True})
+    assert refused.status == 409
+    safe = await break_glass(desk, admin)
+    ada, _ = await desk.signed_in()
+    assert (await desk.api.send("PUT", desk.path, json={"isMandatory": True})).status == 200
+    await stops(person)
+    await stops(session)
+    for works in (safe, ada, desk.api):  # the last one is a service account
+        await works.get("/me")
+    assert (await safe.send("DELETE", desk.path)).status == 204
+    await person.get("/me")
+
+
+async def test_break_glass_keys_are_for_administrators(desk: Desk) -> None:
+    member = await make_member(desk.api, "MEMBER")
+    body = {"ownerId": member["userId"], "ownerType": "USER", "label": "safe", "breakGlass": True}
+    await desk.api.post("/api-keys", body, 403)
+    await (await key_of(desk.api, member)).post("/api-keys", body, 403)
+
+
+async def test_sign_ins_are_limited_by_address_and_organisation_together_in_all_processes(
+    installation: Installation, tmp_path: Path, reaching: Services, server: TestClient[Any, Any], desk: Desk
+) -> None:
+    await desk.configure()
+    limits = {"sign_ins_per_address": 1000, "sign_ins_per_organisation": 3}
+    settings = installation.settings(tmp_path, outbound_allow="127.0.0.0/8", **limits)
+    found: list[Answer] = []
+    for _ in range(2):
+        async with (
+            open_services(settings, "test limits") as opened,
+            TestClient(TestServer(build_app(opened))) as client,
+        ):
+            limited = replace(desk, api=replace(desk.api, client=client))
+            found += [await limited.begin(status) for status in ((200, 200) if not found else (200, 429))]
+    assert found[-1].json["limit"] == "sign_ins_per_organisation"
+    assert 1 <= int(found[-1].headers["Retry-After"]) <= 60
