@@ -7,11 +7,13 @@ from aiohttp import web
 from api.facts.evidence_parsing import PARSERS, EvidenceParsers
 from api.http.bodies import HANDLER_ARGS, PATIENCE
 from api.http.calls import REGION_HEADER, SERVICES, STAGING
+from api.http.cors import CORS, Cors
 from api.http.documents import add_documents
 from api.http.grouped import GROUP_COMMITS
 from api.http.landing import add_landing_page
 from api.http.middleware import install
 from api.http.observation import observer
+from api.http.security_headers import HOSTS, Hosts, security_headers
 from api.http.streams import STREAMS
 from api.http.uploads import MAX_FILE, RESERVE
 from api.identity.authentication import EVERYBODY
@@ -54,8 +56,11 @@ def build_app(services: Services) -> web.Application:
     app[MAX_FILE] = settings.evidence_max_size
     app.cleanup_ctx.extend([_prepared, threads, *CONTEXTS])
     app.on_shutdown.append(_stop)
+    app[HOSTS] = Hosts(settings.hosts)
+    app[CORS] = Cors(settings.cors)
     surface = fact_store(settings.webhook_max_body)
-    [endpoints] = install(app, [surface], {REGION_HEADER: settings.region, "X-Content-Type-Options": "nosniff"})
+    always = {REGION_HEADER: settings.region, "X-Content-Type-Options": "nosniff"}
+    [endpoints] = install(app, [surface], always, security_headers(tls=settings.has_tls))
     add_documents(app, surface, endpoints, DOCUMENT_PATHS, DOCUMENT_PAGE)
     add_landing_page(app, surface, LINKS, DOCUMENT_PAGE)
     return app

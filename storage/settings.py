@@ -4,6 +4,7 @@
 """
 
 import os
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -14,12 +15,21 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.addresses import Network, networks
+from domain.authorities import Authority, authority_of, authority_of_url
 from domain.identity.quotas import DEFAULTS, MAX_LIMIT, Quota, Quotas
 
 MAIL_SCHEMES = ("smtp", "smtp+starttls", "smtps")
 
 _ADDRESS = r"[A-Za-z0-9_%+-]+(\.[A-Za-z0-9_%+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 _MAILBOX = rf"\A({_ADDRESS}|[^\x00-\x1f<>@]*<{_ADDRESS}>)\z"
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?")
+"""As browsers send it: lower case, no path."""
+
+
+def _listed(text: str) -> list[str]:
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def default_data_dir() -> Path:
@@ -57,6 +67,16 @@ class Settings(BaseSettings):
         "0 = none, except under `trailgate up` on a loopback address: the API's port plus 1000",
     )
     public_url: str | None = Field(None, description="Address at which clients reach the API; unset = http://host:port")
+    allowed_hosts: str = Field(
+        "",
+        description="Hosts that requests may name beside TRAILGATE_PUBLIC_URL and loopback addresses, comma-separated "
+        "(host or host:port); without TRAILGATE_PUBLIC_URL any may be named",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins whose pages may use the API from a browser, with the session's cookie as well, "
+        "comma-separated (https://app.example.com)",
+    )
     auth: Literal["required", "off"] = Field(
         "required", description="off = every caller is admin of `default`; then only loopback addresses may be bound"
     )
@@ -232,6 +252,22 @@ class Settings(BaseSettings):
         networks(value or "")
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: str) -> str:
+        for origin in _listed(value):
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin[:100]!r} must be an origin such as https://app.example.com, not *")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, value: str) -> str:
+        for host in _listed(value):
+            if authority_of(host) is None or "/" in host or "*" in host:
+                raise ValueError(f"{host[:100]!r} is not a host such as trailgate.example.com:8443")
+        return value
+
     @field_validator("smtp_url")
     @classmethod
     def _mail_server(cls, value: SecretStr | None) -> SecretStr | None:
@@ -246,6 +282,19 @@ class Settings(BaseSettings):
         if self.unproven_bytes < self.webhook_max_body:
             raise ValueError("TRAILGATE_UNPROVEN_BYTES must be at least TRAILGATE_WEBHOOK_MAX_BODY")
         return self
+
+    @property
+    def hosts(self) -> frozenset[Authority] | None:
+        """The hosts that requests may name, beside loopback addresses; None = any."""
+        if self.public_url is None and self.auth == "required":
+            return None
+        named = (authority_of_url(self.public_url or ""), *map(authority_of, _listed(self.allowed_hosts)))
+        return frozenset(one for one in named if one is not None)
+
+    @property
+    def cors(self) -> frozenset[str]:
+        """The origins whose pages may use the API."""
+        return frozenset(_listed(self.cors_origins))
 
     @property
     def outbound_networks(self) -> tuple[Network, ...]:

@@ -10,9 +10,11 @@ from aiohttp.typedefs import Handler, Middleware
 from api.http import metrics
 from api.http.binding import Endpoint, register
 from api.http.calls import PROVEN, REQUEST_ID, Surface
+from api.http.cors import CORS, Cors
 from api.http.error_responses import ERROR_RESPONSES, REQUEST_ID_HEADER, ErrorResponses, printable, request_id_of
 from api.http.problems import opaque_problem, problem_of
 from api.http.sampling import SampledLog
+from api.http.security_headers import HOSTS, Hosts, set_absent
 
 SERVER = "Trailgate"
 """In place of the names and versions of Python and aiohttp."""
@@ -23,19 +25,28 @@ _sampled = SampledLog()
 
 
 def install(
-    app: web.Application, surfaces: Sequence[Surface], headers: Mapping[str, str] | None = None
+    app: web.Application,
+    surfaces: Sequence[Surface],
+    headers: Mapping[str, str] | None = None,
+    defaults: Mapping[str, str] | None = None,
 ) -> list[tuple[Endpoint, ...]]:
     """Add the middleware and all routes of these surfaces to an application; every response has `headers`.
 
+    `defaults` are set where a handler sets none of the same name. `app[HOSTS]` and `app[CORS]` are set before.
+
     Returns the endpoints of each surface, from which its OpenAPI document is made.
     """
-    headers = {"Server": SERVER, **(headers or {})}
-    errors = app[ERROR_RESPONSES] = ErrorResponses(surfaces, headers)
+    headers, defaults = {"Server": SERVER, **(headers or {})}, defaults or {}
+    errors = app[ERROR_RESPONSES] = ErrorResponses(surfaces, {**defaults, **headers})
+    app.setdefault(HOSTS, Hosts(None))
+    cors = app.setdefault(CORS, Cors(()))
 
     async def stamp(request: web.Request, response: web.StreamResponse) -> None:
         """Set the headers just before the head of any response is written, streamed ones included."""
         request[_STARTED] = response
         response.headers.update(headers)
+        set_absent(response.headers, defaults)
+        cors.mark(request, response)
         if REQUEST_ID in request:
             response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
 
@@ -51,7 +62,8 @@ def surface_middleware(errors: ErrorResponses) -> Middleware:
     async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = request_id_of(request)
         try:
-            return await handler(request)
+            request.app[HOSTS].check(request)
+            return request.app[CORS].preflight(request) or await handler(request)
         except web.HTTPException as error:
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise

@@ -9,7 +9,7 @@ from api.http.reading import clean_text
 from api.identity.cookies import presented_session
 from api.identity.credential_uses import CREDENTIAL_USES
 from api.identity.credentials import CREDENTIALS
-from api.identity.origins import refuse_foreign_hosts, refuse_foreign_pages, require_own_page
+from api.identity.origins import refuse_foreign_pages, require_own_page
 from domain.errors import Denial, NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
@@ -33,7 +33,6 @@ async def authenticate(request: web.Request) -> Principal | None:
     """
     refuse_foreign_pages(request)
     if EVERYBODY in request.app:
-        refuse_foreign_hosts(request)
         return await _in_organisation(request, request.app[EVERYBODY])
     text = presented_key(request)
     if text is None:

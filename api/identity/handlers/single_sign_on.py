@@ -140,7 +140,8 @@ async def finish_sign_in(call: Call, organisation: str, query: CallbackQuery) ->
         name, email = await name_and_email(tx, user_id)
     began = began_sign_in(call.request, query.state)
     cookie = session_cookie(call.services.settings, token) if began else {}
-    return Reply(SignedInOut.made(session, token, name, email), headers=cookie)
+    answer = SignedInOut.made(session, token, name, email)
+    return Reply(answer, headers={**cookie, "Cache-Control": "no-store"})
 
 
 async def _check_rate(call: Call, organisation: str) -> None:
