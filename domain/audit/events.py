@@ -29,7 +29,7 @@ class AuditName(StrEnum):
     SSO_CONFIG_UPDATED = "sso_config.updated"
     SSO_CONFIG_DELETED = "sso_config.deleted"
     SSO_IDENTITY_CREATED = "sso_identity.created"
-    SSO_IDENTITY_UPDATED = "sso_identity.updated"
+    SSO_IDENTITY_DELETED = "sso_identity.deleted"
     SESSION_STARTED = "session.started"
     SESSION_REVOKED = "session.revoked"
     API_KEY_ERASED = "api_key.erased"

@@ -14,7 +14,7 @@ from storage.definitions import Definition
 from storage.identity.commands.members import add_member
 from storage.identity.commands.principals import change_role, create_principal, hold_membership
 from storage.identity.queries.principals import user_with_email
-from storage.identity.queries.single_sign_on import has_subject, person_of_subject
+from storage.identity.queries.single_sign_on import SubjectLink, has_subject, link_of_subject, was_member
 from storage.identity.tables import sso_identities
 
 SSO_IDENTITIES = Definition(
@@ -47,21 +47,28 @@ async def sign_in(tx: Transaction, tenant: Tenant, config: SsoConfig, person: Ss
 
 
 async def _user(tx: Transaction, tenant: Tenant, person: SsoPerson, actor: Actor) -> UUID:
-    known = await person_of_subject(tx, tenant, person.issuer, person.subject)
-    if known is not None and await _is_active(tx, known):
-        return known
-    if known is not None:
-        raise Forbidden(_LEFT)
+    link = await link_of_subject(tx, tenant, person.issuer, person.subject)
+    if link is not None and not link.is_deleted:
+        await _check_active(tx, link.user_id)
+        return link.user_id
     user_id = await user_with_email(tx, person.email)
     if user_id is None:
+        if link is not None or await was_member(tx, tenant, person.email):
+            raise Forbidden(_LEFT)
         user_id = await _create(tx, tenant, person, actor)
-    elif await has_subject(tx, tenant, user_id, person.issuer):
-        raise Conflict("The e-mail address belongs to another account of the identity provider.", "state")
-    elif not await _is_active(tx, user_id):
-        raise Forbidden(_LEFT)
-    values = {"principal_id": user_id, "issuer": person.issuer, "subject": person.subject}
-    await SSO_IDENTITIES.create(tx, tenant, replace(actor, principal_id=user_id), values)
+    await _check_active(tx, user_id)
+    await _link(tx, tenant, person, link, replace(actor, principal_id=user_id))
     return user_id
+
+
+async def _link(tx: Transaction, tenant: Tenant, person: SsoPerson, old: SubjectLink | None, actor: Actor) -> None:
+    """Link the subject with the actor; `old` is its link with a deleted user, who was added again."""
+    if await has_subject(tx, tenant, actor.principal_id, person.issuer):
+        raise Conflict("The e-mail address belongs to another account of the identity provider.", "state")
+    if old is not None:
+        await SSO_IDENTITIES.archive(tx, tenant, actor, await SSO_IDENTITIES.hold(tx, tenant, old.id))
+    values = {"principal_id": actor.principal_id, "issuer": person.issuer, "subject": person.subject}
+    await SSO_IDENTITIES.create(tx, tenant, actor, values)
 
 
 async def _create(tx: Transaction, tenant: Tenant, person: SsoPerson, actor: Actor) -> UUID:
@@ -70,9 +77,9 @@ async def _create(tx: Transaction, tenant: Tenant, person: SsoPerson, actor: Act
     return await create_principal(tx, tenant, new, replace(actor, principal_id=user_id))
 
 
-async def _is_active(tx: Transaction, user_id: UUID) -> bool:
-    sql = "SELECT disabled_at IS NULL AND archived_at IS NULL FROM principals WHERE id = $1"
-    return bool(await tx.value(sql, user_id))
+async def _check_active(tx: Transaction, user_id: UUID) -> None:
+    if not await tx.value("SELECT disabled_at IS NULL FROM principals WHERE id = $1", user_id):
+        raise Forbidden(_LEFT)
 
 
 async def _check_never_left(tx: Transaction, tenant: Tenant, user_id: UUID) -> None:

@@ -1,5 +1,6 @@
 """Reading the identity providers of organisations."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -22,9 +23,25 @@ async def get_sso_config(reader: Reader, tenant: Tenant) -> SsoConfig:
     return sso_config_of(row)
 
 
-_IDENTITY = """
-SELECT i.id, i.principal_id FROM sso_identities i
+@dataclass(frozen=True, slots=True)
+class SubjectLink:
+    """The user whom a subject of the provider was linked with, perhaps deleted since."""
+
+    id: UUID
+    user_id: UUID
+    is_deleted: bool
+
+
+_LINK = """
+SELECT i.id, i.principal_id, p.archived_at IS NOT NULL AS is_deleted
+FROM sso_identities i JOIN principals p ON p.id = i.principal_id
 WHERE i.org_id = $1 AND i.issuer = $2 AND i.subject = $3 AND i.archived_at IS NULL
+"""
+_WAS_MEMBER = """
+SELECT EXISTS (
+  SELECT FROM principals p JOIN memberships m ON m.principal_id = p.id
+  WHERE p.username = $2 AND p.archived_at IS NOT NULL AND m.org_id = $1
+)
 """
 _OTHER_IDENTITY = """
 SELECT EXISTS (
@@ -33,10 +50,15 @@ SELECT EXISTS (
 """
 
 
-async def person_of_subject(reader: Reader, tenant: Tenant, issuer: str, subject: str) -> UUID | None:
-    """Return the person whom a subject of the provider was linked with; None for a new subject."""
-    row = await reader.row(_IDENTITY, tenant.org_id, issuer, subject)
-    return row["principal_id"] if row else None
+async def link_of_subject(reader: Reader, tenant: Tenant, issuer: str, subject: str) -> SubjectLink | None:
+    """Return the link of a subject of the provider; None for a new subject."""
+    row = await reader.row(_LINK, tenant.org_id, issuer, subject)
+    return SubjectLink(row["id"], row["principal_id"], row["is_deleted"]) if row else None
+
+
+async def was_member(reader: Reader, tenant: Tenant, email: str) -> bool:
+    """Return whether a deleted user with this address was a member."""
+    return bool(await reader.value(_WAS_MEMBER, tenant.org_id, email))
 
 
 async def has_subject(reader: Reader, tenant: Tenant, principal_id: UUID, issuer: str) -> bool:

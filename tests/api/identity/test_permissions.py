@@ -25,8 +25,10 @@ from api.http.calls import Call
 from api.surfaces import EXEMPT
 from domain.errors import Forbidden, Unauthenticated
 from domain.identity.permissions import PROFILE, ROLES, Permission, Principal, narrowed, role_permissions
+from domain.identity.sessions import NewSession, SignInMethod
 from domain.tenant import Tenant
 from storage.identity.commands.api_keys import revoke_api_key
+from storage.identity.commands.sessions import revoke_session, start_session
 from storage.services import NotConfigured, Services, open_services
 from tests.api.caller import NOBODY, Caller, found_organisation, make_holder, unique
 from tests.api.table import ENDPOINTS, GUARDED, SURFACE, name_of, permission_of, url_of
@@ -216,7 +218,48 @@ async def former_member(services: Services, api: Caller) -> str | None:
     return holder.key
 
 
-OUTSIDERS: list[MakeKey] = [nobody, invented, revoked, expired, disabled_owner, former_member]
+async def session_of(services: Services, api: Caller, role: str = "admin", **change: Any) -> tuple[UUID, str]:
+    """A session of a new member, and its text."""
+    holder = await make_holder(services, api.tenant, role)
+    async with services.database.transaction() as tx:
+        new = NewSession(holder.principal_id, SignInMethod.SSO, **change)
+        session, text = await start_session(tx, api.tenant, new, timedelta(hours=1), NOBODY)
+    return session.id, text
+
+
+async def ended_session(services: Services, api: Caller) -> str | None:
+    session_id, text = await session_of(services, api)
+    async with services.database.transaction() as tx:
+        await revoke_session(tx, api.tenant, session_id, NOBODY)
+    return text
+
+
+async def expired_session(services: Services, api: Caller) -> str | None:
+    session_id, text = await session_of(services, api)
+    async with services.database.transaction() as tx:
+        await tx.execute("UPDATE sessions SET expires_at = now() - interval '1 second' WHERE id = $1", session_id)
+    return text
+
+
+async def session_of_a_revoked_key(services: Services, api: Caller) -> str | None:
+    holder = await make_holder(services, api.tenant, "admin")
+    _, text = await session_of(services, api, api_key_id=holder.key_id)
+    async with services.database.transaction() as tx:
+        await revoke_api_key(tx, api.tenant, holder.key_id, NOBODY)
+    return text
+
+
+OUTSIDERS: list[MakeKey] = [
+    nobody,
+    invented,
+    revoked,
+    expired,
+    disabled_owner,
+    former_member,
+    ended_session,
+    expired_session,
+    session_of_a_revoked_key,
+]
 WITHOUT_A_KEY = Walk(GUARDED, requests=1, times=len(OUTSIDERS), pattern=permission_of)
 
 
@@ -234,6 +277,19 @@ async def test_a_401_says_how_to_authenticate(app_services: Services, api: Calle
     refused = await replace(api, key=await make(app_services, api)).get("/flows", status=401)
     assert refused.headers["WWW-Authenticate"].startswith("Bearer ")
     assert refused.json["error"] == "Unauthorized"
+
+
+SESSIONS = Walk(GUARDED, requests=2, pattern=permission_of)
+
+
+@SESSIONS.groups()
+async def test_a_session_opens_what_its_role_opens(
+    app_services: Services, api: Caller, endpoints: Sequence[Endpoint]
+) -> None:
+    for role in ("admin", "viewer"):
+        _, text = await session_of(app_services, api, role)
+        expected = beyond(role_permissions(role, api.tenant.org_slug), endpoints)
+        assert await refusals(replace(api, key=text), endpoints) == expected
 
 
 async def test_a_key_holds_until_its_last_moment(app_services: Services, api: Caller) -> None:

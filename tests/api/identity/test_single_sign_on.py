@@ -239,6 +239,29 @@ async def test_a_leaver_does_not_come_back_by_signing_in(desk: Desk, way: str) -
         assert (await desk.api.send("DELETE", user)).status == 204
     await stops(ada)
     assert (await desk.sign_in()).status == 403
+    await let_in_again(desk, answer, way)
+    _, again = await desk.signed_in()
+    assert (again["userId"] == answer["userId"]) is (way != "deleted")
+
+
+async def let_in_again(desk: Desk, gone: Any, way: str) -> None:
+    """As an administrator who changed their mind."""
+    if way == "disabled":
+        await desk.api.send("PUT", f"/users/{gone['userId']}", json={"isActive": True})
+        return
+    if way == "deleted":
+        await desk.api.post("/users", {"email": gone["email"], "name": "Ada"})
+    await desk.api.post(
+        f"/organisations/{desk.api.tenant.org_slug}/members", {"email": gone["email"], "role": "VIEWER"}
+    )
+
+
+async def test_a_user_who_was_deleted_before_the_first_sign_in_does_not_come_back_either(desk: Desk) -> None:
+    await desk.configure()
+    member = await make_member(desk.api, "MEMBER")
+    assert (await desk.api.send("DELETE", f"/users/{member['userId']}")).status == 204
+    desk.idp.claims["email"] = member["email"]
+    assert (await desk.sign_in()).status == 403
 
 
 async def test_a_state_is_used_once_and_in_its_organisation(
