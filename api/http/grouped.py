@@ -68,9 +68,11 @@ class GroupedCommand(Generic[Item, Outcome]):
         """Return the outcome of one request once it is committed.
 
         A dry run runs in a transaction of its own, and a request with an Idempotency-Key in the one that stores its
-        answer.
+        answer. So does one with scopes: commands take one tenant, and two of one organisation in a transaction could
+        lock their rows in different orders.
         """
-        if not dry_run and not isinstance(call.services.database, JoinedDatabase):
+        alone = dry_run or call.tenant.scopes is not None or isinstance(call.services.database, JoinedDatabase)
+        if not alone:
             return await self.commits.submit(OfTenant(call.tenant, item))
         async with call.transaction(dry_run=dry_run) as tx:
             [outcome] = await self.command(tx, call.tenant, [item])

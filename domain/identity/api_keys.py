@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -16,13 +16,17 @@ SHOWN = 11
 
 @dataclass(frozen=True, slots=True)
 class NewApiKey:
-    """A key to create. `permissions` None = all of its owner's; `text` None = a random key."""
+    """A key to create. `permissions` None = all of its owner's; `text` None = a random key.
+
+    `scopes` are in their stored form (`checked_scopes`), None for a key without a limit.
+    """
 
     principal_id: UUID
     name: str
     permissions: Collection[Permission] | None = None
     expires_at: datetime | None = None
     text: str | None = None
+    scopes: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class ApiKey:
     name: str
     prefix: str
     permissions: list[str] | None
+    scopes: list[str] | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
+from domain.identity.scopes import Scopes
+
 
 class Permission(StrEnum):
     """Every permission. A route requires exactly one, or is on the list of exempt routes."""
@@ -90,7 +92,8 @@ PrincipalKind = Literal["user", "service", "workload", "system"]
 class Principal:
     """The authenticated caller of a request.
 
-    `permissions` are the role's, already narrowed by the credential: a key never exceeds its owner.
+    `permissions` are the role's, already narrowed by the credential: a key never exceeds its owner. `scopes` are the
+    resources that the credential is limited to.
     """
 
     id: UUID
@@ -100,6 +103,7 @@ class Principal:
     role: str
     permissions: frozenset[Permission]
     credential_id: UUID | None = None
+    scopes: Scopes | None = None
 
     def may(self, permission: Permission) -> bool:
         """Whether the principal holds this permission."""
