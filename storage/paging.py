@@ -232,7 +232,7 @@ class Listing(Generic[T]):
         for condition, value in {**within, **asked}.items():
             where = where.and_(condition, *([value] if "{}" in condition else []))
         items, following = await fetch_page(reader, self, where, window)
-        if counter and not asked and not where.alternatives:
+        if counter and not asked and tenant.scopes is None:
             return Page(items, await total(reader, tenant, *counter), window, following)
         number, capped = await capped_count(reader, self.counted or self.source, where)
         return Page(items, number, window, following, capped)
