@@ -38,7 +38,7 @@ class Scopes:
         return cls(
             ordered,
             tuple(flow_id for flow_id in flows if flow_id),
-            tuple(name for kind, name in pairs if kind == ScopeKind.REPO),
+            tuple(name for kind, name in pairs if kind == ScopeKind.REPO and name),
         )
 
     def contain(self, flow_id: UUID, repository: str | None = None) -> bool:
