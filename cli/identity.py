@@ -17,6 +17,7 @@ from domain.identity.api_keys import ApiKey, NewApiKey
 from domain.identity.organisations import NewOrganisation, Organisation
 from domain.identity.permissions import DEFAULT_ORGANISATION, ROLES, Permission, role_permissions
 from domain.identity.principals import NewServiceAccount, service_username
+from domain.identity.scopes import checked_scopes
 from domain.tenant import Tenant
 from storage.database import Reader, Transaction
 from storage.identity.bootstrap import ADMIN
@@ -54,6 +55,7 @@ class KeyRequest:
     role: str
     principal: str | None
     permissions: list[Permission] | None
+    scopes: list[str] | None
     expires_in: timedelta | None
 
 
@@ -78,6 +80,10 @@ def create_key(
             help=f"Limit the key to this permission; may be repeated: {', '.join(Permission)}.",
         ),
     ] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SCOPE", help="Limit the key to this flow:ID or repo:NAME; may be repeated."),
+    ] = None,
     expires_in: Annotated[
         str | None, typer.Option(help="Lifetime, such as 90m, 12h, 30d or 8w; by default unlimited.")
     ] = None,
@@ -88,7 +94,8 @@ def create_key(
     if not name.strip():
         raise typer.BadParameter("--name must state the purpose of the key")
     lifetime = _duration(expires_in) if expires_in is not None else None
-    request = KeyRequest(name, organisation, role or DEFAULT_ROLE, principal, permission or None, lifetime)
+    scopes = checked_scopes(scope) if scope else None
+    request = KeyRequest(name, organisation, role or DEFAULT_ROLE, principal, permission or None, scopes, lifetime)
     with located(read_settings()) as settings:
         key, text = asyncio.run(_create_key(settings, request))
     say(text)
@@ -103,7 +110,21 @@ def list_keys(
     """List API keys, including revoked ones, without their texts."""
     with located(read_settings()) as settings:
         rows = asyncio.run(_list_keys(settings, organisation))
-    table(("ID", "ORGANISATION", "NAME", "PRINCIPAL", "PREFIX", "PERMISSIONS", "EXPIRES", "REVOKED", "LAST USED"), rows)
+    table(
+        (
+            "ID",
+            "ORGANISATION",
+            "NAME",
+            "PRINCIPAL",
+            "PREFIX",
+            "PERMISSIONS",
+            "SCOPES",
+            "EXPIRES",
+            "REVOKED",
+            "LAST USED",
+        ),
+        rows,
+    )
 
 
 @keys.command("revoke")
@@ -140,7 +161,7 @@ async def _create_key(settings: Settings, request: KeyRequest) -> tuple[ApiKey, 
         principal_id, role = await _owner(tx, tenant, request, actor)
         _check_grant(role, tenant, request.permissions)
         expires_at = tx.now + request.expires_in if request.expires_in else None
-        new = NewApiKey(principal_id, request.name, request.permissions, expires_at)
+        new = NewApiKey(principal_id, request.name, request.permissions, expires_at, scopes=request.scopes)
         return await create_api_key(tx, tenant, new, actor)
 
 
@@ -176,8 +197,9 @@ async def _list_keys(settings: Settings, only: str | None) -> list[tuple[object,
 def _key_row(key: ApiKey, organisation: Organisation, names: dict[UUID, str]) -> tuple[object, ...]:
     principal = names.get(key.principal_id, key.principal_id)
     permissions = "all of its owner" if key.permissions is None else " ".join(key.permissions)
+    scopes = "all" if key.scopes is None else " ".join(key.scopes)
     times: tuple[datetime | None, ...] = (key.expires_at, key.revoked_at, key.last_used_at)
-    return key.id, organisation.slug, key.name, principal, key.prefix, permissions, *times
+    return key.id, organisation.slug, key.name, principal, key.prefix, permissions, scopes, *times
 
 
 async def _revoke_key(settings: Settings, key_id: UUID) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from domain.errors import Invalid, NotFound
+from domain.identity.scopes import Scopes
 from domain.tenant import Tenant
 from storage.counters import total
 from storage.database import Reader, Row
@@ -66,11 +67,33 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Alternative:
+    """A condition on one value, `flow_id = {}`, with the SQL type of the value and all values that meet it."""
+
+    condition: str
+    type: str
+    values: Sequence[Any]
+
+
+Limits = Callable[[Scopes], Sequence[Alternative]]
+"""How scopes limit a kind of record: it has to meet one of the alternatives."""
+
+
+def unreachable(_: Scopes) -> Sequence[Alternative]:
+    """Limit records that scopes give no access to."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
 class Where:
-    """SQL conditions, which are trusted text and never input, with the values of their placeholders."""
+    """SQL conditions, which are trusted text and never input, with the values of their placeholders.
+
+    If there are `alternatives`, one of them has to be met, too: each is a condition with the SQL of an array of values.
+    """
 
     conditions: tuple[str, ...]
     values: tuple[Any, ...]
+    alternatives: tuple[tuple[str, str], ...] = ()
 
     def and_(self, condition: str, *values: Any) -> "Where":
         """Return these conditions and another one, in which each `{}` becomes the placeholder of a value."""
@@ -78,8 +101,42 @@ class Where:
         places = (f"${n}" for n in range(first, first + len(values)))
         return replace(self, conditions=(*self.conditions, condition.format(*places)), values=(*self.values, *values))
 
+    def within(self, tenant: Tenant, limits: Limits) -> "Where":
+        """Return these conditions, limited to the tenant's scopes."""
+        if tenant.scopes is None:
+            return self
+        given = [one for one in limits(tenant.scopes) if one.values]
+        if not given:
+            return self.and_("false")
+        first = len(self.values) + 1
+        arrays = [f"${n}::{one.type}[]" for n, one in enumerate(given, first)]
+        return replace(
+            self,
+            values=(*self.values, *(list(one.values) for one in given)),
+            alternatives=tuple((one.condition, array) for one, array in zip(given, arrays, strict=True)),
+        )
+
     def __str__(self) -> str:
-        return " AND ".join(self.conditions)
+        either = " OR ".join(condition.format(f"ANY({array})") for condition, array in self.alternatives)
+        return " AND ".join((*self.conditions, f"({either})") if either else self.conditions)
+
+    def matching(self, select: str, tail: str) -> str:
+        """Return the statement of the rows of `select` that meet the conditions; `tail` is its ORDER BY and LIMIT.
+
+        Of alternatives, the rows of each value are read separately, up to the limit, so that every one uses its index
+        however many values there are. Each row is found once: by the first alternative that it meets.
+        """
+        if not self.alternatives:
+            return f"{select} WHERE {self} {tail}"
+        parts, conditions = [], self.conditions
+        for condition, array in self.alternatives:
+            where = " AND ".join((*conditions, condition.format("one.value")))
+            parts.append(
+                f"SELECT found.* FROM unnest({array}) AS one(value) "
+                f"CROSS JOIN LATERAL ({select} WHERE {where} {tail}) AS found"
+            )
+            conditions = (*conditions, f"({condition.format(f'ANY({array})')}) IS NOT TRUE")
+        return f"SELECT * FROM ({' UNION ALL '.join(parts)}) AS found {tail}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +162,7 @@ class Listing(Generic[T]):
     `columns` and `source` follow SELECT and FROM, `make` converts a row, `alias` is the table's alias with a dot. With
     `archivable`, archived rows are left out. Filtered totals are counted over `counted`, or over `source`. All of these
     are trusted SQL, never input. The index of each list needs the time and the id right after its equality columns.
+    Without `limits`, a tenant with scopes has no access.
     """
 
     noun: str
@@ -115,13 +173,21 @@ class Listing(Generic[T]):
     time: str = "created_at"
     archivable: bool = False
     counted: str = ""
+    limits: Limits = unreachable
 
     @classmethod
     def plain(
-        cls, kind: type[T], table: str, noun: str, *, time: str = "created_at", archivable: bool = False
+        cls,
+        kind: type[T],
+        table: str,
+        noun: str,
+        *,
+        time: str = "created_at",
+        archivable: bool = False,
+        limits: Limits = unreachable,
     ) -> "Listing[T]":
         """Read the rows of one table into a dataclass whose fields are columns of the table."""
-        return cls(noun, columns(kind), table, from_row(kind), time=time, archivable=archivable)
+        return cls(noun, columns(kind), table, from_row(kind), time=time, archivable=archivable, limits=limits)
 
     @property
     def select(self) -> str:
@@ -131,7 +197,7 @@ class Listing(Generic[T]):
     def of(self, tenant: Tenant) -> Where:
         """Return the condition that selects the tenant's rows, without archived ones if they are left out."""
         active = (f"{self.alias}archived_at IS NULL",) if self.archivable else ()
-        return Where((f"{self.alias}org_id = $1", *active), (tenant.org_id,))
+        return Where((f"{self.alias}org_id = $1", *active), (tenant.org_id,)).within(tenant, self.limits)
 
     def missing(self, one_id: UUID) -> NotFound:
         """Return the error for a record that does not exist or is archived."""
@@ -158,15 +224,15 @@ class Listing(Generic[T]):
         """Return the rows of one window with their total.
 
         `within` and `filters` are conditions with their values, `{"flow_id = {}": flow_id}`; a filter whose value is
-        None is left out. Without filters the total is exact if `counter`, a kind and a parent id, is given; otherwise
-        counting stops at MAX_DEPTH.
+        None is left out. Without filters and scopes the total is exact if `counter`, a kind and a parent id, is given;
+        otherwise counting stops at MAX_DEPTH.
         """
         asked = {condition: value for condition, value in filters.items() if value is not None}
         where = self.of(tenant)
         for condition, value in {**within, **asked}.items():
             where = where.and_(condition, *([value] if "{}" in condition else []))
         items, following = await fetch_page(reader, self, where, window)
-        if counter and not asked:
+        if counter and not asked and tenant.scopes is None:
             return Page(items, await total(reader, tenant, *counter), window, following)
         number, capped = await capped_count(reader, self.counted or self.source, where)
         return Page(items, number, window, following, capped)
@@ -180,14 +246,18 @@ async def fetch_page(
     time, row_id = listing.alias + listing.time, f"{listing.alias}id"
     if window.after:
         where = where.and_(f"({time}, {row_id}) {comparison} ({{}}, {{}})", window.after.time, window.after.id)
-    limit = len(where.values) + 1
-    rows = await reader.rows(
-        f"{listing.select} WHERE {where} ORDER BY {time} {direction}, {row_id} {direction} "
-        f"LIMIT ${limit} OFFSET ${limit + 1}",
-        *where.values,
-        window.size + 1,
-        0 if window.after else window.page * window.size,
-    )
+    order = f"ORDER BY {time} {direction}, {row_id} {direction}"
+    limit, offset = (f"${n}" for n in (len(where.values) + 1, len(where.values) + 2))
+    sql = f"{listing.select} WHERE {where} {order} LIMIT {limit} OFFSET {offset}"
+    if where.alternatives:
+        ids = where.matching(
+            f"SELECT {time} AS at, {row_id} AS id FROM {listing.counted or listing.source}",
+            f"ORDER BY at {direction}, id {direction} LIMIT ({limit}::bigint + {offset}::bigint)",
+        )
+        rest = f"ORDER BY at {direction}, id {direction} OFFSET {offset}"
+        sql = f"{listing.select} WHERE {row_id} = ANY(ARRAY(SELECT id FROM ({ids}) AS first {rest})) {order}"
+    skipped = 0 if window.after else window.page * window.size
+    rows = await reader.rows(sql, *where.values, window.size + 1, skipped)
     shown = rows[: window.size]
     following = Cursor(shown[-1][listing.time], shown[-1]["id"]) if len(rows) > window.size else None
     return [listing.make(row) for row in shown], following
@@ -195,8 +265,6 @@ async def fetch_page(
 
 async def capped_count(reader: Reader, source: str, where: Where) -> tuple[int, bool]:
     """Count the rows of a source that meet the conditions, up to MAX_DEPTH; also return whether there are more."""
-    counted = await reader.value(
-        f"SELECT count(*) FROM (SELECT 1 FROM {source} WHERE {where} LIMIT {MAX_DEPTH + 1}) AS found",
-        *where.values,
-    )
+    found = where.matching(f"SELECT 1 FROM {source}", f"LIMIT {MAX_DEPTH + 1}")
+    counted = await reader.value(f"SELECT count(*) FROM ({found}) AS found", *where.values)
     return min(counted, MAX_DEPTH), counted > MAX_DEPTH

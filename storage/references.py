@@ -1,5 +1,6 @@
-"""Checking that a referenced record exists, for commands of the core, which must not import the surfaces."""
+"""Checking that referenced records exist, for commands of the core, which must not import the surfaces."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from domain.errors import NotFound
@@ -14,3 +15,14 @@ async def check_reference(tx: Transaction, tenant: Tenant, noun: str, one_id: UU
     """Raise NotFound unless the tenant has an active record of that id; None is always valid."""
     if one_id is not None and not await tx.value(_ACTIVE[noun], tenant.org_id, one_id):
         raise NotFound(f"There is no {noun} {one_id}.")
+
+
+_MISSING_FLOWS = """
+SELECT wanted.id FROM unnest($2::uuid[]) AS wanted(id)
+WHERE NOT EXISTS (SELECT FROM flows f WHERE f.org_id = $1 AND f.id = wanted.id AND f.archived_at IS NULL)
+"""
+
+
+async def missing_flows(tx: Transaction, tenant: Tenant, flow_ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of the ids that no active flow of the tenant has."""
+    return [row["id"] for row in await tx.rows(_MISSING_FLOWS, tenant.org_id, flow_ids)] if flow_ids else []

@@ -20,7 +20,7 @@ from api.http.reading import MAX_ON_LOOP, clean_text, guard, media_type, require
 from api.http.routing import Table
 from api.http.uploads import MULTIPART, UPLOAD_THREADS, URL_ENCODED, WRITERS, Form
 from domain.errors import Denial, FieldError, Forbidden, Invalid
-from domain.identity.permissions import Permission
+from domain.identity.permissions import Permission, Principal
 from storage.threads import Threads
 
 OPERATION: web.RequestKey[str] = web.RequestKey("operation", str)
@@ -91,8 +91,8 @@ class Endpoint:
         """Return the call with its principal. Raises Unauthenticated, or Forbidden when the permission is missing."""
         principal = await self.surface.authenticate(call.request)
         call = Call(call.services, principal, call.request, call.request_id)
-        if not call.caller.may(permission):
-            error = Forbidden(f"This request needs the permission {permission.value}")
+        if reason := self._refusal(call.caller, permission):
+            error = Forbidden(reason)
             await self._denied(call, permission, error)
             raise error
         return call
@@ -100,6 +100,14 @@ class Endpoint:
     async def _denied(self, call: Call, permission: Permission, error: Forbidden) -> None:
         if self.surface.denied is not None:
             await self.surface.denied(call, permission, error.denial or Denial.PERMISSION)
+
+    def _refusal(self, caller: Principal, permission: Permission) -> str | None:
+        """Return why the caller may not call this route; None if it may."""
+        if not caller.may(permission):
+            return f"This request needs the permission {permission.value}"
+        if caller.scopes is not None and not self.route.scoped:
+            return "This request needs a key without scopes: what it concerns belongs to no flow and no repository"
+        return None
 
     def _parameters(self, request: web.Request) -> dict[str, Any]:
         values: dict[str, Any] = {}

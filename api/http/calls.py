@@ -59,8 +59,8 @@ class Call:
 
     @property
     def tenant(self) -> Tenant:
-        """The organisation whose rows this request may read and change."""
-        return Tenant(self.caller.org_id, self.caller.org_slug)
+        """The organisation whose rows this request may read and change, within the scopes of the credential."""
+        return Tenant(self.caller.org_id, self.caller.org_slug, self.caller.scopes)
 
     @property
     def actor(self) -> Actor:
@@ -154,6 +154,8 @@ class Route:
     `examples` gives path parameters an example value; required where no sample of `routing` matches the regex.
     `prepare` is called with the handler's arguments before it, for work that takes long: the handler of a request with
     an Idempotency-Key runs inside a transaction. It keeps its result in the request.
+    `scoped`: its commands and queries apply the tenant's scopes, or concern nothing that scopes limit. Only these
+    routes may be called with a key that has scopes.
     """
 
     method: str
@@ -168,6 +170,7 @@ class Route:
     tag: str | None = None
     examples: Mapping[str, str] = field(default_factory=dict)
     prepare: Handler | None = None
+    scoped: bool = False
 
     @property
     def name(self) -> str:
@@ -187,6 +190,11 @@ PATH_PARAMETER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(?::((?:[^{}]|\{[^{}]*\}
 def tagged(tag: str, *routes: Route) -> tuple[Route, ...]:
     """Return the routes with an OpenAPI tag."""
     return tuple(replace(route, tag=tag) for route in routes)
+
+
+def scoped(*routes: Route) -> tuple[Route, ...]:
+    """Return the routes as ones that apply scopes."""
+    return tuple(replace(route, scoped=True) for route in routes)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from api.http.calls import SERVICES, Call
 from domain.tenant import Tenant
-from storage.database import JoinedDatabase, Transaction
+from storage.database import JoinedDatabase, Reader, Transaction
 from storage.group_commit import GroupCommit, Limits, Write
 from storage.services import Services
 
@@ -22,6 +22,8 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 Command = Callable[[Transaction, Tenant, Sequence[Item]], Awaitable[Sequence[Outcome]]]
+Check = Callable[[Reader, Tenant, Item], Awaitable[Any]]
+"""Raises NotFound unless an item is within the tenant's scopes. The answer must not change afterwards."""
 
 
 @asynccontextmanager
@@ -50,30 +52,41 @@ class OfTenant(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class GroupedCommand(Generic[Item, Outcome]):
-    """A command, and the group commit that runs it for concurrent requests."""
+    """A command, and the group commit that runs it for concurrent requests.
+
+    Requests with scopes take part if there is a `check`, which then replaces that of the command.
+    """
 
     command: Command[Item, Outcome]
     commits: GroupCommit[OfTenant[Item], Outcome]
+    check: Check[Item] | None = None
 
     @classmethod
     @asynccontextmanager
     async def opened(
-        cls, app: web.Application, name: str, command: Command[Item, Outcome]
+        cls, app: web.Application, name: str, command: Command[Item, Outcome], check: Check[Item] | None = None
     ) -> "AsyncIterator[GroupedCommand[Item, Outcome]]":
         """Open the group commit of a command; write what is still queued at the end."""
         async with group_commit(app, name, _writer(app[SERVICES], command), LIMITS, _organisation) as commits:
-            yield cls(command, commits)
+            yield cls(command, commits, check)
 
     async def run(self, call: Call, item: Item, *, dry_run: bool) -> Outcome:
         """Return the outcome of one request once it is committed.
 
         A dry run runs in a transaction of its own, and a request with an Idempotency-Key in the one that stores its
-        answer.
+        answer. Scopes are never part of a group commit: two tenants of one organisation in a transaction could lock
+        their rows in different orders.
         """
+        tenant = call.tenant
         if not dry_run and not isinstance(call.services.database, JoinedDatabase):
-            return await self.commits.submit(OfTenant(call.tenant, item))
+            if tenant.scopes is not None and self.check is not None:
+                async with call.read() as reader:
+                    await self.check(reader, tenant, item)
+                tenant = tenant.unscoped
+            if tenant.scopes is None:
+                return await self.commits.submit(OfTenant(tenant, item))
         async with call.transaction(dry_run=dry_run) as tx:
-            [outcome] = await self.command(tx, call.tenant, [item])
+            [outcome] = await self.command(tx, tenant, [item])
         return outcome
 
 

@@ -70,11 +70,12 @@ def keyed(call: Call, signature: Arguments, content: bytes | BaseModel) -> Keyed
 
 
 def _fingerprint(call: Call, signature: Arguments, content: bytes | BaseModel) -> bytes:
-    """Return the hash of the organisation, the target, the headers that the handler reads, and the content."""
+    """Return the hash of organisation and scopes, the target, the headers that the handler reads, and the content."""
     marks = [parameter.header for parameter in signature.parameters if parameter.header]
     names = [name for mark in marks for name in (mark.name, *mark.aliases)]
     identity = {
         "organisation": str(call.caller.org_id),
+        **({"scopes": call.caller.scopes.texts} if call.caller.scopes else {}),
         "target": call.request.rel_url.raw_path_qs,
         "headers": {name: call.request.headers.getall(name, []) for name in names},
         "content": sha256(content).hexdigest() if isinstance(content, bytes) else content,

@@ -70,14 +70,15 @@ def presented_key(request: web.Request) -> str | None:
 async def _in_organisation(request: web.Request, principal: Principal) -> Principal:
     """Return the principal in the organisation that the path names, else the header.
 
-    Raises NotFound unless that is its own organisation or, for a platform administrator, an existing one.
+    Raises NotFound unless that is its own organisation or, for a platform administrator, an existing one. A key with
+    scopes acts in its own organisation only.
     """
     named = request.match_info.get(ORGANISATION_PARAMETER)
     if named is None and (header := request.headers.get(ORGANISATION_HEADER)) is not None:
         named = clean_text(ORGANISATION_HEADER, header)
     if named is None or named in {principal.org_slug, str(principal.org_id)}:
         return principal
-    if principal.may(Permission.PLATFORM_MANAGE):
+    if principal.scopes is None and principal.may(Permission.PLATFORM_MANAGE):
         services: Services = request.app[SERVICES]
         async with services.database.read() as reader:
             if organisation := await organisation_by_slug_or_id(reader, named):

@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +18,8 @@ SHOWN = 11
 class NewApiKey:
     """A key to create. `permissions` None = all of its owner's; `text` None = a random key.
 
-    A break-glass key of a person also works while single sign-on is mandatory.
+    `scopes` are in their stored form (`checked_scopes`), None for a key without a limit. A break-glass key of a person
+    also works while single sign-on is mandatory.
     """
 
     principal_id: UUID
@@ -27,6 +28,7 @@ class NewApiKey:
     expires_at: datetime | None = None
     text: str | None = None
     break_glass: bool = False
+    scopes: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,7 @@ class ApiKey:
     name: str
     prefix: str
     permissions: list[str] | None
+    scopes: list[str] | None
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

@@ -21,15 +21,22 @@ def check_role(granter: Principal, role: str) -> None:
     _check(granter, role_permissions(role, granter.org_slug), f"The role {role}")
 
 
-def check_key(granter: Principal, role: str, permissions: Collection[Permission] | None) -> None:
+def check_key(
+    granter: Principal, role: str, permissions: Collection[Permission] | None, scopes: Collection[str] | None
+) -> None:
     """Check a key that the caller creates for an owner with this role.
 
-    Raises Invalid for permissions that the role does not grant, Forbidden for those that the caller does not hold.
+    Raises Invalid for permissions that the role does not grant, Forbidden for those that the caller does not hold, and
+    for scopes beyond those of the caller's own credential.
     """
     held = role_permissions(role, granter.org_slug)
     if lacking := sorted(set(permissions or ()) - held):
         raise Invalid.of("permissions", f"the owner's role {role} does not grant {', '.join(lacking)}")
     _check(granter, held if permissions is None else permissions, "This key")
+    if granter.scopes is not None and not granter.scopes.cover(scopes):
+        raise Forbidden(
+            f"This key could reach what your credential cannot: give it scopes among {', '.join(granter.scopes.texts)}."
+        )
 
 
 def _check(granter: Principal, granted: Collection[Permission], what: str) -> None:

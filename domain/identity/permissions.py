@@ -6,6 +6,8 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
+from domain.identity.scopes import Scopes
+
 
 class Permission(StrEnum):
     """Every permission. A route requires exactly one, or is on the list of exempt routes."""
@@ -98,7 +100,8 @@ CredentialKind = Literal["api_key", "session"]
 class Principal:
     """The authenticated caller of a request.
 
-    `permissions` are the role's, already narrowed by the credential: a key never exceeds its owner.
+    `permissions` are the role's, already narrowed by the credential: a key never exceeds its owner. `scopes` are the
+    resources that the credential is limited to.
     """
 
     id: UUID
@@ -109,6 +112,7 @@ class Principal:
     permissions: frozenset[Permission]
     credential_id: UUID | None = None
     credential_kind: CredentialKind | None = None
+    scopes: Scopes | None = None
 
     def may(self, permission: Permission) -> bool:
         """Whether the principal holds this permission."""

@@ -94,6 +94,14 @@ trails = Table(
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "flow_id", "created_at", "id"),
     Index(None, "org_id", "git_commit_sha"),
+    Index(
+        "trails_repository_idx",
+        "org_id",
+        "git_repository",
+        "created_at",
+        "id",
+        postgresql_where=text("git_repository IS NOT NULL"),
+    ),
     Index("trails_open_idx", "org_id", "created_at", "id", postgresql_where=text("status <> 'COMPLIANT'")),
     Index(None, "org_id", "status", "created_at", "id"),
     # Immutable facts, plus the derived status and the columns that later events fill: see domain/facts/records.py.
@@ -319,6 +327,7 @@ verdicts = Table(
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "flow_id", "created_at", "id"),
     Index(None, "org_id", "digest", "created_at", "id"),
+    Index("verdicts_trail_idx", "trail_id", postgresql_where=text("trail_id IS NOT NULL")),
     info=FACT,
 )
 

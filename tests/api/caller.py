@@ -175,11 +175,13 @@ async def make_holder(
     role: str,
     permissions: list[Permission] | None = None,
     expires_at: datetime | None = None,
+    *,
+    scopes: list[str] | None = None,
 ) -> Holder:
     """As `trailgate keys create` does: there is no route for it yet."""
     async with services.database.transaction() as tx:
         principal_id = await create_principal(tx, tenant, NewPrincipal("service", unique(role), role), NOBODY)
-        new = NewApiKey(principal_id, "test", permissions, expires_at)
+        new = NewApiKey(principal_id, "test", permissions, expires_at, scopes=scopes)
         made, text = await create_api_key(tx, tenant, new, NOBODY)
     return Holder(principal_id, made.id, text)
 

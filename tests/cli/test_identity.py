@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -83,6 +84,13 @@ def test_a_key_can_be_narrowed_lent_by_an_existing_principal_and_given_an_end(
     assert abs(expires - datetime.now(UTC) - timedelta(hours=12)) < timedelta(minutes=1)
 
 
+def test_a_key_is_limited_to_scopes_which_the_list_shows(started: None, trailgate, principal_of) -> None:
+    words = ["--scope", "repo:acme/lib", "--scope", "repo:acme/app"]
+    text = trailgate("keys", "create", "--name", "scoped", *words).out.strip()
+    assert principal_of(text).scopes.texts == ("repo:acme/app", "repo:acme/lib")
+    assert "\trepo:acme/app repo:acme/lib\t" in trailgate("keys", "list").out
+
+
 @pytest.mark.parametrize(("text", "lifetime"), [("1m", {"minutes": 1}), ("30d", {"days": 30}), ("8w", {"weeks": 8})])
 def test_lifetimes(started: None, trailgate, value, text: str, lifetime: dict[str, int]) -> None:
     assert trailgate("keys", "create", "--name", "k", "--expires-in", text).status == 0
@@ -105,6 +113,8 @@ REFUSED = {
     "both of them": (["--role", "admin", "--principal", "admin"], "give one of them"),
     "more than its role": (["--permission", "audit:read"], "The role reporter does not grant audit:read"),
     "a permission that is none": (["--permission", "facts:eat"], "facts:eat"),
+    "a scope that is none": (["--scope", "planet:earth"], "flow:…, environment:…, repo:…; 'planet:earth' is not"),
+    "a flow that is none": (["--scope", f"flow:{UUID(int=7)}"], f"there is no flow {UUID(int=7)}"),
 }
 
 

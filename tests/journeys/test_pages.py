@@ -116,6 +116,9 @@ async def test_bringing_an_organisation_on_board(running: Running, folder: Path)
     lines = await pasted(blocks(DOCS / "access.md"), running, folder)
     assert "401" in lines, "the key of a disabled account"
     assert lines.count("[]") == 3, "the key of CI, its successor, and the old key during the overlap"
+    [shown] = [line for line in lines if line.startswith("[{") and '"payments"' in line]
+    assert '"billing"' not in shown, "the flow of the key with a scope"
+    assert "403" in lines, "the audit is not for a key with a scope"
 
 
 async def test_being_told(running: Running, folder: Path) -> None:

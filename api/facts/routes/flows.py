@@ -2,7 +2,7 @@
 
 from api.facts.handlers import flows
 from api.facts.schemas.flows import FlowOut, FlowsQuery
-from api.http.calls import Route, tagged
+from api.http.calls import Route, scoped, tagged
 from api.http.paths import V1
 from api.http.resources import Resource
 from domain.identity.permissions import Permission
@@ -17,22 +17,25 @@ _FLOWS = Resource("flow", "flows", FLOWS, FlowOut, read=Permission.FACTS_READ, m
 ROUTES = tagged(
     "Flows",
     Route("POST", FLOWS, flows.create_flow, Permission.FACTS_MANAGE, status=201, errors=(404, 409)),
-    _FLOWS.list(list_flows, "List the flows, oldest first.", parameters=FlowsQuery),
-    _FLOWS.get(
-        get_flow,
-        """Get a flow.
+    *scoped(
+        _FLOWS.list(list_flows, "List the flows, oldest first.", parameters=FlowsQuery),
+        _FLOWS.get(
+            get_flow,
+            """Get a flow.
 
-        The ETag is the version. A change that sends it as `If-Match` fails with 412 if the flow has changed since.
-        """,
-    ),
-    Route("PUT", FLOW, flows.update_flow, Permission.FACTS_MANAGE, errors=(409, 412)),
-    _FLOWS.delete(
-        archive_flow,
-        """Archive a flow and release its name.
+            The ETag is the version. A change that sends it as `If-Match` fails with 412 if the flow has changed since.
+            """,
+        ),
+        Route("PUT", FLOW, flows.update_flow, Permission.FACTS_MANAGE, errors=(409, 412)),
+        _FLOWS.delete(
+            archive_flow,
+            """Archive a flow and release its name.
 
-        A flow that has trails or webhook configs cannot be archived. Its versions and their ledger entries are kept.
-        """,
-        errors=(409, 412),
+            A flow that has trails or webhook configs cannot be archived. Its versions and their ledger entries are
+            kept.
+            """,
+            errors=(409, 412),
+        ),
+        Route("GET", f"{FLOW}/template", flows.get_flow_template, Permission.FACTS_READ, produces=flows.YAML),
     ),
-    Route("GET", f"{FLOW}/template", flows.get_flow_template, Permission.FACTS_READ, produces=flows.YAML),
 )

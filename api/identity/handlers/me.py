@@ -21,4 +21,5 @@ async def get_me(call: Call) -> MeOut:
         role=RoleName.of(caller.role),
         permissions=sorted(caller.permissions),
         credential_id=caller.credential_id,
+        scopes=list(caller.scopes.texts) if caller.scopes else None,
     )

@@ -9,6 +9,7 @@ from api.http.versions import IfMatch, expected_versions
 from api.identity.schemas.api_keys import ApiKeyOut, CreatedKeyOut, KeyRotationIn, KeyTermsIn
 from api.identity.schemas.service_accounts import ServiceAccountChangeIn, ServiceAccountIn, ServiceAccountOut
 from domain.errors import NotFound
+from domain.identity.api_keys import ApiKey
 from domain.identity.grants import check_key, check_role
 from domain.identity.principals import ServiceAccount
 from storage.database import Reader
@@ -50,18 +51,17 @@ async def create_service_account_key(
 ) -> Created[CreatedKeyOut]:
     """Create an API key of a service account. Its text is shown only this once."""
     async with call.transaction(dry_run=dry_run) as tx:
-        account = await get_service_account(tx, call.tenant, service_account_id)
-        check_key(call.caller, account.role, body.permissions)
-        key, text = await key_commands.create_api_key(
-            tx, call.tenant, body.to_command(service_account_id, tx.now), call.actor
-        )
+        account = await get_service_account(tx, call.tenant.unscoped, service_account_id)
+        new = body.to_command(service_account_id, tx.now)
+        check_key(call.caller, account.role, new.permissions, new.scopes)
+        key, text = await key_commands.create_api_key(tx, call.tenant, new, call.actor)
     return created(CreatedKeyOut.made(key, text, call), dry_run=dry_run)
 
 
 async def list_service_account_keys(call: Call, service_account_id: UUID, query: ListQuery) -> Reply[list[ApiKeyOut]]:
     """List the API keys of a service account, oldest first, including revoked ones."""
     async with call.read() as reader:
-        await get_service_account(reader, call.tenant, service_account_id)
+        await get_service_account(reader, call.tenant.unscoped, service_account_id)
         page = await key_queries.list_api_keys_of(reader, call.tenant, query.window(), owner_id=service_account_id)
     return list_reply(call, page, ApiKeyOut)
 
@@ -71,7 +71,7 @@ async def revoke_service_account_key(
 ) -> Deleted[ApiKeyOut]:
     """Revoke an API key of a service account, with immediate effect. It stays in the list."""
     async with call.transaction(dry_run=dry_run) as tx:
-        await _owner_of(tx, call, service_account_id, key_id)
+        await _with_key(tx, call, service_account_id, key_id)
         await key_commands.revoke_api_key(tx, call.tenant, key_id, call.actor)
         gone = await key_queries.get_api_key(tx, call.tenant, key_id)
     return deleted(ApiKeyOut.of(gone, call), dry_run=dry_run)
@@ -86,16 +86,16 @@ async def rotate_service_account_key(
     """
     terms = body or KeyRotationIn()
     async with call.transaction(dry_run=dry_run) as tx:
-        account = await _owner_of(tx, call, service_account_id, key_id)
-        check_key(call.caller, account.role, None)
+        account, old = await _with_key(tx, call, service_account_id, key_id)
+        check_key(call.caller, account.role, None, old.scopes)
         key, text = await key_commands.rotate_api_key(tx, call.tenant, key_id, terms.overlap, call.actor)
     return created(CreatedKeyOut.made(key, text, call), dry_run=dry_run)
 
 
-async def _owner_of(reader: Reader, call: Call, account_id: UUID, key_id: UUID) -> ServiceAccount:
-    """Return the service account. Raises NotFound unless the key is one of its keys."""
-    account = await get_service_account(reader, call.tenant, account_id)
+async def _with_key(reader: Reader, call: Call, account_id: UUID, key_id: UUID) -> tuple[ServiceAccount, ApiKey]:
+    """Return the service account and the key. Raises NotFound unless it is one of its keys."""
+    account = await get_service_account(reader, call.tenant.unscoped, account_id)
     key = await key_queries.get_api_key(reader, call.tenant, key_id)
     if key.principal_id != account_id:
         raise NotFound(f"There is no API key {key_id} of this service account.")
-    return account
+    return account, key

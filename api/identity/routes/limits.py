@@ -5,4 +5,4 @@ from api.http.paths import V1
 from api.identity.handlers import limits
 from domain.identity.permissions import Permission
 
-ROUTES = tagged("Organisations", Route("GET", f"{V1}/limits", limits.get_limits, Permission.FACTS_READ))
+ROUTES = tagged("Organisations", Route("GET", f"{V1}/limits", limits.get_limits, Permission.FACTS_READ, scoped=True))

@@ -1,6 +1,6 @@
 """Routes of service accounts and their keys."""
 
-from api.http.calls import Route, tagged
+from api.http.calls import Route, scoped, tagged
 from api.http.paths import V1
 from api.http.resources import Resource
 from api.identity.handlers import service_accounts
@@ -30,8 +30,10 @@ ROUTES = tagged(
         Its keys are revoked at once, and its name is free again. What it did stays in the audit.
         """,
     ),
-    Route("POST", KEYS, service_accounts.create_service_account_key, MANAGE, status=201, errors=(409,)),
-    Route("GET", KEYS, service_accounts.list_service_account_keys, READ),
-    Route("DELETE", KEY, service_accounts.revoke_service_account_key, MANAGE, status=204),
-    Route("POST", f"{KEY}/rotate", service_accounts.rotate_service_account_key, MANAGE, status=201, errors=(409,)),
+    *scoped(
+        Route("POST", KEYS, service_accounts.create_service_account_key, MANAGE, status=201, errors=(409,)),
+        Route("GET", KEYS, service_accounts.list_service_account_keys, READ),
+        Route("DELETE", KEY, service_accounts.revoke_service_account_key, MANAGE, status=204),
+        Route("POST", f"{KEY}/rotate", service_accounts.rotate_service_account_key, MANAGE, status=201, errors=(409,)),
+    ),
 )

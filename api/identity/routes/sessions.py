@@ -12,10 +12,10 @@ OWN, READ, MANAGE = Permission.PROFILE_OWN, Permission.IDENTITY_READ, Permission
 
 ROUTES = tagged(
     "Sessions",
-    Route("POST", SESSIONS, sessions.start_session, OWN, status=201, errors=(409,)),
-    Route("GET", SESSIONS, sessions.list_sessions, OWN),
+    Route("POST", SESSIONS, sessions.start_session, OWN, status=201, errors=(409,), scoped=True),
+    Route("GET", SESSIONS, sessions.list_sessions, OWN, scoped=True),
     Route("DELETE", f"{SESSIONS}/{{session_id}}", sessions.revoke_session, OWN, status=204),
-    Route("POST", f"{V1}/logout", sessions.sign_out, OWN, status=204, errors=(409,)),
+    Route("POST", f"{V1}/logout", sessions.sign_out, OWN, status=204, errors=(409,), scoped=True),
     Route("GET", MEMBER_SESSIONS, sessions.list_member_sessions, READ, examples=DEFAULT),
     Route("DELETE", MEMBER_SESSIONS, sessions.revoke_member_sessions, MANAGE, status=204, examples=DEFAULT),
 )

@@ -13,6 +13,7 @@ from api.http.texts import Flag, Name
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.identity.api_keys import ApiKey, NewApiKey
 from domain.identity.permissions import Permission, PrincipalKind
+from domain.identity.scopes import MAX_SCOPE_LENGTH, MAX_SCOPES, checked_scopes
 
 MAX_DAYS = 3650
 DAY = timedelta(days=1)
@@ -39,7 +40,8 @@ class OwnerType(StrEnum):
 class KeyTermsIn(WireIn):
     """What a key may do and for how long. `name` is another name for `label`.
 
-    Without `permissions` it may do all that its owner may, and without `ttlDays` it never expires.
+    Without `permissions` it may do all that its owner may, without `scopes` in the whole organisation, and without
+    `ttlDays` it never expires.
     """
 
     model_config = {"json_schema_extra": {"examples": [{"label": "payments-ci", "ttlDays": 90}]}}
@@ -49,11 +51,20 @@ class KeyTermsIn(WireIn):
         int | None, Field(strict=True, ge=1, le=MAX_DAYS, description="Days of 24 hours until the key expires")
     ] = None
     permissions: Annotated[list[Permission] | None, Field(min_length=1, max_length=len(Permission))] = None
+    scopes: Annotated[
+        list[Annotated[str, Field(max_length=MAX_SCOPE_LENGTH)]] | None,
+        Field(
+            min_length=1,
+            max_length=MAX_SCOPES,
+            description="What the key is limited to: `flow:<id>`, `environment:<id>`, `repo:<name>`",
+        ),
+    ] = None
 
     def to_command(self, owner_id: UUID, now: datetime) -> NewApiKey:
-        """Return the input of the command."""
+        """Return the input of the command. Raises Invalid for bad scopes."""
         expires_at = None if self.ttl_days is None else now + self.ttl_days * DAY
-        return NewApiKey(owner_id, self.label, self.permissions, expires_at)
+        scopes = None if self.scopes is None else checked_scopes(self.scopes)
+        return NewApiKey(owner_id, self.label, self.permissions, expires_at, scopes=scopes)
 
 
 class ApiKeyIn(KeyTermsIn):
@@ -104,6 +115,7 @@ class ApiKeyOut(WireModel):
     key_prefix: str = shows("prefix")
     is_active: bool
     permissions: list[str] | None
+    scopes: list[str] | None
     created_at: Instant
     last_used_at: Instant | None
     ttl_days: int | None

@@ -10,7 +10,7 @@ class MeOut(WireModel):
     """Who the caller is, and what its credential may do in which organisation.
 
     `kind` is user, service or system; `email` is null unless it is a user. `credentialId` is the id of the API key,
-    null while authentication is off.
+    null while authentication is off. `scopes` are what the key is limited to, null for no limit.
     """
 
     id: UUID
@@ -22,3 +22,4 @@ class MeOut(WireModel):
     role: RoleName
     permissions: list[str]
     credential_id: UUID | None
+    scopes: list[str] | None

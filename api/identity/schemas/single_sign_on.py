@@ -137,7 +137,7 @@ class SsoTestOut(WireModel):
 class SignInQuery(BaseModel):
     """Where the provider shall send the person after the sign-in."""
 
-    redirect_uri: Annotated[Url, Field(alias="redirectUri")]
+    redirect_uri: Annotated[Url, Field(alias="redirectUri", examples=["https://portal.example.com/signed-in"])]
 
 
 class SignInOut(WireModel):
@@ -150,8 +150,8 @@ class SignInOut(WireModel):
 class CallbackQuery(BaseModel):
     """What the provider added to the address of the page."""
 
-    code: Annotated[str, Field(min_length=1, max_length=4096)]
-    state: Annotated[str, Field(min_length=1, max_length=512)]
+    code: Annotated[str, Field(min_length=1, max_length=4096, examples=["a code of the provider"])]
+    state: Annotated[str, Field(min_length=1, max_length=512, examples=["the state of the sign-in"])]
 
 
 class SignedInOut(WireModel):

@@ -54,7 +54,7 @@ WHERE f.org_id = $1 AND f.id = ANY($2::uuid[]) AND f.archived_at IS NULL
 
 _ASKED = Rows({"place": "int", "flow_id": "uuid", "digest": "text", "trail_id": "uuid"})
 _CANDIDATES = f"""
-SELECT asked.place, found.id AS report_id, found.name, t.id AS trail_id, t.template
+SELECT asked.place, found.id AS report_id, found.name, t.id AS trail_id, t.git_repository, t.template
 FROM {_ASKED.source("asked", 2)}
 CROSS JOIN LATERAL (
   SELECT id, trail_id, coalesce(slot, name) AS name FROM artifact_reports r
@@ -83,11 +83,12 @@ async def decide(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -
 
     A trail's own template replaces the flow's. The trails are locked while their latest results are read; every verdict
     is stored with its inputs and audited. Return the decisions in the order of `new`. Raises NotFound for an unknown
-    flow, an unknown trail, and a trail of another flow.
+    flow, an unknown trail, a trail of another flow, and what is outside the tenant's scopes.
     """
     wanted = await _with_flows(tx, tenant, new)
     flows = await _flows(tx, tenant, {flow_id for flow_id, _ in wanted})
     found = await _candidates(tx, tenant, wanted)
+    _check_scopes(tenant, wanted, found)
     latest = await latest_results_of(tx, {row["trail_id"] for row in found.values()}) if found else {}
     judged = [
         _judge(flows[flow_id], normalise_digest(assertion.digest), found.get(place), latest)
@@ -114,6 +115,18 @@ async def _flows(tx: Transaction, tenant: Tenant, flow_ids: set[UUID]) -> dict[U
     for missing in flow_ids - flows.keys():
         raise NotFound(f"There is no flow {missing}.")
     return flows
+
+
+def _check_scopes(tenant: Tenant, wanted: Sequence[tuple[UUID, NewAssertion]], found: Mapping[int, Row]) -> None:
+    """Raise NotFound for a flow outside the scopes, unless the newest report is on a trail within them.
+
+    The report that counts is the same for all callers: scopes must not change a verdict.
+    """
+    for place, (flow_id, assertion) in enumerate(wanted):
+        repository = found[place]["git_repository"] if place in found else None
+        within_scopes = tenant.scopes is None or tenant.scopes.contain(flow_id, repository)
+        if not within_scopes and assertion.trail_id is None:
+            raise NotFound(f"There is no flow {flow_id}.")
 
 
 async def _candidates(tx: Transaction, tenant: Tenant, wanted: Sequence[tuple[UUID, NewAssertion]]) -> dict[int, Row]:

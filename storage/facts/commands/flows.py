@@ -11,6 +11,7 @@ from domain.facts.records import FLOW
 from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.definitions import Definition
+from storage.facts.scoping import check_flow_scope
 from storage.facts.tables import flow_versions, flows
 from storage.rows import from_row
 
@@ -56,6 +57,7 @@ async def update_flow(
     `expected` are the versions that the caller accepts, None for any. Raises NotFound, Stale for another version,
     Invalid for bad tags, Conflict when the name is taken.
     """
+    check_flow_scope(tenant, flow_id)
     check_tags(change.get("tags", {}))
     held = await FLOWS.hold(tx, tenant, flow_id, expected)
     return _flow(await FLOWS.change(tx, tenant, actor, held, _columns(change)))
@@ -68,6 +70,7 @@ async def archive_flow(
 
     Raises NotFound, Stale, and Conflict while the flow has trails or webhook configs.
     """
+    check_flow_scope(tenant, flow_id)
     held = await FLOWS.hold(tx, tenant, flow_id, expected)
     for what, sql in _IN_USE.items():
         if await tx.value(sql, tenant.org_id, flow_id):

@@ -29,8 +29,9 @@ class LockedTrail:
 
 
 _LOCK = """
-SELECT t.id, t.flow_id, t.status, v.name, v.tags::text AS tags, to_json(v.required_types)::text AS required_types,
-       v.requires_approval, coalesce(t.template, v.template)::text AS template
+SELECT t.id, t.flow_id, t.git_repository, t.status, v.name, v.tags::text AS tags,
+       to_json(v.required_types)::text AS required_types, v.requires_approval,
+       coalesce(t.template, v.template)::text AS template
 FROM trails t JOIN flow_versions v ON v.flow_id = t.flow_id AND v.version = t.flow_version
 WHERE t.org_id = $1 AND t.id = ANY($2::uuid[])
 ORDER BY t.id FOR NO KEY UPDATE OF t
@@ -38,9 +39,14 @@ ORDER BY t.id FOR NO KEY UPDATE OF t
 
 
 async def lock_trails(tx: Transaction, tenant: Tenant, trail_ids: Iterable[UUID]) -> list[LockedTrail]:
-    """Lock trails, always in the order of their ids to avoid deadlocks. Raises NotFound for an unknown trail."""
+    """Lock trails, always in the order of their ids to avoid deadlocks.
+
+    Raises NotFound for an unknown trail, and for one outside the tenant's scopes.
+    """
     wanted = set(trail_ids)
     rows = await tx.rows(_LOCK, tenant.org_id, list(wanted))
+    if (scopes := tenant.scopes) is not None:
+        rows = [row for row in rows if scopes.contain(row["flow_id"], row["git_repository"])]
     for missing in wanted - {row["id"] for row in rows}:
         raise NotFound(f"There is no trail {missing}.")
     return [LockedTrail(row["id"], row["flow_id"], TrailStatus(row["status"]), asked_in_texts(row)) for row in rows]

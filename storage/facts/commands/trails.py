@@ -73,9 +73,11 @@ _trail = from_row(Trail)
 async def open_trails(tx: Transaction, tenant: Tenant, new: Sequence[NewTrail]) -> list[Trail]:
     """Open trails, each pinned to its flow's current version; return those that were created.
 
-    A trail with a correlation key that is taken is not created, without an error. Raises NotFound for an unknown flow,
-    Conflict for a taken name, Throttled when the organisation's quota is exceeded.
+    A trail with a correlation key that is taken is not created, without an error. Raises NotFound for an unknown flow
+    and for one outside the tenant's scopes, unless the trail's repository is within them; Conflict for a taken name,
+    Throttled when the organisation's quota is exceeded.
     """
+    _check_scopes(tenant, new)
     await charge(tx, tenant, Quota.TRAILS_PER_DAY, len(new))
     versions = await _flow_versions(tx, tenant, {trail.flow_id for trail in new})
     drafts = {
@@ -97,6 +99,12 @@ async def open_trails(tx: Transaction, tenant: Tenant, new: Sequence[NewTrail]) 
     event_ids = await append(tx, tenant, events, [("trails", row["flow_id"]) for row in made])
     await _link(tx, tenant, made, event_ids)
     return [_trail(row) for row in made]
+
+
+def _check_scopes(tenant: Tenant, new: Sequence[NewTrail]) -> None:
+    for trail in new:
+        if tenant.scopes is not None and not tenant.scopes.contain(trail.flow_id, trail.git_repository):
+            raise NotFound(f"There is no flow {trail.flow_id}.")
 
 
 async def _link(tx: Transaction, tenant: Tenant, made: Sequence[Row], event_ids: Sequence[UUID]) -> None:

@@ -10,6 +10,7 @@ from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Reader
 from storage.facts.queries.trails import get_trail
+from storage.facts.scoping import limits_on_trail
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
@@ -32,14 +33,17 @@ LEFT JOIN LATERAL (
 
 _report = from_row(ArtifactReport)
 
-_REPORTS = Listing("artifact", _COLUMNS, _SOURCE, _report, alias="r.", counted="artifact_reports r")
+REPORTS = limits_on_trail("r", flow_id=True)
+"""How scopes limit rows of `artifact_reports r`."""
+
+_REPORTS = Listing("artifact", _COLUMNS, _SOURCE, _report, alias="r.", counted="artifact_reports r", limits=REPORTS)
 
 
 async def list_trail_artifacts(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[ArtifactReport]:
     """List the artifacts reported on a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
     return await _REPORTS.page(
-        reader, tenant, window, within={"r.trail_id = {}": trail_id}, counter=("artifacts", trail_id)
+        reader, tenant.unscoped, window, within={"r.trail_id = {}": trail_id}, counter=("artifacts", trail_id)
     )
 
 

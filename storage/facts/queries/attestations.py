@@ -8,6 +8,7 @@ from domain.facts.attestations import Attestation, EvidenceSummary, ResultStatus
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.facts.queries.trails import get_trail
+from storage.facts.scoping import limits_on_trail
 from storage.paging import Listing, Page, Window
 
 _WITH_RESULT = """
@@ -42,7 +43,9 @@ def _made(row: Row) -> Attestation:
     return Attestation(**fields, evidence=EvidenceSummary(digest, name, size) if digest else None)
 
 
-ATTESTATIONS = Listing("attestation", _COLUMNS, _WITH_FILE, _made, alias="a.", counted=_WITH_RESULT)
+ATTESTATIONS = Listing(
+    "attestation", _COLUMNS, _WITH_FILE, _made, alias="a.", counted=_WITH_RESULT, limits=limits_on_trail("a")
+)
 
 
 async def get_attestation(reader: Reader, tenant: Tenant, trail_id: UUID, attestation_id: UUID) -> Attestation:
@@ -71,7 +74,7 @@ async def list_attestations(
     await get_trail(reader, tenant, trail_id)
     return await ATTESTATIONS.page(
         reader,
-        tenant,
+        tenant.unscoped,
         window,
         within={"a.trail_id = {}": trail_id},
         filters={"a.type = {}": type_, "a.name = {}": name, "r.status = {}": status},

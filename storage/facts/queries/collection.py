@@ -13,6 +13,7 @@ from storage.facts.queries.artifacts import candidates_of
 from storage.facts.queries.attestations import count_by_type
 from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
+from storage.facts.scoping import trail_limits
 from storage.paging import Listing, Page, Where, Window, capped_count, fetch_page
 
 MAX_UNSURE = 1000
@@ -33,6 +34,7 @@ _TRAILS = Listing(
     _FROM,
     _row,
     alias="t.",
+    limits=trail_limits("t."),
 )
 
 
@@ -116,7 +118,7 @@ async def list_gaps(reader: Reader, tenant: Tenant, window: Window, *, flow_id: 
 async def _unsure(reader: Reader, where: Where) -> list[Row]:
     """Return the trails that SQL cannot decide, unordered: they are only counted, and sorting would read them all."""
     where = where.and_(f"{_TEMPLATE} IS NOT NULL").and_(f"{_SURE} IS NOT TRUE")
-    return await reader.rows(f"{_TRAILS.select} WHERE {where} LIMIT {MAX_UNSURE + 1}", *where.values)
+    return await reader.rows(where.matching(_TRAILS.select, f"LIMIT {MAX_UNSURE + 1}"), *where.values)
 
 
 async def _judged(reader: Reader, tenant: Tenant, rows: Sequence[Row]) -> dict[UUID, Completeness]:

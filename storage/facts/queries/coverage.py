@@ -15,4 +15,4 @@ async def list_coverage(reader: Reader, tenant: Tenant, trail_id: UUID, window: 
     """List the coverage reported on a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
     within = {"a.trail_id = {}": trail_id, "a.type = {}": COVERAGE_TYPE, "a.payload ? {}": COVERAGE}
-    return await ATTESTATIONS.page(reader, tenant, window, within=within)
+    return await ATTESTATIONS.page(reader, tenant.unscoped, window, within=within)

@@ -8,9 +8,11 @@ from domain.facts.evidence import Evidence
 from domain.tenant import Tenant
 from storage.database import Reader
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window
+from storage.facts.scoping import limits_on_trail
+from storage.paging import Listing, Page, Where, Window
 
-_EVIDENCE = Listing.plain(Evidence, "evidence", "evidence")
+_EVIDENCE = Listing.plain(Evidence, "evidence", "evidence", limits=limits_on_trail("evidence"))
+_TARGETS = limits_on_trail("attestations")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +28,15 @@ async def find_target(
     reader: Reader, tenant: Tenant, attestation_id: UUID, trail_id: UUID | None = None
 ) -> EvidenceTarget:
     """Find an attestation, on the given trail if any. Raises NotFound."""
+    where = Where(
+        ("org_id = $1", "id = $2", "($3::uuid IS NULL OR trail_id = $3)"), (tenant.org_id, attestation_id, trail_id)
+    ).within(tenant, _TARGETS)
     row = await reader.row(
-        "SELECT trail_id, id AS attestation_id, type FROM attestations "
-        "WHERE org_id = $1 AND id = $2 AND ($3::uuid IS NULL OR trail_id = $3)",
-        *(tenant.org_id, attestation_id, trail_id),
+        f"SELECT trail_id, id AS attestation_id, type FROM attestations WHERE {where}", *where.values
     )
     if row is None:
-        where = f" on trail {trail_id}" if trail_id else ""
-        raise NotFound(f"There is no attestation {attestation_id}{where}.")
+        place = f" on trail {trail_id}" if trail_id else ""
+        raise NotFound(f"There is no attestation {attestation_id}{place}.")
     return EvidenceTarget(**row)
 
 
@@ -48,11 +51,9 @@ async def find_by_digest(reader: Reader, tenant: Tenant, digest: str) -> Evidenc
     Stored content is shared between organisations, access to it is not: an organisation that only recorded a reference
     with the digest must not get the file that another organisation stored.
     """
-    for kept in ("AND external_url IS NULL", ""):
-        row = await reader.row(
-            f"{_EVIDENCE.select} WHERE org_id = $1 AND digest = $2 {kept} ORDER BY created_at, id LIMIT 1",
-            *(tenant.org_id, digest),
-        )
+    where = _EVIDENCE.of(tenant).and_("digest = {}", digest)
+    for found in (where.and_("external_url IS NULL"), where):
+        row = await reader.row(f"{_EVIDENCE.select} WHERE {found} ORDER BY created_at, id LIMIT 1", *found.values)
         if row is not None:
             return _EVIDENCE.make(row)
     raise NotFound(f"There is no evidence with the digest {digest}.")
@@ -62,7 +63,7 @@ async def list_trail_evidence(reader: Reader, tenant: Tenant, trail_id: UUID, wi
     """List the evidence of a trail's attestations, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
     return await _EVIDENCE.page(
-        reader, tenant, window, within={"trail_id = {}": trail_id}, counter=("evidence", trail_id)
+        reader, tenant.unscoped, window, within={"trail_id = {}": trail_id}, counter=("evidence", trail_id)
     )
 
 
@@ -70,7 +71,7 @@ async def list_attestation_evidence(
     reader: Reader, tenant: Tenant, target: EvidenceTarget, window: Window
 ) -> Page[Evidence]:
     """List the evidence of an attestation, oldest first."""
-    return await _EVIDENCE.page(reader, tenant, window, within={"attestation_id = {}": target.attestation_id})
+    return await _EVIDENCE.page(reader, tenant.unscoped, window, within={"attestation_id = {}": target.attestation_id})
 
 
 _STORED = """

@@ -6,6 +6,7 @@ from domain.facts.flows import Flow
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader
+from storage.facts.scoping import flow_limits
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
@@ -18,6 +19,7 @@ _FLOWS = Listing(
     alias="f.",
     archivable=True,
     counted="flows f",
+    limits=flow_limits,
 )
 
 

@@ -8,7 +8,9 @@ from domain.facts.digests import normalise_digest
 from domain.facts.provenance import Build, BuilderType, Check, CheckStatus, Provenance, ProvenanceClaim, SlsaLevel
 from domain.tenant import Tenant
 from storage.database import Reader, Row
+from storage.facts.queries.artifacts import REPORTS
 from storage.facts.queries.trails import get_trail
+from storage.paging import Where
 from storage.rows import columns, from_row
 
 _build = from_row(Build)
@@ -35,12 +37,15 @@ class Subject:
     digest: str
 
 
-_SUBJECT = "SELECT digest FROM artifact_reports WHERE org_id = $1 AND trail_id = $2 AND id = $3"
+_SUBJECT = "SELECT digest FROM artifact_reports r"
 
 
 async def get_subject(reader: Reader, tenant: Tenant, trail_id: UUID, report_id: UUID) -> Subject:
     """Return an artifact of a trail. Raises NotFound for the trail, and for an artifact that it does not have."""
-    digest = await reader.value(_SUBJECT, tenant.org_id, trail_id, report_id)
+    where = Where(("r.org_id = $1", "r.trail_id = $2", "r.id = $3"), (tenant.org_id, trail_id, report_id)).within(
+        tenant, REPORTS
+    )
+    digest = await reader.value(f"{_SUBJECT} WHERE {where}", *where.values)
     if digest is None:
         await get_trail(reader, tenant, trail_id)
         raise NotFound(f"There is no artifact {report_id} on trail {trail_id}.")
@@ -61,23 +66,21 @@ async def get_provenance(reader: Reader, tenant: Tenant, trail_id: UUID, report_
     return found
 
 
-_NEWEST_OF_DIGEST = f"""
-{_PROVENANCE} JOIN artifact_reports r ON r.id = p.report_id
-WHERE p.org_id = $1 AND p.digest = $2
-ORDER BY r.created_at DESC, r.id DESC LIMIT 1
-"""
-_IS_REPORTED = "SELECT EXISTS (SELECT FROM artifact_reports WHERE org_id = $1 AND digest = $2)"
-
-
 async def get_provenance_of_digest(reader: Reader, tenant: Tenant, digest: str) -> Provenance:
     """Return the provenance of the newest report of a digest, in any spelling, that has provenance.
 
     Raises NotFound, with a message that tells whether the artifact or its provenance is missing.
     """
     normal = normalise_digest(digest)
-    row = await reader.row(_NEWEST_OF_DIGEST, tenant.org_id, normal)
+    recorded = Where(("p.org_id = $1", "p.digest = $2"), (tenant.org_id, normal)).within(tenant, REPORTS)
+    row = await reader.row(
+        f"{_PROVENANCE} JOIN artifact_reports r ON r.id = p.report_id WHERE {recorded} "
+        "ORDER BY r.created_at DESC, r.id DESC LIMIT 1",
+        *recorded.values,
+    )
     if row is None:
-        known = await reader.value(_IS_REPORTED, tenant.org_id, normal)
+        reported = Where(("r.org_id = $1", "r.digest = $2"), (tenant.org_id, normal)).within(tenant, REPORTS)
+        known = await reader.value(f"SELECT EXISTS (SELECT FROM artifact_reports r WHERE {reported})", *reported.values)
         raise NotFound(f"No provenance is recorded for {normal}." if known else f"There is no artifact {normal}.")
     return _made(row)
 

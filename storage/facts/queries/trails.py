@@ -9,9 +9,10 @@ from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Reader
 from storage.facts.queries.flows import get_flow
-from storage.paging import Listing, Page, Window
+from storage.facts.scoping import trail_limits
+from storage.paging import Listing, Page, Where, Window
 
-_TRAILS = Listing.plain(Trail, "trails", "trail")
+_TRAILS = Listing.plain(Trail, "trails", "trail", limits=trail_limits())
 
 
 async def get_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> Trail:
@@ -114,7 +115,6 @@ def _last_of(commit: str) -> str:
 
 async def flows_of_trails(reader: Reader, tenant: Tenant, trail_ids: Sequence[UUID]) -> dict[UUID, UUID]:
     """Return the flow of each trail that exists."""
-    rows = await reader.rows(
-        "SELECT id, flow_id FROM trails WHERE org_id = $1 AND id = ANY($2::uuid[])", tenant.org_id, trail_ids
-    )
+    where = Where(("org_id = $1", "id = ANY($2::uuid[])"), (tenant.org_id, trail_ids)).within(tenant, trail_limits())
+    rows = await reader.rows(f"SELECT id, flow_id FROM trails WHERE {where}", *where.values)
     return {row["id"]: row["flow_id"] for row in rows}

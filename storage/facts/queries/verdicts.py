@@ -14,9 +14,10 @@ from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
 from storage.facts.queries.requirements import asked_by
+from storage.facts.scoping import limits_on_trail
 from storage.paging import Listing, Page, Window
 
-_VERDICTS = Listing.plain(Verdict, "verdicts", "verdict")
+_VERDICTS = Listing.plain(Verdict, "verdicts", "verdict", limits=limits_on_trail("verdicts", flow_id=True))
 
 
 async def get_verdict(reader: Reader, tenant: Tenant, verdict_id: UUID) -> Verdict:

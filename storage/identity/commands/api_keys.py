@@ -8,23 +8,28 @@ from uuid import UUID
 import asyncpg
 
 from domain.audit.events import Actor, AuditName, Event
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, Invalid, NotFound
 from domain.identity.api_keys import ApiKey, NewApiKey, key_hash, random_key, shown_prefix
 from domain.identity.quotas import Quota
 from domain.identity.records import API_KEY
+from domain.identity.scopes import Scopes
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
 from storage.identity.commands.quotas import charge, release
 from storage.identity.queries.api_keys import get_api_key
+from storage.references import missing_flows
 from storage.rows import insert
 
 
 async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor: Actor) -> tuple[ApiKey, str]:
     """Create a key and return it with its text, which is stored only as a hash.
 
-    Raises Conflict for a text in use, and when the organisation's quota is exceeded.
+    Raises Conflict for a text in use, and when the organisation's quota is exceeded. Raises Invalid for a scope that
+    names a flow which the organisation does not have.
     """
+    if new.scopes and (missing := await missing_flows(tx, tenant, Scopes.of(new.scopes).flows)):
+        raise Invalid.of("scopes", f"there is no flow {', '.join(map(str, missing))}")
     text = new.text or random_key()
     row = await _insert(
         tx,
@@ -34,6 +39,7 @@ async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor:
             "principal_id": new.principal_id,
             "name": new.name,
             "permissions": None if new.permissions is None else sorted(p.value for p in new.permissions),
+            "scopes": new.scopes,
             "expires_at": new.expires_at,
             "break_glass": new.break_glass or None,
         },
@@ -49,7 +55,6 @@ async def _insert(tx: Transaction, tenant: Tenant, text: str, values: Mapping[st
         "org_id": tenant.org_id,
         "sha256": key_hash(text),
         "prefix": shown_prefix(text),
-        "scopes": None,
         "version": 1,
         "created_at": tx.now,
         "revoked_at": None,
@@ -62,7 +67,7 @@ async def _insert(tx: Transaction, tenant: Tenant, text: str, values: Mapping[st
     return row
 
 
-_COPIED = ("principal_id", "name", "permissions", "break_glass")
+_COPIED = ("principal_id", "name", "permissions", "scopes", "break_glass")
 _HOLD = "SELECT * FROM api_keys WHERE org_id = $1 AND id = $2 FOR UPDATE"
 _EXPIRE = "UPDATE api_keys SET expires_at = $2, version = version + 1 WHERE id = $1 RETURNING *"
 

@@ -21,13 +21,18 @@ _KEYS = Listing(
 
 
 async def get_api_key(reader: Reader, tenant: Tenant, key_id: UUID) -> ApiKey:
-    """Return one key, also a revoked one. Raises NotFound."""
-    return await _KEYS.get(reader, tenant, key_id)
+    """Return one key, also a revoked one. Raises NotFound, also if it could reach more than the tenant's scopes."""
+    key = await _KEYS.get(reader, tenant.unscoped, key_id)
+    if tenant.scopes is not None and not tenant.scopes.cover(key.scopes):
+        raise _KEYS.missing(key_id)
+    return key
 
 
 async def list_api_keys_of(reader: Reader, tenant: Tenant, window: Window, *, owner_id: UUID) -> Page[ApiKey]:
-    """List the keys of an owner, oldest first, including revoked ones."""
-    return await _KEYS.page(reader, tenant, window, within={"k.principal_id = {}": owner_id})
+    """List the keys of an owner, oldest first, including revoked ones, without those beyond the tenant's scopes."""
+    scopes = None if tenant.scopes is None else tenant.scopes.texts
+    within = {"k.principal_id = {}": owner_id}
+    return await _KEYS.page(reader, tenant.unscoped, window, within=within, filters={"k.scopes <@ {}": scopes})
 
 
 async def list_api_keys(reader: Reader, tenant: Tenant, limit: int) -> list[ApiKey]:

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from domain.identity.permissions import Principal, narrowed, role_permissions
+from domain.identity.scopes import Scopes
 from storage.database import Reader, Row
 
 CREDENTIAL_CHANGES = "credential_changes"
@@ -25,17 +26,17 @@ WITH credentials AS (
     AND greatest(u.last_used_at, s.created_at) > $3
     AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
 )
-SELECT c.sha256, p.id, p.kind, c.org_id, o.slug, m.role, c.id AS credential_id, c.kind AS credential_kind, c.permissions
+SELECT c.sha256, p.id, p.kind, c.org_id, o.slug, m.role, c.id AS credential_id, c.kind AS credential_kind,
+  c.permissions, c.scopes
 FROM credentials c
 JOIN principals p ON p.id = c.principal_id
 JOIN organisations o ON o.id = c.org_id
 JOIN memberships m ON m.org_id = c.org_id AND m.principal_id = c.principal_id AND m.archived_at IS NULL
-WHERE c.scopes IS NULL AND p.disabled_at IS NULL AND o.archived_at IS NULL
+WHERE p.disabled_at IS NULL AND o.archived_at IS NULL
   AND (c.is_exempt OR p.kind <> 'user' OR NOT EXISTS (
     SELECT FROM sso_configs x WHERE x.org_id = c.org_id AND x.is_mandatory AND x.archived_at IS NULL
   ))
 """
-"""A key with scopes, which a later version may write, is not valid: this version could not apply them."""
 
 
 async def principals_of(
@@ -61,4 +62,5 @@ def _principal(row: Row) -> Principal:
         permissions=narrowed(role_permissions(row["role"], row["slug"]), row["permissions"]),
         credential_id=row["credential_id"],
         credential_kind=row["credential_kind"],
+        scopes=None if row["scopes"] is None else Scopes.of(row["scopes"]),
     )

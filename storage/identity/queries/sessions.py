@@ -20,9 +20,9 @@ _SESSIONS = Listing(
 
 async def get_session(reader: Reader, tenant: Tenant, session_id: UUID) -> Session:
     """Return one session, also an ended one. Raises NotFound."""
-    return await _SESSIONS.get(reader, tenant, session_id)
+    return await _SESSIONS.get(reader, tenant.unscoped, session_id)
 
 
 async def list_sessions_of(reader: Reader, tenant: Tenant, window: Window, *, user_id: UUID) -> Page[Session]:
     """List the sessions of a person in the organisation, oldest first, including ended ones."""
-    return await _SESSIONS.page(reader, tenant, window, within={"s.principal_id = {}": user_id})
+    return await _SESSIONS.page(reader, tenant.unscoped, window, within={"s.principal_id = {}": user_id})

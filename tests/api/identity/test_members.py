@@ -244,4 +244,5 @@ async def test_everybody_sees_who_they_are(api: Caller) -> None:
         "role": "VIEWER",
         "permissions": ["facts:read", "profile:own"],
         "credentialId": me["credentialId"],
+        "scopes": None,
     }

@@ -25,6 +25,7 @@ from api.http.calls import Call
 from api.surfaces import EXEMPT
 from domain.errors import Forbidden, Unauthenticated
 from domain.identity.permissions import PROFILE, ROLES, Permission, Principal, narrowed, role_permissions
+from domain.identity.scopes import Scopes
 from domain.identity.sessions import NewSession, SignInMethod
 from domain.tenant import Tenant
 from storage.identity.commands.api_keys import revoke_api_key
@@ -108,6 +109,11 @@ async def test_a_key_never_exceeds_its_owner(role: str) -> None:
     held = role_permissions(role, "acme")
     assert await decisions(principal(role, "acme", list(Permission))) == beyond(held)
     assert await decisions(principal(role, "acme", [])) == beyond(frozenset())
+
+
+async def test_a_key_with_scopes_opens_the_routes_that_apply_them() -> None:
+    scoped = replace(principal("admin", "default"), scopes=Scopes.of(["repo:acme/app"]))
+    assert await decisions(scoped) == {one.route.name: 403 for one in GUARDED if not one.route.scoped}
 
 
 async def test_nobody_opens_nothing() -> None:

@@ -81,6 +81,7 @@ async def test_a_key_has_every_field_of_the_entity_and_its_text_once(api: Caller
         "keyPrefix": made["plainTextKey"][:11],
         "isActive": True,
         "permissions": None,
+        "scopes": None,
         "createdAt": made["createdAt"],
         "lastUsedAt": None,
         "ttlDays": 30,
