@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+from unicodedata import normalize
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -132,9 +133,11 @@ def person_of(config: SsoConfig, issuer: str, subject: str, claims: Mapping[str,
     email = claims.get(names["email"])
     if not isinstance(email, str):
         raise Invalid(f"The identity provider sent no e-mail address in the claim '{names['email']}'.")
-    if claims.get("email_verified") in (False, "false"):
+    if claims.get("email_verified", True) not in (True, "true"):
         raise Forbidden("The identity provider has not verified the e-mail address.")
     name = claims.get(names["name"])
+    if normalize("NFKC", email) != email:
+        raise Forbidden("The e-mail address contains characters that look like others.")
     address = normal_email(email)
     shown = name.strip()[:MAX_TEXT] if isinstance(name, str) and name.isprintable() else ""
     return SsoPerson(issuer, subject, address, shown or address, _role(config, names["role"], claims))
@@ -145,10 +148,10 @@ def _role(config: SsoConfig, claim: str, claims: Mapping[str, Any]) -> str | Non
     roles = _mapping("groupRoleMappings", config.group_role_mappings)
     if not roles:
         return None
-    if claim not in claims and claim in (claims.get("_claim_names") or ()):
+    left_out = claims.get("_claim_names")
+    if claim not in claims and isinstance(left_out, dict) and claim in left_out:
         raise Forbidden("The identity provider left out the groups, because there are too many: let it send app roles.")
-    groups = claims.get(claim, claims.get("groups"))
-    given = {SPELLINGS[roles[group].upper()] for group in _texts(groups) if group in roles}
+    given = {SPELLINGS[roles[group].upper()] for group in _texts(claims.get(claim)) if group in roles}
     return next((role for role in _HIGHEST_FIRST if role in given), config.default_role)
 
 

@@ -18,7 +18,8 @@ LIFETIME = 600
 class PendingSignIn:
     """What the answer of the identity provider must fit."""
 
-    org_id: UUID
+    config_id: UUID
+    config_version: int
     redirect_uri: str
     nonce: str
     verifier: str
@@ -26,7 +27,7 @@ class PendingSignIn:
 
 async def keep_pending(redis: ArqRedis, state: str, pending: PendingSignIn) -> None:
     """Keep a sign-in under its state. Raises Unavailable without Redis."""
-    text = json.dumps({**asdict(pending), "org_id": str(pending.org_id)})
+    text = json.dumps({**asdict(pending), "config_id": str(pending.config_id)})
     try:
         await redis.set(_name(state), text, ex=LIFETIME)
     except (RedisError, OSError) as error:
@@ -42,7 +43,7 @@ async def take_pending(redis: ArqRedis, state: str) -> PendingSignIn | None:
     if text is None:
         return None
     kept = json.loads(text)
-    return PendingSignIn(**{**kept, "org_id": UUID(kept["org_id"])})
+    return PendingSignIn(**{**kept, "config_id": UUID(kept["config_id"])})
 
 
 def _name(state: str) -> str:

@@ -169,7 +169,7 @@ sso_identities = Table(
     required("updated_at", Time),
     optional("archived_at", Time),
     Index("sso_identities_subject_key", "org_id", "issuer", "subject", unique=True, postgresql_where=_ACTIVE),
-    Index("sso_identities_principal_idx", "org_id", "principal_id", "issuer", postgresql_where=_ACTIVE),
+    Index("sso_identities_principal_key", "org_id", "principal_id", "issuer", unique=True, postgresql_where=_ACTIVE),
     Index(None, "principal_id"),
     info=DEFINITION,
 )

@@ -15,7 +15,7 @@ from tests.api.world import Things
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-OF_NOBODY = {"get_me", "get_limits", "list_sessions", "start_session", "sign_out"}
+OF_NOBODY = {"get_me", "get_limits"}
 """Routes that concern nothing which scopes limit."""
 OF_KEYS = {"create_api_key", "create_service_account_key"}
 """Routes that make a key: one beyond the scopes of the caller's is refused."""
@@ -25,7 +25,9 @@ IN_ITEMS = {"collect_evidence": ["trail_id"]}
 """What the items of a body are about."""
 NOT_THERE_YET = {"get_provenance"}
 
-SCOPED = tuple(one for one in GUARDED if one.route.scoped)
+OF_SESSIONS = {"start_session", "list_sessions", "sign_out"}
+"""Routes for people alone, whose tests are in tests/api/identity/test_sessions.py."""
+SCOPED = tuple(one for one in GUARDED if one.route.scoped and one.route.name not in OF_SESSIONS)
 LISTED = ("flow_id", "trail_id", "attestation_id", "artifact_id", "evidence_id", "verdict_id")
 """What is made before a list without an id in its path is asked for."""
 KEPT_APART = Walk(SCOPED, requests=2 * (TO_MAKE + 6) + 6)

@@ -26,8 +26,8 @@ async def create_api_key(call: Call, body: ApiKeyIn, dry_run: DryRun = False) ->
         role = await held_role(tx, call.tenant, body.owner_id, body.owner_type.kind)
         if role is None:
             raise NotFound(f"There is no {body.owner_type.lower().replace('_', ' ')} {body.owner_id}.")
-        if body.break_glass and not (role == "admin" and call.caller.may(Permission.IDENTITY_MANAGE)):
-            raise Forbidden("An administrator makes break-glass keys, for administrators only.")
+        if body.break_glass:
+            _check_break_glass(call, role)
         new = body.to_command(body.owner_id, tx.now)
         check_key(call.caller, role, new.permissions, new.scopes)
         key, text = await commands.create_api_key(tx, call.tenant, new, call.actor)
@@ -68,8 +68,15 @@ async def rotate_api_key(
             raise NotFound(f"There is no API key {api_key_id}.")
         permissions = [Permission(one) for one in old.permissions] if old.permissions else None
         check_key(call.caller, role, permissions, old.scopes)
+        if old.break_glass:
+            _check_break_glass(call, role)
         key, text = await commands.rotate_api_key(tx, call.tenant, api_key_id, terms.overlap, call.actor)
     return created(CreatedKeyOut.made(key, text, call), dry_run=dry_run)
+
+
+def _check_break_glass(call: Call, role: str) -> None:
+    if role != "admin" or not call.caller.may(Permission.IDENTITY_MANAGE):
+        raise Forbidden("An administrator makes break-glass keys, for administrators only.")
 
 
 def _check_owner(call: Call, owner_id: UUID) -> None:

@@ -20,6 +20,7 @@ from domain.identity.sessions import NewSession, Session, SignInMethod
 from storage.database import Transaction
 from storage.identity.commands import sessions as commands
 from storage.identity.queries import sessions as queries
+from storage.identity.queries.api_keys import get_api_key
 from storage.identity.queries.principals import get_member
 
 MAX_USER_AGENT = 255
@@ -31,10 +32,11 @@ async def start_session(call: Call, dry_run: DryRun = False) -> Created[StartedS
     The answer sets a cookie. For pages in a browser; a program sends its key with each request instead.
     """
     caller = call.caller
-    if caller.credential_kind != "api_key" or caller.kind != "user":
+    if caller.credential_kind != "api_key" or caller.credential_id is None or caller.kind != "user":
         raise Conflict("Sign in with the API key of a person.", "state")
     async with call.transaction(dry_run=dry_run) as tx:
-        new = NewSession(caller.id, SignInMethod.API_KEY, api_key_id=caller.credential_id)
+        key = await get_api_key(tx, call.tenant, caller.credential_id)  # a key of another organisation is unknown here
+        new = NewSession(caller.id, SignInMethod.API_KEY, api_key_id=key.id)
         reply = await _started(call, tx, new)
     return created(reply.body, dry_run=True) if dry_run else reply
 

@@ -3,6 +3,7 @@
 # ruff: noqa: ARG001 - authentication reads the organisation in the path: it becomes `call.tenant`
 
 from dataclasses import replace
+from typing import Literal
 
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
@@ -20,6 +21,7 @@ from api.identity.schemas.single_sign_on import (
     SsoTestOut,
 )
 from domain.errors import Invalid, NotFound, Upstream
+from domain.identity.grants import check_role
 from domain.identity.permissions import Principal
 from domain.identity.sessions import NewSession, SignInMethod
 from domain.identity.single_sign_on import (
@@ -40,7 +42,7 @@ from storage.identity.commands.sign_ins import sign_in
 from storage.identity.pending_sign_ins import PendingSignIn, keep_pending, take_pending
 from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.identity.queries.principals import name_and_email
-from storage.identity.queries.single_sign_on import get_sso_config
+from storage.identity.queries.single_sign_on import NOT_CONFIGURED, get_sso_config
 from storage.rate_limits import count_request
 from storage.secrets.queries import open_secrets
 
@@ -52,6 +54,7 @@ async def create_sso_config(
 
     Mandatory single sign-on needs a break-glass key of an administrator: people's other keys stop.
     """
+    check_role(call.caller, "admin")  # whoever chooses the provider decides who is who
     terms, envelope = body.to_terms(), call.services.envelope
     check_terms(terms, http_allowed=bool(call.services.settings.outbound_networks))
     async with call.transaction(dry_run=dry_run) as tx:
@@ -73,9 +76,15 @@ async def update_sso_config(
 
     New roles of groups count at the next sign-in of each person.
     """
+    check_role(call.caller, "admin")
     services = call.services
     async with call.transaction(dry_run=dry_run) as tx:
-        terms = body.onto(await get_sso_config(tx, call.tenant))
+        held = await commands.hold_sso_config(tx, call.tenant)
+        terms = body.onto(held)
+        if terms.issuer_url != held.issuer_url and held.client_secret_id and body.client_secret is None:
+            raise Invalid.of(
+                "clientSecret", "is required with another issuerUrl: the old secret stays with the old one"
+            )
         check_terms(terms, http_allowed=bool(services.settings.outbound_networks))
         new = SsoSettings(terms, body.client_secret)
         config = await commands.change_sso_config(tx, call.tenant, new, services.envelope, call.actor)
@@ -109,14 +118,15 @@ async def begin_sign_in(call: Call, organisation: str, query: SignInQuery) -> Re
     """Begin to sign in at the organisation's identity provider."""
     services = call.services
     check_page("redirectUri", query.redirect_uri)
-    await _check_rate(call, organisation)
+    await _check_rate(call, "sign_ins_per_address", call.request.remote or "")
     tenant, config = await _configured(call, organisation)
+    await _check_rate(call, "sign_ins_per_organisation", str(tenant.org_id))
     if not config.permits(query.redirect_uri, services.settings.address):
         raise Invalid.of("redirectUri", "is not one of the pages that the configuration permits")
     provider = await call.request.app[OPENID].providers.get(config.issuer_url)
     new = new_sign_in()
     url = authorization_url(provider, config.client_id, query.redirect_uri, new)
-    pending = PendingSignIn(tenant.org_id, query.redirect_uri, new.nonce, new.verifier)
+    pending = PendingSignIn(config.id, config.version, query.redirect_uri, new.nonce, new.verifier)
     await keep_pending(services.redis, new.state, pending)
     return Reply(SignInOut(login_url=url, state=new.state), headers=sign_in_cookie(services.settings, new.state))
 
@@ -126,14 +136,15 @@ async def finish_sign_in(call: Call, organisation: str, query: CallbackQuery) ->
 
     A person who is new becomes a user and a member. The browser that began the sign-in also gets a cookie.
     """
-    await _check_rate(call, organisation)
+    await _check_rate(call, "sign_ins_per_address", call.request.remote or "")
     pending = await take_pending(call.services.redis, query.state)
     tenant, config = await _configured(call, organisation)
-    if pending is None or pending.org_id != tenant.org_id:
-        raise Invalid.of("state", "is unknown, used or older than ten minutes: sign in again")
+    if pending is None or (pending.config_id, pending.config_version) != (config.id, config.version):
+        raise Invalid.of("state", "is unknown, used, older than ten minutes or than the configuration: sign in again")
     person = await _person(call, config, pending, query.code)
     nobody = Principal(tenant.org_id, "user", tenant.org_id, tenant.org_slug, "none", frozenset())
     async with call.transaction() as tx:
+        await commands.check_unchanged(tx, config)
         user_id = await sign_in(tx, tenant, config, person, replace(call, principal=nobody).actor)
         signed_in = replace(call, principal=replace(nobody, id=user_id))
         session, token = await new_session(signed_in, tx, NewSession(user_id, SignInMethod.SSO))
@@ -144,18 +155,18 @@ async def finish_sign_in(call: Call, organisation: str, query: CallbackQuery) ->
     return Reply(answer, headers={**cookie, "Cache-Control": "no-store"})
 
 
-async def _check_rate(call: Call, organisation: str) -> None:
+async def _check_rate(
+    call: Call, limit: Literal["sign_ins_per_address", "sign_ins_per_organisation"], subject: str
+) -> None:
     """Bound what unknown callers can cause. Raises Throttled, and Unavailable without Redis."""
-    redis, settings = call.services.redis, call.services.settings
-    await count_request(redis, "sign_ins_per_address", call.request.remote or "", settings.sign_ins_per_address)
-    await count_request(redis, "sign_ins_per_organisation", organisation, settings.sign_ins_per_organisation)
+    await count_request(call.services.redis, limit, subject, getattr(call.services.settings, limit))
 
 
 async def _configured(call: Call, organisation: str) -> tuple[Tenant, SsoConfig]:
     async with call.read() as reader:
         found = await organisation_by_slug_or_id(reader, organisation)
         if found is None:
-            raise NotFound(f"There is no organisation '{organisation[:100]}'.")
+            raise NotFound(NOT_CONFIGURED)  # unknown callers do not learn which organisations exist
         return found.tenant, await get_sso_config(reader, found.tenant)
 
 

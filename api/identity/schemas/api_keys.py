@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field
 from api.http.calls import Call
 from api.http.texts import Flag, Name
 from api.http.wire import Instant, WireIn, WireModel, shows
+from domain.errors import Invalid
 from domain.identity.api_keys import ApiKey, NewApiKey
 from domain.identity.permissions import Permission, PrincipalKind
 from domain.identity.scopes import MAX_SCOPE_LENGTH, MAX_SCOPES, checked_scopes
@@ -89,6 +90,8 @@ class ApiKeyIn(KeyTermsIn):
 
     def to_command(self, owner_id: UUID, now: datetime) -> NewApiKey:
         """Return the input of the command."""
+        if self.break_glass and (self.permissions is not None or self.scopes is not None):
+            raise Invalid.of("breakGlass", "is for keys without permissions and scopes of their own")
         return replace(super().to_command(owner_id, now), break_glass=self.break_glass)
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from domain.audit.events import Actor, AuditName, Event
-from domain.errors import NotFound
+from domain.errors import NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.records import SESSION
 from domain.identity.sessions import NewSession, Session, random_session
@@ -15,11 +15,18 @@ from storage.database import Row, Transaction
 from storage.identity.queries.sessions import get_session
 from storage.rows import insert
 
+_MEMBER = "SELECT true FROM memberships WHERE org_id = $1 AND principal_id = $2 AND archived_at IS NULL FOR SHARE"
+
 
 async def start_session(
     tx: Transaction, tenant: Tenant, new: NewSession, lifetime: timedelta, actor: Actor
 ) -> tuple[Session, str]:
-    """Start a session of a member, and return it with its text, which is stored only as a hash."""
+    """Start a session of a member, and return it with its text, which is stored only as a hash.
+
+    Raises Unauthenticated for somebody who is being removed meanwhile.
+    """
+    if not await tx.value(_MEMBER, tenant.org_id, new.principal_id):
+        raise Unauthenticated("Your membership has ended.")
     text, session_id = random_session(), tx.new_id()
     row = {
         "id": session_id,

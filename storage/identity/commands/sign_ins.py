@@ -14,7 +14,7 @@ from storage.definitions import Definition
 from storage.identity.commands.members import add_member
 from storage.identity.commands.principals import change_role, create_principal, hold_membership
 from storage.identity.queries.principals import user_with_email
-from storage.identity.queries.single_sign_on import SubjectLink, has_subject, link_of_subject, was_member
+from storage.identity.queries.single_sign_on import SubjectLink, has_subject, is_ours, link_of_subject, was_member
 from storage.identity.tables import sso_identities
 
 SSO_IDENTITIES = Definition(
@@ -22,9 +22,13 @@ SSO_IDENTITIES = Definition(
     SSO_IDENTITY,
     sso_identities,
     shown={"userId": "principal_id"},
-    taken={"sso_identities_subject_key": "This person is being signed in already."},
+    taken={
+        "sso_identities_subject_key": "This person is being signed in already.",
+        "sso_identities_principal_key": "The e-mail address belongs to another account of the identity provider.",
+    },
 )
 
+_ANOTHERS = "Another organisation manages the user of this e-mail address. Ask an administrator to add you."
 _LEFT = "You are no member of this organisation any more. Ask an administrator to add you."
 
 
@@ -57,6 +61,8 @@ async def _user(tx: Transaction, tenant: Tenant, person: SsoPerson, actor: Actor
             raise Forbidden(_LEFT)
         user_id = await _create(tx, tenant, person, actor)
     await _check_active(tx, user_id)
+    if not await is_ours(tx, tenant, user_id):
+        raise Conflict(_ANOTHERS, "state")
     await _link(tx, tenant, person, link, replace(actor, principal_id=user_id))
     return user_id
 
@@ -78,7 +84,8 @@ async def _create(tx: Transaction, tenant: Tenant, person: SsoPerson, actor: Act
 
 
 async def _check_active(tx: Transaction, user_id: UUID) -> None:
-    if not await tx.value("SELECT disabled_at IS NULL FROM principals WHERE id = $1", user_id):
+    """Keep the user from being removed until the transaction ends. Raises Forbidden for a disabled one."""
+    if not await tx.value("SELECT disabled_at IS NULL FROM principals WHERE id = $1 FOR SHARE", user_id):
         raise Forbidden(_LEFT)
 
 

@@ -34,6 +34,20 @@ async def create_sso_config(
     return sso_config_of(await SSO_CONFIGS.create(tx, tenant, actor, values))
 
 
+async def hold_sso_config(tx: Transaction, tenant: Tenant) -> SsoConfig:
+    """Return the configuration, locked until the transaction ends. Raises NotFound."""
+    return sso_config_of(await SSO_CONFIGS.hold(tx, tenant, (await get_sso_config(tx, tenant)).id))
+
+
+_UNCHANGED = "SELECT true FROM sso_configs WHERE id = $1 AND version = $2 AND archived_at IS NULL FOR SHARE"
+
+
+async def check_unchanged(tx: Transaction, config: SsoConfig) -> None:
+    """Keep the configuration as it was read until the transaction ends. Raises Conflict if it was changed since."""
+    if not await tx.value(_UNCHANGED, config.id, config.version):
+        raise Conflict("Single sign-on was configured anew: sign in again.", "state")
+
+
 async def change_sso_config(
     tx: Transaction, tenant: Tenant, new: SsoSettings, envelope: SecretCipher, actor: Actor
 ) -> SsoConfig:

@@ -13,17 +13,17 @@ CREDENTIAL_CHANGES = "credential_changes"
 _PRINCIPALS = """
 WITH credentials AS (
   SELECT k.sha256, k.id, k.org_id, k.principal_id, 'api_key' AS kind, k.permissions, k.scopes,
-    k.break_glass IS TRUE AS is_exempt
+    false AS is_sso, k.break_glass
   FROM api_keys k
   WHERE k.sha256 = ANY($1::bytea[]) AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
   UNION ALL
   SELECT s.sha256, s.id, s.org_id, s.principal_id, 'session', k.permissions, k.scopes,
-    s.method = 'sso' OR k.break_glass IS TRUE
+    s.method = 'sso', k.break_glass
   FROM sessions s
   LEFT JOIN session_uses u ON u.session_id = s.id
   LEFT JOIN api_keys k ON k.id = s.api_key_id
   WHERE s.sha256 = ANY($1::bytea[]) AND s.revoked_at IS NULL AND s.expires_at > $2
-    AND greatest(u.last_used_at, s.created_at) > $3
+    AND greatest(CASE WHEN u.last_used_at <= $2 THEN u.last_used_at END, s.created_at) > $3
     AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
 )
 SELECT c.sha256, p.id, p.kind, c.org_id, o.slug, m.role, c.id AS credential_id, c.kind AS credential_kind,
@@ -33,7 +33,7 @@ JOIN principals p ON p.id = c.principal_id
 JOIN organisations o ON o.id = c.org_id
 JOIN memberships m ON m.org_id = c.org_id AND m.principal_id = c.principal_id AND m.archived_at IS NULL
 WHERE p.disabled_at IS NULL AND o.archived_at IS NULL
-  AND (c.is_exempt OR p.kind <> 'user' OR NOT EXISTS (
+  AND (c.is_sso OR (c.break_glass AND m.role = 'admin') OR p.kind <> 'user' OR NOT EXISTS (
     SELECT FROM sso_configs x WHERE x.org_id = c.org_id AND x.is_mandatory AND x.archived_at IS NULL
   ))
 """

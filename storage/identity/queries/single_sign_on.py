@@ -10,6 +10,8 @@ from domain.tenant import Tenant
 from storage.database import Reader
 from storage.rows import columns, from_row
 
+NOT_CONFIGURED = "Single sign-on is not configured."
+
 sso_config_of = from_row(SsoConfig, provider=SsoProvider, redirect_uris=tuple)
 
 _CONFIG = f"SELECT {columns(SsoConfig)} FROM sso_configs WHERE org_id = $1 AND archived_at IS NULL"
@@ -19,7 +21,7 @@ async def get_sso_config(reader: Reader, tenant: Tenant) -> SsoConfig:
     """Return the organisation's configuration. Raises NotFound."""
     row = await reader.row(_CONFIG, tenant.org_id)
     if row is None:
-        raise NotFound("Single sign-on is not configured.")
+        raise NotFound(NOT_CONFIGURED)
     return sso_config_of(row)
 
 
@@ -56,6 +58,17 @@ async def link_of_subject(reader: Reader, tenant: Tenant, issuer: str, subject: 
     return SubjectLink(row["id"], row["principal_id"], row["is_deleted"]) if row else None
 
 
+_IS_OURS = """
+SELECT EXISTS (SELECT FROM principals WHERE id = $2 AND org_id = $1)
+  OR EXISTS (SELECT FROM memberships WHERE org_id = $1 AND principal_id = $2 AND archived_at IS NULL)
+"""
+
+
+async def is_ours(reader: Reader, tenant: Tenant, user_id: UUID) -> bool:
+    """Return whether the organisation manages a user or has them as a member: its provider may speak for no others."""
+    return bool(await reader.value(_IS_OURS, tenant.org_id, user_id))
+
+
 async def was_member(reader: Reader, tenant: Tenant, email: str) -> bool:
     """Return whether a deleted user with this address was a member."""
     return bool(await reader.value(_WAS_MEMBER, tenant.org_id, email))
@@ -71,7 +84,8 @@ SELECT EXISTS (
   SELECT FROM api_keys k
   JOIN memberships m ON m.org_id = k.org_id AND m.principal_id = k.principal_id AND m.archived_at IS NULL
   JOIN principals p ON p.id = k.principal_id
-  WHERE k.org_id = $1 AND k.break_glass AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
+  WHERE k.org_id = $1 AND k.break_glass AND k.permissions IS NULL AND k.scopes IS NULL AND k.revoked_at IS NULL
+    AND (k.expires_at IS NULL OR k.expires_at > $2)
     AND m.role = 'admin' AND p.disabled_at IS NULL
 )
 """

@@ -50,11 +50,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("sso_identities_pkey")),
         sa.ForeignKeyConstraint(["principal_id"], ["principals.id"], name=op.f("sso_identities_principal_id_fkey")),
     )
-    for name, columns, unique in (
-        ("subject_key", ["org_id", "issuer", "subject"], True),
-        ("principal_idx", ["org_id", "principal_id", "issuer"], False),
+    for name, columns in (
+        ("subject_key", ["org_id", "issuer", "subject"]),
+        ("principal_key", ["org_id", "principal_id", "issuer"]),
     ):
-        op.create_index(f"sso_identities_{name}", "sso_identities", columns, unique=unique, postgresql_where=_ACTIVE)
+        op.create_index(f"sso_identities_{name}", "sso_identities", columns, unique=True, postgresql_where=_ACTIVE)
     op.create_index(op.f("sso_identities_principal_id_idx"), "sso_identities", ["principal_id"])
     op.execute(_ANNOUNCE)
     op.execute(

@@ -197,3 +197,16 @@ async def test_a_role_without_permissions_sees_itself_and_its_sessions(api: Call
     caller = replace(api, key=holder.key)
     assert (await caller.get("/me")).json["permissions"] == ["profile:own"]
     assert (await caller.get("/sessions")).json == []
+
+
+async def test_the_session_of_a_key_with_scopes_has_the_same_scopes(api: Caller) -> None:
+    mine, other = await api.make_flow(), await api.make_flow()
+    holder = await key_of(api, await make_member(api, "MEMBER"), scopes=[f"flow:{mine['id']}"])
+    session, _ = await sign_in(holder)
+    assert (await session.get("/me")).json["scopes"] == [f"flow:{mine['id']}"]
+    await session.get(f"/flows/{mine['id']}")
+    await session.get(f"/flows/{other['id']}", 404)
+    await session.post("/flows", {"name": "another"}, 403)
+    assert len((await session.get("/sessions")).json) == 1
+    await session.post("/logout", status=204)
+    await stops(session)

@@ -373,6 +373,74 @@ async def test_break_glass_keys_are_for_administrators(desk: Desk) -> None:
     body = {"ownerId": member["userId"], "ownerType": "USER", "label": "safe", "breakGlass": True}
     await desk.api.post("/api-keys", body, 403)
     await (await key_of(desk.api, member)).post("/api-keys", body, 403)
+    admin = await make_member(desk.api, "ADMIN")
+    narrow = body | {"ownerId": admin["userId"], "permissions": ["facts:read"]}
+    assert (await desk.api.post("/api-keys", narrow, 400)).fields == ["breakGlass"]
+
+
+async def test_a_break_glass_key_ends_with_the_role(desk: Desk) -> None:
+    await desk.configure()
+    keeper, admin = await make_member(desk.api, "ADMIN"), await make_member(desk.api, "ADMIN")
+    await break_glass(desk, keeper)
+    safe = await break_glass(desk, admin)
+    await desk.api.send("PUT", desk.path, json={"isMandatory": True})
+    await safe.get("/me")
+    path = f"/organisations/{desk.api.tenant.org_slug}/members/{admin['userId']}"
+    await desk.api.send("PUT", path, json={"role": "MEMBER"})
+    await stops(safe)
+
+
+async def test_who_cannot_make_an_administrator_does_not_choose_the_provider(desk: Desk) -> None:
+    narrow = await key_of(desk.api, await make_member(desk.api, "ADMIN"), permissions=["identity:manage"])
+    body = {"provider": "OIDC", "issuerUrl": desk.idp.issuer, "clientId": CLIENT_ID}
+    await narrow.post(desk.path, body, 403)
+    await desk.configure()
+    assert (await narrow.send("PUT", desk.path, json={"defaultRole": "ADMIN"})).status == 403
+
+
+async def test_the_secret_of_one_provider_is_not_sent_to_another(desk: Desk) -> None:
+    await desk.configure()
+    elsewhere = {"issuerUrl": "https://evil.example.com"}
+    assert (await desk.api.send("PUT", desk.path, json=elsewhere)).fields == ["clientSecret"]
+    query = await desk.visit((await desk.begin()).json["loginUrl"])
+    assert (await desk.api.send("PUT", desk.path, json=elsewhere | {"clientSecret": "new"})).status == 200
+    assert (await desk.finish(query)).fields == ["state"]
+
+
+async def test_a_provider_speaks_for_no_user_of_another_organisation(
+    desk: Desk, server: TestClient[Any, Any], reaching: Services
+) -> None:
+    await desk.configure()
+    theirs = await make_member(await found_organisation(server, reaching), "ADMIN")
+    desk.idp.claims["email"] = theirs["email"]
+    assert (await desk.sign_in()).status == 409
+    body = {"email": theirs["email"], "role": "VIEWER"}
+    await desk.api.post(f"/organisations/{desk.api.tenant.org_slug}/members", body)
+    assert (await desk.signed_in())[1]["userId"] == theirs["userId"]
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"email_verified": "no"},
+        {"email_verified": 0},
+        {"email": "\u212aate@example.com"},
+        {"email": "\uff41da@example.com"},
+        {"_claim_names": {"groups": "src1"}, "groups": None},
+    ],
+)
+async def test_doubtful_claims_let_nobody_in(desk: Desk, claims: dict[str, Any]) -> None:
+    await desk.configure(groupRoleMappings='{"Leads": "MEMBER"}')
+    desk.idp.lies.claims = claims
+    assert (await desk.sign_in()).status == 403
+
+
+async def test_only_the_mapped_claim_gives_roles_and_odd_ones_give_none(desk: Desk) -> None:
+    mapped = {"attributeMappings": '{"role": "app_roles"}', "groupRoleMappings": '{"Admins": "ADMIN"}'}
+    await desk.configure(**mapped)
+    desk.idp.claims |= {"groups": ["Admins"], "_claim_names": 7}
+    _, answer = await desk.signed_in()
+    assert await desk.role_of(answer["userId"]) == "VIEWER"
 
 
 async def test_sign_ins_are_limited_by_address_and_organisation_together_in_all_processes(
