@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from api.http.calls import SERVICES
 from api.http.cors import CORS
 from api.http.idempotency import UNSAFE
+from domain.addresses import is_loopback
 from domain.authorities import Authority, authority_of, authority_of_url
 from domain.errors import Denial, Forbidden
 
@@ -44,8 +45,13 @@ def _is_own_page(request: web.Request) -> bool:
         return site.lower() in _OWN_SITES
     if (origin := request.headers.get(hdrs.ORIGIN)) is None:  # what older browsers send, and those without TLS
         return True
-    authority = authority_of(origin.partition("://")[2])
-    return authority is not None and authority in {_own_authority(request), _public_authority(request)}
+    scheme, _, named = origin.partition("://")
+    authority = authority_of(named)
+    if authority is None or authority not in {_own_authority(request), _public_authority(request)}:
+        return False
+    # Behind https, whoever is between a browser and this server can make pages of the http origin.
+    is_secure = scheme == "https" or is_loopback(authority[0])
+    return is_secure or not request.app[SERVICES].settings.has_tls
 
 
 def _own_authority(request: web.Request) -> Authority | None:

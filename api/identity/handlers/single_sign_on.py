@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Literal
 
 from api.http.calls import Call, Reply
+from api.http.connections import address_of
 from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
 from api.identity.cookies import began_sign_in, session_cookie, sign_in_cookie
 from api.identity.handlers.sessions import new_session
@@ -118,7 +119,7 @@ async def begin_sign_in(call: Call, organisation: str, query: SignInQuery) -> Re
     """Begin to sign in at the organisation's identity provider."""
     services = call.services
     check_page("redirectUri", query.redirect_uri)
-    await _check_rate(call, "sign_ins_per_address", call.request.remote or "")
+    await _check_rate(call, "sign_ins_per_address", _address(call))
     tenant, config = await _configured(call, organisation)
     await _check_rate(call, "sign_ins_per_organisation", str(tenant.org_id))
     if not config.permits(query.redirect_uri, services.settings.address):
@@ -136,7 +137,7 @@ async def finish_sign_in(call: Call, organisation: str, query: CallbackQuery) ->
 
     A person who is new becomes a user and a member. The browser that began the sign-in also gets a cookie.
     """
-    await _check_rate(call, "sign_ins_per_address", call.request.remote or "")
+    await _check_rate(call, "sign_ins_per_address", _address(call))
     pending = await take_pending(call.services.redis, query.state)
     tenant, config = await _configured(call, organisation)
     if pending is None or (pending.config_id, pending.config_version) != (config.id, config.version):
@@ -160,6 +161,10 @@ async def _check_rate(
 ) -> None:
     """Bound what unknown callers can cause. Raises Throttled, and Unavailable without Redis."""
     await count_request(call.services.redis, limit, subject, getattr(call.services.settings, limit))
+
+
+def _address(call: Call) -> str:
+    return address_of(call.request.transport) if call.request.transport else ""
 
 
 async def _configured(call: Call, organisation: str) -> tuple[Tenant, SsoConfig]:

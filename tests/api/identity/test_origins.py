@@ -95,3 +95,10 @@ async def test_without_authentication_our_own_names_are_served(anybody: Caller, 
 async def test_with_authentication_every_host_name_is_served(api: Caller) -> None:
     await api.get("/flows", headers={"Host": "evidence.example"})
     assert (await replace(api, key=None).send("GET", "/flows", headers={"Host": "evidence.example"})).status == 401
+
+
+async def test_behind_https_a_page_of_the_http_origin_is_foreign(anybody: Caller) -> None:
+    host = {"Host": "trailgate.example.com"}
+    for scheme, status in (("http", 403), ("https", 201)):
+        sent = {**host, "Origin": f"{scheme}://trailgate.example.com"}
+        assert (await anybody.send("POST", "/flows", json={"name": f"by {scheme}"}, headers=sent)).status == status
