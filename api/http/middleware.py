@@ -38,8 +38,7 @@ def install(
     """
     headers, defaults = {"Server": SERVER, **(headers or {})}, defaults or {}
     errors = app[ERROR_RESPONSES] = ErrorResponses(surfaces, {**defaults, **headers})
-    app.setdefault(HOSTS, Hosts(None))
-    cors = app.setdefault(CORS, Cors(()))
+    hosts, cors = app.setdefault(HOSTS, Hosts(None)), app.setdefault(CORS, Cors(()))
 
     async def stamp(request: web.Request, response: web.StreamResponse) -> None:
         """Set the headers just before the head of any response is written, streamed ones included."""
@@ -50,20 +49,20 @@ def install(
         if REQUEST_ID in request:
             response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
 
-    app.middlewares.append(surface_middleware(errors))
+    app.middlewares.append(surface_middleware(errors, hosts, cors))
     app.on_response_prepare.append(stamp)
     return [register(app, surface) for surface in surfaces]
 
 
-def surface_middleware(errors: ErrorResponses) -> Middleware:
+def surface_middleware(errors: ErrorResponses, hosts: Hosts, cors: Cors) -> Middleware:
     """Return the outermost middleware."""
 
     @web.middleware
     async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         request[REQUEST_ID] = request_id_of(request)
         try:
-            request.app[HOSTS].check(request)
-            return request.app[CORS].preflight(request) or await handler(request)
+            hosts.check(request)
+            return cors.preflight(request) or await handler(request)
         except web.HTTPException as error:
             if error.status < HTTPStatus.BAD_REQUEST:
                 raise

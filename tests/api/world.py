@@ -10,6 +10,7 @@ from api.http.binding import Endpoint
 from api.http.calls import SERVICES
 from domain.identity.organisations import NewOrganisation
 from domain.identity.sessions import NewSession, SignInMethod
+from domain.tenant import Tenant
 from storage.identity.commands.organisations import create_organisation
 from storage.identity.commands.sessions import start_session
 from tests.api.caller import BUILT_DIGEST, NOBODY, Caller, sign, unique
@@ -156,9 +157,10 @@ class Things:
 
     async def another_session(self, user_id: str) -> Any:
         """One more session of a person, each time."""
-        services, new = self.api.client.app[SERVICES], NewSession(UUID(user_id), SignInMethod.SSO)
-        async with services.database.transaction() as tx:
-            session, _ = await start_session(tx, self.api.tenant, new, timedelta(hours=1), NOBODY)
+        me, new = (await self.api.get("/me")).json, NewSession(UUID(user_id), SignInMethod.SSO)
+        tenant = Tenant(UUID(me["organisationId"]), me["organisation"])
+        async with self.api.client.app[SERVICES].database.transaction() as tx:
+            session, _ = await start_session(tx, tenant, new, timedelta(hours=1), NOBODY)
         return {"id": session.id}
 
     @once

@@ -63,6 +63,11 @@ async def test_what_was_kept_comes_back(api: Caller, content: bytes) -> None:
         "Etag": f'"sha256:{made["sha256Hash"]}"',
         "Cache-Control": "private, no-cache",
         "Content-Security-Policy": "sandbox",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+        "Referrer-Policy": "no-referrer",
+        "X-Frame-Options": "DENY",
         "X-Content-Type-Options": "nosniff",
         "X-Factstore-Region": "us-east-1",
     }

@@ -13,9 +13,11 @@ from aiohttp.test_utils import TestClient, make_mocked_request
 from pytest_aiohttp import AiohttpClient
 from structlog.testing import capture_logs
 
+from api.http.cors import Cors
 from api.http.error_responses import ErrorResponses
 from api.http.middleware import surface_middleware
 from api.http.problems import STATUS
+from api.http.security_headers import Hosts
 from domain import errors
 from tests.api.http.sample import FACTS, FAILURES, FLOW_ID, SEEN, drip, sample_app
 from tests.api.limited import LimitedTestServer
@@ -219,7 +221,7 @@ async def test_cancellation_is_nobodys_error() -> None:
     async def cancelled(request: web.Request) -> web.StreamResponse:
         raise asyncio.CancelledError
 
-    speak = surface_middleware(ErrorResponses([FACTS], {}))
+    speak = surface_middleware(ErrorResponses([FACTS], {}), Hosts(None), Cors(()))
     with pytest.raises(asyncio.CancelledError):
         await speak(make_mocked_request("GET", "/"), cancelled)
 
