@@ -13,12 +13,13 @@ from api.http.grouped import GROUP_COMMITS
 from api.http.landing import add_landing_page
 from api.http.middleware import install
 from api.http.observation import observer
-from api.http.security_headers import HOSTS, Hosts, security_headers
+from api.http.security_headers import Hosts, security_headers
 from api.http.streams import STREAMS
 from api.http.uploads import MAX_FILE, RESERVE
 from api.identity.authentication import EVERYBODY
 from api.identity.openid import OPENID, OpenId
 from api.monitoring.health import STOPPING, Stopping
+from api.monitoring.routes import PROBES
 from api.surfaces import CONTEXTS, fact_store
 from api.webhooks.configs import CONFIGS, ReceiverConfigs
 from api.webhooks.threads import threads
@@ -56,11 +57,11 @@ def build_app(services: Services) -> web.Application:
     app[MAX_FILE] = settings.evidence_max_size
     app.cleanup_ctx.extend([_prepared, threads, *CONTEXTS])
     app.on_shutdown.append(_stop)
-    app[HOSTS] = Hosts(settings.hosts)
     app[CORS] = Cors(settings.cors)
     surface = fact_store(settings.webhook_max_body)
-    always = {REGION_HEADER: settings.region, "X-Content-Type-Options": "nosniff"}
-    [endpoints] = install(app, [surface], always, security_headers(tls=settings.has_tls))
+    hosts = Hosts(settings.hosts, PROBES)
+    headers = security_headers(tls=settings.has_tls)
+    [endpoints] = install(app, [surface], {REGION_HEADER: settings.region}, headers, hosts)
     add_documents(app, surface, endpoints, DOCUMENT_PATHS, DOCUMENT_PAGE)
     add_landing_page(app, surface, LINKS, DOCUMENT_PAGE)
     return app

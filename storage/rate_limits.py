@@ -5,9 +5,9 @@ from hashlib import sha256
 from typing import cast
 
 from arq.connections import ArqRedis
-from redis.exceptions import RedisError
 
-from domain.errors import Throttled, Unavailable
+from domain.errors import Throttled
+from storage.redis import needing_redis
 
 WINDOW = 60
 """Seconds."""
@@ -29,11 +29,9 @@ async def count_request(redis: ArqRedis, limit: str, subject: str, most: int) ->
     if not most:
         return
     name = f"rate:{limit}:{sha256(subject.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
-    try:
+    with needing_redis("This"):
         counted = cast("Awaitable[list[int]]", redis.eval(_COUNT, 1, name, str(WINDOW)))  # as redis-py types it
         number, seconds = await counted
-    except (RedisError, OSError) as error:
-        raise Unavailable("This is not possible at the moment; try again shortly.", retry_after=5) from error
     if number > most:
         message = f"Too many requests: {limit} allows {most} a minute. Try again in {max(seconds, 1)} seconds."
         raise Throttled(message, max(seconds, 1), limit=limit)

@@ -312,6 +312,11 @@ class Settings(BaseSettings):
         return timedelta(hours=self.session_hours)
 
     @property
+    def outbound_http(self) -> bool:
+        """Whether outgoing requests may use http: only to such networks."""
+        return bool(self.outbound_networks)
+
+    @property
     def quotas(self) -> Quotas:
         """The limits of organisations without limits of their own."""
         return {quota: getattr(self, f"quota_{quota}") for quota in Quota}

@@ -14,7 +14,7 @@ from api.http.cors import CORS, Cors
 from api.http.error_responses import ERROR_RESPONSES, REQUEST_ID_HEADER, ErrorResponses, printable, request_id_of
 from api.http.problems import opaque_problem, problem_of
 from api.http.sampling import SampledLog
-from api.http.security_headers import HOSTS, Hosts, set_absent
+from api.http.security_headers import Hosts, set_absent
 
 SERVER = "Trailgate"
 """In place of the names and versions of Python and aiohttp."""
@@ -29,16 +29,18 @@ def install(
     surfaces: Sequence[Surface],
     headers: Mapping[str, str] | None = None,
     defaults: Mapping[str, str] | None = None,
+    hosts: Hosts | None = None,
 ) -> list[tuple[Endpoint, ...]]:
     """Add the middleware and all routes of these surfaces to an application; every response has `headers`.
 
-    `defaults` are set where a handler sets none of the same name. `app[HOSTS]` and `app[CORS]` are set before.
+    `defaults` are set where a handler sets none of the same name; `hosts` None answers for all. `app[CORS]`, if any, is
+    set before.
 
     Returns the endpoints of each surface, from which its OpenAPI document is made.
     """
     headers, defaults = {"Server": SERVER, **(headers or {})}, defaults or {}
     errors = app[ERROR_RESPONSES] = ErrorResponses(surfaces, {**defaults, **headers})
-    hosts, cors = app.setdefault(HOSTS, Hosts(None)), app.setdefault(CORS, Cors(()))
+    cors = app.setdefault(CORS, Cors(()))
 
     async def stamp(request: web.Request, response: web.StreamResponse) -> None:
         """Set the headers just before the head of any response is written, streamed ones included."""
@@ -49,7 +51,7 @@ def install(
         if REQUEST_ID in request:
             response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
 
-    app.middlewares.append(surface_middleware(errors, hosts, cors))
+    app.middlewares.append(surface_middleware(errors, hosts or Hosts(None), cors))
     app.on_response_prepare.append(stamp)
     return [register(app, surface) for surface in surfaces]
 

@@ -13,6 +13,7 @@ from domain.authorities import Authority, authority_of
 from domain.errors import Denial, Forbidden
 
 _DEFAULTS = {
+    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -38,28 +39,22 @@ def set_absent(headers: CIMultiDict[str], defaults: Mapping[str, str]) -> None:
         headers.setdefault(name, value)
 
 
-_PROBED = frozenset({"/health", "/health/live", "/health/ready", "/ready", "/actuator/health", "/metrics"})
-"""Probes and scrapers use the address of a container."""
-
-
 class Hosts:
-    """The hosts that this server answers for, beside loopback addresses; None = all.
+    """The hosts that this server answers for, beside loopback addresses; None = all. `probes` may use any host.
 
     A page can make its own host name resolve to this server's address, and would then be of the same origin (DNS
     rebinding): a request that names another host was not meant for this server.
     """
 
-    def __init__(self, names: Collection[Authority] | None) -> None:
+    def __init__(self, names: Collection[Authority] | None, probes: Collection[str] = ()) -> None:
         self._names = None if names is None else frozenset(names)
+        self._probes = frozenset(probes)
 
     def check(self, request: web.Request) -> None:
         """Raise Forbidden for a request to another host."""
-        if self._names is None or request.path in _PROBED:
+        if self._names is None or request.path in self._probes:
             return
         named = authority_of(request.headers.get(hdrs.HOST, ""))
         if named is None or not (named in self._names or is_loopback(named[0])):
             message = "Use 127.0.0.1, localhost, or a host in TRAILGATE_PUBLIC_URL or TRAILGATE_ALLOWED_HOSTS."
             raise Forbidden(message, denial=Denial.FOREIGN_HOST)
-
-
-HOSTS: web.AppKey[Hosts] = web.AppKey("hosts", Hosts)

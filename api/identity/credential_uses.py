@@ -1,9 +1,10 @@
 """Record when credentials were last used: in memory first, written to the database for all once a minute."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
+from typing import get_args
 from uuid import UUID
 
 import structlog
@@ -11,9 +12,8 @@ from aiohttp import web
 
 from api.http.calls import SERVICES
 from domain.identity.permissions import CredentialKind, Principal
-from storage.database import Database, Transaction
-from storage.identity.commands.api_keys import note_key_uses
-from storage.identity.commands.sessions import note_session_uses
+from storage.database import Database
+from storage.identity.commands.credential_uses import note_uses
 
 log = structlog.get_logger()
 
@@ -21,18 +21,13 @@ INTERVAL = 60.0
 
 Uses = dict[UUID, datetime]
 
-_NOTE: Mapping[CredentialKind, Callable[[Transaction, Uses], Awaitable[None]]] = {
-    "api_key": note_key_uses,
-    "session": note_session_uses,
-}
-
 
 class CredentialUses:
     """The latest use of each credential since the last write. A killed process loses it, which is acceptable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._uses: dict[CredentialKind, Uses] = {kind: {} for kind in _NOTE}
+        self._uses: dict[CredentialKind, Uses] = {kind: {} for kind in get_args(CredentialKind)}
 
     def note(self, principal: Principal, at: datetime) -> None:
         """Note that the principal's credential was used."""
@@ -41,7 +36,7 @@ class CredentialUses:
 
     async def flush(self) -> None:
         """Write the noted uses; if that fails, keep them for the next time."""
-        for kind in _NOTE:
+        for kind in self._uses:
             await self._flush(kind)
 
     async def _flush(self, kind: CredentialKind) -> None:
@@ -50,7 +45,7 @@ class CredentialUses:
             return
         try:
             async with self._database.transaction() as tx:
-                await _NOTE[kind](tx, uses)
+                await note_uses(tx, kind, uses)
         except Exception as error:  # noqa: BLE001 - whatever it is, requests must not fail
             self._uses[kind] = {**uses, **self._uses[kind]}
             log.warning("credential_uses.unwritten", kind=kind, error=type(error).__name__)

@@ -11,3 +11,5 @@ ROUTES = tagged(
     Route("GET", "/actuator/health", health.actuator_health, None, errors=(503,)),
     Route("GET", "/metrics", health.prometheus, None, produces="text/plain"),
 )
+PROBES = frozenset(route.path for route in ROUTES)
+"""Paths that probes and scrapers ask at the address of a container, whatever the server's name."""

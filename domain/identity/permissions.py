@@ -66,16 +66,17 @@ _MEMBER = _READS | _REPORTER | {P.FACTS_MANAGE, P.APPROVALS_DECIDE, P.CHANGES_UP
 PROFILE = frozenset({P.PROFILE_OWN})
 """What every role and every key may do: ask who it is, and see and end its own sessions."""
 
-ROLES: dict[str, frozenset[Permission]] = {
+_GRANTED: dict[str, frozenset[Permission]] = {
     "admin": frozenset(P) - {P.PLATFORM_MANAGE},
-    "member": _MEMBER | PROFILE,
-    "developer": _READS | {P.REPORTS_UPLOAD} | PROFILE,
-    "reporter": _REPORTER | PROFILE,
-    "snapshotter": frozenset({P.FACTS_READ, P.ENVIRONMENTS_REPORT}) | PROFILE,
-    "viewer": _VIEWER | PROFILE,
-    "auditor": _VIEWER | {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ} | PROFILE,
-    "none": PROFILE,
+    "member": _MEMBER,
+    "developer": _READS | {P.REPORTS_UPLOAD},
+    "reporter": _REPORTER,
+    "snapshotter": frozenset({P.FACTS_READ, P.ENVIRONMENTS_REPORT}),
+    "viewer": _VIEWER,
+    "auditor": _VIEWER | {P.AUDIT_READ, P.LEDGER_READ, P.EVIDENCE_READ, P.IDENTITY_READ},
+    "none": frozenset(),
 }
+ROLES = {role: granted | PROFILE for role, granted in _GRANTED.items()}
 """Permissions by role. `role_permissions` adds `platform:manage` for `admin` of the organisation `default`."""
 
 SPELLINGS: dict[str, str] = {role.upper(): role for role in ROLES} | {"SERVICE_ACCOUNT": "reporter"}

@@ -16,7 +16,6 @@ class SignInMethod(StrEnum):
     """How a person signed in."""
 
     SSO = "sso"
-    INVITATION = "invitation"
     API_KEY = "api_key"
 
 

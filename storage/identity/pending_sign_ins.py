@@ -6,12 +6,12 @@ from hashlib import sha256
 from uuid import UUID
 
 from arq.connections import ArqRedis
-from redis.exceptions import RedisError
 
-from domain.errors import Unavailable
+from storage.redis import needing_redis
 
 LIFETIME = 600
 """Seconds."""
+_SIGNING_IN = "Signing in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,14 @@ class PendingSignIn:
 async def keep_pending(redis: ArqRedis, state: str, pending: PendingSignIn) -> None:
     """Keep a sign-in under its state. Raises Unavailable without Redis."""
     text = json.dumps({**asdict(pending), "config_id": str(pending.config_id)})
-    try:
+    with needing_redis(_SIGNING_IN):
         await redis.set(_name(state), text, ex=LIFETIME)
-    except (RedisError, OSError) as error:
-        raise _away() from error
 
 
 async def take_pending(redis: ArqRedis, state: str) -> PendingSignIn | None:
     """Return the sign-in of a state and forget it; None for an unknown or used one. Raises Unavailable."""
-    try:
+    with needing_redis(_SIGNING_IN):
         text = await redis.getdel(_name(state))
-    except (RedisError, OSError) as error:
-        raise _away() from error
     if text is None:
         return None
     kept = json.loads(text)
@@ -48,7 +44,3 @@ async def take_pending(redis: ArqRedis, state: str) -> PendingSignIn | None:
 
 def _name(state: str) -> str:
     return f"sign-in:{sha256(state.encode('utf-8', 'surrogateescape')).hexdigest()}"
-
-
-def _away() -> Unavailable:
-    return Unavailable("Signing in is not possible at the moment; try again shortly.", retry_after=5)

@@ -66,7 +66,7 @@ async def set_webhook_reconciliation(
     each.
     """
     services = call.services
-    hook_url = check_hook_url(body.hook_url, http_allowed=bool(services.settings.outbound_networks))
+    hook_url = check_hook_url(body.hook_url, http_allowed=services.settings.outbound_http)
     new = reconciliations.NewReconciliation(config_id, hook_url, body.token)
     async with call.transaction(dry_run=dry_run) as tx:
         made = await reconciliations.set_reconciliation(tx, call.tenant, new, services.envelope, call.actor)

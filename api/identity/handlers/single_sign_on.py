@@ -57,7 +57,7 @@ async def create_sso_config(
     """
     check_role(call.caller, "admin")  # whoever chooses the provider decides who is who
     terms, envelope = body.to_terms(), call.services.envelope
-    check_terms(terms, http_allowed=bool(call.services.settings.outbound_networks))
+    check_terms(terms, http_allowed=call.services.settings.outbound_http)
     async with call.transaction(dry_run=dry_run) as tx:
         new = SsoSettings(terms, body.client_secret)
         config = await commands.create_sso_config(tx, call.tenant, new, envelope, call.actor)
@@ -79,16 +79,17 @@ async def update_sso_config(
     """
     check_role(call.caller, "admin")
     services = call.services
-    async with call.transaction(dry_run=dry_run) as tx:
-        held = await commands.hold_sso_config(tx, call.tenant)
+
+    def changed(held: SsoConfig) -> SsoSettings:
         terms = body.onto(held)
         if terms.issuer_url != held.issuer_url and held.client_secret_id and body.client_secret is None:
-            raise Invalid.of(
-                "clientSecret", "is required with another issuerUrl: the old secret stays with the old one"
-            )
-        check_terms(terms, http_allowed=bool(services.settings.outbound_networks))
-        new = SsoSettings(terms, body.client_secret)
-        config = await commands.change_sso_config(tx, call.tenant, new, services.envelope, call.actor)
+            message = "is required with another issuerUrl: the old secret stays with the old one"
+            raise Invalid.of("clientSecret", message)
+        check_terms(terms, http_allowed=services.settings.outbound_http)
+        return SsoSettings(terms, body.client_secret)
+
+    async with call.transaction(dry_run=dry_run) as tx:
+        config = await commands.change_sso_config(tx, call.tenant, changed, services.envelope, call.actor)
     return updated(SsoConfigOut.of(config, call), dry_run=dry_run)
 
 

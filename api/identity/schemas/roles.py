@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Self
 
-from domain.identity.permissions import ROLES
+from domain.identity.permissions import SPELLINGS
 
 
 class RoleName(StrEnum):
@@ -22,7 +22,7 @@ class RoleName(StrEnum):
     @property
     def role(self) -> str:
         """The role as it is stored."""
-        return "reporter" if self is RoleName.SERVICE_ACCOUNT else self.value.lower()
+        return SPELLINGS[self.value]
 
     @classmethod
     def of(cls, role: str) -> Self:
@@ -30,4 +30,4 @@ class RoleName(StrEnum):
         return cls("SERVICE_ACCOUNT" if role == "reporter" else role.upper())
 
 
-assert {name.role for name in RoleName} == set(ROLES)  # noqa: S101 - every role has a spelling
+assert {name.value for name in RoleName} == SPELLINGS.keys()  # noqa: S101 - every role has a spelling

@@ -1,7 +1,7 @@
-"""Creating, rotating and revoking API keys, and recording when they are used."""
+"""Creating, rotating and revoking API keys."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -126,18 +126,6 @@ async def revoke_keys_of(tx: Transaction, tenant: Tenant, principal_id: UUID, ac
     if rows:
         await release(tx, tenant, Quota.API_KEYS, len(rows))
         await append(tx, tenant, [_key_event(AuditName.API_KEY_REVOKED, actor, row) for row in rows])
-
-
-_USED = """
-INSERT INTO api_key_uses (api_key_id, last_used_at) SELECT * FROM unnest($1::uuid[], $2::timestamptz[])
-ON CONFLICT (api_key_id) DO UPDATE SET last_used_at = greatest(api_key_uses.last_used_at, excluded.last_used_at)
-"""
-
-
-async def note_key_uses(tx: Transaction, uses: dict[UUID, datetime]) -> None:
-    """Record when keys were last used, for many keys at once, so that no request has to write it."""
-    ordered = sorted(uses.items())
-    await tx.execute(_USED, [key_id for key_id, _ in ordered], [used for _, used in ordered])
 
 
 def _key_event(name: AuditName, actor: Actor, row: Row) -> Event:

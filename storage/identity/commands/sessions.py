@@ -1,7 +1,7 @@
-"""Starting and ending the sessions of people who signed in, and recording when they are used."""
+"""Starting and ending the sessions of people who signed in."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from domain.audit.events import Actor, AuditName, Event
@@ -67,18 +67,6 @@ async def revoke_session(tx: Transaction, tenant: Tenant, session_id: UUID, acto
 async def revoke_sessions_of(tx: Transaction, tenant: Tenant, principal_id: UUID, actor: Actor) -> None:
     """End every session of a person in the organisation."""
     await _append_ends(tx, tenant, await tx.rows(_REVOKE_ALL, tenant.org_id, principal_id, tx.now), actor)
-
-
-_USED = """
-INSERT INTO session_uses (session_id, last_used_at) SELECT * FROM unnest($1::uuid[], $2::timestamptz[])
-ON CONFLICT (session_id) DO UPDATE SET last_used_at = greatest(session_uses.last_used_at, excluded.last_used_at)
-"""
-
-
-async def note_session_uses(tx: Transaction, uses: dict[UUID, datetime]) -> None:
-    """Record when sessions were last used, for many at once, so that no request has to write it."""
-    ordered = sorted(uses.items())
-    await tx.execute(_USED, [session_id for session_id, _ in ordered], [used for _, used in ordered])
 
 
 async def _append_ends(tx: Transaction, tenant: Tenant, ended: Sequence[Row], actor: Actor) -> None:

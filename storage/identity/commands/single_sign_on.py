@@ -1,5 +1,6 @@
 """Configuring the identity provider of an organisation."""
 
+from collections.abc import Callable
 from typing import Any
 
 from domain.audit.events import Actor
@@ -15,6 +16,9 @@ from storage.identity.tables import sso_configs
 from storage.rows import to_row
 from storage.secrets.commands import keep_secret
 from storage.secrets.envelope import SecretCipher
+
+Change = Callable[[SsoConfig], SsoSettings]
+"""What a stored configuration is to become; it may raise."""
 
 SSO_CONFIGS = Definition(
     "single sign-on configuration",
@@ -34,11 +38,6 @@ async def create_sso_config(
     return sso_config_of(await SSO_CONFIGS.create(tx, tenant, actor, values))
 
 
-async def hold_sso_config(tx: Transaction, tenant: Tenant) -> SsoConfig:
-    """Return the configuration, locked until the transaction ends. Raises NotFound."""
-    return sso_config_of(await SSO_CONFIGS.hold(tx, tenant, (await get_sso_config(tx, tenant)).id))
-
-
 _UNCHANGED = "SELECT true FROM sso_configs WHERE id = $1 AND version = $2 AND archived_at IS NULL FOR SHARE"
 
 
@@ -49,10 +48,11 @@ async def check_unchanged(tx: Transaction, config: SsoConfig) -> None:
 
 
 async def change_sso_config(
-    tx: Transaction, tenant: Tenant, new: SsoSettings, envelope: SecretCipher, actor: Actor
+    tx: Transaction, tenant: Tenant, change: Change, envelope: SecretCipher, actor: Actor
 ) -> SsoConfig:
-    """Change the configuration. Raises NotFound, and Conflict if it is mandatory without a break-glass key."""
-    held = await SSO_CONFIGS.hold(tx, tenant, (await get_sso_config(tx, tenant)).id)
+    """Change the configuration as it stands. Raises NotFound, and Conflict if mandatory without a break-glass key."""
+    held = await _hold(tx, tenant)
+    new = change(sso_config_of(held))
     await _check_mandatory(tx, tenant, new.terms)
     values = await _values(tx, tenant, new, envelope)
     return sso_config_of(await SSO_CONFIGS.change(tx, tenant, actor, held, values))
@@ -60,9 +60,13 @@ async def change_sso_config(
 
 async def delete_sso_config(tx: Transaction, tenant: Tenant, actor: Actor) -> SsoConfig:
     """Remove the configuration. Sessions go on until they end. Raises NotFound."""
-    found = await get_sso_config(tx, tenant)
-    await SSO_CONFIGS.archive(tx, tenant, actor, await SSO_CONFIGS.hold(tx, tenant, found.id))
-    return found
+    held = await _hold(tx, tenant)
+    await SSO_CONFIGS.archive(tx, tenant, actor, held)
+    return sso_config_of(held)
+
+
+async def _hold(tx: Transaction, tenant: Tenant) -> dict[str, Any]:
+    return await SSO_CONFIGS.hold(tx, tenant, (await get_sso_config(tx, tenant)).id)
 
 
 async def _values(tx: Transaction, tenant: Tenant, new: SsoSettings, envelope: SecretCipher) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient
 
-from storage.identity.commands.sessions import note_session_uses
+from storage.identity.commands.credential_uses import note_uses
 from storage.services import Services
 from tests.api.caller import Answer, Caller, found_organisation, make_holder
 from tests.api.identity.test_members import answers, key_of, make_member, stops
@@ -170,7 +170,7 @@ async def test_a_session_in_use_goes_on(ada: Caller, app_services: Services) -> 
     session, started = await sign_in(ada)
     session_id = UUID(started["id"])
     async with app_services.database.transaction() as tx:
-        await note_session_uses(tx, {session_id: tx.now})
+        await note_uses(tx, "session", {session_id: tx.now})
         await tx.execute("UPDATE sessions SET created_at = now() - interval '2 hours' WHERE id = $1", session_id)
     await session.get("/me")
 
