@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from api.facts.evidence_parsing import PARSERS, EvidenceParsers
+from api.http.addresses import PROXIES
 from api.http.bodies import HANDLER_ARGS, PATIENCE
 from api.http.calls import REGION_HEADER, SERVICES, STAGING
 from api.http.cors import CORS, Cors
@@ -13,6 +14,7 @@ from api.http.grouped import GROUP_COMMITS
 from api.http.landing import add_landing_page
 from api.http.middleware import install
 from api.http.observation import observer
+from api.http.rate_limits import RATE_LIMITS, RateLimits, rate_limits_shared
 from api.http.security_headers import Hosts, security_headers
 from api.http.streams import STREAMS
 from api.http.uploads import MAX_FILE, RESERVE
@@ -22,6 +24,7 @@ from api.monitoring.health import STOPPING, Stopping
 from api.monitoring.routes import PROBES
 from api.surfaces import CONTEXTS, fact_store
 from api.webhooks.configs import CONFIGS, ReceiverConfigs
+from api.webhooks.senders import PROVEN_SENDERS, ProvenSenders
 from api.webhooks.threads import threads
 from api.webhooks.unproven import UNPROVEN, Unproven
 from storage.identity.bootstrap import bootstrap, everybody
@@ -45,8 +48,11 @@ def build_app(services: Services) -> web.Application:
     )
     app[SERVICES] = services
     app[CONFIGS] = ReceiverConfigs(services.database, services.envelope)
+    app[PROVEN_SENDERS] = ProvenSenders()
     app[UNPROVEN] = Unproven(settings.unproven_bytes)
     app[PATIENCE] = settings.client_timeout
+    app[PROXIES] = settings.proxies
+    app[RATE_LIMITS] = RateLimits(settings.rates)
     app[GROUP_COMMITS] = {}
     app[STREAMS] = []
     app[OPENID] = OpenId.over(services)
@@ -55,7 +61,7 @@ def build_app(services: Services) -> web.Application:
     app[STAGING] = services.blobs.staging
     app[RESERVE] = settings.disk_reserve
     app[MAX_FILE] = settings.evidence_max_size
-    app.cleanup_ctx.extend([_prepared, threads, *CONTEXTS])
+    app.cleanup_ctx.extend([_prepared, rate_limits_shared, threads, *CONTEXTS])
     app.on_shutdown.append(_stop)
     app[CORS] = Cors(settings.cors)
     surface = fact_store(settings.webhook_max_body)

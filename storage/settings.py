@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -17,8 +17,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from domain.addresses import Network, networks
 from domain.authorities import Authority, authority_of, authority_of_url
 from domain.identity.quotas import DEFAULTS, MAX_LIMIT, Quota, Quotas
+from domain.identity.rates import RATE_TERMS, RateLimit, Rates
 
 MAIL_SCHEMES = ("smtp", "smtp+starttls", "smtps")
+MAX_RATE = 10_000_000
 
 _ADDRESS = r"[A-Za-z0-9_%+-]+(\.[A-Za-z0-9_%+-]+)*@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"
 _MAILBOX = rf"\A({_ADDRESS}|[^\x00-\x1f<>@]*<{_ADDRESS}>)\z"
@@ -37,6 +39,12 @@ def default_data_dir() -> Path:
     if os.geteuid() == 0:
         return Path("/var/lib/trailgate")
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "trailgate"
+
+
+def _rate(limit: RateLimit) -> Any:
+    """Return the field of a rate limit: so many per minute, of all processes together."""
+    terms = RATE_TERMS[limit]
+    return Field(terms.standard, ge=0, le=MAX_RATE, description=f"{terms.description}, per minute; 0 = no limit")
 
 
 class Settings(BaseSettings):
@@ -76,6 +84,11 @@ class Settings(BaseSettings):
         "",
         description="Origins whose pages may use the API from a browser, with the session's cookie as well, "
         "comma-separated (https://app.example.com)",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Networks of the proxies before the API, comma-separated: the client's address is then taken from "
+        "X-Forwarded-For",
     )
     auth: Literal["required", "off"] = Field(
         "required", description="off = every caller is admin of `default`; then only loopback addresses may be bound"
@@ -159,15 +172,6 @@ class Settings(BaseSettings):
     session_idle_minutes: int = Field(
         60, ge=5, le=60 * 24 * 30, description="Minutes without a request after which a session ends"
     )
-    sign_ins_per_address: int = Field(
-        60,
-        ge=0,
-        description="Requests a minute to begin or finish a sign-in that one address may send; 0 = no limit, "
-        "for a proxy, whose address all requests have",
-    )
-    sign_ins_per_organisation: int = Field(
-        600, ge=0, description="Requests a minute to begin or finish a sign-in in one organisation; 0 = no limit"
-    )
     session_hours: int = Field(
         12, ge=1, le=24 * 90, description="Hours after which a session ends, however much it is used"
     )
@@ -178,6 +182,13 @@ class Settings(BaseSettings):
     quota_service_accounts: int = Field(
         DEFAULTS[Quota.SERVICE_ACCOUNTS], ge=0, le=MAX_LIMIT, description="Service accounts of an organisation"
     )
+    rate_requests_per_key: int = _rate(RateLimit.KEY)
+    rate_requests_per_organisation: int = _rate(RateLimit.ORGANISATION)
+    rate_requests_per_address: int = _rate(RateLimit.ADDRESS)
+    rate_failed_keys_per_address: int = _rate(RateLimit.FAILED_KEYS)
+    rate_failed_signatures_per_address: int = _rate(RateLimit.FAILED_SIGNATURES)
+    rate_sign_ins_per_address: int = _rate(RateLimit.SIGN_IN)
+    rate_sign_ins_per_organisation: int = _rate(RateLimit.SIGN_IN_ORGANISATION)
     shutdown_grace: float = Field(
         8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
     )
@@ -246,7 +257,7 @@ class Settings(BaseSettings):
         None, description="Directory of the PostgreSQL programs to use instead of those in the Python package"
     )
 
-    @field_validator("outbound_allow")
+    @field_validator("outbound_allow", "trusted_proxies")
     @classmethod
     def _networks(cls, value: str | None) -> str | None:
         networks(value or "")
@@ -320,6 +331,16 @@ class Settings(BaseSettings):
     def quotas(self) -> Quotas:
         """The limits of organisations without limits of their own."""
         return {quota: getattr(self, f"quota_{quota}") for quota in Quota}
+
+    @property
+    def rates(self) -> Rates:
+        """The rate limits."""
+        return {limit: getattr(self, f"rate_{limit}") for limit in RateLimit}
+
+    @property
+    def proxies(self) -> tuple[Network, ...]:
+        """The networks of the proxies whose X-Forwarded-For is believed."""
+        return networks(self.trusted_proxies)
 
     @property
     def keys_dir(self) -> Path:

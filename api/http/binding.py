@@ -16,6 +16,7 @@ from api.http.calls import PROVEN, REQUEST_ID, SERVICES, STAGING, SURFACE, Call,
 from api.http.idempotency import keyed, known_answer, once, takes_key
 from api.http.loop_shares import LOOP_SHARES, LoopShares
 from api.http.problems import invalid_fields, invalid_input
+from api.http.rate_limits import RATE_LIMITS, RateLimits
 from api.http.reading import MAX_ON_LOOP, clean_text, guard, media_type, require_media_type
 from api.http.routing import Table
 from api.http.uploads import MULTIPART, UPLOAD_THREADS, URL_ENCODED, WRITERS, Form
@@ -49,6 +50,8 @@ class Endpoint:
         request[OPERATION] = self.route.name
         call = Call(request.app[SERVICES], None, request, request[REQUEST_ID])
         if self.route.permission is None:
+            if self.route.limit is not None:
+                await request.app[RATE_LIMITS].admit_anonymous(request, self.route.limit)
             return await self._serve(call)
         call = await self._admitted(call, self.route.permission)
         request[PROVEN] = True
@@ -191,6 +194,7 @@ def register(app: web.Application, surface: Surface) -> tuple[Endpoint, ...]:
     if STAGING not in app and any(endpoint.signature.form for endpoint in endpoints):
         raise ValueError(f"surface {surface.name} takes forms, but app[STAGING] names no directory")
     app.setdefault(LOOP_SHARES, LoopShares())
+    app.setdefault(RATE_LIMITS, RateLimits({}))
     app.setdefault(WRITERS, Threads(UPLOAD_THREADS, "upload writers"))
     table = app.setdefault(TABLE, Table())
     explicit = {(route.method, route.plain_path) for route in surface.routes}

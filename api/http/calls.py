@@ -18,6 +18,7 @@ from api.http.reading import clean_text
 from domain.audit.events import Actor
 from domain.errors import Denial, Unauthenticated
 from domain.identity.permissions import Permission, Principal
+from domain.identity.rates import RateLimit
 from domain.tenant import Tenant
 from storage.database import Database, Reader, Transaction
 from storage.services import Services
@@ -152,6 +153,7 @@ class Route:
     `errors` are the statuses beyond the derived ones (400, 401, 403, 404 with path parameters, 413, 415, 429, 500).
     `max_body` in bytes counts the whole body, files included. `accepts` and `produces` default to the surface's.
     `examples` gives path parameters an example value; required where no sample of `routing` matches the regex.
+    `limit` is the rate limit, by the client's address, of a route without permission; None for one that costs nothing.
     `prepare` is called with the handler's arguments before it, for work that takes long: the handler of a request with
     an Idempotency-Key runs inside a transaction. It keeps its result in the request.
     `scoped`: its commands and queries apply the tenant's scopes, or concern nothing that scopes limit. Only these
@@ -171,6 +173,7 @@ class Route:
     examples: Mapping[str, str] = field(default_factory=dict)
     prepare: Handler | None = None
     scoped: bool = False
+    limit: RateLimit | None = None
 
     @property
     def name(self) -> str:

@@ -10,13 +10,13 @@ from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from ipaddress import IPv6Address
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 
 from api.http import metrics
+from api.http.addresses import network_of
 from api.http.bodies import MIN_RATE
 from api.http.error_responses import ERROR_RESPONSES, ErrorResponses, new_request_id, request_id_of
 from api.http.problems import Problem, opaque_problem, problem_of
@@ -310,11 +310,7 @@ class Refused(asyncio.Protocol):
 def address_of(transport: asyncio.BaseTransport) -> str:
     """Return the client's address: of IPv6 its /64 network, which one client has whole; empty for a Unix socket."""
     peer = transport.get_extra_info("peername")
-    host = str(peer[0]) if isinstance(peer, tuple) else ""
-    if ":" not in host:
-        return host
-    address = IPv6Address(host.partition("%")[0])
-    return str(address.ipv4_mapped or IPv6Address(int(address) >> 64 << 64))
+    return network_of(str(peer[0])) if isinstance(peer, tuple) else ""
 
 
 async def _drain(content: StreamReader) -> None:

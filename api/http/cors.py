@@ -6,7 +6,10 @@ from collections.abc import Collection
 from aiohttp import hdrs, web
 
 _METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
-_EXPOSED = "ETag, Idempotency-Replayed, Link, Location, Retry-After, X-Factstore-Region, X-Request-Id, X-Total-Count"
+_EXPOSED = (
+    "ETag, Idempotency-Replayed, Link, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, "
+    "X-Factstore-Region, X-Request-Id, X-Total-Count"
+)
 _MAX_AGE = "600"
 _NAMES = re.compile(r"[A-Za-z0-9,_ -]{1,1000}")
 

@@ -11,4 +11,5 @@ SECONDS = Histogram(
 )
 DENIED = Counter("trailgate_denied", "Requests denied, by status and reason", ["status", "reason"])
 REFUSED = Counter("trailgate_connections_refused", "Connections refused, by the limit", ["limit"])
+RATE_LIMITED = Counter("trailgate_rate_limited", "Requests refused by a rate limit", ["limit"])
 TIMED_OUT = Counter("trailgate_connections_timed_out", "Connections ended, by what they kept waiting for", ["what"])

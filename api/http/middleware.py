@@ -13,6 +13,7 @@ from api.http.calls import PROVEN, REQUEST_ID, Surface
 from api.http.cors import CORS, Cors
 from api.http.error_responses import ERROR_RESPONSES, REQUEST_ID_HEADER, ErrorResponses, printable, request_id_of
 from api.http.problems import opaque_problem, problem_of
+from api.http.rate_limits import RATE_LIMITS
 from api.http.sampling import SampledLog
 from api.http.security_headers import Hosts, set_absent
 
@@ -41,6 +42,8 @@ def install(
     headers, defaults = {"Server": SERVER, **(headers or {})}, defaults or {}
     errors = app[ERROR_RESPONSES] = ErrorResponses(surfaces, {**defaults, **headers})
     cors = app.setdefault(CORS, Cors(()))
+    endpoints = [register(app, surface) for surface in surfaces]
+    limits = app[RATE_LIMITS]
 
     async def stamp(request: web.Request, response: web.StreamResponse) -> None:
         """Set the headers just before the head of any response is written, streamed ones included."""
@@ -48,12 +51,13 @@ def install(
         response.headers.update(headers)
         set_absent(response.headers, defaults)
         cors.mark(request, response)
+        limits.mark(request, response)
         if REQUEST_ID in request:
             response.headers[REQUEST_ID_HEADER] = request[REQUEST_ID]
 
     app.middlewares.append(surface_middleware(errors, hosts or Hosts(None), cors))
     app.on_response_prepare.append(stamp)
-    return [register(app, surface) for surface in surfaces]
+    return endpoints
 
 
 def surface_middleware(errors: ErrorResponses, hosts: Hosts, cors: Cors) -> Middleware:

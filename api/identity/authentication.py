@@ -5,6 +5,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from api.http.calls import SERVICES
+from api.http.rate_limits import RATE_LIMITS
 from api.http.reading import clean_text
 from api.identity.cookies import presented_session
 from api.identity.credential_uses import CREDENTIAL_USES
@@ -13,6 +14,7 @@ from api.identity.origins import refuse_foreign_pages, require_own_page
 from domain.errors import Denial, NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
+from domain.identity.rates import RateLimit
 from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.services import Services
 
@@ -29,7 +31,8 @@ INVALID = "The credential is not valid: it is unknown, expired or revoked."
 async def authenticate(request: web.Request) -> Principal | None:
     """Return the caller, or None without a credential.
 
-    Raises Unauthenticated for an invalid credential, Forbidden for a request that a foreign web page sends.
+    Raises Unauthenticated for an invalid credential, Forbidden for a request that a foreign web page sends, and
+    Throttled beyond a rate limit.
     """
     refuse_foreign_pages(request)
     if EVERYBODY in request.app:
@@ -38,14 +41,30 @@ async def authenticate(request: web.Request) -> Principal | None:
     if text is None:
         text = presented_session(request)
         if text is None:
+            await request.app[RATE_LIMITS].admit_anonymous(request, RateLimit.ADDRESS)
             return None
         require_own_page(request)
     services: Services = request.app[SERVICES]
-    principal = await request.app[CREDENTIALS].principal_of(key_hash(text))
-    if principal is None:
-        raise Unauthenticated(INVALID)
+    principal = await _owner(request, key_hash(text))
+    request.app[RATE_LIMITS].admit(request, principal)
     request.app[CREDENTIAL_USES].note(principal, services.clock.now())
     return await _in_organisation(request, principal)
+
+
+async def _owner(request: web.Request, sha256: bytes) -> Principal:
+    """Return the owner of a credential.
+
+    If the client's address failed too often, only those credentials are looked up that were valid before: who shares
+    that address, and whose key is in use, does not notice.
+    """
+    credentials, limits = request.app[CREDENTIALS], request.app[RATE_LIMITS]
+    if not credentials.has_known(sha256):
+        limits.refuse_failing(request, RateLimit.FAILED_KEYS)
+    principal = await credentials.principal_of(sha256)
+    if principal is None:
+        limits.failed(request, RateLimit.FAILED_KEYS)
+        raise Unauthenticated(INVALID)
+    return principal
 
 
 def presented_key(request: web.Request) -> str | None:

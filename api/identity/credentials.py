@@ -35,6 +35,10 @@ class Credentials:
         self._known: dict[bytes, tuple[Principal, float]] = {}
         self._changes = 0
 
+    def has_known(self, sha256: bytes) -> bool:
+        """Return whether a key was valid when it was last looked up here, and no change to it is known since."""
+        return sha256 in self._known
+
     async def principal_of(self, sha256: bytes) -> Principal | None:
         """Return the owner of a key or session, or None for an invalid one."""
         known = self._known.get(sha256)

@@ -9,9 +9,11 @@ from uuid import UUID
 
 from multidict import CIMultiDictProxy
 
+from api.http.addresses import client_network
 from api.http.bodies import Unread, check_length, inflated, too_large
 from api.http.calls import PROVEN, RECEIPT_ID, Call
 from api.http.encodings import coding_of
+from api.http.rate_limits import RATE_LIMITS
 from api.http.reading import MAX_ON_LOOP, check_json, clean_text, media_type
 from api.http.sampling import SampledLog
 from api.http.uploads import URL_ENCODED
@@ -20,9 +22,11 @@ from api.webhooks.arrivals import ARRIVALS
 from api.webhooks.configs import CONFIGS
 from api.webhooks.proof import Proof
 from api.webhooks.schemas import AcceptedOut
+from api.webhooks.senders import PROVEN_SENDERS, Origin
 from api.webhooks.threads import THREADS
 from api.webhooks.unproven import UNPROVEN
 from domain.errors import Denial, Invalid, Throttled, Unauthenticated, Unavailable, UnsupportedMedia
+from domain.identity.rates import RateLimit
 from integrations import SENDERS
 from integrations.contract import BadDelivery, BadSignature, Delivery, Sender, SenderProof, Verified
 from storage.facts.queries.webhook_configs import ReceiverConfig
@@ -58,6 +62,10 @@ async def _receive(call: Call, source: str, config_id: UUID | None, unread: Unre
     sender = SENDERS.get(source.upper())
     if sender is None:
         raise Invalid.of("source", f"must be one of {', '.join(SENDERS)}")
+    app = call.request.app
+    origin = Origin(client_network(call.request), sender.source, config_id)
+    if origin not in app[PROVEN_SENDERS]:
+        app[RATE_LIMITS].refuse_failing(call.request, RateLimit.FAILED_SIGNATURES)
     received = _Received(call, sender, unread)
     try:
         config, verified = await received.prove(config_id)
@@ -70,6 +78,7 @@ async def _receive(call: Call, source: str, config_id: UUID | None, unread: Unre
     receipt = await _stored(call, arrival)
     if receipt is None:
         raise _refusal(sender.source, "not_let_in", call)
+    app[PROVEN_SENDERS].add(origin)
     metrics.ACCEPTED.labels(sender.source, "fresh" if receipt.fresh else "duplicate").inc()
     call.request[RECEIPT_ID] = str(receipt.id)
     event = verified.event or "event"
@@ -155,6 +164,7 @@ class _Received:
 def _refusal(source: str, reason: str, call: Call) -> Unauthenticated:
     metrics.REFUSED.labels(source, reason).inc()
     log.line("webhook.refused", f"{source} {reason}", source=source, reason=reason, request_id=call.request_id)
+    call.request.app[RATE_LIMITS].failed(call.request, RateLimit.FAILED_SIGNATURES)
     return Unauthenticated(REFUSED, denial=Denial.SIGNATURE)
 
 

@@ -4,7 +4,7 @@ from api.http.calls import Route, tagged
 from api.http.paths import V1
 from api.webhooks import receiver
 
-ERRORS = (401, 408, 413, 415, 503)
+ERRORS = (401, 408, 413, 415, 429, 503)
 
 
 def routes(webhook_max_body: int) -> tuple[Route, ...]:

@@ -129,6 +129,8 @@ class Testbed:
             "TRAILGATE_DATA_DIR": str(self.home / "product"),
             "TRAILGATE_ADMIN_KEY": ADMIN_KEY,
             "TRAILGATE_OUTBOUND_ALLOW": "127.0.0.0/8",
+            "TRAILGATE_RATE_REQUESTS_PER_KEY": "10000000",
+            "TRAILGATE_RATE_REQUESTS_PER_ORGANISATION": "10000000",
         }
 
     @contextmanager

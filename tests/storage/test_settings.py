@@ -55,3 +55,19 @@ def test_an_empty_variable_is_an_unset_one(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setenv(f"TRAILGATE_{name}", "")
     settings = Settings()
     assert (settings.admin_key, settings.port, settings.data_dir) == (None, 8080, default_data_dir())
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cors_origins", "*"),
+        ("cors_origins", "https://app.example.com/"),
+        ("allowed_hosts", "*.example.com"),
+        ("trusted_proxies", "proxy.example"),
+        ("trusted_proxies", "*"),
+        ("rate_requests_per_key", "-1"),
+    ],
+)
+def test_what_would_open_the_server_to_everybody_ends_the_start(name: str, text: str) -> None:
+    with pytest.raises(ValidationError, match=name):
+        Settings.model_validate({name: text})

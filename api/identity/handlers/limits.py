@@ -3,11 +3,12 @@
 from api.http.calls import MEBIBYTE, Call
 from api.http.paging import MAX_SIZE
 from api.http.reading import MAX_DEPTH
-from api.identity.schemas.limits import FixedLimitOut, LimitsOut, QuotaOut
+from api.identity.schemas.limits import FixedLimitOut, LimitsOut, QuotaOut, RateLimitOut
 from domain.facts.provenance import MAX_KEYS
 from domain.facts.webhook_configs import MAX_DEFAULT_CONFIGS
 from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.identity.quotas import FixedLimit
+from domain.identity.rates import RATE_TERMS
 from storage.counters import SUPPRESSED, total
 from storage.identity.queries.quotas import quota_uses
 from storage.settings import Settings
@@ -26,6 +27,11 @@ async def get_limits(call: Call) -> LimitsOut:
         organisation=tenant.org_slug,
         quotas=[QuotaOut.of(use, call) for use in uses],
         fixed=fixed,
+        rates=[
+            RateLimitOut(name=limit, description=RATE_TERMS[limit].description, limit=per_minute)
+            for limit, per_minute in services.settings.rates.items()
+            if per_minute
+        ],
         suppressed_messages=suppressed,
     )
 

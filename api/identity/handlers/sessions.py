@@ -7,6 +7,7 @@ from uuid import UUID
 
 from aiohttp import hdrs
 
+from api.http.addresses import client_address
 from api.http.calls import Call, Preview, Reply
 from api.http.dry_runs import Created, Deleted, DryRun, WouldDelete, created, deleted
 from api.http.paging import ListQuery, list_reply
@@ -96,7 +97,7 @@ async def _started(call: Call, tx: Transaction, new: NewSession) -> Reply[Starte
 
 async def new_session(call: Call, tx: Transaction, new: NewSession) -> tuple[Session, str]:
     """Start a session for a person who proved who it is; return it with its text."""
-    new = replace(new, user_agent=_user_agent(call), address=call.request.remote)
+    new = replace(new, user_agent=_user_agent(call), address=client_address(call.request) or None)
     return await commands.start_session(tx, call.tenant, new, call.services.settings.session_lifetime, call.actor)
 
 

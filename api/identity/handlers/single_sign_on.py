@@ -3,11 +3,10 @@
 # ruff: noqa: ARG001 - authentication reads the organisation in the path: it becomes `call.tenant`
 
 from dataclasses import replace
-from typing import Literal
 
 from api.http.calls import Call, Reply
-from api.http.connections import address_of
 from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
+from api.http.rate_limits import RATE_LIMITS
 from api.identity.cookies import began_sign_in, session_cookie, sign_in_cookie
 from api.identity.handlers.sessions import new_session
 from api.identity.openid import OPENID
@@ -44,7 +43,6 @@ from storage.identity.pending_sign_ins import PendingSignIn, keep_pending, take_
 from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.identity.queries.principals import name_and_email
 from storage.identity.queries.single_sign_on import NOT_CONFIGURED, get_sso_config
-from storage.rate_limits import count_request
 from storage.secrets.queries import open_secrets
 
 
@@ -120,9 +118,8 @@ async def begin_sign_in(call: Call, organisation: str, query: SignInQuery) -> Re
     """Begin to sign in at the organisation's identity provider."""
     services = call.services
     check_page("redirectUri", query.redirect_uri)
-    await _check_rate(call, "sign_ins_per_address", _address(call))
     tenant, config = await _configured(call, organisation)
-    await _check_rate(call, "sign_ins_per_organisation", str(tenant.org_id))
+    await call.request.app[RATE_LIMITS].admit_sign_in_to(tenant.org_id)
     if not config.permits(query.redirect_uri, services.settings.address):
         raise Invalid.of("redirectUri", "is not one of the pages that the configuration permits")
     provider = await call.request.app[OPENID].providers.get(config.issuer_url)
@@ -138,7 +135,6 @@ async def finish_sign_in(call: Call, organisation: str, query: CallbackQuery) ->
 
     A person who is new becomes a user and a member. The browser that began the sign-in also gets a cookie.
     """
-    await _check_rate(call, "sign_ins_per_address", _address(call))
     pending = await take_pending(call.services.redis, query.state)
     tenant, config = await _configured(call, organisation)
     if pending is None or (pending.config_id, pending.config_version) != (config.id, config.version):
@@ -155,17 +151,6 @@ async def finish_sign_in(call: Call, organisation: str, query: CallbackQuery) ->
     cookie = session_cookie(call.services.settings, token) if began else {}
     answer = SignedInOut.made(session, token, name, email)
     return Reply(answer, headers={**cookie, "Cache-Control": "no-store"})
-
-
-async def _check_rate(
-    call: Call, limit: Literal["sign_ins_per_address", "sign_ins_per_organisation"], subject: str
-) -> None:
-    """Bound what unknown callers can cause. Raises Throttled, and Unavailable without Redis."""
-    await count_request(call.services.redis, limit, subject, getattr(call.services.settings, limit))
-
-
-def _address(call: Call) -> str:
-    return address_of(call.request.transport) if call.request.transport else ""
 
 
 async def _configured(call: Call, organisation: str) -> tuple[Tenant, SsoConfig]:

@@ -7,6 +7,7 @@ from pydantic import Field
 from api.http.calls import Call
 from api.http.wire import Instant, WireModel
 from domain.identity.quotas import TERMS, FixedLimit, Period, Quota, QuotaUse
+from domain.identity.rates import RateLimit
 
 
 class QuotaOut(WireModel):
@@ -39,6 +40,14 @@ class FixedLimitOut(WireModel):
     limit: int
 
 
+class RateLimitOut(WireModel):
+    """How many requests per minute are allowed: as many at once, and then as many as come back in time."""
+
+    name: RateLimit
+    description: str
+    limit: int
+
+
 class LimitsOut(WireModel):
     """What the caller's organisation may store, send and create, and how large requests may be.
 
@@ -49,4 +58,5 @@ class LimitsOut(WireModel):
     organisation: str
     quotas: list[QuotaOut]
     fixed: list[FixedLimitOut]
+    rates: list[RateLimitOut]
     suppressed_messages: int

@@ -27,8 +27,8 @@ PAGE = "https://app.example.com/callback"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def reaching(installation: Installation, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Services]:
     """Services that may reach this machine."""
-    folder, unlimited = tmp_path_factory.mktemp("sso"), {"sign_ins_per_address": 0, "sign_ins_per_organisation": 0}
-    settings = installation.settings(folder, outbound_allow="127.0.0.0/8", outbound_timeout=2.0, **unlimited)
+    folder = tmp_path_factory.mktemp("sso")
+    settings = installation.settings(folder, outbound_allow="127.0.0.0/8", outbound_timeout=2.0)
     async with open_services(settings, "test sso") as opened:
         yield opened
 
@@ -447,7 +447,7 @@ async def test_sign_ins_are_limited_by_address_and_organisation_together_in_all_
     installation: Installation, tmp_path: Path, reaching: Services, server: TestClient[Any, Any], desk: Desk
 ) -> None:
     await desk.configure()
-    limits = {"sign_ins_per_address": 1000, "sign_ins_per_organisation": 3}
+    limits = {"rate_sign_ins_per_address": 1000, "rate_sign_ins_per_organisation": 3}
     settings = installation.settings(tmp_path, outbound_allow="127.0.0.0/8", **limits)
     found: list[Answer] = []
     for _ in range(2):
