@@ -20,17 +20,22 @@ class CiContext:
     git_author: str | None
     git_author_email: str | None
     build_url: str | None
+    git_repository: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Provider:
-    """The variables of a CI system. Several names are tried in turn; `build_url` is a pattern of variables."""
+    """The variables of a CI system. Several names are tried in turn; `build_url` is a pattern of variables.
+
+    `repository` is named as the system's own tokens and webhooks name it; not all systems have such a variable.
+    """
 
     commit: str
     branch: str
     build_url: str
     author: tuple[str, ...]
     email: tuple[str, ...] = ()
+    repository: str | None = None
 
 
 _GITHUB = _Provider(
@@ -38,6 +43,7 @@ _GITHUB = _Provider(
     branch="GITHUB_REF_NAME",
     build_url="{GITHUB_SERVER_URL}/{GITHUB_REPOSITORY}/actions/runs/{GITHUB_RUN_ID}",
     author=("GITHUB_ACTOR",),
+    repository="GITHUB_REPOSITORY",
 )
 _GITLAB = _Provider(
     commit="CI_COMMIT_SHA",
@@ -45,6 +51,7 @@ _GITLAB = _Provider(
     build_url="{CI_JOB_URL}",
     author=("GITLAB_USER_NAME", "GITLAB_USER_LOGIN"),
     email=("GITLAB_USER_EMAIL",),
+    repository="CI_PROJECT_PATH",
 )
 _JENKINS = _Provider(
     commit="GIT_COMMIT",
@@ -90,6 +97,7 @@ def ci_context(provider: str, variables: Mapping[str, str]) -> CiContext | None:
         git_author=_storable(_first(given, found.author)),
         git_author_email=_storable(email) if email and _EMAIL.fullmatch(email) else None,
         build_url=_storable(_composed(found.build_url, given), MAX_URL),
+        git_repository=_storable(given.get(found.repository)) if found.repository else None,
     )
 
 

@@ -157,7 +157,7 @@ class Things:
 
     async def another_session(self, user_id: str) -> Any:
         """One more session of a person, each time."""
-        me, new = (await self.api.get("/me")).json, NewSession(UUID(user_id), SignInMethod.SSO)
+        me, new = (await self.api.get("/me")).json, NewSession(UUID(user_id), SignInMethod.API_KEY)
         tenant = Tenant(UUID(me["organisationId"]), me["organisation"])
         async with self.api.client.app[SERVICES].database.transaction() as tx:
             session, _ = await start_session(tx, tenant, new, timedelta(hours=1), NOBODY)

@@ -11,7 +11,6 @@ from api.http.paging import PageOut, list_reply, page_reply
 from domain.facts.ci import ci_context
 from storage.facts.commands import trails as commands
 from storage.facts.queries import trails as queries
-from storage.facts.queries.flows import get_flow
 from storage.settings import environment
 
 
@@ -25,7 +24,8 @@ async def create_trail(call: Call, body: TrailIn, dry_run: DryRun = False, ci: C
     context = ci_context(ci or "", body.ci_environment or environment())
     template = await compiled_template(body.template_yaml)
     async with call.transaction(dry_run=dry_run) as tx:
-        await get_flow(tx, call.tenant, body.flow_id)  # report an unknown flow before missing git data
+        # report an unknown flow before missing git data
+        await commands.check_flow(tx, call.tenant, body.flow_id, body.repository(context))
         new = body.to_command(call.actor, context, template)
         [trail] = await commands.open_trails(tx, call.tenant, [new])
     return created(TrailOut.of(trail, call), dry_run=dry_run)

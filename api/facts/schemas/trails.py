@@ -36,7 +36,8 @@ StatusFilter = Annotated[
     Field(description="IN_PROGRESS is an alternative name for PENDING"),
 ]
 
-_GIT = ("git_commit_sha", "git_branch", "git_author", "git_author_email", "build_url")
+_GIT = ("git_commit_sha", "git_branch", "git_author", "git_author_email", "build_url", "git_repository")
+_OPTIONAL_GIT = {"build_url", "git_repository"}
 
 
 class TrailIn(WireIn):
@@ -76,6 +77,9 @@ class TrailIn(WireIn):
     git_branch: Name | None = None
     git_author: Name | None = None
     git_author_email: Email | None = None
+    git_repository: Annotated[
+        Name | None, Field(description="Such as `acme/app`, as webhooks and `repo:` scopes of keys name it")
+    ] = None
     ci_environment: Annotated[dict[str, str], Field(description="Variables of the CI run, by name")] = {}
     pull_request_id: NumberOrShort | None = None
     pull_request_number: Annotated[int, Field(strict=True, ge=0)] | None = None
@@ -107,6 +111,10 @@ class TrailIn(WireIn):
             template=template,
         )
 
+    def repository(self, context: CiContext | None) -> str | None:
+        """Return the repository of the body, else of the CI context."""
+        return self.git_repository or (context.git_repository if context else None)
+
     def _git_data(self, context: CiContext | None) -> dict[str, Any]:
         """Return the git data of the body, completed from the CI context. Few CI systems provide the author.
 
@@ -117,7 +125,7 @@ class TrailIn(WireIn):
             found = {name: getattr(context, name) if value is None else value for name, value in found.items()}
             found["git_author"] = found["git_author"] or UNKNOWN
         found["git_author_email"] = found["git_author_email"] or UNKNOWN
-        missing = [name for name in _GIT if found[name] is None and name != "build_url"]
+        missing = [name for name in _GIT if found[name] is None and name not in _OPTIONAL_GIT]
         if missing:
             reason = "is required, unless a CI context provides it"
             raise invalid_fields(FieldError(str(TrailIn.model_fields[name].alias), reason) for name in missing)

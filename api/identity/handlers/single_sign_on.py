@@ -7,6 +7,7 @@ from dataclasses import replace
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
 from api.http.rate_limits import RATE_LIMITS
+from api.http.versions import IfMatch, expected_versions
 from api.identity.cookies import began_sign_in, session_cookie, sign_in_cookie
 from api.identity.handlers.sessions import new_session
 from api.identity.openid import OPENID
@@ -69,14 +70,14 @@ async def get_sso(call: Call, organisation: str) -> Reply[SsoConfigOut]:
 
 
 async def update_sso_config(
-    call: Call, organisation: str, body: SsoConfigChangeIn, dry_run: DryRun = False
+    call: Call, organisation: str, body: SsoConfigChangeIn, dry_run: DryRun = False, if_match: IfMatch = None
 ) -> Updated[SsoConfigOut]:
     """Change the configuration of single sign-on.
 
     New roles of groups count at the next sign-in of each person.
     """
     check_role(call.caller, "admin")
-    services = call.services
+    services, expected = call.services, expected_versions(if_match)
 
     def changed(held: SsoConfig) -> SsoSettings:
         terms = body.onto(held)
@@ -87,14 +88,19 @@ async def update_sso_config(
         return SsoSettings(terms, body.client_secret)
 
     async with call.transaction(dry_run=dry_run) as tx:
-        config = await commands.change_sso_config(tx, call.tenant, changed, services.envelope, call.actor)
+        config = await commands.change_sso_config(
+            tx, call.tenant, changed, services.envelope, call.actor, expected=expected
+        )
     return updated(SsoConfigOut.of(config, call), dry_run=dry_run)
 
 
-async def delete_sso_config(call: Call, organisation: str, dry_run: DryRun = False) -> Deleted[SsoConfigOut]:
-    """Remove the configuration of single sign-on. Sessions go on until they end; people's keys work again."""
+async def delete_sso_config(
+    call: Call, organisation: str, dry_run: DryRun = False, if_match: IfMatch = None
+) -> Deleted[SsoConfigOut]:
+    """Remove the configuration of single sign-on. The sessions that it gave end; people's keys work again."""
+    expected = expected_versions(if_match)
     async with call.transaction(dry_run=dry_run) as tx:
-        gone = await commands.delete_sso_config(tx, call.tenant, call.actor)
+        gone = await commands.delete_sso_config(tx, call.tenant, call.actor, expected=expected)
     return deleted(SsoConfigOut.of(gone, call), dry_run=dry_run)
 
 

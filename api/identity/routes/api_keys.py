@@ -13,7 +13,7 @@ ROUTES = tagged(
     *scoped(
         Route("POST", KEYS, api_keys.create_api_key, OWN, status=201, errors=(404, 409)),
         Route("GET", f"{KEYS}/owners/{{owner_id}}", api_keys.list_owner_api_keys, OWN),
-        Route("DELETE", f"{KEYS}/{{api_key_id}}/revoke", api_keys.revoke_api_key, OWN, status=204),
+        Route("DELETE", f"{KEYS}/{{api_key_id}}/revoke", api_keys.revoke_api_key, OWN, status=204, errors=(409,)),
         Route("POST", f"{KEYS}/{{api_key_id}}/rotate", api_keys.rotate_api_key, OWN, status=201, errors=(409,)),
     ),
 )

@@ -18,6 +18,7 @@ from storage.audit.commands import append
 from storage.audit.tables import edges
 from storage.batches import Batch, BatchInsert, Rows
 from storage.database import Row, Transaction
+from storage.facts.queries.flows import get_flow
 from storage.facts.tables import trails
 from storage.identity.commands.quotas import charge
 from storage.rows import columns, from_row
@@ -77,7 +78,8 @@ async def open_trails(tx: Transaction, tenant: Tenant, new: Sequence[NewTrail]) 
     and for one outside the tenant's scopes, unless the trail's repository is within them; Conflict for a taken name,
     Throttled when the organisation's quota is exceeded.
     """
-    _check_scopes(tenant, new)
+    for trail in new:
+        _check_scopes(tenant, trail.flow_id, trail.git_repository)
     await charge(tx, tenant, Quota.TRAILS_PER_DAY, len(new))
     versions = await _flow_versions(tx, tenant, {trail.flow_id for trail in new})
     drafts = {
@@ -101,10 +103,15 @@ async def open_trails(tx: Transaction, tenant: Tenant, new: Sequence[NewTrail]) 
     return [_trail(row) for row in made]
 
 
-def _check_scopes(tenant: Tenant, new: Sequence[NewTrail]) -> None:
-    for trail in new:
-        if tenant.scopes is not None and not tenant.scopes.contain(trail.flow_id, trail.git_repository):
-            raise NotFound(f"There is no flow {trail.flow_id}.")
+async def check_flow(tx: Transaction, tenant: Tenant, flow_id: UUID, repository: str | None) -> None:
+    """Raise NotFound for a flow in which no trail of this repository can be opened: unknown, or beyond the scopes."""
+    _check_scopes(tenant, flow_id, repository)
+    await get_flow(tx, tenant.unscoped, flow_id)
+
+
+def _check_scopes(tenant: Tenant, flow_id: UUID, repository: str | None) -> None:
+    if tenant.scopes is not None and not tenant.scopes.contain(flow_id, repository):
+        raise NotFound(f"There is no flow {flow_id}.")
 
 
 async def _link(tx: Transaction, tenant: Tenant, made: Sequence[Row], event_ids: Sequence[UUID]) -> None:

@@ -18,6 +18,8 @@ from storage.audit.commands import append
 from storage.database import Row, Transaction
 from storage.identity.commands.quotas import charge, release
 from storage.identity.queries.api_keys import get_api_key
+from storage.identity.queries.organisations import held_organisation
+from storage.identity.queries.single_sign_on import has_break_glass_key
 from storage.references import missing_flows
 from storage.rows import insert
 
@@ -104,13 +106,29 @@ RETURNING *
 
 
 async def revoke_api_key(tx: Transaction, tenant: Tenant, key_id: UUID, actor: Actor) -> None:
-    """Revoke a key with immediate effect; revoking it again changes nothing. Raises NotFound."""
+    """Revoke a key with immediate effect; revoking it again changes nothing.
+
+    Raises NotFound, and Conflict for the last break-glass key where single sign-on is mandatory.
+    """
     row = await tx.row(_REVOKE, tenant.org_id, key_id, tx.now)
     if row:
+        if row["break_glass"]:
+            await _keep_break_glass(tx, tenant)
         await release(tx, tenant, Quota.API_KEYS)
         await append(tx, tenant, [_key_event(AuditName.API_KEY_REVOKED, actor, row)])
     elif not await tx.value("SELECT true FROM api_keys WHERE org_id = $1 AND id = $2", tenant.org_id, key_id):
         raise NotFound(f"There is no API key {key_id}.")
+
+
+_MANDATORY = "SELECT EXISTS (SELECT FROM sso_configs WHERE org_id = $1 AND is_mandatory AND archived_at IS NULL)"
+
+
+async def _keep_break_glass(tx: Transaction, tenant: Tenant) -> None:
+    """Raise Conflict if nobody could enter without the identity provider; hold the organisation, as with two such."""
+    await held_organisation(tx, tenant)
+    if await tx.value(_MANDATORY, tenant.org_id) and not await has_break_glass_key(tx, tenant, tx.now):
+        message = "This is the last break-glass key, and single sign-on is mandatory: create another one first."
+        raise Conflict(message, "state")
 
 
 _REVOKE_ALL = """

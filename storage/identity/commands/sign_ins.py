@@ -31,6 +31,9 @@ SSO_IDENTITIES = Definition(
 _ANOTHERS = "Another organisation manages the user of this e-mail address. Ask an administrator to add you."
 _LEFT = "You are no member of this organisation any more. Ask an administrator to add you."
 
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(7241007, hashtext($1))"
+"""By subject: who opens several tabs becomes a user in one, and signs in to the others as that user."""
+
 
 async def sign_in(tx: Transaction, tenant: Tenant, config: SsoConfig, person: SsoPerson, actor: Actor) -> UUID:
     """Return the id of the person, who becomes a user and a member unless that is done, with the role of the groups.
@@ -39,6 +42,7 @@ async def sign_in(tx: Transaction, tenant: Tenant, config: SsoConfig, person: Ss
     linked with the user of its e-mail address, unless that user has a subject already. Raises Forbidden for a disabled
     or removed person, and Conflict for an address that belongs to another subject.
     """
+    await tx.value(_ONE_AT_A_TIME, f"{person.issuer} {person.subject}")
     user_id = await _user(tx, tenant, person, actor)
     themselves = replace(actor, principal_id=user_id)
     held = await hold_membership(tx, tenant, user_id)

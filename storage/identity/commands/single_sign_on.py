@@ -1,6 +1,6 @@
 """Configuring the identity provider of an organisation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from domain.audit.events import Actor
@@ -48,25 +48,36 @@ async def check_unchanged(tx: Transaction, config: SsoConfig) -> None:
 
 
 async def change_sso_config(
-    tx: Transaction, tenant: Tenant, change: Change, envelope: SecretCipher, actor: Actor
+    tx: Transaction,
+    tenant: Tenant,
+    change: Change,
+    envelope: SecretCipher,
+    actor: Actor,
+    *,
+    expected: Collection[int] | None = None,
 ) -> SsoConfig:
-    """Change the configuration as it stands. Raises NotFound, and Conflict if mandatory without a break-glass key."""
-    held = await _hold(tx, tenant)
+    """Change the configuration as it stands.
+
+    Raises NotFound, Stale for a version that is not `expected`, and Conflict if mandatory without a break-glass key.
+    """
+    held = await _hold(tx, tenant, expected)
     new = change(sso_config_of(held))
     await _check_mandatory(tx, tenant, new.terms)
     values = await _values(tx, tenant, new, envelope)
     return sso_config_of(await SSO_CONFIGS.change(tx, tenant, actor, held, values))
 
 
-async def delete_sso_config(tx: Transaction, tenant: Tenant, actor: Actor) -> SsoConfig:
-    """Remove the configuration. Sessions go on until they end. Raises NotFound."""
-    held = await _hold(tx, tenant)
+async def delete_sso_config(
+    tx: Transaction, tenant: Tenant, actor: Actor, *, expected: Collection[int] | None = None
+) -> SsoConfig:
+    """Remove the configuration: the sessions that it gave end. Raises NotFound, and Stale as above."""
+    held = await _hold(tx, tenant, expected)
     await SSO_CONFIGS.archive(tx, tenant, actor, held)
     return sso_config_of(held)
 
 
-async def _hold(tx: Transaction, tenant: Tenant) -> dict[str, Any]:
-    return await SSO_CONFIGS.hold(tx, tenant, (await get_sso_config(tx, tenant)).id)
+async def _hold(tx: Transaction, tenant: Tenant, expected: Collection[int] | None) -> dict[str, Any]:
+    return await SSO_CONFIGS.hold(tx, tenant, (await get_sso_config(tx, tenant)).id, expected)
 
 
 async def _values(tx: Transaction, tenant: Tenant, new: SsoSettings, envelope: SecretCipher) -> dict[str, Any]:

@@ -25,6 +25,9 @@ WITH credentials AS (
   WHERE s.sha256 = ANY($1::bytea[]) AND s.revoked_at IS NULL AND s.expires_at > $2
     AND greatest(CASE WHEN u.last_used_at <= $2 THEN u.last_used_at END, s.created_at) > $3
     AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2)
+    AND (s.method <> 'sso' OR EXISTS (
+      SELECT FROM sso_configs x WHERE x.org_id = s.org_id AND x.archived_at IS NULL AND x.created_at <= s.created_at
+    ))
 )
 SELECT c.sha256, p.id, p.kind, c.org_id, o.slug, m.role, c.id AS credential_id, c.kind AS credential_kind,
   c.permissions, c.scopes
@@ -45,8 +48,8 @@ async def principals_of(
     """Return the principals of valid credentials by hash.
 
     A credential is valid if it is not revoked or expired and its owner is an active member; a session, too, if it was
-    used within the last `idle`, and if the API key with which it was started is still valid. Where single sign-on is
-    mandatory, people need a session of it, or a break-glass key.
+    used within the last `idle`, and if what it was started with is still valid: the API key, or the configuration of
+    single sign-on. Where that is mandatory, people need a session of it, or a break-glass key.
     """
     rows = await reader.rows(_PRINCIPALS, list(hashes), now, now - idle)
     return {row["sha256"]: _principal(row) for row in rows}

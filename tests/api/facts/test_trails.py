@@ -64,6 +64,7 @@ async def test_a_trail_reads_as_it_was_created(api: Caller) -> None:
         deploymentActor="alan",
         orgSlug=api.tenant.org_slug,
         buildUrl="https://ci.example.com/1",
+        gitRepository="acme/app",
         name="release 7",
         unknownField=1,
     )

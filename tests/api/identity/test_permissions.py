@@ -228,7 +228,7 @@ async def session_of(services: Services, api: Caller, role: str = "admin", **cha
     """A session of a new member, and its text."""
     holder = await make_holder(services, api.tenant, role)
     async with services.database.transaction() as tx:
-        new = NewSession(holder.principal_id, SignInMethod.SSO, **change)
+        new = NewSession(holder.principal_id, SignInMethod.API_KEY, **change)
         session, text = await start_session(tx, api.tenant, new, timedelta(hours=1), NOBODY)
     return session.id, text
 

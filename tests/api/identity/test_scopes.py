@@ -6,12 +6,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.facts.trails import NewTrail
 from domain.identity.scopes import MAX_SCOPES
 from domain.tenant import Tenant
-from storage.facts.commands.trails import open_trails
 from storage.services import Services
-from tests.api.caller import COMMIT, NOBODY, Caller, make_holder, unique
+from tests.api.caller import Caller, make_holder, trail_body, unique
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -109,19 +107,23 @@ async def test_a_route_that_does_not_apply_scopes_says_why_and_audits_the_write(
 
 async def test_a_repository_gives_access_to_its_trails_in_every_flow(app_services: Services, api: Caller) -> None:
     flow = await api.make_flow()
-    tenant: Tenant = api.tenant
-    async with app_services.database.transaction() as tx:
-        new = [
-            NewTrail(UUID(flow["id"]), NOBODY, COMMIT, "main", "A", "a@b.example", git_repository=name)
-            for name in ("acme/app", "acme/lib")
-        ]
-        app, lib = await open_trails(tx, tenant, new)
+    app, lib = [await api.make_trail(flow["id"], gitRepository=name) for name in ("acme/app", "acme/lib")]
     holder = await limited(app_services, api, "repo:acme/app")
-    assert [trail["id"] for trail in (await holder.get("/trails")).json] == [str(app.id)]
-    await holder.attest(str(app.id))
-    await holder.post(f"/trails/{lib.id}/attestations", {"type": "BUILD", "status": "PASSED"}, status=404)
+    assert [trail["id"] for trail in (await holder.get("/trails")).json] == [app["id"]]
+    await holder.attest(app["id"])
+    await holder.post(f"/trails/{lib['id']}/attestations", {"type": "BUILD", "status": "PASSED"}, status=404)
     await holder.get(f"/flows/{flow['id']}", status=404)
     assert (await holder.get("/flows")).headers["X-Total-Count"] == "0"
+
+
+async def test_a_key_for_a_repository_opens_the_trails_of_that_repository_only(
+    app_services: Services, api: Caller
+) -> None:
+    flow = await api.make_flow()
+    holder = await limited(app_services, api, "repo:acme/app")
+    await holder.make_trail(flow["id"], gitRepository="acme/app")
+    for other in (None, "acme/lib", "ACME/app"):
+        await holder.post("/trails", trail_body(flow["id"], gitRepository=other), status=404)
 
 
 async def test_an_idempotency_key_does_not_show_an_answer_beyond_the_scopes(

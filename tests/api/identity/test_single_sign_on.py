@@ -1,5 +1,6 @@
 """Single sign-on over HTTP, at an identity provider on this machine that lies as it is told."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -225,6 +226,36 @@ async def test_an_unverified_address_does_not_get_in(desk: Desk) -> None:
     assert (await desk.sign_in()).status == 403
 
 
+async def test_several_tabs_of_one_new_person_are_all_signed_in(desk: Desk) -> None:
+    await desk.configure()
+    tabs = [await desk.visit((await desk.begin()).json["loginUrl"]) for _ in range(3)]
+    answers = await asyncio.gather(*(desk.finish(query) for query in tabs))
+    assert [answer.status for answer in answers] == [200] * 3
+    assert len({answer.json["userId"] for answer in answers}) == 1
+
+
+async def test_a_removed_provider_takes_its_sessions_along(desk: Desk) -> None:
+    await desk.configure()
+    ada, answer = await desk.signed_in()
+    other = await key_of(desk.api, answer)
+    assert (await desk.api.send("DELETE", desk.path)).status == 204
+    await stops(ada)
+    await desk.configure()
+    await stops(ada)
+    await other.get("/me")
+
+
+async def test_a_configuration_is_changed_as_it_was_read(desk: Desk) -> None:
+    await desk.configure()
+    tag = {"If-Match": (await desk.api.get(desk.path)).headers["ETag"]}
+    change = {"defaultRole": "MEMBER"}
+    assert (await desk.api.send("PUT", desk.path, json=change, headers=tag)).status == 200
+    for method, body in (("PUT", change), ("DELETE", None)):
+        assert (await desk.api.send(method, desk.path, json=body, headers=tag)).status == 412
+    tag = {"If-Match": (await desk.api.get(desk.path)).headers["ETag"]}
+    assert (await desk.api.send("DELETE", desk.path, headers=tag)).status == 204
+
+
 @pytest.mark.parametrize("way", ["removed", "disabled", "deleted"])
 async def test_a_leaver_does_not_come_back_by_signing_in(desk: Desk, way: str) -> None:
     await desk.configure()
@@ -388,6 +419,19 @@ async def test_a_break_glass_key_ends_with_the_role(desk: Desk) -> None:
     path = f"/organisations/{desk.api.tenant.org_slug}/members/{admin['userId']}"
     await desk.api.send("PUT", path, json={"role": "MEMBER"})
     await stops(safe)
+
+
+async def test_the_last_break_glass_key_stays_while_sign_on_is_mandatory(desk: Desk) -> None:
+    await desk.configure()
+    first, last = [await break_glass(desk, await make_member(desk.api, "ADMIN")) for _ in range(2)]
+    await desk.api.send("PUT", desk.path, json={"isMandatory": True})
+    mine = [(await key.get("/me")).json["credentialId"] for key in (first, last)]
+    revoke = [f"/api-keys/{key_id}/revoke" for key_id in mine]
+    answers = await asyncio.gather(*(desk.api.send("DELETE", path) for path in revoke))
+    assert sorted(answer.status for answer in answers) == [204, 409]
+    [kept] = [path for path, answer in zip(revoke, answers, strict=True) if answer.status == 409]
+    await desk.api.send("PUT", desk.path, json={"isMandatory": False})
+    assert (await desk.api.send("DELETE", kept)).status == 204
 
 
 async def test_who_cannot_make_an_administrator_does_not_choose_the_provider(desk: Desk) -> None:

@@ -20,6 +20,7 @@ GITLAB = {
     "CI_COMMIT_SHA": "b" * 40,
     "CI_COMMIT_REF_NAME": "feature/x",
     "CI_JOB_URL": "https://gitlab.example.com/jobs/7",
+    "CI_PROJECT_PATH": "acme/payments",
     "GITLAB_USER_NAME": "Ada Lovelace",
     "GITLAB_USER_LOGIN": "ada",
     "GITLAB_USER_EMAIL": "ada@example.com",
@@ -51,12 +52,12 @@ TABLE: list[tuple[tuple[str, ...], dict[str, str], CiContext]] = [
     (
         ("github-actions", "github_actions"),
         GITHUB,
-        CiContext("a" * 40, "main", "ada", None, "https://github.com/acme/payments/actions/runs/42"),
+        CiContext("a" * 40, "main", "ada", None, "https://github.com/acme/payments/actions/runs/42", "acme/payments"),
     ),
     (
         ("gitlab-ci", "gitlab_ci"),
         GITLAB,
-        CiContext("b" * 40, "feature/x", "Ada Lovelace", EMAIL, "https://gitlab.example.com/jobs/7"),
+        CiContext("b" * 40, "feature/x", "Ada Lovelace", EMAIL, "https://gitlab.example.com/jobs/7", "acme/payments"),
     ),
     (("jenkins",), JENKINS, CiContext("c" * 40, "main", "ada", EMAIL, "https://jenkins.example.com/job/7/")),
     (("circleci", "circle-ci"), CIRCLE, CiContext("d" * 40, "main", "ada", None, "https://circleci.com/gh/acme/payments/7")),
