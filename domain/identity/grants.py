@@ -3,7 +3,8 @@
 from collections.abc import Collection
 
 from domain.errors import Forbidden, Invalid
-from domain.identity.permissions import ROLES, Permission, Principal, role_permissions
+from domain.identity.api_keys import ApiKey
+from domain.identity.permissions import ROLES, Permission, Principal, narrowed, role_permissions
 
 
 def check_role_exists(role: str) -> None:
@@ -32,7 +33,19 @@ def check_key(
     held = role_permissions(role, granter.org_slug)
     if lacking := sorted(set(permissions or ()) - held):
         raise Invalid.of("permissions", f"the owner's role {role} does not grant {', '.join(lacking)}")
-    _check(granter, held if permissions is None else permissions, "This key")
+    _check_key(granter, held if permissions is None else permissions, scopes)
+
+
+def check_successor(granter: Principal, role: str, key: ApiKey) -> None:
+    """Check that the caller may replace a key of an owner with this role: it holds all that the key can do now.
+
+    Raises Forbidden otherwise.
+    """
+    _check_key(granter, narrowed(role_permissions(role, granter.org_slug), key.permissions), key.scopes)
+
+
+def _check_key(granter: Principal, permissions: Collection[Permission], scopes: Collection[str] | None) -> None:
+    _check(granter, permissions, "This key")
     if granter.scopes is not None and not granter.scopes.cover(scopes):
         raise Forbidden(
             f"This key could reach what your credential cannot: give it scopes among {', '.join(granter.scopes.texts)}."

@@ -8,7 +8,7 @@ from api.http.paging import ListQuery, list_reply
 from api.identity.schemas.api_keys import ApiKeyIn, ApiKeyOut, CreatedKeyOut, KeyRotationIn
 from domain.errors import Forbidden, NotFound
 from domain.identity.api_keys import ApiKey
-from domain.identity.grants import check_key
+from domain.identity.grants import check_key, check_successor
 from domain.identity.permissions import Permission
 from storage.database import Reader
 from storage.identity.commands import api_keys as commands
@@ -66,8 +66,7 @@ async def rotate_api_key(
         role = await held_role(tx, call.tenant, old.principal_id, old.owner_kind)
         if role is None:
             raise NotFound(f"There is no API key {api_key_id}.")
-        permissions = [Permission(one) for one in old.permissions] if old.permissions else None
-        check_key(call.caller, role, permissions, old.scopes)
+        check_successor(call.caller, role, old)
         if old.break_glass:
             _check_break_glass(call, role)
         key, text = await commands.rotate_api_key(tx, call.tenant, api_key_id, terms.overlap, call.actor)

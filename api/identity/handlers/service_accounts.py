@@ -10,7 +10,7 @@ from api.identity.schemas.api_keys import ApiKeyOut, CreatedKeyOut, KeyRotationI
 from api.identity.schemas.service_accounts import ServiceAccountChangeIn, ServiceAccountIn, ServiceAccountOut
 from domain.errors import NotFound
 from domain.identity.api_keys import ApiKey
-from domain.identity.grants import check_key, check_role
+from domain.identity.grants import check_key, check_role, check_successor
 from domain.identity.principals import ServiceAccount
 from storage.database import Reader
 from storage.identity.commands import api_keys as key_commands
@@ -87,7 +87,7 @@ async def rotate_service_account_key(
     terms = body or KeyRotationIn()
     async with call.transaction(dry_run=dry_run) as tx:
         account, old = await _with_key(tx, call, service_account_id, key_id)
-        check_key(call.caller, account.role, None, old.scopes)
+        check_successor(call.caller, account.role, old)
         key, text = await key_commands.rotate_api_key(tx, call.tenant, key_id, terms.overlap, call.actor)
     return created(CreatedKeyOut.made(key, text, call), dry_run=dry_run)
 

@@ -140,6 +140,18 @@ async def test_a_key_is_replaced_without_a_gap(api: Caller) -> None:
     await api.post(f"/api-keys/{new['id']}/rotate", status=409)
 
 
+async def test_who_replaces_a_key_holds_what_the_key_can_do_and_no_more_is_asked(api: Caller) -> None:
+    account = await make_account(api, role="MEMBER")
+    permissions = ["facts:read", "keys:own", "identity:manage"]
+    manager = await key_of(api, await make_member(api, "ADMIN"), permissions=permissions)
+    narrow, whole = await make_key(api, account, permissions=["facts:read"]), await make_key(api, account)
+    for path in (f"/service-accounts/{account['id']}/api-keys", "/api-keys"):
+        await manager.post(f"{path}/{narrow['id']}/rotate")
+        await manager.post(f"{path}/{whole['id']}/rotate", status=403)
+    await api.send("PUT", f"/service-accounts/{account['id']}", json={"role": "NONE"})
+    await manager.post(f"/api-keys/{narrow['id']}/rotate")
+
+
 async def test_a_key_is_revoked_at_once_and_stays_in_the_list(api: Caller) -> None:
     account = await make_account(api)
     key, other = await make_key(api, account), await make_account(api)
