@@ -30,14 +30,14 @@ class RateTerms:
 
 
 RATE_TERMS: Mapping[RateLimit, RateTerms] = {
-    RateLimit.KEY: RateTerms(6_000, "Requests of one API key or session"),
-    RateLimit.ORGANISATION: RateTerms(30_000, "Requests of an organisation, with all its keys and sessions"),
-    RateLimit.ADDRESS: RateTerms(600, "Requests of one address without a credential, except webhooks and sign-ins"),
+    RateLimit.KEY: RateTerms(30_000, "Requests of one API key or session"),
+    RateLimit.ORGANISATION: RateTerms(60_000, "Requests of an organisation, with all its keys and sessions"),
+    RateLimit.ADDRESS: RateTerms(3_000, "Requests of one address without a credential, except webhooks and sign-ins"),
     RateLimit.FAILED_KEYS: RateTerms(
-        20, "Unknown, expired or revoked credentials that one address may present; further unknown ones are refused"
+        300, "Unknown, expired or revoked credentials that one address may present; further unknown ones are refused"
     ),
     RateLimit.FAILED_SIGNATURES: RateTerms(
-        60,
+        600,
         "Webhook deliveries of one address that fail their verification; then only senders that did not fail are heard",
     ),
     RateLimit.SIGN_IN: RateTerms(60, "Requests of one address to begin or finish a sign-in"),
