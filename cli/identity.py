@@ -12,10 +12,11 @@ import typer
 from cli.installation import located, opened, read_settings
 from cli.output import note, say, table
 from domain.audit.events import Actor
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, NotFound
 from domain.identity.api_keys import ApiKey, NewApiKey
+from domain.identity.grants import check_owner
 from domain.identity.organisations import NewOrganisation, Organisation
-from domain.identity.permissions import DEFAULT_ORGANISATION, ROLES, Permission, role_permissions
+from domain.identity.permissions import DEFAULT_ORGANISATION, ROLES, Permission
 from domain.identity.principals import NewServiceAccount, service_username
 from domain.identity.scopes import checked_scopes
 from domain.tenant import Tenant
@@ -159,7 +160,7 @@ async def _create_key(settings: Settings, request: KeyRequest) -> tuple[ApiKey, 
         actor = await administrator(tx, settings)
         tenant = (await named_organisation(tx, request.organisation)).tenant
         principal_id, role = await _owner(tx, tenant, request, actor)
-        _check_grant(role, tenant, request.permissions)
+        check_owner(role, tenant.org_slug, request.permissions)
         expires_at = tx.now + request.expires_in if request.expires_in else None
         new = NewApiKey(principal_id, request.name, request.permissions, expires_at, scopes=request.scopes)
         return await create_api_key(tx, tenant, new, actor)
@@ -175,12 +176,6 @@ async def _owner(tx: Transaction, tenant: Tenant, request: KeyRequest, actor: Ac
     except Conflict as error:
         username = service_username(tenant, request.name)
         raise Conflict(f"{error.message} To create another key for it, use --principal '{username}'.") from error
-
-
-def _check_grant(role: str, tenant: Tenant, permissions: list[Permission] | None) -> None:
-    """Raise Invalid for permissions that the role does not grant, as a key cannot exceed its owner."""
-    if lacking := sorted(set(permissions or ()) - role_permissions(role, tenant.org_slug)):
-        raise Invalid(f"The role {role} does not grant {', '.join(lacking)}.")
 
 
 async def _list_keys(settings: Settings, only: str | None) -> list[tuple[object, ...]]:

@@ -30,10 +30,14 @@ def check_key(
     Raises Invalid for permissions that the role does not grant, Forbidden for those that the caller does not hold, and
     for scopes beyond those of the caller's own credential.
     """
-    held = role_permissions(role, granter.org_slug)
-    if lacking := sorted(set(permissions or ()) - held):
+    check_owner(role, granter.org_slug, permissions)
+    _check_key(granter, role_permissions(role, granter.org_slug) if permissions is None else permissions, scopes)
+
+
+def check_owner(role: str, org_slug: str, permissions: Collection[Permission] | None) -> None:
+    """Raise Invalid for permissions of a key that the role of its owner does not grant."""
+    if lacking := sorted(set(permissions or ()) - role_permissions(role, org_slug)):
         raise Invalid.of("permissions", f"the owner's role {role} does not grant {', '.join(lacking)}")
-    _check_key(granter, held if permissions is None else permissions, scopes)
 
 
 def check_successor(granter: Principal, role: str, key: ApiKey) -> None:

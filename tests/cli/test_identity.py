@@ -111,7 +111,7 @@ REFUSED = {
     "a role that is none": (["--role", "king"], "the roles are admin, member"),
     "a principal that is none": (["--principal", "ghost"], "no active member 'ghost'"),
     "both of them": (["--role", "admin", "--principal", "admin"], "give one of them"),
-    "more than its role": (["--permission", "audit:read"], "The role reporter does not grant audit:read"),
+    "more than its role": (["--permission", "audit:read"], "the owner's role reporter does not grant audit:read"),
     "a permission that is none": (["--permission", "facts:eat"], "facts:eat"),
     "a scope that is none": (["--scope", "planet:earth"], "flow:…, environment:…, repo:…; 'planet:earth' is not"),
     "a flow that is none": (["--scope", f"flow:{UUID(int=7)}"], f"there is no flow {UUID(int=7)}"),
