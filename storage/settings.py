@@ -178,6 +178,9 @@ class Settings(BaseSettings):
     quota_service_accounts: int = Field(
         DEFAULTS[Quota.SERVICE_ACCOUNTS], ge=0, le=MAX_LIMIT, description="Service accounts of an organisation"
     )
+    quota_workload_identities: int = Field(
+        DEFAULTS[Quota.WORKLOAD_IDENTITIES], ge=0, le=MAX_LIMIT, description="Workload identities of an organisation"
+    )
     shutdown_grace: float = Field(
         8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
     )
