@@ -1,4 +1,4 @@
-"""Authenticate requests by API key or session, and resolve the organisation they act in."""
+"""Authenticate requests by API key, session or CI token, and resolve the organisation they act in."""
 
 from dataclasses import replace
 
@@ -6,6 +6,7 @@ from aiohttp import web
 
 from api.http.calls import SERVICES
 from api.http.reading import clean_text
+from api.identity.ci_tokens import CI_TOKENS, is_ci_token
 from api.identity.cookies import presented_session
 from api.identity.credential_uses import CREDENTIAL_USES
 from api.identity.credentials import CREDENTIALS
@@ -13,6 +14,7 @@ from api.identity.origins import refuse_foreign_pages, require_own_page
 from domain.errors import Denial, NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
+from integrations.oidc.tokens import MAX_TOKEN
 from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.services import Services
 
@@ -24,6 +26,7 @@ EVERYBODY: web.AppKey[Principal] = web.AppKey("everybody", Principal)
 """The principal of every request; set only when authentication is off."""
 
 INVALID = "The credential is not valid: it is unknown, expired or revoked."
+NOT_ACCEPTED = "The CI token is not accepted."
 
 
 async def authenticate(request: web.Request) -> Principal | None:
@@ -35,23 +38,27 @@ async def authenticate(request: web.Request) -> Principal | None:
     if EVERYBODY in request.app:
         return await _in_organisation(request, request.app[EVERYBODY])
     text = presented_key(request)
+    is_ci = text is not None and is_ci_token(text)
     if text is None:
         text = presented_session(request)
         if text is None:
             return None
         require_own_page(request)
     services: Services = request.app[SERVICES]
-    principal = await request.app[CREDENTIALS].principal_of(key_hash(text))
+    if is_ci:
+        principal = await request.app[CI_TOKENS].principal_of(text)
+    else:
+        principal = await request.app[CREDENTIALS].principal_of(key_hash(text))
     if principal is None:
-        raise Unauthenticated(INVALID)
+        raise Unauthenticated(NOT_ACCEPTED, denial=Denial.CI_TOKEN) if is_ci else Unauthenticated(INVALID)
     request.app[CREDENTIAL_USES].note(principal, services.clock.now())
     return await _in_organisation(request, principal)
 
 
 def presented_key(request: web.Request) -> str | None:
-    """Return the key or session in `X-Api-Key`, or in `Authorization: Bearer` or `ApiKey`; None without these headers.
+    """Return the credential in `X-Api-Key`, or in `Authorization: Bearer` or `ApiKey`; None without these headers.
 
-    Raises Unauthenticated for other schemes, and for an empty or too long key.
+    Raises Unauthenticated for other schemes, and for an empty or too long credential.
     """
     text = request.headers.get("X-Api-Key")
     if text is None:
@@ -62,7 +69,7 @@ def presented_key(request: web.Request) -> str | None:
         if scheme.lower() not in {"bearer", "apikey"}:
             raise Unauthenticated("Send the API key as X-Api-Key, or as Authorization: Bearer or ApiKey.")
     text = text.strip()
-    if not text or len(text) > MAX_KEY_LENGTH:
+    if not text or len(text) > (MAX_TOKEN if is_ci_token(text) else MAX_KEY_LENGTH):
         raise Unauthenticated(INVALID)
     return text
 

@@ -8,9 +8,9 @@ from typing import Literal
 from api.http.calls import Call, Reply
 from api.http.connections import address_of
 from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
+from api.http.openid import OPENID
 from api.identity.cookies import began_sign_in, session_cookie, sign_in_cookie
 from api.identity.handlers.sessions import new_session
-from api.identity.openid import OPENID
 from api.identity.schemas.single_sign_on import (
     CallbackQuery,
     SignedInOut,
