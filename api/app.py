@@ -14,12 +14,12 @@ from api.http.grouped import GROUP_COMMITS
 from api.http.landing import add_landing_page
 from api.http.middleware import install
 from api.http.observation import observer
+from api.http.openid import OPENID, OpenId
 from api.http.rate_limits import RATE_LIMITS, RateLimits, rate_limits_shared
 from api.http.security_headers import Hosts, security_headers
 from api.http.streams import STREAMS
 from api.http.uploads import MAX_FILE, RESERVE
 from api.identity.authentication import EVERYBODY
-from api.identity.openid import OPENID, OpenId
 from api.monitoring.health import STOPPING, Stopping
 from api.monitoring.routes import PROBES
 from api.surfaces import CONTEXTS, fact_store

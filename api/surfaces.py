@@ -11,6 +11,7 @@ from api.facts.routes import ROUTES as FACTS
 from api.http.calls import Surface
 from api.http.errors import ErrorOut, render_error
 from api.identity.authentication import authenticate
+from api.identity.ci_tokens import ci_tokens
 from api.identity.credential_uses import credential_uses
 from api.identity.credentials import credentials
 from api.identity.denials import audit_denial, audited_denials
@@ -46,6 +47,7 @@ CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
     audited_denials,
     credential_uses,
     credentials,
+    ci_tokens,
     notification_streams,
     grouped_commands,
     arrivals,

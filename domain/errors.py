@@ -22,6 +22,7 @@ class Denial(StrEnum):
 
     NO_CREDENTIAL = "no_credential"
     INVALID_CREDENTIAL = "invalid_credential"
+    CI_TOKEN = "ci_token"  # noqa: S105 - the name of a reason
     SIGNATURE = "signature"
     PERMISSION = "permission"
     ORGANISATION = "organisation"

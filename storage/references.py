@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from domain.errors import NotFound
+from domain.errors import Invalid, NotFound
+from domain.identity.scopes import Scopes
 from domain.tenant import Tenant
 from storage.database import Transaction
 
@@ -23,6 +24,8 @@ WHERE NOT EXISTS (SELECT FROM flows f WHERE f.org_id = $1 AND f.id = wanted.id A
 """
 
 
-async def missing_flows(tx: Transaction, tenant: Tenant, flow_ids: Sequence[UUID]) -> list[UUID]:
-    """Return those of the ids that no active flow of the tenant has."""
-    return [row["id"] for row in await tx.rows(_MISSING_FLOWS, tenant.org_id, flow_ids)] if flow_ids else []
+async def check_scoped_flows(tx: Transaction, tenant: Tenant, scopes: Sequence[str] | None) -> None:
+    """Raise Invalid for a scope that names a flow which no active flow of the tenant is."""
+    flow_ids = Scopes.of(scopes or ()).flows
+    if flow_ids and (missing := await tx.rows(_MISSING_FLOWS, tenant.org_id, flow_ids)):
+        raise Invalid.of("scopes", f"there is no flow {', '.join(str(row['id']) for row in missing)}")

@@ -189,6 +189,9 @@ class Settings(BaseSettings):
     rate_failed_signatures_per_address: int = _rate(RateLimit.FAILED_SIGNATURES)
     rate_sign_ins_per_address: int = _rate(RateLimit.SIGN_IN)
     rate_sign_ins_per_organisation: int = _rate(RateLimit.SIGN_IN_ORGANISATION)
+    quota_workload_identities: int = Field(
+        DEFAULTS[Quota.WORKLOAD_IDENTITIES], ge=0, le=MAX_LIMIT, description="Workload identities of an organisation"
+    )
     shutdown_grace: float = Field(
         8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
     )

@@ -1,16 +1,19 @@
 """Sweeps: periodic work, also for wake-ups that were lost. Repeating a sweep is harmless."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from storage import retention
 from storage.blobs.sweep import shard_of, sweep_blobs
 from storage.counters import fold
+from storage.database import Database, Transaction
 from storage.facts.commands.reconciliations import forget_requests
 from storage.fairness import organisations_waiting
 from storage.idempotency.sweep import forget_answers
+from storage.identity.commands.used_tokens import forget_tokens
 from storage.ledger.queries import unsigned_ledgers
 from storage.outbox.claims import anything_due
 from storage.partitions import ensure_partitions
@@ -74,16 +77,22 @@ async def collect_blobs(services: Services) -> None:
 
 
 async def remove_old(services: Services) -> None:
-    """Remove rows older than their retention time, and redelivery requests that are no longer needed."""
+    """Remove rows older than their retention time, and redelivery requests and tokens that are no longer needed."""
     settings, database = services.settings, services.database
     attempts_age = timedelta(days=settings.attempts_retention_days)
     await retention.remove_older(database, retention.BODIES, timedelta(days=settings.inbox_retention_days))
     await retention.remove_older(database, retention.ATTEMPTS, attempts_age)
     await retention.remove_older(database, retention.MESSAGES, attempts_age)
     await retention.remove_notifications(database, timedelta(days=settings.notifications_retention_days))
+    await _forget(database, partial(forget_requests, age=REQUESTS_KEPT, limit=FORGET_BATCH))
+    await _forget(database, partial(forget_tokens, limit=FORGET_BATCH))
+
+
+async def _forget(database: Database, forget: Callable[[Transaction], Awaitable[int]]) -> None:
+    """Delete rows, one batch per transaction, until less than a batch is left."""
     while True:
         async with database.transaction() as tx:
-            if await forget_requests(tx, REQUESTS_KEPT, FORGET_BATCH) < FORGET_BATCH:
+            if await forget(tx) < FORGET_BATCH:
                 return
 
 

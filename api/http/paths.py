@@ -1,3 +1,4 @@
-"""The prefix of all API paths."""
+"""The prefixes of all API paths."""
 
 V1 = "/api/v1"
+V2 = "/api/v2"

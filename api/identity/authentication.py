@@ -1,5 +1,6 @@
-"""Authenticate requests by API key or session, and resolve the organisation they act in."""
+"""Authenticate requests by API key, session or CI token, and resolve the organisation they act in."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from aiohttp import web
@@ -7,6 +8,7 @@ from aiohttp import web
 from api.http.calls import SERVICES
 from api.http.rate_limits import RATE_LIMITS
 from api.http.reading import clean_text
+from api.identity.ci_tokens import CI_TOKENS, is_ci_token
 from api.identity.cookies import presented_session
 from api.identity.credential_uses import CREDENTIAL_USES
 from api.identity.credentials import CREDENTIALS
@@ -15,6 +17,7 @@ from domain.errors import Denial, NotFound, Unauthenticated
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
 from domain.identity.rates import RateLimit
+from integrations.oidc.tokens import MAX_TOKEN
 from storage.identity.queries.organisations import organisation_by_slug_or_id
 from storage.services import Services
 
@@ -26,6 +29,7 @@ EVERYBODY: web.AppKey[Principal] = web.AppKey("everybody", Principal)
 """The principal of every request; set only when authentication is off."""
 
 INVALID = "The credential is not valid: it is unknown, expired or revoked."
+NOT_ACCEPTED = "The CI token is not accepted."
 
 
 async def authenticate(request: web.Request) -> Principal | None:
@@ -38,6 +42,7 @@ async def authenticate(request: web.Request) -> Principal | None:
     if EVERYBODY in request.app:
         return await _in_organisation(request, request.app[EVERYBODY])
     text = presented_key(request)
+    find = _ci_job if text is not None and is_ci_token(text) else _owner
     if text is None:
         text = presented_session(request)
         if text is None:
@@ -45,32 +50,50 @@ async def authenticate(request: web.Request) -> Principal | None:
             return None
         require_own_page(request)
     services: Services = request.app[SERVICES]
-    principal = await _owner(request, key_hash(text))
+    principal = await _found_by(find, request, text)
     request.app[RATE_LIMITS].admit(request, principal)
     request.app[CREDENTIAL_USES].note(principal, services.clock.now())
     return await _in_organisation(request, principal)
 
 
-async def _owner(request: web.Request, sha256: bytes) -> Principal:
-    """Return the owner of a credential.
+Find = Callable[[web.Request, str], Awaitable[Principal]]
+"""Returns who has a credential. Raises Unauthenticated for an invalid one."""
 
-    If the client's address failed too often, only those credentials are looked up that were valid before: who shares
-    that address, and whose key is in use, does not notice.
-    """
-    credentials, limits = request.app[CREDENTIALS], request.app[RATE_LIMITS]
-    if not credentials.has_known(sha256):
-        limits.refuse_failing(request, RateLimit.FAILED_KEYS)
-    principal = await credentials.principal_of(sha256)
+
+async def _owner(request: web.Request, text: str) -> Principal:
+    principal = await request.app[CREDENTIALS].principal_of(key_hash(text))
     if principal is None:
-        limits.failed(request, RateLimit.FAILED_KEYS)
         raise Unauthenticated(INVALID)
     return principal
 
 
-def presented_key(request: web.Request) -> str | None:
-    """Return the key or session in `X-Api-Key`, or in `Authorization: Bearer` or `ApiKey`; None without these headers.
+async def _ci_job(request: web.Request, text: str) -> Principal:
+    principal = await request.app[CI_TOKENS].principal_of(text)
+    if principal is None:
+        raise Unauthenticated(NOT_ACCEPTED, denial=Denial.CI_TOKEN)
+    return principal
 
-    Raises Unauthenticated for other schemes, and for an empty or too long key.
+
+async def _found_by(find: Find, request: web.Request, text: str) -> Principal:
+    """Return who has a credential.
+
+    If the client's address failed too often, only those credentials are looked up that were valid before: who shares
+    that address, and whose key is in use, does not notice.
+    """
+    limits = request.app[RATE_LIMITS]
+    if not request.app[CREDENTIALS].has_known(key_hash(text)):
+        limits.refuse_failing(request, RateLimit.FAILED_KEYS)
+    try:
+        return await find(request, text)
+    except Unauthenticated:
+        limits.failed(request, RateLimit.FAILED_KEYS)
+        raise
+
+
+def presented_key(request: web.Request) -> str | None:
+    """Return the credential in `X-Api-Key`, or in `Authorization: Bearer` or `ApiKey`; None without these headers.
+
+    Raises Unauthenticated for other schemes, and for an empty or too long credential.
     """
     text = request.headers.get("X-Api-Key")
     if text is None:
@@ -81,7 +104,7 @@ def presented_key(request: web.Request) -> str | None:
         if scheme.lower() not in {"bearer", "apikey"}:
             raise Unauthenticated("Send the API key as X-Api-Key, or as Authorization: Bearer or ApiKey.")
     text = text.strip()
-    if not text or len(text) > MAX_KEY_LENGTH:
+    if not text or len(text) > (MAX_TOKEN if is_ci_token(text) else MAX_KEY_LENGTH):
         raise Unauthenticated(INVALID)
     return text
 

@@ -5,7 +5,7 @@ organisation (migration 0005). A notification may be lost with its connection; t
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from time import monotonic
 from uuid import UUID
@@ -26,6 +26,9 @@ MAX_AGE = 0.9
 MAX_KNOWN = 10_000
 """Keys in the cache."""
 
+Ask = Callable[[], Awaitable[Principal | None]]
+"""Finds the owner of a credential that is not looked up by its hash."""
+
 
 class Credentials:
     """The owners of credentials, by hash. Only valid ones are cached, so that a new key works at once."""
@@ -36,17 +39,17 @@ class Credentials:
         self._changes = 0
 
     def has_known(self, sha256: bytes) -> bool:
-        """Return whether a key was valid when it was last looked up here, and no change to it is known since."""
+        """Return whether a credential was valid when it was last looked up here, and no change to it is known since."""
         return sha256 in self._known
 
-    async def principal_of(self, sha256: bytes) -> Principal | None:
-        """Return the owner of a key or session, or None for an invalid one."""
+    async def principal_of(self, sha256: bytes, ask: Ask | None = None) -> Principal | None:
+        """Return the owner of a key or session, or of another credential by what `ask` returns; None if invalid."""
         known = self._known.get(sha256)
         asked = monotonic()
         if known is not None and asked - known[1] < MAX_AGE:
             return known[0]
         changes = self._changes
-        principal = await self._look_ups.submit(sha256)
+        principal = await (ask() if ask else self._look_ups.submit(sha256))
         if principal is None:
             self._known.pop(sha256, None)
         elif changes == self._changes:  # otherwise the result may be older than the change

@@ -94,7 +94,7 @@ def role_permissions(role: str, organisation: str) -> frozenset[Permission]:
 
 
 PrincipalKind = Literal["user", "service", "workload", "system"]
-CredentialKind = Literal["api_key", "session"]
+CredentialKind = Literal["api_key", "session", "workload"]
 
 
 @dataclass(frozen=True, slots=True)

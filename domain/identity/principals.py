@@ -125,7 +125,7 @@ class Member:
 
 
 def service_username(tenant: Tenant, name: str) -> str:
-    """Return the username of a service account: unique, as slugs are and contain no slash."""
+    """Return the username of a service account or workload identity: unique, as slugs are and contain no slash."""
     return f"{tenant.org_slug}/{name}"
 
 

@@ -21,6 +21,7 @@ class Quota(StrEnum):
     USERS = "users"
     MEMBERS = "members"
     SERVICE_ACCOUNTS = "service_accounts"
+    WORKLOAD_IDENTITIES = "workload_identities"
 
 
 class FixedLimit(StrEnum):
@@ -81,6 +82,7 @@ TERMS: Mapping[Quota, Terms] = {
     Quota.USERS: Terms(20_000, "users", "Users that the organisation manages"),
     Quota.MEMBERS: Terms(20_000, "members", "Members, also those whom another organisation manages"),
     Quota.SERVICE_ACCOUNTS: Terms(1000, "service accounts", "Service accounts that are not deleted"),
+    Quota.WORKLOAD_IDENTITIES: Terms(1000, "workload identities", "Workload identities that are not deleted"),
 }
 DEFAULTS: Quotas = {quota: terms.standard for quota, terms in TERMS.items()}
 PERIODS: Mapping[Quota, Period] = {quota: terms.period for quota, terms in TERMS.items() if terms.period}

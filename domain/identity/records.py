@@ -109,3 +109,25 @@ SSO_IDENTITY = RecordForm(
     version_column=VERSION,
 )
 """Issuer and subject are not part of it: a subject may be a person's name, and may have to be erased."""
+
+WORKLOAD_IDENTITY = RecordForm(
+    kind="workload_identity",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "provider",
+        "issuer",
+        "repository",
+        "repository_id",
+        "ref_pattern",
+        "environment",
+        "scopes",
+        "version",
+        "created_at",
+        "archived_at",
+    ),
+    read=Permission.IDENTITY_READ,
+    version_column=VERSION,
+)
+"""Its role is sealed with its membership."""

@@ -16,9 +16,14 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _UUID_SHAPED = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}")
 
 
+def is_slug(text: str) -> bool:
+    """Whether a text has the form of a slug."""
+    return _SLUG.fullmatch(text) is not None
+
+
 def check_slug(slug: str) -> None:
     """Raise Invalid for a bad slug. `/api/v2` takes whatever looks like a UUID for an id, so a slug must not."""
-    if not _SLUG.fullmatch(slug):
+    if not is_slug(slug):
         raise Invalid.of("slug", "must have 1 to 63 characters of a-z, 0-9 and '-', and begin with a letter or a digit")
     if _UUID_SHAPED.fullmatch(slug):
         raise Invalid.of("slug", "must not look like a UUID")

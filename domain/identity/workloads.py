@@ -28,16 +28,21 @@ class WorkloadProvider(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """One CI job. `ref` is complete (`refs/heads/main`); `token_id` is different in every token of an issuer."""
+    """One CI job. `ref` is complete (`refs/heads/main`); `token_id` is different in every token of an issuer.
+
+    `repository_id` is the platform's own id of the repository, if the token has it. `workflow` is None where GitLab's
+    pipeline is defined in another project.
+    """
 
     provider: WorkloadProvider
     issuer: str
     subject: str
     repository: str
+    repository_id: str | None
     ref: str
     environment: str | None
     sha: str
-    workflow: str
+    workflow: str | None
     actor: str
     run_id: str
     token_id: str
@@ -50,29 +55,47 @@ class _Names:
     """What a platform calls the claims."""
 
     repository: str
+    repository_id: str
     workflow: str
     actor: str
     run_id: str
+    trigger: str
 
 
 _NAMES = {
-    WorkloadProvider.GITHUB: _Names("repository", "workflow_ref", "actor", "run_id"),
-    WorkloadProvider.GITLAB: _Names("project_path", "ci_config_ref_uri", "user_login", "pipeline_id"),
+    WorkloadProvider.GITHUB: _Names("repository", "repository_id", "workflow_ref", "actor", "run_id", "event_name"),
+    WorkloadProvider.GITLAB: _Names(
+        "project_path", "project_id", "ci_config_ref_uri", "user_login", "pipeline_id", "pipeline_source"
+    ),
 }
+
+_OPEN_TRIGGERS = frozenset({"pull_request_target", "merge_request_event", "external_pull_request_event"})
+"""What starts jobs for changes that anybody may propose, with tokens as if they came from a branch of the repository.
+
+GitHub names the base branch, GitLab the source branch, which may be one of a fork. GitHub's `pull_request` is none of
+them: its ref is that of the pull request.
+"""
 
 
 def workload_of(provider: WorkloadProvider, claims: Mapping[str, Any]) -> Workload:
-    """Read the claims of a verified token. Raises Unauthenticated, naming the claim that is missing or ill-typed."""
+    """Read the claims of a verified token.
+
+    Raises Unauthenticated, naming the claim that is missing or ill-typed, and for a job that a change from outside the
+    repository may have started.
+    """
     names = _NAMES[provider]
+    if claims.get(names.trigger) in _OPEN_TRIGGERS:
+        raise _unfit(names.trigger)
     return Workload(
         provider=provider,
         issuer=_text(claims, "iss"),
         subject=_text(claims, "sub"),
         repository=_text(claims, names.repository),
+        repository_id=_optional(claims, names.repository_id),
         ref=_ref(provider, claims),
-        environment=_text(claims, "environment") if claims.get("environment") is not None else None,
+        environment=_optional(claims, "environment"),
         sha=_text(claims, "sha"),
-        workflow=_text(claims, names.workflow),
+        workflow=_optional(claims, names.workflow),
         actor=_text(claims, names.actor),
         run_id=_text(claims, names.run_id),
         token_id=_text(claims, "jti"),
@@ -97,6 +120,10 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_CLAIM or not value.isprintable():
         raise _unfit(name)
     return value
+
+
+def _optional(claims: Mapping[str, Any], name: str) -> str | None:
+    return _text(claims, name) if claims.get(name) is not None else None
 
 
 def _time(claims: Mapping[str, Any], name: str) -> datetime:

@@ -52,6 +52,9 @@ class TokenFault(StrEnum):
     TOO_OLD = "too_old"
     NONCE = "nonce"
     SUBJECT = "subject"
+    CLAIMS = "claims"
+    UNTRUSTED_ISSUER = "untrusted_issuer"
+    NO_IDENTITY = "no_identity"
 
 
 class BadToken(Unauthenticated):
@@ -78,6 +81,12 @@ def issuer_of(token: str) -> str:
     """Return the issuer that a token names, only to choose the provider to verify it with. Raises BadToken."""
     _, payload = _parts(token)
     return _text(_object(payload).get("iss"), TokenFault.ISSUER)
+
+
+def audience_of(token: str) -> tuple[str, ...]:
+    """Return the audience that a token names, only to choose for whom to verify it. Raises BadToken."""
+    _, payload = _parts(token)
+    return _audience(_object(payload))
 
 
 async def verify(
@@ -186,16 +195,20 @@ def _check_signature(token: str, signer: SigningKey) -> None:
         raise BadToken(TokenFault.MALFORMED) from None
 
 
-def _claims(values: Mapping[str, Any]) -> Claims:
+def _audience(values: Mapping[str, Any]) -> tuple[str, ...]:
     audience = values.get("aud")
     several = audience if isinstance(audience, list) else [audience]
     texts = tuple(one for one in several if isinstance(one, str))
     if len(texts) < len(several):
         raise BadToken(TokenFault.AUDIENCE)
+    return texts
+
+
+def _claims(values: Mapping[str, Any]) -> Claims:
     return Claims(
         issuer=_text(values.get("iss"), TokenFault.ISSUER),
         subject=_text(values.get("sub"), TokenFault.SUBJECT),
-        audience=texts,
+        audience=_audience(values),
         issued_at=_time(values.get("iat")),
         expires_at=_time(values.get("exp")),
         values=values,

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.audit.events import AuditName
-from domain.identity.records import API_KEY, MEMBERSHIP, PRINCIPAL, SESSION
+from domain.identity.records import API_KEY, MEMBERSHIP, PRINCIPAL, SESSION, WORKLOAD_IDENTITY
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader
@@ -57,6 +57,7 @@ def _name(principal: str) -> str:
 
 _SUBJECT = f"""CASE e.record_kind
 WHEN '{PRINCIPAL.kind}' THEN e.record_id
+WHEN '{WORKLOAD_IDENTITY.kind}' THEN e.record_id
 WHEN '{MEMBERSHIP.kind}' THEN (SELECT m.principal_id FROM memberships m WHERE m.id = e.record_id)
 WHEN '{API_KEY.kind}' THEN (SELECT k.principal_id FROM api_keys k WHERE k.id = e.record_id)
 WHEN '{SESSION.kind}' THEN (SELECT s.principal_id FROM sessions s WHERE s.id = e.record_id)

@@ -14,6 +14,7 @@ from domain.identity.records import (
     SIGNING_KEY,
     SSO_CONFIG,
     SSO_IDENTITY,
+    WORKLOAD_IDENTITY,
 )
 from storage.ledger.records import RecordSource
 
@@ -25,6 +26,7 @@ RECORDS = (
     RecordSource.plain(SESSION, "sessions", opens=False),
     RecordSource.plain(SSO_CONFIG, "sso_configs"),
     RecordSource.plain(SSO_IDENTITY, "sso_identities"),
+    RecordSource.plain(WORKLOAD_IDENTITY, "workload_identities"),
     RecordSource.eventful(DENIAL),
     RecordSource.eventful(SIGNING_KEY),
 )

@@ -1,7 +1,7 @@
-from sqlalchemy import Boolean, ForeignKey, Index, Integer, LargeBinary, Table, Text, Uuid, text
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from storage.schema import DEFINITION, DERIVED, Identifier, Time, document, key, metadata, optional, org, required
+from storage.schema import DEFINITION, DERIVED, WORK, Identifier, Time, document, key, metadata, optional, org, required
 
 _ACTIVE = text("archived_at IS NULL")
 _NAMED = text("name IS NOT NULL AND archived_at IS NULL")
@@ -174,6 +174,46 @@ sso_identities = Table(
     info=DEFINITION,
 )
 """Which person a subject of a provider is. It counts only in the organisation whose provider that is."""
+
+workload_identities = Table(
+    "workload_identities",
+    metadata,
+    required("id", Uuid, ForeignKey(principals.c.id), primary_key=True),
+    org(),
+    required("provider", Identifier),
+    required("issuer", Identifier),
+    required("repository", Identifier),
+    optional("repository_id", Identifier),
+    optional("ref_pattern", Identifier),
+    optional("environment", Identifier),
+    optional("scopes", ARRAY(Identifier)),
+    required("version", Integer),
+    required("created_at", Time),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("workload_identities_rules_idx", "org_id", "issuer", "repository", postgresql_where=_ACTIVE),
+    Index(None, "org_id", "created_at", "id"),
+    info=DEFINITION,
+)
+"""The conditions on the CI jobs that act as a principal of the kind `workload`."""
+
+workload_identity_uses = Table(
+    "workload_identity_uses",
+    metadata,
+    required("workload_identity_id", Uuid, primary_key=True),
+    required("last_used_at", Time),
+    info=DERIVED,
+)
+
+used_tokens = Table(
+    "used_tokens",
+    metadata,
+    Column("org_id", Uuid, primary_key=True),
+    Column("sha256", LargeBinary, primary_key=True),
+    required("expires_at", Time, index=True),
+    info=WORK,
+)
+"""The tokens of CI jobs whose provenance was recorded: hashes of the issuer and its id of the token."""
 
 master_keys = Table(
     "master_keys",

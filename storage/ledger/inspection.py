@@ -9,7 +9,7 @@ from domain.audit.ledger import GENESIS, Checkpoint, SignedCheckpoint
 from domain.audit.merkle import HASH_BYTES
 from domain.audit.records import EVENT_COLUMNS
 from domain.facts.records import WEBHOOK_CONFIG
-from domain.identity.records import API_KEY, SESSION
+from domain.identity.records import API_KEY, SESSION, WORKLOAD_IDENTITY
 from storage.authenticator import Authenticator
 from storage.database import Reader, Row
 from storage.ledger.heads import Known, is_authentic, problem_of, trusted, waiting_rows
@@ -248,7 +248,7 @@ SELECT DISTINCT e.credential_id FROM audit_events e
 WHERE e.org_id = $1 AND e.credential_id IS NOT NULL AND NOT EXISTS (
   SELECT FROM audit_events k
   WHERE k.record_id = e.credential_id
-    AND k.record_kind IN ('{API_KEY.kind}', '{SESSION.kind}', '{WEBHOOK_CONFIG.kind}'))
+    AND k.record_kind IN ('{API_KEY.kind}', '{SESSION.kind}', '{WORKLOAD_IDENTITY.kind}', '{WEBHOOK_CONFIG.kind}'))
 LIMIT 100
 """
 """A key that was slipped into the database, used and removed leaves only the events of what it did."""

@@ -28,8 +28,8 @@ from storage.identity.commands.principals import create_principal
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.services import Services
 
-V1 = "/api/v1"
-ROOTED = (V1, "/health", "/ready", "/actuator", "/metrics")
+V1, V2 = "/api/v1", "/api/v2"
+ROOTED = (V1, V2, "/health", "/ready", "/actuator", "/metrics")
 """What is not below `/api/v1`."""
 SECRET = "a long random text"
 COMMIT = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"

@@ -15,12 +15,13 @@ from aiohttp.test_utils import TestClient
 from api.app import build_app
 from storage.services import Services, open_services
 from tests.api.caller import Caller, found_organisation
+from tests.api.jobs import jobs, trusting, trusting_http
 from tests.api.limited import LimitedTestServer
 from tests.api.table import WEBHOOK_CAP
 from tests.api.walks import SERVED, within_its_requests
 from tests.conftest import ADMIN_KEY, Installation
 
-__all__ = ["within_its_requests"]
+__all__ = ["jobs", "trusting", "trusting_http", "within_its_requests"]
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

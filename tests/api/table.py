@@ -28,6 +28,8 @@ WITH_QUERY = tuple(one for one in ENDPOINTS if one.signature.query is not None)
 RECEIVERS = tuple(one for one in ENDPOINTS if one.signature.raw)
 WITH_ID = tuple(one for one in GUARDED if "{" in one.route.path)
 READING_POSTS = {"verify_ledger_record", "verify_ledger_chain", "test_sso_config"}
+OF_JOBS = {"record_job_attestation"}
+"""What takes the token of a CI job to succeed; its tests are in tests/api/facts/test_job_attestations.py."""
 CHANGING = tuple(
     one for one in GUARDED if one.route.method not in {"GET", "HEAD"} and one.route.name not in READING_POSTS
 )

@@ -9,7 +9,7 @@ from api.http.binding import Endpoint
 from domain.identity.permissions import Permission
 from storage.services import Services
 from tests.api.caller import SECRET, Caller, trail_body, unique
-from tests.api.table import CHANGING, body_of, file_for, url_of, wanted_by
+from tests.api.table import CHANGING, OF_JOBS, body_of, file_for, url_of, wanted_by
 from tests.api.walks import TO_MAKE, Walk
 from tests.api.world import make_world
 from tests.storage.counting import count_rows
@@ -112,7 +112,7 @@ async def test_a_dry_run_needs_the_same_permission(api: Caller) -> None:
     await Caller(api.client, None).post("/flows", {"name": "x"}, status=401, **ON)
 
 
-REHEARSALS = Walk(CHANGING, requests=3 + TO_MAKE)
+REHEARSALS = Walk(tuple(one for one in CHANGING if one.route.name not in OF_JOBS), requests=3 + TO_MAKE)
 
 
 @REHEARSALS.routes()

@@ -9,7 +9,7 @@ import pytest
 from api.http.binding import Endpoint
 from storage.services import Services
 from tests.api.caller import Answer, Caller, make_holder
-from tests.api.table import GUARDED, asking_url, body_of, file_for, wanted_by
+from tests.api.table import GUARDED, OF_JOBS, asking_url, body_of, file_for, wanted_by
 from tests.api.walks import TO_MAKE, Walk
 from tests.api.world import Things
 
@@ -27,7 +27,7 @@ NOT_THERE_YET = {"get_provenance"}
 
 OF_SESSIONS = {"start_session", "list_sessions", "sign_out"}
 """Routes for people alone, whose tests are in tests/api/identity/test_sessions.py."""
-SCOPED = tuple(one for one in GUARDED if one.route.scoped and one.route.name not in OF_SESSIONS)
+SCOPED = tuple(one for one in GUARDED if one.route.scoped and one.route.name not in OF_SESSIONS | OF_JOBS)
 LISTED = ("flow_id", "trail_id", "attestation_id", "artifact_id", "evidence_id", "verdict_id")
 """What is made before a list without an id in its path is asked for."""
 KEPT_APART = Walk(SCOPED, requests=2 * (TO_MAKE + 6) + 6)

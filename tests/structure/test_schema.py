@@ -16,6 +16,7 @@ NOT_TENANT = {
     "alembic_version",
     "api_key_uses",
     "session_uses",
+    "workload_identity_uses",
     "blobs",
     "inbox_bodies",
     "organisations",

@@ -241,6 +241,7 @@ def credentials(request: web.Request, form: Mapping[str, Any]) -> tuple[str, str
 GITHUB_CLAIMS = {
     "sub": "repo:acme/shop:environment:production",
     "repository": "acme/shop",
+    "repository_id": "1001",
     "repository_owner": "acme",
     "ref": "refs/heads/main",
     "ref_type": "branch",
@@ -256,6 +257,7 @@ GITHUB_CLAIMS = {
 GITLAB_CLAIMS = {
     "sub": "project_path:acme/shop:ref_type:branch:ref:main",
     "project_path": "acme/shop",
+    "project_id": "2002",
     "namespace_path": "acme",
     "ref": "main",
     "ref_type": "branch",

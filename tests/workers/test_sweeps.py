@@ -12,6 +12,7 @@ import pytest
 from domain.facts.reconciliations import MAX_TIMES
 from domain.notifications.triggers import Severity
 from storage.facts.commands.reconciliations import NewReconciliation, set_reconciliation
+from storage.identity.commands.used_tokens import KEPT
 from storage.ids import first_id_at
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.outbound import open_outbound
@@ -194,6 +195,16 @@ async def test_requests_are_forgotten_after_a_week(busy: World) -> None:
             )
     await remove_old(busy.services)
     assert await known() == {"young"}
+
+
+async def test_used_tokens_are_forgotten_a_day_after_their_end(busy: World) -> None:
+    now = datetime.now(UTC)
+    async with busy.services.database.transaction() as tx:
+        for name, end in ((b"young", now - KEPT + timedelta(minutes=1)), (b"over", now - KEPT)):
+            await tx.execute("INSERT INTO used_tokens VALUES ($1, $2, $3)", busy.tenant.org_id, name, end)
+    await remove_old(busy.services)
+    async with busy.services.database.read() as reader:
+        assert [row["sha256"] for row in await reader.rows("SELECT sha256 FROM used_tokens")] == [b"young"]
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Routes of attestations."""
 
-from api.facts.handlers import attestations
+from api.facts.handlers import attestations, job_attestations
 from api.http.calls import Route, scoped, tagged
-from api.http.paths import V1
+from api.http.paths import V1, V2
 from domain.identity.permissions import Permission
 
 ROUTES = tagged(
@@ -24,6 +24,15 @@ ROUTES = tagged(
             Permission.FACTS_REPORT,
             status=201,
             errors=(404, 503),
+        ),
+        Route(
+            "POST",
+            f"{V2}/attestations/oidc",
+            job_attestations.record_job_attestation,
+            Permission.FACTS_REPORT,
+            status=201,
+            errors=(404, 409, 422, 503),
+            prepare=job_attestations.verify_job,
         ),
         Route(
             "GET",

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
+from api.http.openid import OPENID
 from api.http.rate_limits import RATE_LIMITS
 from api.http.versions import IfMatch, expected_versions
 from api.identity.cookies import began_sign_in, session_cookie, sign_in_cookie
 from api.identity.handlers.sessions import new_session
-from api.identity.openid import OPENID
 from api.identity.schemas.single_sign_on import (
     CallbackQuery,
     SignedInOut,

@@ -38,6 +38,16 @@ class OwnerType(StrEnum):
         return cls("USER" if kind == "user" else "SERVICE_ACCOUNT")
 
 
+ScopeTexts = Annotated[
+    list[Annotated[str, Field(max_length=MAX_SCOPE_LENGTH)]],
+    Field(
+        min_length=1,
+        max_length=MAX_SCOPES,
+        description="The limits: `flow:<id>`, `environment:<id>`, `repo:<name>`",
+    ),
+]
+
+
 class KeyTermsIn(WireIn):
     """What a key may do and for how long. `name` is another name for `label`.
 
@@ -52,14 +62,7 @@ class KeyTermsIn(WireIn):
         int | None, Field(strict=True, ge=1, le=MAX_DAYS, description="Days of 24 hours until the key expires")
     ] = None
     permissions: Annotated[list[Permission] | None, Field(min_length=1, max_length=len(Permission))] = None
-    scopes: Annotated[
-        list[Annotated[str, Field(max_length=MAX_SCOPE_LENGTH)]] | None,
-        Field(
-            min_length=1,
-            max_length=MAX_SCOPES,
-            description="What the key is limited to: `flow:<id>`, `environment:<id>`, `repo:<name>`",
-        ),
-    ] = None
+    scopes: ScopeTexts | None = None
 
     def to_command(self, owner_id: UUID, now: datetime) -> NewApiKey:
         """Return the input of the command. Raises Invalid for bad scopes."""

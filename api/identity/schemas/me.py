@@ -9,8 +9,9 @@ from api.identity.schemas.roles import RoleName
 class MeOut(WireModel):
     """Who the caller is, and what its credential may do in which organisation.
 
-    `kind` is user, service or system; `email` is null unless it is a user. `credentialId` is the id of the API key,
-    null while authentication is off. `scopes` are what the key is limited to, null for no limit.
+    `kind` is user, service, workload or system; `email` is null unless it is a user. `credentialId` is the id of the
+    API key, session or workload identity, null while authentication is off. `scopes` are what the credential is limited
+    to, null for no limit.
     """
 
     id: UUID

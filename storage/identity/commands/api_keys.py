@@ -8,11 +8,10 @@ from uuid import UUID
 import asyncpg
 
 from domain.audit.events import Actor, AuditName, Event
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, NotFound
 from domain.identity.api_keys import ApiKey, NewApiKey, key_hash, random_key, shown_prefix
 from domain.identity.quotas import Quota
 from domain.identity.records import API_KEY
-from domain.identity.scopes import Scopes
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
@@ -20,7 +19,7 @@ from storage.identity.commands.quotas import charge, release
 from storage.identity.queries.api_keys import get_api_key
 from storage.identity.queries.organisations import held_organisation
 from storage.identity.queries.single_sign_on import has_break_glass_key
-from storage.references import missing_flows
+from storage.references import check_scoped_flows
 from storage.rows import insert
 
 
@@ -30,8 +29,7 @@ async def create_api_key(tx: Transaction, tenant: Tenant, new: NewApiKey, actor:
     Raises Conflict for a text in use, and when the organisation's quota is exceeded. Raises Invalid for a scope that
     names a flow which the organisation does not have.
     """
-    if new.scopes and (missing := await missing_flows(tx, tenant, Scopes.of(new.scopes).flows)):
-        raise Invalid.of("scopes", f"there is no flow {', '.join(map(str, missing))}")
+    await check_scoped_flows(tx, tenant, new.scopes)
     text = new.text or random_key()
     row = await _insert(
         tx,

@@ -18,6 +18,7 @@ ON CONFLICT ({column}) DO UPDATE SET last_used_at = greatest({table}.last_used_a
 _NOTE: Mapping[CredentialKind, str] = {
     "api_key": _noting("api_key_uses", "api_key_id"),
     "session": _noting("session_uses", "session_id"),
+    "workload": _noting("workload_identity_uses", "workload_identity_id"),
 }
 
 

@@ -77,7 +77,7 @@ async def create_principal_row(tx: Transaction, tenant: Tenant, new: NewPrincipa
 
 def _quota_of(principal: Row) -> Quota | None:
     """Return the quota that a principal counts against; none if it is an internal one."""
-    kinds = {"user": Quota.USERS, "service": Quota.SERVICE_ACCOUNTS}
+    kinds = {"user": Quota.USERS, "service": Quota.SERVICE_ACCOUNTS, "workload": Quota.WORKLOAD_IDENTITIES}
     return kinds.get(principal["kind"]) if principal["name"] is not None else None
 
 

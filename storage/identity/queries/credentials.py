@@ -52,10 +52,11 @@ async def principals_of(
     single sign-on. Where that is mandatory, people need a session of it, or a break-glass key.
     """
     rows = await reader.rows(_PRINCIPALS, list(hashes), now, now - idle)
-    return {row["sha256"]: _principal(row) for row in rows}
+    return {row["sha256"]: principal_in(row) for row in rows}
 
 
-def _principal(row: Row) -> Principal:
+def principal_in(row: Row) -> Principal:
+    """Return the principal that a row describes, as `_PRINCIPALS` does."""
     return Principal(
         id=row["id"],
         kind=row["kind"],

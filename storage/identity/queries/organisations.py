@@ -58,6 +58,7 @@ _CONTENTS = {
     "notification rules": "notification_rules WHERE org_id = $1 AND archived_at IS NULL",
     "members": "memberships WHERE org_id = $1 AND kind = 'user' AND archived_at IS NULL",
     "service accounts": f"principals WHERE org_id = $1 AND kind = 'service' AND {_NAMED}",
+    "workload identities": "workload_identities WHERE org_id = $1 AND archived_at IS NULL",
     "API keys": "api_keys WHERE org_id = $1 AND revoked_at IS NULL",
     "single sign-on configurations": "sso_configs WHERE org_id = $1 AND archived_at IS NULL",
     "users": f"principals WHERE org_id = $1 AND kind = 'user' AND {_NAMED}",

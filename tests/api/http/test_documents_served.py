@@ -15,7 +15,18 @@ from api.http.binding import Endpoint
 from domain.identity.permissions import Permission
 from storage.services import Services
 from tests.api.caller import Answer, Caller, found_organisation, unique
-from tests.api.table import CHANGING, ENDPOINTS, WITH_BODY, asking_url, body_model, body_of, file_for, url_of, wanted_by
+from tests.api.table import (
+    CHANGING,
+    ENDPOINTS,
+    OF_JOBS,
+    WITH_BODY,
+    asking_url,
+    body_model,
+    body_of,
+    file_for,
+    url_of,
+    wanted_by,
+)
 from tests.api.walks import TO_MAKE, Walk
 from tests.api.world import make_whole_world, make_world
 from tests.paths import DOCS
@@ -145,7 +156,7 @@ async def lasting(http: TestClient[Any, Any], app_services: Services) -> tuple[C
     return api, world
 
 
-ELSEWHERE = {"prometheus", "start_session", "sign_out", "begin_sign_in", "finish_sign_in"}
+ELSEWHERE = {"prometheus", "start_session", "sign_out", "begin_sign_in", "finish_sign_in"} | OF_JOBS
 """What takes a person, or an identity provider, to succeed; metrics are no JSON."""
 PLAIN = tuple(one for one in ENDPOINTS if not one.signature.raw and one.route.name not in ELSEWHERE)
 ANSWERS = Walk(PLAIN, requests=3 + TO_MAKE)

@@ -32,10 +32,12 @@ from storage.identity.commands.api_keys import revoke_api_key
 from storage.identity.commands.sessions import revoke_session, start_session
 from storage.services import NotConfigured, Services, open_services
 from tests.api.caller import NOBODY, Caller, found_organisation, make_holder, unique
+from tests.api.jobs import Jobs
 from tests.api.table import ENDPOINTS, GUARDED, SURFACE, name_of, permission_of, url_of
 from tests.api.walks import Walk
 from tests.api.world import make_world
 from tests.conftest import ADMIN_KEY, Installation
+from tests.vendors.identity_provider import IdentityProvider, new_key
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -255,6 +257,12 @@ async def session_of_a_revoked_key(services: Services, api: Caller) -> str | Non
     return text
 
 
+async def token_of_nobody(services: Services, api: Caller) -> str | None:
+    """A CI token of an issuer that the organisation does not know."""
+    audience = f"{services.settings.address}/{api.tenant.org_slug}"
+    return IdentityProvider("https://ci.example.com", new_key("P-256")).github_token(audience)
+
+
 OUTSIDERS: list[MakeKey] = [
     nobody,
     invented,
@@ -265,6 +273,7 @@ OUTSIDERS: list[MakeKey] = [
     ended_session,
     expired_session,
     session_of_a_revoked_key,
+    token_of_nobody,
 ]
 WITHOUT_A_KEY = Walk(GUARDED, requests=1, times=len(OUTSIDERS), pattern=permission_of)
 
@@ -296,6 +305,21 @@ async def test_a_session_opens_what_its_role_opens(
         _, text = await session_of(app_services, api, role)
         expected = beyond(role_permissions(role, api.tenant.org_slug), endpoints)
         assert await refusals(replace(api, key=text), endpoints) == expected
+
+
+CI_TOKENS = Walk(GUARDED, requests=4, pattern=permission_of)
+
+
+@CI_TOKENS.groups()
+async def test_a_ci_token_opens_what_its_role_opens(jobs: Jobs, endpoints: Sequence[Endpoint]) -> None:
+    identities = {}
+    for role in ("admin", "viewer"):
+        identities[role] = await jobs.identity(role=role, environment=role)
+        expected = beyond(role_permissions(role, jobs.api.tenant.org_slug), endpoints)
+        assert await refusals(jobs.job(environment=role), endpoints) == expected
+    await jobs.change(identities["admin"], isActive=False)
+    for former in (jobs.job(environment="admin"), jobs.job(environment="viewer", exp=1)):
+        assert await refusals(former, endpoints) == {one.route.name: 401 for one in endpoints}
 
 
 async def test_a_key_holds_until_its_last_moment(app_services: Services, api: Caller) -> None:

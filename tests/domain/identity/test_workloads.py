@@ -39,3 +39,30 @@ def test_a_claim_that_is_missing_or_odd(provider: WorkloadProvider, name: str, v
 def test_gitlab_must_say_what_a_ref_is() -> None:
     with pytest.raises(Unauthenticated, match="'ref_type'"):
         workload_of(WorkloadProvider.GITLAB, {**CLAIMS[WorkloadProvider.GITLAB], "ref_type": "merge"})
+
+
+@pytest.mark.parametrize(
+    ("provider", "claims"),
+    [
+        (WorkloadProvider.GITHUB, {"event_name": "pull_request_target"}),
+        (WorkloadProvider.GITLAB, {"pipeline_source": "merge_request_event"}),
+        (WorkloadProvider.GITLAB, {"pipeline_source": "external_pull_request_event"}),
+    ],
+)
+def test_a_job_that_a_stranger_may_have_started_is_refused(provider: WorkloadProvider, claims: dict[str, Any]) -> None:
+    [name] = claims
+    with pytest.raises(Unauthenticated, match=f"'{name}'"):
+        workload_of(provider, {**CLAIMS[provider], **claims})
+
+
+def test_a_pull_request_is_known_by_its_ref() -> None:
+    claims = {**CLAIMS[WorkloadProvider.GITHUB], "event_name": "pull_request", "ref": "refs/pull/7/merge"}
+    assert workload_of(WorkloadProvider.GITHUB, claims).ref == "refs/pull/7/merge"
+
+
+@pytest.mark.parametrize("provider", WorkloadProvider)
+def test_what_a_platform_may_leave_out(provider: WorkloadProvider) -> None:
+    left_out = ("environment", "repository_id", "project_id", "workflow_ref", "ci_config_ref_uri", "event_name")
+    claims = {name: value for name, value in CLAIMS[provider].items() if name not in left_out}
+    job = workload_of(provider, claims)
+    assert (job.environment, job.repository_id, job.workflow) == (None, None, None)
