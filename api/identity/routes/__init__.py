@@ -1,10 +1,21 @@
-"""Routes of organisations, people, service accounts, keys, sessions and single sign-on."""
+"""Routes of organisations, people, invitations, service accounts, keys, sessions and single sign-on."""
 
-from api.identity.routes import api_keys, limits, me, organisations, service_accounts, sessions, single_sign_on, users
+from api.identity.routes import (
+    api_keys,
+    invitations,
+    limits,
+    me,
+    organisations,
+    service_accounts,
+    sessions,
+    single_sign_on,
+    users,
+)
 
 ROUTES = (
     *organisations.ROUTES,
     *users.ROUTES,
+    *invitations.ROUTES,
     *service_accounts.ROUTES,
     *api_keys.ROUTES,
     *me.ROUTES,
