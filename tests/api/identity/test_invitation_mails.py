@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
 from storage.services import Services, open_services
-from tests.api.caller import Answer, Caller, found_organisation
+from tests.api.caller import NOBODY, Answer, Caller, found_organisation
 from tests.api.identity.test_invitations import INVITATIONS, token_in
 from tests.api.identity.test_members import email, make_member
 from tests.conftest import Installation
@@ -145,8 +145,7 @@ async def test_what_the_mail_server_does_not_take_yet_is_sent_later(post: Post) 
     made = await post.invite()
     await post.deliver()
     post.mailbox.data = "250 OK"
-    world = World(post.services, post.api.tenant, actor=None)  # type: ignore[arg-type]
-    await hasten(world)
+    await hasten(World(post.services, post.api.tenant, NOBODY))
     await post.deliver()
     await post.accept(post.link_to(made["email"]))
 
@@ -220,6 +219,47 @@ async def test_a_mail_that_waits_while_the_master_key_is_replaced_has_a_link_tha
     async with opened(own_installation, tmp_path, **options, master_key=f"{KEYS[1]},{KEYS[0]}") as rotating:
         await post.deliver(rotating)
     await post.accept(post.link_to(made["email"]))
+
+
+async def test_a_link_whose_master_key_is_gone_is_not_made_up(post: Post) -> None:
+    await post.invite()
+    async with post.services.database.transaction() as tx:
+        await tx.execute("UPDATE invitations SET token_sha256 = sha256('by another key')")
+    await post.deliver()
+    [delivery] = await post.deliveries()
+    assert (delivery["status"], post.mailbox.taken) == ("FAILED", [])
+    assert "send the invitation again" in delivery["error"]
+
+
+async def test_a_mail_that_cannot_be_written_now_is_tried_again_and_no_fault_of_the_address(
+    post: Post, own_installation: Installation, tmp_path: Path
+) -> None:
+    made = await post.invite()
+    waiting = replace(own_installation, database_url=f"{own_installation.database_url}&lock_timeout=50")
+    options = {"smtp_url": f"smtp://127.0.0.1:{post.mailbox.port}", "master_key": KEYS[0]}
+    async with opened(waiting, tmp_path, **options) as services, post.services.database.transaction() as tx:
+        await tx.execute("LOCK TABLE invitations")
+        await post.deliver(services)
+    [delivery] = await post.deliveries()
+    assert (delivery["status"], delivery["attemptCount"]) == ("PENDING", 0)
+    assert [one["consecutiveFailures"] for one in await destinations(post)] == [0]
+    await hasten(World(post.services, post.api.tenant, NOBODY))
+    await post.deliver()
+    await post.accept(post.link_to(made["email"]))
+
+
+async def test_a_mail_signs_an_administrator_of_another_organisation_in_here_alone(post: Post) -> None:
+    other = await found_organisation(post.api.client, post.services)
+    admin = await make_member(other, "ADMIN")
+    await post.invite(email=admin["email"], role="VIEWER")
+    await post.deliver()
+    answer = await post.accept(post.link_to(admin["email"]))
+    session = answer.headers["Set-Cookie"].partition(";")[0].partition("=")[2]
+    person = replace(post.api, key=session)
+    me = (await person.get("/me")).json
+    assert (me["id"], me["role"], me["organisation"]) == (admin["userId"], "VIEWER", post.api.tenant.org_slug)
+    await person.get("/flows", 404, headers={"X-Trailgate-Organisation": other.tenant.org_slug})
+    await person.post("/flows", {"name": "a flow"}, 403)
 
 
 async def test_without_a_mail_server_the_link_is_shown(own_installation: Installation, tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from domain.errors import Denial
 from domain.identity.invitations import PAGE
 from storage.services import Services
 from tests.api.caller import Answer, Caller, found_organisation, unique
+from tests.api.identity.test_denials import counted
 from tests.api.identity.test_limits import assert_due_to, limit
 from tests.api.identity.test_members import email, key_of, make_member
 from tests.api.times import assert_times
@@ -214,9 +216,10 @@ async def test_whatever_is_wrong_with_a_token_the_answer_is_the_same(api: Caller
     await api.send("DELETE", f"{INVITATIONS}/{revoked['id']}")
     await expire(app_services, expired)
     await api.post(f"{INVITATIONS}/{replaced['id']}/resend", {"sendEmail": False}, 200)
-    unknown = {"link": "#tgi_" + "0" * 64}
+    unknown, before = {"link": "#tgi_" + "0" * 64}, counted(404, Denial.INVALID_CREDENTIAL)
     messages = {(await accept(api, one, 404)).json["message"] for one in (used, revoked, expired, replaced, unknown)}
     assert len(messages) == 1
+    assert counted(404, Denial.INVALID_CREDENTIAL) == before + 5
     for token in ("", "x" * 513, None, 7):
         refused = await replace(api, key=None).post(f"{INVITATIONS}/accept", {"token": token}, 400)
         assert refused.fields == ["token"]
