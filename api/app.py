@@ -20,6 +20,7 @@ from api.http.security_headers import Hosts, security_headers
 from api.http.streams import STREAMS
 from api.http.uploads import MAX_FILE, RESERVE
 from api.identity.authentication import EVERYBODY
+from api.identity.invitation_page import add_invitation_page
 from api.monitoring.health import STOPPING, Stopping
 from api.monitoring.routes import PROBES
 from api.surfaces import CONTEXTS, fact_store
@@ -70,6 +71,7 @@ def build_app(services: Services) -> web.Application:
     [endpoints] = install(app, [surface], {REGION_HEADER: settings.region}, headers, hosts)
     add_documents(app, surface, endpoints, DOCUMENT_PATHS, DOCUMENT_PAGE)
     add_landing_page(app, surface, LINKS, DOCUMENT_PAGE)
+    add_invitation_page(app)
     return app
 
 

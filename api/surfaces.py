@@ -33,6 +33,7 @@ EXEMPT = frozenset(
         "receive_webhook",
         "begin_sign_in",  # authenticated by the identity provider
         "finish_sign_in",
+        "accept_invitation",  # authenticated by the token of the invitation
         "live",
         "ready",
         "kosli_ready",

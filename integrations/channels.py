@@ -21,7 +21,8 @@ MAX_RESPONSE = 20 * 1024
 class Outgoing:
     """A message to send, with its templates rendered. `id` is the same in every attempt.
 
-    `payload` was stored with the message; storage.notifications.commands.notices defines its keys.
+    `payload` was stored with the message; storage.notifications.commands.notices defines its keys. A letter to one
+    person says everything in `message`: channels add nothing to it.
     """
 
     id: UUID
@@ -31,6 +32,7 @@ class Outgoing:
     severity: str
     created_at: datetime
     payload: Mapping[str, Any]
+    is_letter: bool = False
 
 
 @dataclass(frozen=True, slots=True)

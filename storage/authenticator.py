@@ -17,6 +17,7 @@ class Purpose(Enum):
     EVENT = b"unsealed event"
     HEAD = b"ledger head"
     DELIVERY = b"delivery"
+    INVITATION = b"invitation"
 
 
 class Authenticator:
@@ -41,6 +42,10 @@ class Authenticator:
     def mac(self, purpose: Purpose, data: bytes) -> bytes:
         """Return the code of data, MAC_BYTES long."""
         return _digest(self._begun[purpose][0], data)
+
+    def macs(self, purpose: Purpose, data: bytes) -> list[bytes]:
+        """Return the code of data by every key, that of `mac` first: a code may be older than the current key."""
+        return [_digest(begun, data) for begun in self._begun[purpose]]
 
     def holds(self, mac: bytes, purpose: Purpose, data: bytes) -> bool:
         """Return whether the code was made here for this data."""

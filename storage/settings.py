@@ -192,6 +192,18 @@ class Settings(BaseSettings):
     quota_workload_identities: int = Field(
         DEFAULTS[Quota.WORKLOAD_IDENTITIES], ge=0, le=MAX_LIMIT, description="Workload identities of an organisation"
     )
+    quota_invitations: int = Field(
+        DEFAULTS[Quota.INVITATIONS], ge=0, le=MAX_LIMIT, description="Unanswered invitations of an organisation"
+    )
+    quota_invitation_mails_per_hour: int = Field(
+        DEFAULTS[Quota.INVITATION_MAILS_PER_HOUR],
+        ge=0,
+        le=MAX_LIMIT,
+        description="Invitations that an organisation may send by e-mail per hour",
+    )
+    invitation_days: int = Field(
+        7, ge=1, le=90, description="Days for which an invitation is valid, unless it asks for fewer"
+    )
     shutdown_grace: float = Field(
         8.0, gt=0, le=60, description="Seconds that requests and jobs get to finish at shutdown"
     )

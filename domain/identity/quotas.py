@@ -22,6 +22,8 @@ class Quota(StrEnum):
     MEMBERS = "members"
     SERVICE_ACCOUNTS = "service_accounts"
     WORKLOAD_IDENTITIES = "workload_identities"
+    INVITATIONS = "invitations"
+    INVITATION_MAILS_PER_HOUR = "invitation_mails_per_hour"
 
 
 class FixedLimit(StrEnum):
@@ -83,6 +85,10 @@ TERMS: Mapping[Quota, Terms] = {
     Quota.MEMBERS: Terms(20_000, "members", "Members, also those whom another organisation manages"),
     Quota.SERVICE_ACCOUNTS: Terms(1000, "service accounts", "Service accounts that are not deleted"),
     Quota.WORKLOAD_IDENTITIES: Terms(1000, "workload identities", "Workload identities that are not deleted"),
+    Quota.INVITATIONS: Terms(
+        1000, "invitations", "Invitations that are neither accepted nor revoked, expired ones included"
+    ),
+    Quota.INVITATION_MAILS_PER_HOUR: Terms(200, "mails", "Invitations sent by e-mail in one hour", Period.HOUR),
 }
 DEFAULTS: Quotas = {quota: terms.standard for quota, terms in TERMS.items()}
 PERIODS: Mapping[Quota, Period] = {quota: terms.period for quota, terms in TERMS.items() if terms.period}

@@ -78,6 +78,28 @@ SESSION = RecordForm(
 )
 """Neither the address nor the program of the person is part of it, because these may be erased."""
 
+INVITATION = RecordForm(
+    kind="invitation",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "role",
+        "issue",
+        "token_sha256",
+        "mailed",
+        "version",
+        "created_by",
+        "created_at",
+        "expires_at",
+        "accepted_at",
+        "accepted_by",
+        "revoked_at",
+    ),
+    read=Permission.IDENTITY_READ,
+    version_column=VERSION,
+)
+
 SSO_CONFIG = RecordForm(
     kind="sso_config",
     format=1,

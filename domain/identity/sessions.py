@@ -17,6 +17,7 @@ class SignInMethod(StrEnum):
 
     SSO = "sso"
     API_KEY = "api_key"
+    INVITATION = "invitation"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import re
 from domain.errors import Invalid
 
 _FIRST_SEGMENTS = """
-actuator admin api api-docs app assets auth callback changes docs favicon graphql health help home login logout metrics
-oauth2 openapi provenance ready receipts reports robots scans slack sso static status swagger-ui system trailgate ui v1
-v2 v3 webhooks www
+actuator admin api api-docs app assets auth callback changes docs favicon graphql health help home invitations login
+logout metrics oauth2 openapi provenance ready receipts reports robots scans slack sso static status swagger-ui system
+trailgate ui v1 v2 v3 webhooks www
 """
 RESERVED = frozenset(_FIRST_SEGMENTS.split())
 """First path segments that Trailgate uses or may use."""

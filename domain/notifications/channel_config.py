@@ -137,12 +137,12 @@ def _recipients(given: Any) -> list[str]:
         raise Invalid.of(field, f"has more than {MAX_RECIPIENTS} addresses")
     addresses = [text.strip() if isinstance(text, str) else "" for text in texts]
     for n, address in enumerate(addresses):
-        if not _is_address(address):
+        if not is_mail_address(address):
             raise Invalid.of(f"{field}.{n}", "is not an e-mail address like ada@example.org")
     return list(dict.fromkeys(addresses))
 
 
-def _is_address(text: str) -> bool:
+def is_mail_address(text: str) -> bool:
     """Whether it is a bare address: no display name, comment, quoted part or address literal (RFC 5322, 3.4.1)."""
     if not text.isascii() or not text.isprintable() or len(text) > MAX_ADDRESS:
         return False

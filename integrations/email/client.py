@@ -102,8 +102,10 @@ def mail_of(message: Outgoing, sender: Address, to: Sequence[str]) -> EmailMessa
     mail["Date"] = message.created_at.astimezone(UTC)
     mail["Message-ID"] = f"<{message.id}@{sender.domain}>"
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: prevents automatic replies
-    about = [("Type", readable(message.event)), ("Severity", readable(message.severity)), *details(message)]
-    lines = [message.message, "", *(f"{label}: {_line(value)}" for label, value in about)]
+    lines = [message.message]
+    if not message.is_letter:
+        about = [("Type", readable(message.event)), ("Severity", readable(message.severity)), *details(message)]
+        lines += ["", *(f"{label}: {_line(value)}" for label, value in about)]
     mail.set_content(storable("\n".join(lines)), cte="quoted-printable")
     return mail
 

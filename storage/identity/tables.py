@@ -5,6 +5,7 @@ from storage.schema import DEFINITION, DERIVED, WORK, Identifier, Time, document
 
 _ACTIVE = text("archived_at IS NULL")
 _NAMED = text("name IS NOT NULL AND archived_at IS NULL")
+_UNANSWERED = text("accepted_at IS NULL AND revoked_at IS NULL")
 
 organisations = Table(
     "organisations",
@@ -214,6 +215,34 @@ used_tokens = Table(
     info=WORK,
 )
 """The tokens of CI jobs whose provenance was recorded: hashes of the issuer and its id of the token."""
+
+invitations = Table(
+    "invitations",
+    metadata,
+    key(),
+    org(),
+    optional("email", Identifier),
+    optional("name", Identifier),
+    required("role", Identifier),
+    required("issue", Integer),
+    required("token_sha256", LargeBinary, unique=True),
+    required("mailed", Boolean),
+    required("version", Integer),
+    required("created_by", Uuid),
+    required("created_at", Time),
+    required("updated_at", Time),
+    required("expires_at", Time),
+    optional("accepted_at", Time),
+    optional("accepted_by", Uuid),
+    optional("revoked_at", Time),
+    Index("invitations_email_key", "org_id", "email", unique=True, postgresql_where=_UNANSWERED),
+    Index(None, "org_id", "created_at", "id"),
+    Index("invitations_unanswered_idx", "org_id", "created_at", "id", postgresql_where=_UNANSWERED),
+    Index("invitations_accepted_idx", "org_id", "created_at", "id", postgresql_where=text("accepted_at IS NOT NULL")),
+    Index("invitations_revoked_idx", "org_id", "created_at", "id", postgresql_where=text("revoked_at IS NOT NULL")),
+    info=DEFINITION,
+)
+"""`issue` counts the links; `token_sha256` and `mailed` belong to the last one. An answer removes address and name."""
 
 master_keys = Table(
     "master_keys",

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from pydantic import SecretStr
 
+from domain.identity.invitations import INVITATION_EVENT
 from domain.notifications.deliveries import MessageStatus
 from domain.notifications.inapp import MAX_TITLE
 from domain.notifications.rules import Channel
@@ -19,12 +20,15 @@ from integrations.channels import ChannelTarget, Outgoing, Send, SendFailed, Sen
 from integrations.email.client import EmailClient
 from integrations.slack.client import SlackClient
 from integrations.webhook.client import WebhookClient
+from storage.database import TRANSIENT
 from storage.notifications.commands.inapp import NewNotification
 from storage.notifications.queries.rules import RuleTarget
 from storage.outbox.claims import ClaimedMessage
 from storage.outbox.settlement import Attempt, MessageOutcome
 from storage.services import Services
 from workers.metrics import RELAY_SECONDS
+from workers.notifications.invitation_mails import invitation_mail
+from workers.notifications.prepared import Prepared, Unsendable
 from workers.notifications.templates import TemplateFailed, Templates
 
 RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED})
@@ -32,6 +36,7 @@ RETRIED = frozenset({ErrorClass.TRANSIENT, ErrorClass.THROTTLED})
 MAX_CLAIMS = len(DELIVERY.steps) + 5
 """More claims than the schedule has attempts: workers claimed the message and died before they settled it."""
 NEVER_SETTLED = f"Sending began {MAX_CLAIMS} times and never finished; an operator can replay it."
+UNREAD = "The database could not be read."
 UNREADABLE = "The rule's secrets cannot be decrypted; enter its channel configuration again, then replay this delivery."
 
 log = structlog.get_logger()
@@ -73,30 +78,38 @@ class Notifier:
 
         Raises nothing: an unexpected error makes the message a dead letter with the reason.
         """
-        if message.attempts > MAX_CLAIMS:
-            return DeliveryResult(message, _outcome(claim_id, message, MessageStatus.FAILED, error=NEVER_SETTLED))
-        if rule is None:
-            return DeliveryResult(message, _outcome(claim_id, message, MessageStatus.FAILED, error=UNREADABLE))
-        if rule.archived:
-            return DeliveryResult(
-                message, _outcome(claim_id, message, MessageStatus.SKIPPED, error="The rule was deleted.")
-            )
-        outgoing = await self._filled_in(message, rule)
-        target = ChannelTarget(rule.config, rule.signing_secrets)
-        attempts, failure = await self._attempts(outgoing, target, message, rule.channel)
-        if failure is None:
-            sent = _outcome(claim_id, message, MessageStatus.SENT, attempts)
-            return DeliveryResult(
-                message, sent, _notification(outgoing, message) if rule.channel == Channel.IN_APP else None
-            )
-        return DeliveryResult(message, _failed(claim_id, message, attempts, failure))
+        try:
+            prepared = await self._prepared(message, rule)
+        except Unsendable as unsendable:
+            outcome = _outcome(claim_id, message, unsendable.status, error=unsendable.reason)
+            return DeliveryResult(message, outcome)
+        except TRANSIENT:
+            failure = _Failure(SendFailed(ErrorClass.TRANSIENT, UNREAD), self._services.clock.now())
+            return DeliveryResult(message, _failed(claim_id, message, [], failure))
+        attempts, failed = await self._attempts(prepared, message)
+        if failed is not None:
+            return DeliveryResult(message, _failed(claim_id, message, attempts, failed))
+        sent = _outcome(claim_id, message, MessageStatus.SENT, attempts)
+        in_app = prepared.channel == Channel.IN_APP
+        return DeliveryResult(message, sent, _notification(prepared.outgoing, message) if in_app else None)
 
-    async def _attempts(
-        self, outgoing: Outgoing, target: ChannelTarget, message: ClaimedMessage, channel: str
-    ) -> tuple[list[Attempt], _Failure | None]:
+    async def _prepared(self, message: ClaimedMessage, rule: RuleTarget | None) -> Prepared:
+        """Return the message as it is to be sent. Raises Unsendable."""
+        if message.attempts > MAX_CLAIMS:
+            raise Unsendable(MessageStatus.FAILED, NEVER_SETTLED)
+        if message.event == INVITATION_EVENT:
+            return await invitation_mail(self._services, message)
+        if rule is None:
+            raise Unsendable(MessageStatus.FAILED, UNREADABLE)
+        if rule.archived:
+            raise Unsendable(MessageStatus.SKIPPED, "The rule was deleted.")
+        outgoing = await self._filled_in(message, rule)
+        return Prepared(outgoing, ChannelTarget(rule.config, rule.signing_secrets), rule.channel)
+
+    async def _attempts(self, prepared: Prepared, message: ClaimedMessage) -> tuple[list[Attempt], _Failure | None]:
         attempts: list[Attempt] = []
         while True:
-            attempt, error = await self._attempt(channel, outgoing, target)
+            attempt, error = await self._attempt(prepared)
             attempts.append(attempt)
             if error is None:
                 return attempts, None
@@ -104,20 +117,19 @@ class Notifier:
             if not again:
                 return attempts, _Failure(error, self._services.clock.now())
 
-    async def _attempt(
-        self, channel: str, outgoing: Outgoing, target: ChannelTarget
-    ) -> tuple[Attempt, SendFailed | None]:
+    async def _attempt(self, prepared: Prepared) -> tuple[Attempt, SendFailed | None]:
         started_at, started = self._services.clock.now(), monotonic()
         receipt, error = SendResult(), None
         try:
-            receipt = await self._channels[channel](outgoing, target, started_at)
+            receipt = await self._channels[prepared.channel](prepared.outgoing, prepared.target, started_at)
         except SendFailed as failed:
+            failed.reason, failed.response = prepared.shown(failed.reason), prepared.shown(failed.response)
             error = failed
         except Exception as broken:
-            log.exception("relay.broken", message=str(outgoing.id))
+            log.exception("relay.broken", message=str(prepared.outgoing.id))
             error = SendFailed(ErrorClass.POISON, f"It could not be sent ({type(broken).__name__}).")
         seconds = monotonic() - started
-        RELAY_SECONDS.labels(channel).observe(seconds)
+        RELAY_SECONDS.labels(prepared.channel).observe(seconds)
         duration = round(seconds * 1000)
         if error is None:
             return Attempt(started_at, duration, None, receipt.status_code, None, receipt.response or None), None

@@ -1,7 +1,8 @@
-"""Routes of organisations, people, service accounts, CI jobs, keys, sessions and single sign-on."""
+"""Routes of organisations, people, invitations, service accounts, CI jobs, keys, sessions and single sign-on."""
 
 from api.identity.routes import (
     api_keys,
+    invitations,
     limits,
     me,
     organisations,
@@ -15,6 +16,7 @@ from api.identity.routes import (
 ROUTES = (
     *organisations.ROUTES,
     *users.ROUTES,
+    *invitations.ROUTES,
     *service_accounts.ROUTES,
     *workload_identities.ROUTES,
     *api_keys.ROUTES,

@@ -9,7 +9,7 @@ from domain.identity.sessions import Session
 
 
 class SessionOut(WireModel):
-    """A session of a person who signed in. `method` says how: by SSO or API key.
+    """A session of a person who signed in. `method` says how: by SSO, API key or invitation.
 
     It ends at `expiresAt`, or earlier when it is not used for a while. `isCurrent`: this request was sent with it.
     """

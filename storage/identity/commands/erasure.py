@@ -15,6 +15,7 @@ from domain.identity.records import API_KEY
 from domain.tenant import Tenant
 from storage.audit.commands import append, erase_contents
 from storage.database import Row, Transaction
+from storage.identity.commands.invitations import revoke_invitation_of
 from storage.identity.commands.principals import USERS, remove_principal
 from storage.identity.queries.principals import get_user, labels_of_keys
 
@@ -46,6 +47,7 @@ async def erase_person(tx: Transaction, tenant: Tenant, user_id: UUID, actor: Ac
 async def _erase(tx: Transaction, tenant: Tenant, held: dict[str, Any], actor: Actor) -> None:
     if held["archived_at"] is None:
         held = await remove_principal(tx, tenant, held, actor)
+    await revoke_invitation_of(tx, tenant, held["email"], actor)
     await _erase_labels(tx, held["id"], actor)
     await tx.execute("UPDATE sessions SET user_agent = NULL, address = NULL WHERE principal_id = $1", held["id"])
     await tx.execute("UPDATE sso_identities SET issuer = NULL, subject = NULL WHERE principal_id = $1", held["id"])

@@ -14,6 +14,7 @@ from domain.tenant import Tenant
 from storage.database import Row, Transaction
 from storage.definitions import Definition
 from storage.identity.commands.api_keys import revoke_keys_of
+from storage.identity.commands.invitations import revoke_invitation_of
 from storage.identity.commands.quotas import charge, release
 from storage.identity.commands.sessions import revoke_sessions_of
 from storage.identity.queries.organisations import held_organisation
@@ -82,13 +83,14 @@ def _quota_of(principal: Row) -> Quota | None:
 
 
 async def add_membership(tx: Transaction, tenant: Tenant, principal: Row, role: str, actor: Actor) -> dict[str, Any]:
-    """Make a principal a member.
+    """Make a principal a member, who needs no invitation any more.
 
     Raises Invalid for an unknown role, Conflict for a member, and when the organisation's quota is exceeded.
     """
     check_role_exists(role)
     if principal["kind"] == "user":
         await charge(tx, tenant, Quota.MEMBERS)
+        await revoke_invitation_of(tx, tenant, principal["email"], actor)
     values = {"principal_id": principal["id"], "kind": principal["kind"], "role": role}
     return await MEMBERSHIPS.create(tx, tenant, actor, values)
 
@@ -164,10 +166,13 @@ async def _keep_administrators(tx: Transaction, held: Row) -> None:
 async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
     """Remove a locked principal: its memberships, keys and sessions end, and its names are free again.
 
+    An open invitation of the organisation ends as well.
+
     Raises Conflict for a last administrator.
     """
     for membership in await tx.rows(_MEMBERSHIPS_OF, held["id"]):
         await end_membership(tx, Tenant(membership["org_id"], membership["slug"]), membership, actor)
     if (quota := _quota_of(held)) is not None:
         await release(tx, tenant, quota)
+    await revoke_invitation_of(tx, tenant, held["email"], actor)
     return await PRINCIPALS.archive(tx, tenant, actor, held, {"disabled_at": held["disabled_at"] or tx.now})

@@ -17,12 +17,18 @@ sso_config_of = from_row(SsoConfig, provider=SsoProvider, redirect_uris=tuple)
 _CONFIG = f"SELECT {columns(SsoConfig)} FROM sso_configs WHERE org_id = $1 AND archived_at IS NULL"
 
 
+async def find_sso_config(reader: Reader, tenant: Tenant) -> SsoConfig | None:
+    """Return the organisation's configuration; None if there is none."""
+    row = await reader.row(_CONFIG, tenant.org_id)
+    return sso_config_of(row) if row else None
+
+
 async def get_sso_config(reader: Reader, tenant: Tenant) -> SsoConfig:
     """Return the organisation's configuration. Raises NotFound."""
-    row = await reader.row(_CONFIG, tenant.org_id)
-    if row is None:
+    found = await find_sso_config(reader, tenant)
+    if found is None:
         raise NotFound(NOT_CONFIGURED)
-    return sso_config_of(row)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,8 +156,15 @@ async def lasting(http: TestClient[Any, Any], app_services: Services) -> tuple[C
     return api, world
 
 
-ELSEWHERE = {"prometheus", "start_session", "sign_out", "begin_sign_in", "finish_sign_in"} | OF_JOBS
-"""What takes a person, or an identity provider, to succeed; metrics are no JSON."""
+ELSEWHERE = {
+    "prometheus",
+    "start_session",
+    "sign_out",
+    "begin_sign_in",
+    "finish_sign_in",
+    "accept_invitation",
+} | OF_JOBS
+"""What takes a person, an identity provider or an invitation, to succeed; metrics are no JSON."""
 PLAIN = tuple(one for one in ENDPOINTS if not one.signature.raw and one.route.name not in ELSEWHERE)
 ANSWERS = Walk(PLAIN, requests=3 + TO_MAKE)
 
