@@ -22,6 +22,7 @@ from joserfc import jwk, jws
 
 CLIENT_ID = "trailgate"
 CLIENT_SECRET = "s3cret: with + and %"
+RUNNER_TOKEN = "given to the runner"
 REDIRECT_URI = "https://trailgate.example/sso/callback"
 
 ALGORITHMS = jws.JWSRegistry
@@ -100,6 +101,12 @@ class IdentityProvider:
             signer = ALGORITHMS.algorithms[algorithm_of(self.key)]
         return compact(header, said, signer.sign(unsigned(header, said), self.key))
 
+    async def actions_token(self, request: web.Request) -> web.StreamResponse:
+        """As the runner of GitHub Actions gives it to a job."""
+        assert request.headers["Authorization"] == f"Bearer {RUNNER_TOKEN}"
+        assert request.query["api-version"] == "2.0"
+        return web.json_response({"value": self.github_token(request.query["audience"])})
+
     async def discovery(self, request: web.Request) -> web.StreamResponse:
         document = {
             "issuer": self.issuer,
@@ -173,6 +180,7 @@ async def identity_provider(kind: str = "RSA") -> AsyncIterator[IdentityProvider
     app.router.add_get("/jwks", provider.jwks)
     app.router.add_get("/authorize", provider.authorize)
     app.router.add_post("/token", provider.redeem)
+    app.router.add_get("/actions", provider.actions_token)
     async with TestServer(app, host="127.0.0.1") as server:
         provider.issuer = str(server.make_url("")).rstrip("/")
         yield provider
