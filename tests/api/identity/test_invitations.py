@@ -371,7 +371,7 @@ async def test_what_a_leaver_sent_stays_valid(api: Caller) -> None:
 async def test_an_open_invitation_keeps_the_organisation_from_being_deleted(api: Caller, admin: Caller) -> None:
     made = await invite(api)
     refused = await admin.send("DELETE", f"/organisations/{api.tenant.org_slug}")
-    assert (refused.status, "1 open invitations" in refused.json["message"]) == (409, True)
+    assert (refused.status, "1 unanswered invitations" in refused.json["message"]) == (409, True)
     await api.send("DELETE", f"{INVITATIONS}/{made['id']}")
 
 
