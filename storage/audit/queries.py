@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.audit.events import AuditName
-from domain.identity.records import API_KEY, MEMBERSHIP, PRINCIPAL, SESSION, WORKLOAD_IDENTITY
+from domain.identity.records import API_KEY, INVITATION, MEMBERSHIP, PRINCIPAL, SESSION, WORKLOAD_IDENTITY
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader
@@ -61,6 +61,7 @@ WHEN '{WORKLOAD_IDENTITY.kind}' THEN e.record_id
 WHEN '{MEMBERSHIP.kind}' THEN (SELECT m.principal_id FROM memberships m WHERE m.id = e.record_id)
 WHEN '{API_KEY.kind}' THEN (SELECT k.principal_id FROM api_keys k WHERE k.id = e.record_id)
 WHEN '{SESSION.kind}' THEN (SELECT s.principal_id FROM sessions s WHERE s.id = e.record_id)
+WHEN '{INVITATION.kind}' THEN (SELECT i.accepted_by FROM invitations i WHERE i.id = e.record_id)
 END"""
 """The id of the principal that an event concerns, also when its payload is erased."""
 

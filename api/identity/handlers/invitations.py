@@ -60,7 +60,10 @@ async def list_invitations(call: Call, query: InvitationsQuery) -> Reply[list[In
 async def resend_invitation(
     call: Call, invitation_id: UUID, body: IssueIn | None = None, dry_run: DryRun = False
 ) -> Created[IssuedInvitationOut]:
-    """Resend an invitation, also an expired one, with a new link. The former link stops working at once."""
+    """Resend an invitation, also an expired one.
+
+    It gets a new link and validity; the former link stops working at once.
+    """
     issue = _issue(call, body or IssueIn())
     async with call.transaction(dry_run=dry_run) as tx:
         found = await queries.get_invitation(tx, call.tenant, invitation_id)
@@ -71,7 +74,10 @@ async def resend_invitation(
 
 
 async def revoke_invitation(call: Call, invitation_id: UUID, dry_run: DryRun = False) -> Deleted[InvitationOut]:
-    """Revoke an invitation: its link stops working at once. It stays in the list; revoking it again changes nothing."""
+    """Revoke an invitation, with immediate effect.
+
+    It stays in the list, without address and name; revoking it again changes nothing.
+    """
     async with call.transaction(dry_run=dry_run) as tx:
         gone = await commands.revoke_invitation(tx, call.tenant, invitation_id, call.actor)
     return deleted(InvitationOut.of(gone, call), dry_run=dry_run)

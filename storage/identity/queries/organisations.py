@@ -56,7 +56,7 @@ _CONTENTS = {
     "trails": "trails WHERE org_id = $1",
     "webhook configs": "webhook_configs WHERE org_id = $1 AND archived_at IS NULL",
     "notification rules": "notification_rules WHERE org_id = $1 AND archived_at IS NULL",
-    "open invitations": "invitations WHERE org_id = $1 AND accepted_at IS NULL AND revoked_at IS NULL",
+    "unanswered invitations": "invitations WHERE org_id = $1 AND accepted_at IS NULL AND revoked_at IS NULL",
     "members": "memberships WHERE org_id = $1 AND kind = 'user' AND archived_at IS NULL",
     "service accounts": f"principals WHERE org_id = $1 AND kind = 'service' AND {_NAMED}",
     "workload identities": "workload_identities WHERE org_id = $1 AND archived_at IS NULL",

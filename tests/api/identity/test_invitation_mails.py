@@ -6,6 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -263,11 +264,14 @@ async def test_a_mail_signs_an_administrator_of_another_organisation_in_here_alo
 
 
 async def test_without_a_mail_server_the_link_is_shown(own_installation: Installation, tmp_path: Path) -> None:
-    async with opened(own_installation, tmp_path) as services, served(services) as client:
+    async with opened(own_installation, tmp_path, invitation_days=2) as services, served(services) as client:
         post = Post(await found_organisation(client, services), services, Mailbox())
         refused = await post.invite(409, sendEmail=True)
         assert "TRAILGATE_SMTP_URL and TRAILGATE_SMTP_FROM" in refused["message"]
+        assert "at most 2" in (await post.invite(400, ttlDays=3))["message"]
         made = await post.invite()
-        assert (await post.api.post(f"{INVITATIONS}/{made['id']}/resend", {"sendEmail": True}, 409)).json
+        lifetime = datetime.fromisoformat(made["expiresAt"]) - datetime.fromisoformat(made["createdAt"])
+        assert lifetime == timedelta(days=2)
+        await post.api.post(f"{INVITATIONS}/{made['id']}/resend", {"sendEmail": True}, 409)
         assert await post.deliveries() == []
         await post.accept(made["link"])

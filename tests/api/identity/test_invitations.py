@@ -115,6 +115,7 @@ async def test_every_step_is_audited_and_the_person_accepts(api: Caller) -> None
     me = (await api.get("/me")).json["id"]
     told = [(one["eventType"], one["actorId"]) for one in await events(api, made)]
     assert told == [("INVITATION_CREATED", me), ("INVITATION_RESENT", me), ("INVITATION_ACCEPTED", user)]
+    assert {one["subjectId"] for one in await events(api, made)} == {user}, "whom it concerned, since it is known"
     assert [one["eventType"] for one in await events(api, revoked)] == ["INVITATION_CREATED", "INVITATION_REVOKED"]
     of_the_user = (await api.get(f"/audit?actorId={user}&sortDesc=false")).json["events"]
     names = [one["eventType"] for one in of_the_user]
@@ -370,7 +371,7 @@ async def test_what_a_leaver_sent_stays_valid(api: Caller) -> None:
 async def test_an_open_invitation_keeps_the_organisation_from_being_deleted(api: Caller, admin: Caller) -> None:
     made = await invite(api)
     refused = await admin.send("DELETE", f"/organisations/{api.tenant.org_slug}")
-    assert (refused.status, "1 open invitations" in refused.json["message"]) == (409, True)
+    assert (refused.status, "1 unanswered invitations" in refused.json["message"]) == (409, True)
     await api.send("DELETE", f"{INVITATIONS}/{made['id']}")
 
 
