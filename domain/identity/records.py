@@ -116,6 +116,7 @@ WORKLOAD_IDENTITY = RecordForm(
     columns=(
         "id",
         "org_id",
+        "principal_id",
         "provider",
         "issuer",
         "repository",
