@@ -138,6 +138,7 @@ WORKLOAD_IDENTITY = RecordForm(
     columns=(
         "id",
         "org_id",
+        "principal_id",
         "provider",
         "issuer",
         "repository",

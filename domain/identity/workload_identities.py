@@ -52,10 +52,11 @@ class WorkloadTerms:
 
 @dataclass(frozen=True, slots=True)
 class WorkloadIdentity:
-    """A stored workload identity. `id` is that of its principal, too."""
+    """A stored workload identity. Its jobs act as the principal."""
 
     id: UUID
     org_id: UUID
+    principal_id: UUID
     name: str
     description: str | None
     role: str
@@ -118,7 +119,7 @@ def normal_repository(provider: WorkloadProvider, repository: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """The conditions of an identity on a job of its repository, as in WorkloadTerms."""
+    """The conditions on a job of a repository, as in WorkloadTerms, under which it acts as the principal of this id."""
 
     id: UUID
     repository_id: str | None

@@ -57,11 +57,11 @@ def _name(principal: str) -> str:
 
 _SUBJECT = f"""CASE e.record_kind
 WHEN '{PRINCIPAL.kind}' THEN e.record_id
-WHEN '{WORKLOAD_IDENTITY.kind}' THEN e.record_id
 WHEN '{MEMBERSHIP.kind}' THEN (SELECT m.principal_id FROM memberships m WHERE m.id = e.record_id)
 WHEN '{API_KEY.kind}' THEN (SELECT k.principal_id FROM api_keys k WHERE k.id = e.record_id)
 WHEN '{SESSION.kind}' THEN (SELECT s.principal_id FROM sessions s WHERE s.id = e.record_id)
 WHEN '{INVITATION.kind}' THEN (SELECT i.accepted_by FROM invitations i WHERE i.id = e.record_id)
+WHEN '{WORKLOAD_IDENTITY.kind}' THEN (SELECT w.principal_id FROM workload_identities w WHERE w.id = e.record_id)
 END"""
 """The id of the principal that an event concerns, also when its payload is erased."""
 

@@ -179,8 +179,9 @@ sso_identities = Table(
 workload_identities = Table(
     "workload_identities",
     metadata,
-    required("id", Uuid, ForeignKey(principals.c.id), primary_key=True),
+    key(),
     org(),
+    required("principal_id", Uuid, ForeignKey(principals.c.id)),
     required("provider", Identifier),
     required("issuer", Identifier),
     required("repository", Identifier),
@@ -194,6 +195,7 @@ workload_identities = Table(
     optional("archived_at", Time),
     Index("workload_identities_rules_idx", "org_id", "issuer", "repository", postgresql_where=_ACTIVE),
     Index(None, "org_id", "created_at", "id"),
+    Index(None, "principal_id"),
     info=DEFINITION,
 )
 """The conditions on the CI jobs that act as a principal of the kind `workload`."""

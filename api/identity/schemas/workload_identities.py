@@ -107,9 +107,13 @@ class WorkloadIdentityChangeIn(WireIn):
 
 
 class WorkloadIdentityOut(WireModel):
-    """A workload identity. Its jobs ask their platform for a token with this `audience`."""
+    """A workload identity. Its jobs ask their platform for a token with this `audience`.
+
+    `principalId` is the actor of their events in the audit.
+    """
 
     id: UUID
+    principal_id: UUID
     name: str
     description: str | None
     role: RoleName

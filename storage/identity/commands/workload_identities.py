@@ -57,9 +57,9 @@ async def create_workload_identity(
     known = await provider_of_issuer(tx, tenant, issuer.issuer)
     if known not in (None, issuer.provider):
         raise Conflict(f"Another workload identity has this issuer with the provider {known}.", "state")
-    row = {"id": made["id"], "provider": issuer.provider.value, "issuer": issuer.issuer, **_rule(terms)}
-    await WORKLOAD_IDENTITIES.create(tx, tenant, actor, row)
-    return await get_workload_identity(tx, tenant, made["id"])
+    values = {"principal_id": made["id"], "provider": issuer.provider.value, "issuer": issuer.issuer, **_rule(terms)}
+    row = await WORKLOAD_IDENTITIES.create(tx, tenant, actor, values)
+    return await get_workload_identity(tx, tenant, row["id"])
 
 
 async def change_workload_identity(
@@ -94,7 +94,7 @@ async def delete_workload_identity(
     """Remove a workload identity: its tokens stop at once, and its name is free again. Raises NotFound, Stale."""
     held = await WORKLOAD_IDENTITIES.hold(tx, tenant, identity_id, expected)
     gone = await get_workload_identity(tx, tenant, identity_id)
-    await remove_principal(tx, tenant, await PRINCIPALS.hold(tx, tenant, identity_id), actor)
+    await remove_principal(tx, tenant, await PRINCIPALS.hold(tx, tenant, held["principal_id"]), actor)
     await WORKLOAD_IDENTITIES.archive(tx, tenant, actor, held)
     return gone
 
@@ -102,12 +102,12 @@ async def delete_workload_identity(
 async def _change_principal(
     tx: Transaction, tenant: Tenant, before: WorkloadIdentity, terms: WorkloadTerms, actor: Actor
 ) -> None:
-    held = await PRINCIPALS.hold(tx, tenant, before.id)
+    held = await PRINCIPALS.hold(tx, tenant, before.principal_id)
     names = {"name": terms.name, "username": service_username(tenant, terms.name), "description": terms.description}
     row = await PRINCIPALS.change(tx, tenant, actor, held, names)
     await disable(tx, tenant, row, actor, is_active=terms.is_active)
     if terms.role != before.role:
-        membership = await hold_membership(tx, tenant, before.id)
+        membership = await hold_membership(tx, tenant, before.principal_id)
         assert membership is not None  # noqa: S101 - the identity is locked, and lives as long as its membership
         await change_role(tx, tenant, membership, terms.role, actor)
 

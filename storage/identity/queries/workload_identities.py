@@ -20,8 +20,8 @@ _IDENTITIES = Listing(
     "workload identity",
     f"{columns(WorkloadIdentity, prefix='w.', but=_OF_PRINCIPAL)}, p.name, p.description, m.role, "
     "p.disabled_at IS NULL AS is_active, u.last_used_at",
-    "workload_identities w JOIN principals p ON p.id = w.id "
-    "JOIN memberships m ON m.org_id = w.org_id AND m.principal_id = w.id AND m.archived_at IS NULL "
+    "workload_identities w JOIN principals p ON p.id = w.principal_id "
+    "JOIN memberships m ON m.org_id = w.org_id AND m.principal_id = w.principal_id AND m.archived_at IS NULL "
     "LEFT JOIN workload_identity_uses u ON u.workload_identity_id = w.id",
     from_row(WorkloadIdentity, provider=WorkloadProvider),
     alias="w.",
@@ -61,7 +61,7 @@ _TRUST = """
 SELECT o.id, o.slug, w.provider, w.issuer
 FROM organisations o
 JOIN workload_identities w ON w.org_id = o.id AND w.archived_at IS NULL
-JOIN principals p ON p.id = w.id AND p.disabled_at IS NULL
+JOIN principals p ON p.id = w.principal_id AND p.disabled_at IS NULL
 WHERE o.slug = $1 AND o.archived_at IS NULL AND w.issuer = $2
 LIMIT 1
 """
@@ -76,12 +76,12 @@ async def trust_in(reader: Reader, slug: str, issuer: str) -> Trust | None:
 
 
 _CANDIDATES = """
-SELECT w.id, p.kind, w.org_id, o.slug, m.role, w.id AS credential_id, 'workload' AS credential_kind,
+SELECT p.id, p.kind, w.org_id, o.slug, m.role, w.id AS credential_id, 'workload' AS credential_kind,
   NULL::text[] AS permissions, w.scopes, w.repository_id, w.ref_pattern, w.environment
 FROM workload_identities w
-JOIN principals p ON p.id = w.id AND p.disabled_at IS NULL
+JOIN principals p ON p.id = w.principal_id AND p.disabled_at IS NULL
 JOIN organisations o ON o.id = w.org_id AND o.archived_at IS NULL
-JOIN memberships m ON m.org_id = w.org_id AND m.principal_id = w.id AND m.archived_at IS NULL
+JOIN memberships m ON m.org_id = w.org_id AND m.principal_id = p.id AND m.archived_at IS NULL
 WHERE w.org_id = $1 AND w.issuer = $2 AND w.repository = $3 AND w.provider = $4 AND w.archived_at IS NULL
 ORDER BY w.created_at, w.id
 """

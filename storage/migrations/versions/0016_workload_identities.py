@@ -11,8 +11,7 @@ down_revision = "0015"
 def upgrade() -> None:
     op.create_table(
         "workload_identities",
-        _uuid("id"),
-        _uuid("org_id"),
+        *(_uuid(name) for name in ("id", "org_id", "principal_id")),
         *(_text(name) for name in ("provider", "issuer", "repository")),
         *(_text(name, nullable=True) for name in ("repository_id", "ref_pattern", "environment")),
         sa.Column("scopes", ARRAY(sa.Text(collation="C")), nullable=True),
@@ -20,7 +19,9 @@ def upgrade() -> None:
         *(_time(name) for name in ("created_at", "updated_at")),
         _time("archived_at", nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("workload_identities_pkey")),
-        sa.ForeignKeyConstraint(["id"], ["principals.id"], name=op.f("workload_identities_id_fkey")),
+        sa.ForeignKeyConstraint(
+            ["principal_id"], ["principals.id"], name=op.f("workload_identities_principal_id_fkey")
+        ),
     )
     op.create_index(
         "workload_identities_rules_idx",
@@ -30,6 +31,7 @@ def upgrade() -> None:
     )
     columns = ["org_id", "created_at", "id"]
     op.create_index(op.f(f"workload_identities_{'_'.join(columns)}_idx"), "workload_identities", columns)
+    op.create_index(op.f("workload_identities_principal_id_idx"), "workload_identities", ["principal_id"])
     op.create_table(
         "workload_identity_uses",
         _uuid("workload_identity_id"),

@@ -69,7 +69,7 @@ async def test_a_job_records_itself(jobs: Jobs) -> None:
     identity = await jobs.identity()
     trail_id, token = await trail_of(jobs.api), jobs.token()
     await record(replace(jobs, api=jobs.job(token)), trail_id, token)
-    [event] = (await jobs.api.get(f"/audit?actorId={identity['id']}")).json["events"]
+    [event] = (await jobs.api.get(f"/audit?actorId={identity['principalId']}")).json["events"]
     assert (event["eventType"], event["trailId"]) == ("ATTESTATION_RECORDED", trail_id)
 
 

@@ -41,10 +41,11 @@ async def test_a_job_acts_as_its_identity(jobs: Jobs, kind: str) -> None:
     job = replace(jobs.api, key=None)
     headers = {"Authorization": f"Bearer {jobs.token()}"}
     me = (await job.get("/me", headers=headers)).json
-    assert (me["kind"], me["id"], me["name"], me["role"]) == ("workload", identity["id"], identity["name"], "MEMBER")
-    assert (me["credentialId"], me["organisation"], me["scopes"]) == (identity["id"], jobs.api.tenant.org_slug, None)
+    assert (me["kind"], me["name"], me["role"]) == ("workload", identity["name"], "MEMBER")
+    assert (me["id"], me["credentialId"]) == (identity["principalId"], identity["id"])
+    assert (me["organisation"], me["scopes"]) == (jobs.api.tenant.org_slug, None)
     flow = (await job.post("/flows", {"name": unique("flow")}, headers=headers)).json
-    events = (await jobs.api.get(f"/audit?actorId={identity['id']}")).json["events"]
+    events = (await jobs.api.get(f"/audit?actorId={identity['principalId']}")).json["events"]
     assert [(one["recordId"], one["actorName"], one["credentialId"]) for one in events] == [
         (flow["id"], identity["name"], identity["id"])
     ]
@@ -58,7 +59,7 @@ async def test_githubs_repositories_have_no_case(jobs: Jobs) -> None:
 async def test_a_job_of_gitlab_acts(jobs: Jobs) -> None:
     identity = await jobs.identity(provider="gitlab", refPattern="refs/heads/*", repositoryId="2002")
     job = jobs.job(jobs.idp.gitlab_token(jobs.audience))
-    assert (await job.get("/me")).json["id"] == identity["id"]
+    assert (await job.get("/me")).json["credentialId"] == identity["id"]
     await refused(jobs.job(jobs.idp.gitlab_token(jobs.audience, ref_type="tag")))
     await refused(jobs.job(jobs.idp.gitlab_token(jobs.audience, pipeline_source="merge_request_event")))
     await refused(jobs.job(jobs.idp.gitlab_token(jobs.audience, project_path="Acme/shop")))
@@ -264,11 +265,11 @@ async def test_the_narrowest_identity_decides_and_a_new_one_counts_at_once(
     monkeypatch.setattr(credentials, "monotonic", lambda: 0.0)
     wide = await jobs.identity(role="VIEWER")
     job, elsewhere = jobs.job(), jobs.job(ref="refs/heads/feature", environment=None)
-    assert (await job.get("/me")).json["id"] == wide["id"]
+    assert (await job.get("/me")).json["credentialId"] == wide["id"]
     narrow = await jobs.identity(environment="production", role="MEMBER")
     await answers(job, 201)
-    assert (await job.get("/me")).json["id"] == narrow["id"]
-    assert (await elsewhere.get("/me")).json["id"] == wide["id"]
+    assert (await job.get("/me")).json["credentialId"] == narrow["id"]
+    assert (await elsewhere.get("/me")).json["credentialId"] == wide["id"]
 
 
 async def test_a_job_stays_in_its_organisation(jobs: Jobs) -> None:
@@ -297,7 +298,7 @@ async def test_a_job_makes_no_keys_and_no_sessions_for_itself(jobs: Jobs) -> Non
     job = jobs.job()
     await job.post("/sessions", status=409)
     for kind in ("USER", "SERVICE_ACCOUNT"):
-        await job.post("/api-keys", {"ownerId": identity["id"], "ownerType": kind, "label": "x"}, 404)
+        await job.post("/api-keys", {"ownerId": identity["principalId"], "ownerType": kind, "label": "x"}, 404)
 
 
 async def test_the_last_use_is_noted(jobs: Jobs, trusting: Services) -> None:

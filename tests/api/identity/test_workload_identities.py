@@ -30,6 +30,7 @@ async def test_an_identity_has_every_field(api: Caller, app_services: Services) 
     made = await make_identity(api, repository="Acme/Shop", description="Releases", environment="production")
     assert made == {
         "id": made["id"],
+        "principalId": made["principalId"],
         "name": made["name"],
         "description": "Releases",
         "role": "SERVICE_ACCOUNT",
@@ -82,7 +83,7 @@ async def test_the_audit_names_it(api: Caller) -> None:
     events = (await api.get("/audit?size=50")).json["events"]
     told = [one for one in events if one["recordId"] == made["id"] and one["eventType"].startswith("WORKLOAD")]
     assert [one["eventType"].rpartition("_")[2] for one in told] == ["DELETED", "UPDATED", "CREATED"]
-    assert {(one["subjectId"], one["subjectName"]) for one in told} == {(made["id"], made["name"])}
+    assert {(one["subjectId"], one["subjectName"]) for one in told} == {(made["principalId"], made["name"])}
     assert json.loads(told[0]["payload"])["repository"] == "acme/shop"
     names = [one["eventType"] for one in events]
     assert {"PRINCIPAL_CREATED", "MEMBERSHIP_CREATED", "MEMBERSHIP_UPDATED", "PRINCIPAL_DELETED"} <= set(names)
@@ -146,13 +147,14 @@ async def test_nobody_lets_a_job_do_more_than_they_may(app_services: Services, a
 
 async def test_it_is_neither_a_person_nor_a_service_account(api: Caller) -> None:
     made = await make_identity(api)
+    actor = made["principalId"]
     for path in ("/users", "/service-accounts", f"/organisations/{api.tenant.org_slug}/members"):
-        assert made["id"] not in str((await api.get(path)).json)
-        assert (await api.send("GET", f"{path}/{made['id']}")).status == 404
-        assert (await api.send("DELETE", f"{path}/{made['id']}")).status == 404
-    assert (await api.send("DELETE", f"/users/{made['id']}/personal-data")).status == 404
+        assert actor not in str((await api.get(path)).json)
+        assert (await api.send("GET", f"{path}/{actor}")).status == 404
+        assert (await api.send("DELETE", f"{path}/{actor}")).status == 404
+    assert (await api.send("DELETE", f"/users/{actor}/personal-data")).status == 404
     for kind in ("USER", "SERVICE_ACCOUNT"):
-        await api.post("/api-keys", {"ownerId": made["id"], "ownerType": kind, "label": "x"}, 404)
+        await api.post("/api-keys", {"ownerId": actor, "ownerType": kind, "label": "x"}, 404)
 
 
 async def test_an_organisation_with_identities_is_not_deleted(

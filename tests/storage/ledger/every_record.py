@@ -28,6 +28,8 @@ from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
 from domain.identity.api_keys import NewApiKey
 from domain.identity.sessions import NewSession, SignInMethod
+from domain.identity.workload_identities import CiIssuer, WorkloadTerms
+from domain.identity.workloads import WorkloadProvider
 from storage.database import Transaction
 from storage.definitions import Commands, Definition
 from storage.facts.commands.artifacts import record_artifacts
@@ -39,10 +41,13 @@ from storage.facts.queries.provenance import Subject
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.sessions import start_session
 from storage.identity.commands.sign_ins import SSO_IDENTITIES
+from storage.identity.commands.workload_identities import create_workload_identity
 from tests.storage.world import World
 
 DIGEST = "sha256:" + "c" * 64
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+CI = CiIssuer(WorkloadProvider.GITHUB, "https://ci.example.com")
+JOBS = WorkloadTerms("jobs", None, "reporter", "o/r", "7", "refs/heads/main", "production", ["repo:o/r"])
 TEMPLATE = Template("trail: {attestations: [{name: n}]}", RequirementSet((Requirement("*", "n"),)))
 
 
@@ -71,6 +76,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         session, _ = await start_session(tx, world.tenant, new_session, timedelta(hours=1), world.actor)
         subject = {"principal_id": world.actor.principal_id, "issuer": "https://idp.example.com", "subject": "s"}
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
+        workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
         facts = await _facts(tx, world, flow, trail, attestation)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
@@ -83,6 +89,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "api_key": key.id,
         "session": session.id,
         "sso_identity": identity["id"],
+        "workload_identity": workload.id,
         "flow": flow.id,
         "trail": trail.id,
         "attestation": attestation.id,
@@ -106,7 +113,15 @@ async def _plain(world: World, made: set[str]) -> dict[str, UUID]:
     return ids
 
 
-DEPENDENT = {"principal", "membership", "sso_identity", "flow", "webhook_config", "notification_rule"}
+DEPENDENT = {
+    "principal",
+    "membership",
+    "sso_identity",
+    "workload_identity",
+    "flow",
+    "webhook_config",
+    "notification_rule",
+}
 """Definitions that refer to others, made above."""
 OWN = {"id", "org_id", "version", "created_at", "updated_at", "created_by", "archived_at"}
 """What every definition gives itself."""
