@@ -124,14 +124,15 @@ class SharedBuckets:
         try:
             yield
         finally:
+            self._exchange = None
             telling.cancel()
             with suppress(asyncio.CancelledError):
                 await telling
-            self._exchange = None
             await redis.aclose()
 
     async def _tell(self, exchange: "_Exchange") -> None:
-        while True:
+        """Report what was spent, until closed. A cancellation alone may get lost in `asyncio.wait_for` (Python 3.11)."""
+        while self._exchange is exchange:
             await self._any.wait()
             await asyncio.sleep(PAUSE if exchange.available else RETRY)
             self._any.clear()

@@ -165,3 +165,19 @@ async def test_many_buckets_are_told_of_in_a_few_calls(services: Services) -> No
             await process.told(owner)
         stats = await services.redis.info("commandstats")
         assert stats["cmdstat_evalsha"]["calls"] - calls < 100
+
+
+async def test_it_closes_at_any_moment_of_a_report(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`asyncio.wait_for`, which redis-py uses, may lose the cancellation that arrives together with an answer."""
+    monkeypatch.setattr(rate_limits, "PAUSE", 0.001)
+
+    async def spend_and_leave(delay: float) -> None:
+        process = Process()
+        async with process.shared.opened(str(services.settings.redis_url)):
+            process.allowed("x", 1)
+            await asyncio.sleep(delay)
+
+    leaving = [spend_and_leave(0.001 + 0.00002 * number) for number in range(200)]
+    async with asyncio.timeout(20):
+        for first in range(0, len(leaving), 10):
+            await asyncio.gather(*leaving[first : first + 10])
