@@ -64,8 +64,9 @@ async def delete_organisation(
 ) -> Deleted[OrganisationOut]:
     """Delete an organisation that nothing belongs to.
 
-    While it has people, service accounts, API keys, flows, trails, webhook configs or notification rules, the answer is
-    409 with their numbers. Its ledger is kept. Only administrators of the organisation `default` may do this.
+    While it has people, service accounts, workload identities, API keys, flows, trails, webhook configs or notification
+    rules, the answer is 409 with their numbers. Its ledger is kept. Only administrators of the organisation `default`
+    may do this.
     """
     async with call.transaction(dry_run=dry_run) as tx:
         gone = await commands.delete_organisation(tx, call.tenant, call.actor, expected=expected_versions(if_match))
