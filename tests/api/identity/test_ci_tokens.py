@@ -222,6 +222,10 @@ async def test_an_expired_token_is_refused_though_it_is_known(jobs: Jobs, trusti
         await job.get("/flows")
         clock.ahead = timedelta(seconds=300)
         await refused(job)
+        old = replace(jobs.job(exp=int(time.time()) + 200_000), client=client)
+        await old.get("/flows")
+        clock.ahead = timedelta(hours=24)
+        await refused(old)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
