@@ -6,6 +6,7 @@ Nothing is fetched for a token unless a workload identity of the organisation na
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiohttp import web
 
@@ -17,7 +18,7 @@ from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Principal
 from domain.identity.workload_identities import organisation_named
 from domain.identity.workloads import Workload
-from integrations.oidc.tokens import BadToken, TokenFault, audience_of, issuer_of
+from integrations.oidc.tokens import MAX_AGE, BadToken, TokenFault, audience_of, issuer_of
 from storage.identity.queries.workload_identities import Trust, principal_of_job, trust_in
 from storage.services import Services
 
@@ -39,6 +40,11 @@ class _Verified:
 
     trust: Trust
     job: Workload
+
+    @property
+    def ends(self) -> datetime:
+        """When the token is not accepted any more: at its end, or when it is too old to be verified again."""
+        return min(self.job.expires_at, self.job.issued_at + MAX_AGE)
 
 
 class CiTokens:
@@ -85,7 +91,7 @@ class CiTokens:
         if found is None:
             task = self._running.get(sha256) or self._start(sha256, token)
             found = await asyncio.shield(task)  # whoever leaves does not end it for the others
-        if found.job.expires_at <= self._services.clock.now():
+        if found.ends <= self._services.clock.now():
             self._known.pop(sha256, None)
             raise BadToken(TokenFault.EXPIRED)
         return found

@@ -103,7 +103,7 @@ def check_terms(terms: SsoTerms, *, http_allowed: bool) -> None:
 
     With `http_allowed`, the provider may be reached by http, for private networks.
     """
-    check_url("issuerUrl", terms.issuer_url, {"https", "http"} if http_allowed else {"https"})
+    _check_url("issuerUrl", terms.issuer_url, {"https", "http"} if http_allowed else {"https"})
     for uri in terms.redirect_uris:
         check_page("redirectUris", uri)
     attributes = _mapping("attributeMappings", terms.attribute_mappings)
@@ -120,7 +120,7 @@ def check_terms(terms: SsoTerms, *, http_allowed: bool) -> None:
 
 def check_page(field: str, uri: str) -> None:
     """Raise Invalid unless a page to return to is an http(s) URL."""
-    check_url(field, uri, {"https", "http"})
+    _check_url(field, uri, {"https", "http"})
 
 
 def person_of(config: SsoConfig, issuer: str, subject: str, claims: Mapping[str, Any]) -> SsoPerson:
@@ -171,8 +171,7 @@ def _mapping(field: str, text: str) -> dict[str, str]:
     return found
 
 
-def check_url(field: str, text: str, schemes: Collection[str]) -> None:
-    """Raise Invalid unless a text is a URL with one of the schemes, without user and fragment."""
+def _check_url(field: str, text: str, schemes: Collection[str]) -> None:
     try:
         parts = urlsplit(text)
         fit = parts.scheme in schemes and bool(parts.hostname) and "@" not in parts.netloc and not parts.fragment

@@ -49,13 +49,13 @@ class Providers:
         return _provider(issuer, url, await get_object(self._outbound, url, MAX_DOCUMENT))
 
 
-def checked_issuer(issuer: str) -> str:
+def checked_issuer(issuer: str, field: str = "issuerUrl") -> str:
     """Return an issuer without its last slash. Raises Invalid unless it is an http(s) URL without query and user.
 
     Whether http is permitted depends on the address, which the guarded session decides.
     """
     if not _is_endpoint(issuer, {"https", "http"}) or URL(issuer).query_string:
-        raise Invalid.of("issuerUrl", "must be an https URL without user, query and fragment")
+        raise Invalid.of(field, "must be an https URL without user, query and fragment")
     return issuer.rstrip("/")
 
 

@@ -64,8 +64,8 @@ async def delete_organisation(
 ) -> Deleted[OrganisationOut]:
     """Delete an organisation that nothing belongs to.
 
-    While it has people, unanswered invitations, service accounts, API keys, flows, trails, webhook configs or
-    notification rules, the answer is 409 with their numbers. Its ledger is kept. Only administrators of the
+    While it has people, unanswered invitations, service accounts, workload identities, API keys, flows, trails, webhook
+    configs or notification rules, the answer is 409 with their numbers. Its ledger is kept. Only administrators of the
     organisation `default` may do this.
     """
     async with call.transaction(dry_run=dry_run) as tx:

@@ -12,6 +12,7 @@ from api.identity.schemas.workload_identities import (
 )
 from domain.identity.grants import check_role
 from domain.identity.workload_identities import WorkloadIdentity, WorkloadTerms, ci_issuer
+from integrations.oidc.discovery import checked_issuer
 from storage.identity.commands import workload_identities as commands
 
 
@@ -21,7 +22,8 @@ async def create_workload_identity(
     """Create a workload identity: let CI jobs act with the tokens of their platform, without an API key."""
     terms = body.to_terms()
     check_role(call.caller, terms.role)
-    issuer = ci_issuer(body.provider, body.issuer, http_allowed=call.services.settings.outbound_http)
+    given = None if body.issuer is None else checked_issuer(body.issuer, "issuer")
+    issuer = ci_issuer(body.provider, given, http_allowed=call.services.settings.outbound_http)
     async with call.transaction(dry_run=dry_run) as tx:
         identity = await commands.create_workload_identity(tx, call.tenant, issuer, terms, call.actor)
     return created(WorkloadIdentityOut.of(identity, call), dry_run=dry_run)

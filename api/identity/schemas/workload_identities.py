@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from api.http.calls import Call
-from api.http.texts import Flag, Long, Name, Url
+from api.http.texts import Flag, Long, Name
 from api.http.wire import Instant, WireIn, WireModel
 from api.identity.schemas.api_keys import ScopeTexts
 from api.identity.schemas.roles import RoleName
@@ -50,7 +50,7 @@ class WorkloadIdentityIn(WireIn):
     description: Long | None = None
     role: RoleName = RoleName.SERVICE_ACCOUNT
     provider: WorkloadProvider
-    issuer: Url | None = None
+    issuer: Name | None = None
     repository: Repository
     repository_id: RepositoryId | None = None
     ref_pattern: RefPattern | None = None

@@ -14,9 +14,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
 from api.identity import credentials
+from domain.errors import Denial
 from storage.clock import Clock
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation, make_holder, trail_body, unique
+from tests.api.identity.test_denials import counted
 from tests.api.identity.test_members import answers, stops
 from tests.api.jobs import IDENTITIES, Jobs
 from tests.api.test_statements import statements
@@ -24,12 +26,15 @@ from tests.vendors.identity_provider import Lies, identity_provider
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+
 NOW = int(time.time())
 MESSAGE = "The CI token is not accepted."
 
 
 async def refused(job: Caller) -> None:
+    before = counted(401, Denial.CI_TOKEN)
     answer = await job.get("/flows", 401)
+    assert counted(401, Denial.CI_TOKEN) == before + 1
     assert answer.json["message"] == MESSAGE
     assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
 
@@ -217,6 +222,10 @@ async def test_an_expired_token_is_refused_though_it_is_known(jobs: Jobs, trusti
         await job.get("/flows")
         clock.ahead = timedelta(seconds=300)
         await refused(job)
+        old = replace(jobs.job(exp=int(time.time()) + 200_000), client=client)
+        await old.get("/flows")
+        clock.ahead = timedelta(hours=24)
+        await refused(old)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

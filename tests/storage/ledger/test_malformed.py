@@ -7,8 +7,10 @@ from uuid import uuid4
 import pytest
 
 from storage.database import Row, Transaction
+from storage.identity.commands.workload_identities import create_workload_identity
 from storage.ledger.heads import MALFORMED
 from storage.services import Services
+from tests.storage.ledger.every_record import CI, JOBS
 from tests.storage.ledger.test_forgery import problem, published_size, said, signed_size, tampered
 from tests.storage.world import World
 from workers.seal import Sealer
@@ -108,6 +110,16 @@ async def test_what_a_key_did_that_was_slipped_in_and_removed_is_named(world: Wo
     await world.attest(replace(world.attestation(trail.id, "BUILD"), actor=replace(world.actor, credential_id=key_id)))
     await Sealer()(world.services)
     assert [line for line in await said(world) if str(key_id) in line]
+
+
+async def test_what_a_ci_job_did_is_sound(world: World) -> None:
+    trail = await world.trail(await world.flow())
+    async with world.services.database.transaction() as tx:
+        identity = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
+    actor = replace(world.actor, principal_id=identity.principal_id, credential_id=identity.id)
+    await world.attest(replace(world.attestation(trail.id, "BUILD"), actor=actor))
+    await Sealer()(world.services)
+    assert await said(world) == []
 
 
 async def _set_back(tx: Transaction, old: Row, tiles: list[Row]) -> None:
