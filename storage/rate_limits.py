@@ -131,7 +131,7 @@ class SharedBuckets:
             await redis.aclose()
 
     async def _tell(self, exchange: "_Exchange") -> None:
-        """Report what was spent, until closed. A cancellation alone may get lost: in Python 3.11 `wait_for` can eat it."""
+        """Report what was spent, until closed: in Python 3.11 `asyncio.wait_for` may lose a cancellation."""
         while self._exchange is exchange:
             await self._any.wait()
             await asyncio.sleep(PAUSE if exchange.available else RETRY)
