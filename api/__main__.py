@@ -11,7 +11,7 @@ import uvloop
 from aiohttp import web
 
 from api.app import build_app
-from api.http.connections import ConnectionLimits, Runner
+from api.http.transport.connections import ConnectionLimits, Runner
 from api.monitoring.health import STOPPING
 from domain.addresses import is_loopback
 from storage.keys import UnusableKey

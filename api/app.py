@@ -5,20 +5,20 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from api.facts.evidence_parsing import PARSERS, EvidenceParsers
-from api.http.addresses import PROXIES
-from api.http.bodies import HANDLER_ARGS, PATIENCE
 from api.http.calls import REGION_HEADER, SERVICES, STAGING
 from api.http.cors import CORS, Cors
-from api.http.documents import add_documents
+from api.http.documentation.documents import add_documents
+from api.http.documentation.landing import add_landing_page
 from api.http.grouped import GROUP_COMMITS
-from api.http.landing import add_landing_page
 from api.http.middleware import install
 from api.http.observation import observer
 from api.http.openid import OPENID, OpenId
 from api.http.rate_limits import RATE_LIMITS, RateLimits, rate_limits_shared
 from api.http.security_headers import Hosts, security_headers
-from api.http.streams import STREAMS
-from api.http.uploads import MAX_FILE, RESERVE
+from api.http.transport.addresses import PROXIES
+from api.http.transport.bodies import HANDLER_ARGS, PATIENCE
+from api.http.transport.streams import STREAMS
+from api.http.transport.uploads import MAX_FILE, RESERVE
 from api.identity.authentication import EVERYBODY
 from api.identity.invitation_page import add_invitation_page
 from api.monitoring.health import STOPPING, Stopping

@@ -17,9 +17,9 @@ from pydantic import BaseModel, Json, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
 from pydantic.fields import FieldInfo
 
-from api.http.bodies import Unread
 from api.http.calls import PATH_PARAMETER, Call, Header, Preview, Reply, Route, Upload
 from api.http.reading import clean_text
+from api.http.transport.bodies import Unread
 from api.http.wire import field_keys
 from domain.errors import Invalid
 

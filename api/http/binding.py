@@ -11,7 +11,6 @@ from aiohttp import web
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from api.http.arguments import REQUIRED, Arguments, Body, Fields, FormBody, Parameter, read_arguments
-from api.http.bodies import Unread, expect_later, read_body
 from api.http.calls import PROVEN, REQUEST_ID, SERVICES, STAGING, SURFACE, Call, Reply, Route, Surface
 from api.http.idempotency import keyed, known_answer, once, takes_key
 from api.http.loop_shares import LOOP_SHARES, LoopShares
@@ -19,7 +18,8 @@ from api.http.problems import invalid_fields, invalid_input
 from api.http.rate_limits import RATE_LIMITS, RateLimits
 from api.http.reading import MAX_ON_LOOP, clean_text, guard, media_type, require_media_type
 from api.http.routing import Table
-from api.http.uploads import MULTIPART, UPLOAD_THREADS, URL_ENCODED, WRITERS, Form
+from api.http.transport.bodies import Unread, expect_later, read_body
+from api.http.transport.uploads import MULTIPART, UPLOAD_THREADS, URL_ENCODED, WRITERS, Form
 from domain.errors import Denial, FieldError, Forbidden, Invalid
 from domain.identity.permissions import Permission, Principal
 from storage.threads import Threads

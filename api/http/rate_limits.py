@@ -12,9 +12,9 @@ from aiohttp import web
 from multidict import istr
 
 from api.http import metrics
-from api.http.addresses import client_network
 from api.http.calls import SERVICES
 from api.http.sampling import SampledLog
+from api.http.transport.addresses import client_network
 from domain.errors import Throttled
 from domain.identity.permissions import Principal
 from domain.identity.rates import RateLimit, Rates

@@ -8,7 +8,7 @@ from hashlib import sha256
 
 from aiohttp import web
 
-from api.http.documents import fixed_text
+from api.http.documentation.documents import fixed_text
 from domain.identity.invitations import PAGE
 
 _STYLE = """

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from api.http.streams import Feed, Streams
+from api.http.transport.streams import Feed, Streams
 from storage.notifications.announcements import CHANNEL
 from storage.notifications.queries.inapp import newest_numbers
 

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from multidict import CIMultiDictProxy
 
-from api.http.addresses import client_network
-from api.http.bodies import Unread, check_length, inflated, too_large
 from api.http.calls import PROVEN, RECEIPT_ID, Call
-from api.http.encodings import coding_of
 from api.http.rate_limits import RATE_LIMITS
 from api.http.reading import MAX_ON_LOOP, check_json, clean_text, media_type
 from api.http.sampling import SampledLog
-from api.http.uploads import URL_ENCODED
+from api.http.transport.addresses import client_network
+from api.http.transport.bodies import Unread, check_length, inflated, too_large
+from api.http.transport.encodings import coding_of
+from api.http.transport.uploads import URL_ENCODED
 from api.webhooks import metrics
 from api.webhooks.arrivals import ARRIVALS
 from api.webhooks.configs import CONFIGS

@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
-from api.http.bodies import arrived, received, too_large
 from api.http.sampling import SampledLog
+from api.http.transport.bodies import arrived, received, too_large
 from domain.errors import Unavailable
 
 _RETRY_AFTER = 5

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from api.http.calls import SERVICES
-from api.http.streams import EVENT_STREAM
+from api.http.transport.streams import EVENT_STREAM
 from domain.audit.events import Actor
 from domain.identity.api_keys import NewApiKey
 from domain.identity.organisations import NewOrganisation

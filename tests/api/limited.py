@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp.test_utils import TestServer
 
-from api.http.connections import ConnectionLimits, Runner
+from api.http.transport.connections import ConnectionLimits, Runner
 
 WIDE = ConnectionLimits(total=1000, per_address=0, patience=30, idle=75)
 

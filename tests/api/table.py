@@ -10,7 +10,7 @@ from api.http.arguments import REQUIRED, Parameter
 from api.http.binding import Endpoint
 from api.http.calls import PATH_PARAMETER
 from api.http.resources import Resource
-from api.http.streams import EVENT_STREAM
+from api.http.transport.streams import EVENT_STREAM
 from api.surfaces import fact_store
 from domain.identity.permissions import Permission
 from tests.api.caller import DIGEST

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 TESTS_OF_IT = (
     ["tests/api", "-k", "contact"],
-    ["tests/structure", "tests/storage/ledger", "tests/api/http/test_documents.py"],
+    ["tests/structure", "tests/storage/ledger", "tests/api/http/documentation/test_documents.py"],
 )
 """What runs over every route or record, as far as it meets the new ones; and what looks at the whole."""
 

@@ -16,9 +16,9 @@ from api.facts.schemas.evidence import (
     ReferenceIn,
 )
 from api.http.calls import Call, Reply
-from api.http.downloads import Download, send
 from api.http.dry_runs import Created, DryRun, created
 from api.http.paging import ListQuery, list_reply
+from api.http.transport.downloads import Download, send
 from domain.audit.events import Actor
 from domain.errors import Invalid
 from domain.facts.attestations import ResultStatus

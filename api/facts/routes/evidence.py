@@ -3,7 +3,7 @@
 from api.facts.handlers import evidence
 from api.http.calls import Route, scoped, tagged
 from api.http.paths import V1
-from api.http.uploads import BINARY, MULTIPART
+from api.http.transport.uploads import BINARY, MULTIPART
 from domain.identity.permissions import Permission
 
 _UUID = "[0-9A-Fa-f]{8}-(?:[0-9A-Fa-f]{4}-){3}[0-9A-Fa-f]{12}"

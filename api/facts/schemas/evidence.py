@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, Field, StringConst
 
 from api.http.calls import Call, Header, Upload
 from api.http.texts import Short
-from api.http.uploads import BINARY, base_name
+from api.http.transport.uploads import BINARY, base_name
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.errors import Invalid, Rejected

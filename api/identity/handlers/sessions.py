@@ -7,11 +7,11 @@ from uuid import UUID
 
 from aiohttp import hdrs
 
-from api.http.addresses import client_address
 from api.http.calls import Call, Preview, Reply
 from api.http.dry_runs import Created, Deleted, DryRun, WouldDelete, created, deleted
 from api.http.paging import ListQuery, list_reply
 from api.http.reading import clean_text
+from api.http.transport.addresses import client_address
 from api.identity.cookies import no_session_cookie, session_cookie
 from api.identity.schemas.sessions import SessionOut, StartedSessionOut
 from api.identity.schemas.users import MemberOut

@@ -7,7 +7,7 @@ from aiohttp import web
 from api.http.calls import Call, Preview, Reply
 from api.http.dry_runs import DryRun, Updated, WouldUpdate, updated
 from api.http.paging import list_reply
-from api.http.streams import StreamEvent
+from api.http.transport.streams import StreamEvent
 from api.notifications.schemas.inapp import LastEventId, NotificationOut, NotificationsQuery, UnreadCountOut
 from api.notifications.streams import NOTIFICATIONS
 from domain.notifications.inapp import Notification

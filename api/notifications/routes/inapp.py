@@ -2,7 +2,7 @@
 
 from api.http.calls import Route, tagged
 from api.http.paths import V1
-from api.http.streams import EVENT_STREAM
+from api.http.transport.streams import EVENT_STREAM
 from api.notifications.handlers import inapp as notifications
 from domain.identity.permissions import Permission
 

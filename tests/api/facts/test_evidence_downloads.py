@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from api.http.downloads import content_disposition
+from api.http.transport.downloads import content_disposition
 from storage.blobs.store import CHUNK
 from storage.services import Services
 from tests.api.caller import V1, Caller, make_holder

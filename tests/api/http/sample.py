@@ -12,10 +12,10 @@ from uuid import UUID
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, Json, JsonValue
 
-from api.http.bodies import HANDLER_ARGS, Unread, read_body
 from api.http.calls import SERVICES, STAGING, Call, Header, Reply, Route, Surface, Upload, tagged
 from api.http.middleware import install
 from api.http.problems import Problem
+from api.http.transport.bodies import HANDLER_ARGS, Unread, read_body
 from api.http.wire import Instant, WireIn, WireModel
 from domain import errors
 from domain.identity.permissions import Permission, Principal

@@ -14,11 +14,11 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from api.http.binding import Endpoint
 from api.http.calls import SERVICES, STAGING, Call, Reply, Route, Surface, Upload
+from api.http.documentation.openapi import document
 from api.http.dry_runs import DryRun
 from api.http.errors import ErrorOut, render_error
 from api.http.idempotency import HEADER, REPLAYED
 from api.http.middleware import install
-from api.http.openapi import document
 from api.http.wire import WireIn, WireModel
 from domain.facts.flows import NewFlow
 from domain.identity.permissions import Permission, Principal

@@ -14,10 +14,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import REGISTRY
 
 from api.app import build_app
-from api.http.addresses import PROXIES
 from api.http.calls import SERVICES, Call, Route
 from api.http.middleware import install
 from api.http.rate_limits import RATE_LIMITS, RateLimits, rate_limits_shared
+from api.http.transport.addresses import PROXIES
 from api.identity.authentication import ORGANISATION_HEADER
 from api.monitoring.routes import PROBES
 from domain.addresses import networks

@@ -17,7 +17,7 @@ from aiohttp.web_runner import BaseRunner
 from arq.connections import ArqRedis
 
 from api.app import build_app
-from api.http import streams
+from api.http.transport import streams
 from api.notifications.streams import NOTIFICATIONS
 from domain.notifications.triggers import Severity
 from storage.database import Transaction

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from email.message import Message
 from email.utils import collapse_rfc2231_value
 
-from api.http.bodies import too_large
+from api.http.transport.bodies import too_large
 from domain.errors import Invalid, TooLarge
 
 MAX_BOUNDARY = 70

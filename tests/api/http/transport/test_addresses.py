@@ -5,7 +5,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
-from api.http.addresses import PROXIES, client_address, client_network, network_of
+from api.http.transport.addresses import PROXIES, client_address, client_network, network_of
 from domain.addresses import networks
 
 PEER = "198.51.100.7"

@@ -16,11 +16,11 @@ from aiohttp import StreamReader, web
 from aiohttp.http_exceptions import LineTooLong
 
 from api.http import metrics
-from api.http.addresses import network_of
-from api.http.bodies import MIN_RATE
 from api.http.error_responses import ERROR_RESPONSES, ErrorResponses, new_request_id, request_id_of
 from api.http.problems import Problem, opaque_problem, problem_of
 from api.http.sampling import SampledLog
+from api.http.transport.addresses import network_of
+from api.http.transport.bodies import MIN_RATE
 from storage.settings import Settings
 
 MAX_HEADER = 16 * 1024

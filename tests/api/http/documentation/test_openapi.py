@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from api.http.binding import register
 from api.http.calls import STAGING, Call, Route, Surface
-from api.http.openapi import document
+from api.http.documentation.openapi import document
 from domain.identity.permissions import Permission
 from tests.api.http.sample import CHANGES, FACTS
 

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import structlog
 from aiohttp import hdrs, web
 
-from api.http.uploads import BINARY
+from api.http.transport.uploads import BINARY
 from domain.errors import Conflict
 from storage.blobs.store import Blob, BlobStore
 

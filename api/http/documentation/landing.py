@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from api.http.calls import Surface
-from api.http.documents import fixed_text
+from api.http.documentation.documents import fixed_text
 
 _HEADERS = {
     "Content-Security-Policy": (

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.http.multipart import MAX_HEAD, MAX_PARTS, Multipart
+from api.http.transport.multipart import MAX_HEAD, MAX_PARTS, Multipart
 from domain.errors import Invalid, TooLarge
 
 TYPE = "multipart/form-data; boundary=frontier"

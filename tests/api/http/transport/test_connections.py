@@ -12,9 +12,9 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
-from api.http import connections
-from api.http.bodies import PATIENCE
-from api.http.connections import ConnectionLimits, LimitedServer, address_of
+from api.http.transport import connections
+from api.http.transport.bodies import PATIENCE
+from api.http.transport.connections import ConnectionLimits, LimitedServer, address_of
 from storage.settings import Settings
 from tests.api.http.sample import sample_app
 from tests.api.limited import LimitedTestServer

@@ -12,7 +12,7 @@ from aiohttp.typedefs import Handler
 
 from api.http.binding import Endpoint
 from api.http.calls import Surface
-from api.http.openapi import document
+from api.http.documentation.openapi import document
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; script-src 'self'; "

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from api.http.encodings import Inflater, coding_of
+from api.http.transport.encodings import Inflater, coding_of
 from domain.errors import Invalid, TooLarge
 
 HANDLER_ARGS = {"auto_decompress": False}

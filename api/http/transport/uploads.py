@@ -20,11 +20,11 @@ from aiohttp import hdrs, web
 from pydantic import ValidationError
 
 from api.http.arguments import Fields, put
-from api.http.bodies import arriving, check_length, read_body, too_large
 from api.http.calls import MEBIBYTE, STAGING, Upload
-from api.http.multipart import Multipart, Part
 from api.http.problems import invalid_input, invalid_under
 from api.http.reading import clean_text, guarded
+from api.http.transport.bodies import arriving, check_length, read_body, too_large
+from api.http.transport.multipart import Multipart, Part
 from domain.errors import Invalid
 from storage.blobs.free_space import require_space, space_needed
 from storage.threads import Threads

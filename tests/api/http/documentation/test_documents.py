@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
 from api.http.calls import SERVICES, STAGING
-from api.http.documents import ASSETS, add_documents
+from api.http.documentation.documents import ASSETS, add_documents
 from api.http.middleware import install
 from storage.services import Services
 from tests.api.http.sample import CHANGES, FACTS
@@ -75,6 +75,8 @@ async def test_nothing_else_of_the_package_is_served(client: TestClient[Any, Any
 
 
 def test_the_package_is_never_imported() -> None:
-    code = "import sys, api.http.documents as d; d.swagger_folder(); sys.exit('swagger_ui' in sys.modules)"
+    code = (
+        "import sys, api.http.documentation.documents as d; d.swagger_folder(); sys.exit('swagger_ui' in sys.modules)"
+    )
     root = ROOT
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

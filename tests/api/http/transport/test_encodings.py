@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from api.http.encodings import MAX_MEMBERS, STEP, Inflater, coding_of
+from api.http.transport.encodings import MAX_MEMBERS, STEP, Inflater, coding_of
 from domain.errors import Invalid, UnsupportedMedia
 
 
