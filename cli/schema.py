@@ -61,7 +61,7 @@ def openapi(
 def _document(settings: Settings) -> dict[str, Any]:
     # Importing the API takes as long as the rest of a command, so only this command imports it.
     from api.http.binding import Endpoint  # noqa: PLC0415
-    from api.http.openapi import document  # noqa: PLC0415
+    from api.http.documentation.openapi import document  # noqa: PLC0415
     from api.surfaces import fact_store  # noqa: PLC0415
 
     surface = fact_store(settings.webhook_max_body)

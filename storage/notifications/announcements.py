@@ -16,7 +16,7 @@ CHANNEL = "notifications:"
 async def announce(services: Services, org_id: UUID) -> None:
     """Announce that the organisation has new notifications; call it after their commit.
 
-    Fails open: streams also poll every few seconds (api/http/streams.py).
+    Fails open: streams also poll every few seconds (api/http/transport/streams.py).
     """
     try:
         await services.redis.publish(f"{CHANNEL}{org_id}", "")
