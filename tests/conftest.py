@@ -17,18 +17,9 @@ from storage.services import Services, open_services
 from storage.settings import Settings
 from tests.databases import Databases
 from tests.servers import Addresses, Run
+from tests.unthrottled import UNTHROTTLED, UNTHROTTLED_PROCESS
 
 ADMIN_KEY = "test-admin-key"
-UNTHROTTLED = {
-    "rate_requests_per_key": 10_000_000,
-    "rate_requests_per_organisation": 10_000_000,
-    "rate_requests_per_address": 0,
-    "rate_failed_keys_per_address": 0,
-    "rate_failed_signatures_per_address": 0,
-    "rate_sign_ins_per_address": 0,
-    "rate_sign_ins_per_organisation": 0,
-}
-"""All tests have one address, and send in a minute what nobody else does."""
 FOLDER = "trailgate_folder"
 RUN = pytest.StashKey[Run]()
 
@@ -106,7 +97,7 @@ class Installation:
             "TRAILGATE_REDIS_URL": self.redis_url,
             "TRAILGATE_DATA_DIR": str(data_dir),
             "TRAILGATE_ADMIN_KEY": ADMIN_KEY,
-            **{f"TRAILGATE_{name.upper()}": str(value) for name, value in UNTHROTTLED.items()},
+            **UNTHROTTLED_PROCESS,
         }
         return {**os.environ, **settings, **overrides}
 

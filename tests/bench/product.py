@@ -14,6 +14,7 @@ from storage.migrations import migrate
 from storage.settings import Settings
 from tests.bench.deliveries import SECRET
 from tests.bench.testbed import ADMIN_KEY, PRODUCT, TEMPLATE, NotServing, Testbed, fetch_value
+from tests.unthrottled import UNTHROTTLED
 
 TRAILS = 200
 _SEALED_WITHIN = 30.0
@@ -80,7 +81,7 @@ def _build(url: str, trail_id: str, number: int) -> str:
 
 def bench_settings(testbed: Testbed, url: str) -> Settings:
     """The settings of the processes of the testbed, with their keys, for a database."""
-    return Settings(database_url=url, data_dir=testbed.home / "product")
+    return Settings(database_url=url, data_dir=testbed.home / "product", **UNTHROTTLED)
 
 
 def create(url: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

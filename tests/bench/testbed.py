@@ -24,6 +24,7 @@ from cli.embedded.servers import EmbeddedServers, ServerOptions
 from cli.embedded.testing import clone_database, drop_database
 from tests.bench.profiles import command
 from tests.paths import ROOT
+from tests.unthrottled import UNTHROTTLED_PROCESS
 
 ADMIN_KEY = "bench-admin-key"
 TEMPLATE, PRODUCT, BASELINE = "bench_template", "bench_product", "bench_baseline"
@@ -129,8 +130,7 @@ class Testbed:
             "TRAILGATE_DATA_DIR": str(self.home / "product"),
             "TRAILGATE_ADMIN_KEY": ADMIN_KEY,
             "TRAILGATE_OUTBOUND_ALLOW": "127.0.0.0/8",
-            "TRAILGATE_RATE_REQUESTS_PER_KEY": "10000000",
-            "TRAILGATE_RATE_REQUESTS_PER_ORGANISATION": "10000000",
+            **UNTHROTTLED_PROCESS,
         }
 
     @contextmanager

@@ -14,9 +14,9 @@ from typing import Any
 
 from cli.embedded.children import Child, wait_until
 from storage.settings import Settings
-from tests.conftest import UNTHROTTLED
 from tests.journeys.waiting import eventually
 from tests.paths import ROOT
+from tests.unthrottled import UNTHROTTLED_PROCESS
 
 ADMIN_KEY = "journey-admin-key"
 
@@ -41,7 +41,7 @@ def environment_of(database_url: str, redis_url: str, data_dir: Path, **more: st
         "TRAILGATE_CHECKPOINT_INTERVAL": "0.1",
         "TRAILGATE_SWEEP_INTERVAL": "1",
         "TRAILGATE_DRAIN_LEASE": "5",
-        **{f"TRAILGATE_{name.upper()}": str(value) for name, value in UNTHROTTLED.items()},
+        **UNTHROTTLED_PROCESS,
         **more,
     }
 
