@@ -25,8 +25,8 @@ from api.monitoring.health import STOPPING, Stopping
 from api.monitoring.routes import PROBES
 from api.surfaces import CONTEXTS, fact_store
 from api.webhooks.configs import CONFIGS, ReceiverConfigs
+from api.webhooks.delivery_threads import delivery_threads
 from api.webhooks.senders import PROVEN_SENDERS, ProvenSenders
-from api.webhooks.threads import threads
 from api.webhooks.unproven import UNPROVEN, Unproven
 from storage.identity.bootstrap import bootstrap, everybody
 from storage.services import Services
@@ -62,7 +62,7 @@ def build_app(services: Services) -> web.Application:
     app[STAGING] = services.blobs.staging
     app[RESERVE] = settings.disk_reserve
     app[MAX_FILE] = settings.evidence_max_size
-    app.cleanup_ctx.extend([_prepared, rate_limits_shared, threads, *CONTEXTS])
+    app.cleanup_ctx.extend([_prepared, rate_limits_shared, delivery_threads, *CONTEXTS])
     app.on_shutdown.append(_stop)
     app[CORS] = Cors(settings.cors)
     surface = fact_store(settings.webhook_max_body)

@@ -20,10 +20,10 @@ from api.http.transport.uploads import URL_ENCODED
 from api.webhooks import metrics
 from api.webhooks.arrivals import ARRIVALS
 from api.webhooks.configs import CONFIGS
+from api.webhooks.delivery_threads import DELIVERY_THREADS
 from api.webhooks.proof import Proof
 from api.webhooks.schemas import AcceptedOut
 from api.webhooks.senders import PROVEN_SENDERS, Origin
-from api.webhooks.threads import THREADS
 from api.webhooks.unproven import UNPROVEN
 from domain.errors import Denial, Invalid, Throttled, Unauthenticated, Unavailable, UnsupportedMedia
 from domain.identity.rates import RateLimit
@@ -112,7 +112,7 @@ class _Received:
     async def prove(self, config_id: UUID | None) -> tuple[ReceiverConfig, Verified]:
         """Read the body, and return the config that it belongs to. Raises BadSignature and BadDelivery."""
         app, now = self._request.app, self._call.services.clock.now()
-        proof = Proof(app[CONFIGS], self._sender, config_id, self._headers, now, app[THREADS].hashing)
+        proof = Proof(app[CONFIGS], self._sender, config_id, self._headers, now, app[DELIVERY_THREADS].hashing)
         if not self._request.content.is_eof():
             await proof.check_headers()
         unproven = app[UNPROVEN]
@@ -132,7 +132,7 @@ class _Received:
         """Check the delivery, in a thread if that may take long. Raises BadDelivery, Invalid and TooLarge."""
         if len(self._raw) <= MAX_ON_LOOP and self._coding is None:
             return self._arrival(config, verified)
-        checking = self._request.app[THREADS].checking
+        checking = self._request.app[DELIVERY_THREADS].checking
         return await asyncio.get_running_loop().run_in_executor(checking, self._arrival, config, verified)
 
     def _arrival(self, config: ReceiverConfig, verified: Verified) -> Arrival:

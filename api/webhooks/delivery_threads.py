@@ -8,18 +8,18 @@ from aiohttp import web
 
 
 @dataclass(frozen=True, slots=True)
-class Threads:
+class DeliveryThreads:
     """`hashing` is one thread, so that senders who prove nothing keep one core busy at most."""
 
     hashing: Executor
     checking: Executor
 
 
-THREADS: web.AppKey[Threads] = web.AppKey("delivery_threads", Threads)
+DELIVERY_THREADS: web.AppKey[DeliveryThreads] = web.AppKey("delivery_threads", DeliveryThreads)
 
 
-async def threads(app: web.Application) -> AsyncIterator[None]:
-    """Provide `THREADS` while the application serves."""
+async def delivery_threads(app: web.Application) -> AsyncIterator[None]:
+    """Provide `DELIVERY_THREADS` while the application serves."""
     with ThreadPoolExecutor(1, "hashing") as hashing, ThreadPoolExecutor(2, "checking") as checking:
-        app[THREADS] = Threads(hashing, checking)
+        app[DELIVERY_THREADS] = DeliveryThreads(hashing, checking)
         yield
