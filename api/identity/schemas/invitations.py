@@ -32,7 +32,7 @@ class IssueIn(GrantIn):
 
 
 class InvitationIn(IssueIn):
-    """Whom to invite, and with which role. Without a `name`, the person chooses one when accepting."""
+    """Whom to invite, and with which role. Without a `name`, here or when accepting, it is the address."""
 
     model_config = {
         "json_schema_extra": {"examples": [{"email": "ada@example.com", "role": "MEMBER", "sendEmail": False}]}
