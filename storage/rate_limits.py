@@ -112,7 +112,7 @@ class SharedBuckets:
                 raise ConnectionError("not open")
             [missing] = await self._exchange.run("ask", [(name, interval)])
         except (RedisError, OSError, TimeoutError) as error:
-            raise Unavailable("This cannot be limited at the moment, and is therefore refused; try again.") from error
+            raise Unavailable("Sign-ins cannot be counted at the moment, so nobody can sign in; try again.") from error
         return max(0.0, missing - WINDOW)
 
     @asynccontextmanager

@@ -43,7 +43,7 @@ class OpenId:
             claims = await verify(token, provider, self.keys, audience, now)
         except ProviderError as error:
             log.line("ci_token.unverified", error.reason.value, issuer=issuer.issuer, reason=error.reason.value)
-            message = "The issuer of this CI token cannot be asked for its keys; try again shortly."
+            message = "The issuer of this CI token cannot be asked for its keys; try again. The server's log says why."
             raise Unavailable(message, RETRY_AFTER) from error
         try:
             return workload_of(issuer.provider, claims.values)

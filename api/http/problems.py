@@ -127,12 +127,13 @@ def dotted(path: Iterable[int | str]) -> str:
 
 _BLANK = r"String should match pattern '\S'"
 """pydantic's message for a text without a visible character (`api.http.texts.Name`)."""
+_OURS = {_BLANK: "must not be blank", "Extra inputs are not permitted": "is not a field of this request"}
 
 
 def _field_error(one: ErrorDetails, where: str) -> FieldError:
     path = (where, *one["loc"]) if where else one["loc"]
     message = one["msg"].removeprefix("Value error, ")[:MAX_MESSAGE_LENGTH]
-    return FieldError(dotted(path), "must not be blank" if message == _BLANK else message)
+    return FieldError(dotted(path), _OURS.get(message, message))
 
 
 def _retry_header(error: TrailgateError) -> dict[str, str]:

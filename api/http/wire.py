@@ -111,6 +111,35 @@ class WireIn(WireModel):
         return kept
 
 
+class GrantIn(WireIn):
+    """A request that gives access.
+
+    An unknown name is refused: it may be a misspelt limit, without which the access would be wider than meant.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ChangeIn(WireIn):
+    """A request that changes what it names.
+
+    One that names only other things is refused (`isactive` for `isActive`): it would succeed and change nothing.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_something(cls, data: Any) -> Any:
+        if (
+            isinstance(data, Mapping)
+            and data
+            and not any(data.keys() & field_keys(cls, name) for name in cls.model_fields)
+        ):
+            raise ValueError(
+                f"This names nothing that can be changed; give {' or '.join(map(to_camel, cls.model_fields))}"
+            )
+        return data
+
+
 def field_keys(model: type[BaseModel], name: str) -> list[str]:
     """Return the names under which pydantic looks for a field in the input."""
     alias = model.model_fields[name].validation_alias

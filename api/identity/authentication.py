@@ -28,8 +28,12 @@ MAX_KEY_LENGTH = 512
 EVERYBODY: web.AppKey[Principal] = web.AppKey("everybody", Principal)
 """The principal of every request; set only when authentication is off."""
 
-INVALID = "The credential is not valid: it is unknown, expired or revoked."
-NOT_ACCEPTED = "The CI token is not accepted."
+INVALID = (
+    "The credential is not valid: unknown, expired or revoked, or a person's key while single sign-on is mandatory."
+)
+NOT_ACCEPTED = (
+    "The CI token is not accepted: it is not valid for this audience now, or no workload identity admits its job."
+)
 
 
 async def authenticate(request: web.Request) -> Principal | None:

@@ -1,6 +1,7 @@
 """The page to which the link of an invitation leads. It works without a session, and loads nothing but the icon.
 
-The token is the fragment of the address, which the browser keeps to itself until the person accepts.
+The token is the fragment of the address, which browsers put into no request of their own. The page asks in a dry run
+what accepting would do, so that the person knows to whom they agree.
 """
 
 from base64 import b64encode
@@ -19,27 +20,25 @@ button { font: inherit; padding: .5rem 1.5rem; }
 
 _SCRIPT = """
 const token = location.hash.slice(1);
+const offer = document.getElementById("offer");
 const button = document.getElementById("accept");
 const result = document.getElementById("result");
 
-async function accept() {
+async function ask(query, use) {
   button.disabled = true;
-  result.textContent = "One moment\\u2026";
   try {
-    const answer = await fetch("../api/v1/invitations/accept", {
+    const answer = await fetch("../api/v1/invitations/accept" + query, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ token }),
     });
     const said = await answer.json();
-    button.hidden = answer.status < 500 && answer.status !== 429;
-    if (!answer.ok) {
+    button.hidden = !answer.ok && answer.status < 500 && answer.status !== 429;
+    if (answer.ok) {
+      use(said);
+    } else {
       result.textContent = said.message;
-      return;
     }
-    history.replaceState(null, "", location.pathname);
-    const next = said.isSignedIn ? "You are signed in." : said.howToSignIn;
-    result.textContent = `You are a member of ${said.organisation}. ${next}`;
   } catch {
     result.textContent = "The server could not be reached. Try again.";
   } finally {
@@ -47,9 +46,24 @@ async function accept() {
   }
 }
 
+function show({ wouldCreate: { organisation, role } }) {
+  offer.textContent = `The organisation ${organisation} invites you to become a member, with the role ${role}.`;
+}
+
+function accepted(said) {
+  button.hidden = true;
+  history.replaceState(null, "", location.pathname);
+  const next = said.isSignedIn ? "You are signed in." : said.howToSignIn;
+  result.textContent = `You are a member of ${said.organisation}. ${next}`;
+}
+
 if (token) {
   button.hidden = false;
-  button.addEventListener("click", accept);
+  button.addEventListener("click", () => {
+    result.textContent = "One moment\\u2026";
+    ask("", accepted);
+  });
+  ask("?dryRun=true", show);
 } else {
   result.textContent = "This address is not complete: open the whole link of the invitation.";
 }
@@ -67,7 +81,7 @@ _HTML = f"""<!DOCTYPE html>
 </head>
 <body>
 <h1><img src="../favicon.ico" alt="" width="40" height="40">Trailgate</h1>
-<p>An organisation invites you to become a member.</p>
+<p id="offer">An organisation invites you to become a member.</p>
 <p><button id="accept" type="button" hidden>Accept</button></p>
 <p id="result" role="status"></p>
 <noscript><p>This page needs JavaScript.</p></noscript>

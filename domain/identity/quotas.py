@@ -134,5 +134,5 @@ def exceeded(use: QuotaUse, now: datetime) -> TrailgateError:
         wait = ceil((use.resets_at - now).total_seconds())
         return Throttled(f"{message} It starts again at {use.resets_at:%Y-%m-%dT%H:%MZ}.", wait, limit=use.quota)
     if use.quota is Quota.EVIDENCE_BYTES:
-        return TooLarge(message, limit=use.quota)
-    return Conflict(message, "state", limit=use.quota)
+        return TooLarge(f"{message} The operator can raise it.", limit=use.quota)
+    return Conflict(f"{message} Remove what is not needed, or let the operator raise it.", "state", limit=use.quota)

@@ -21,7 +21,7 @@ from storage.facts.queries.trails import get_trail
 from storage.identity.commands.used_tokens import use_token
 from storage.identity.queries.workload_identities import knows_repository, trust_in
 
-NOT_ACCEPTED = "The token is not accepted."
+NOT_ACCEPTED = "The token is not accepted: it is malformed, expired, of another issuer, or for another audience."
 NO_IDENTITY = (
     "No workload identity of the organisation is for the issuer and the repository of this token: create one first."
 )

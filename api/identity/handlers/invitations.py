@@ -130,8 +130,9 @@ async def _accepted(
 def _how_to_sign_in(person: Call, sso: SsoConfig | None) -> str:
     organisation = person.tenant.org_slug
     if sso is not None:
-        path = f"/api/v1/organisations/{organisation}/sso/login"
-        return f"Sign in at the identity provider of {organisation}: {person.services.settings.address}{path}"
+        return (
+            f"Sign in at the identity provider of {organisation}: ask an administrator for the page where that begins."
+        )
     return f"Ask an administrator of {organisation} for an API key."
 
 

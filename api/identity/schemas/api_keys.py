@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 
 from api.http.calls import Call
 from api.http.texts import Flag, Name
-from api.http.wire import Instant, WireIn, WireModel, shows
+from api.http.wire import GrantIn, Instant, WireModel, shows
 from domain.errors import Invalid
 from domain.identity.api_keys import ApiKey, NewApiKey
 from domain.identity.permissions import Permission, PrincipalKind
@@ -48,7 +48,7 @@ ScopeTexts = Annotated[
 ]
 
 
-class KeyTermsIn(WireIn):
+class KeyTermsIn(GrantIn):
     """What a key may do and for how long. `name` is another name for `label`.
 
     Without `permissions` it may do all that its owner may, without `scopes` in the whole organisation, and without
@@ -98,7 +98,7 @@ class ApiKeyIn(KeyTermsIn):
         return replace(super().to_command(owner_id, now), break_glass=self.break_glass)
 
 
-class KeyRotationIn(WireIn):
+class KeyRotationIn(GrantIn):
     """How long the old key works beside its successor, so that its users can change over."""
 
     model_config = {"json_schema_extra": {"examples": [{"overlapHours": 24}]}}

@@ -9,14 +9,14 @@ from pydantic import Field, StringConstraints
 from api.http.calls import Call
 from api.http.paging import ListQuery
 from api.http.texts import Flag, Name
-from api.http.wire import Instant, WireIn, WireModel, shows
+from api.http.wire import GrantIn, Instant, WireIn, WireModel, shows
 from api.identity.schemas.roles import RoleName
 from api.identity.schemas.users import Email
 from domain.identity.invitations import Invitation, InvitationStatus, invitation_link
 from domain.identity.principals import normal_email
 
 
-class IssueIn(WireIn):
+class IssueIn(GrantIn):
     """How the link of an invitation is given out.
 
     By default it is sent by e-mail where a mail server is configured. Otherwise the answer shows it.
@@ -32,7 +32,7 @@ class IssueIn(WireIn):
 
 
 class InvitationIn(IssueIn):
-    """Whom to invite, and with which role. Without a `name`, the person chooses one when accepting."""
+    """Whom to invite, and with which role. Without a `name`, here or when accepting, it is the address."""
 
     model_config = {
         "json_schema_extra": {"examples": [{"email": "ada@example.com", "role": "MEMBER", "sendEmail": False}]}

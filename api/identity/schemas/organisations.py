@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from api.http.texts import Long, Name
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import ChangeIn, Instant, WireIn, WireModel
 from domain.identity.organisations import NewOrganisation, OrganisationChange, OrganisationType
 
 
@@ -22,7 +22,7 @@ class OrganisationIn(WireIn):
         return NewOrganisation(self.slug, self.name, self.description, self.type)
 
 
-class OrganisationChangeIn(WireIn):
+class OrganisationChangeIn(ChangeIn):
     """Changes to an organisation. An absent or null field keeps its value."""
 
     model_config = {"json_schema_extra": {"examples": [{"name": "Acme Group"}]}}

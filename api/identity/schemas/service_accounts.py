@@ -5,7 +5,7 @@ from uuid import UUID
 
 from api.http.calls import Call
 from api.http.texts import Flag, Long, Name
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import ChangeIn, Instant, WireIn, WireModel
 from api.identity.schemas.roles import RoleName
 from domain.identity.principals import NewServiceAccount, ServiceAccount, ServiceAccountChange
 
@@ -24,7 +24,7 @@ class ServiceAccountIn(WireIn):
         return NewServiceAccount(self.name, self.description, self.role.role)
 
 
-class ServiceAccountChangeIn(WireIn):
+class ServiceAccountChangeIn(ChangeIn):
     """Changes to a service account. An absent or null field keeps its value.
 
     With `isActive` false, its keys stop at once.

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api.http.calls import Call
 from api.http.texts import Flag, Name, Short
-from api.http.wire import Instant, WireIn, WireModel, shows
+from api.http.wire import ChangeIn, Instant, WireIn, WireModel, shows
 from api.identity.schemas.roles import RoleName
 from domain.errors import Invalid
 from domain.identity.principals import Member, NewUser, PersonalData, User, UserChange, normal_email
@@ -29,7 +29,7 @@ class UserIn(WireIn):
         return NewUser(normal_email(self.email), self.name, self.github_id)
 
 
-class UserChangeIn(WireIn):
+class UserChangeIn(ChangeIn):
     """Changes to a user. An absent or null field keeps its value.
 
     With `isActive` false, the user's keys stop at once, in every organisation.

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from api.http.calls import Call
 from api.http.texts import Flag, Long, Name
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import GrantIn, Instant, WireModel
 from api.identity.schemas.api_keys import ScopeTexts
 from api.identity.schemas.roles import RoleName
 from domain.identity.workload_identities import WorkloadIdentity, WorkloadTerms, audience_of
@@ -26,7 +26,7 @@ RefPattern = Annotated[Name, Field(description="`refs/heads/main`; a `*` at the 
 Environment = Annotated[Name, Field(description="The environment of the job. Null = any, and jobs without one")]
 
 
-class WorkloadIdentityIn(WireIn):
+class WorkloadIdentityIn(GrantIn):
     """A new workload identity: the CI jobs of a repository that may act with the tokens of their platform.
 
     `issuer` is the platform's own unless you run one; its role is `SERVICE_ACCOUNT` by default.
@@ -75,7 +75,7 @@ _REMOVABLE = ("description", "repository_id", "ref_pattern", "environment", "sco
 """The fields that null removes."""
 
 
-class WorkloadIdentityChangeIn(WireIn):
+class WorkloadIdentityChangeIn(GrantIn):
     """Changes to a workload identity. An absent field keeps its value; null removes a condition, scopes or description.
 
     The provider and the issuer stay. With `isActive` false, its tokens stop at once.

@@ -69,6 +69,8 @@ async def _insert(tx: Transaction, tenant: Tenant, text: str, values: Mapping[st
 
 _COPIED = ("principal_id", "name", "permissions", "scopes", "break_glass")
 _HOLD = "SELECT * FROM api_keys WHERE org_id = $1 AND id = $2 FOR UPDATE"
+_NEW = 1
+"""The version of a key that nobody has rotated, revoked or erased."""
 _EXPIRE = "UPDATE api_keys SET expires_at = $2, version = version + 1 WHERE id = $1 RETURNING *"
 
 
@@ -78,13 +80,19 @@ async def rotate_api_key(
     """Create a successor that may do the same for as long as the key was made for; return it with its text.
 
     The old key expires after the `overlap`, or at its own end if that is earlier. Raises NotFound, and Conflict for a
-    key that is revoked or expired.
+    key that is revoked, expired or rotated already.
     """
     held = await tx.row(_HOLD, tenant.org_id, key_id)
     if held is None:
         raise NotFound(f"There is no API key {key_id}.")
     if held["revoked_at"] is not None or (held["expires_at"] is not None and held["expires_at"] <= tx.now):
         raise Conflict("This key is revoked or expired; create another one.", "state")
+    if (
+        held["version"] > _NEW
+    ):  # its end is that of the overlap: a second successor would end soon, and nobody would know
+        raise Conflict(
+            "This key was rotated already; rotate its successor, or revoke it and create another one.", "state"
+        )
     lifetime = held["expires_at"] - held["created_at"] if held["expires_at"] else None
     text = random_key()
     expires_at = tx.now + lifetime if lifetime else None

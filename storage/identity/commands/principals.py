@@ -7,6 +7,7 @@ from uuid import UUID
 from domain.audit.events import Actor
 from domain.errors import Conflict
 from domain.identity.grants import check_role_exists
+from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.identity.principals import NewPrincipal
 from domain.identity.quotas import Quota
 from domain.identity.records import MEMBERSHIP, PRINCIPAL
@@ -26,15 +27,21 @@ PRINCIPALS = Definition(
     principals,
     shown={"kind": "kind"},
     taken={
-        "principals_username_key": "The name '{username}' is taken.",
-        "principals_email_key": "A user with the e-mail address '{email}' exists already.",
+        "principals_username_key": "A service account or workload identity with the name '{name}' exists already.",
         "principals_github_id_key": "Another user has the GitHub id '{github_id}'.",
     },
 )
 """Events show no names: those of persons may have to be erased."""
 
-USERS, SERVICE_ACCOUNTS = replace(PRINCIPALS, noun="user"), replace(PRINCIPALS, noun="service account")
-"""The same, by what they are called in errors."""
+_ADDRESS_TAKEN = "A user with the e-mail address '{email}' exists already: make that user a member."
+
+SERVICE_ACCOUNTS = replace(PRINCIPALS, noun="service account")
+USERS = replace(
+    PRINCIPALS,
+    noun="user",
+    taken={**PRINCIPALS.taken, "principals_username_key": _ADDRESS_TAKEN, "principals_email_key": _ADDRESS_TAKEN},
+)
+"""The same, by what they are called in errors; a user's name is the address."""
 
 MEMBERSHIPS = Definition(
     "member",
@@ -70,7 +77,8 @@ async def create_principal_row(tx: Transaction, tenant: Tenant, new: NewPrincipa
     }
     if (quota := _quota_of(values)) is not None:
         await charge(tx, tenant, quota)
-    row = await PRINCIPALS.create(tx, tenant, actor, values)
+    kind = USERS if new.kind == "user" else PRINCIPALS
+    row = await kind.create(tx, tenant, actor, values)
     if new.role is not None:
         await add_membership(tx, tenant, row, new.role, actor)
     return row
@@ -112,13 +120,13 @@ async def change_role(tx: Transaction, tenant: Tenant, held: Row, role: str, act
     """
     check_role_exists(role)
     if role != "admin":
-        await _keep_an_administrator(tx, tenant, held)
+        await _keep_an_administrator(tx, tenant, held, actor)
     return await MEMBERSHIPS.change(tx, tenant, actor, held, {"role": role})
 
 
 async def end_membership(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
     """End a locked membership: its keys and sessions stop with it. Raises Conflict for the last administrator."""
-    await _keep_an_administrator(tx, tenant, held)
+    await _keep_an_administrator(tx, tenant, held, actor)
     await revoke_keys_of(tx, tenant, held["principal_id"], actor)
     await revoke_sessions_of(tx, tenant, held["principal_id"], actor)
     if held["kind"] == "user":
@@ -126,28 +134,36 @@ async def end_membership(tx: Transaction, tenant: Tenant, held: Row, actor: Acto
     return await MEMBERSHIPS.archive(tx, tenant, actor, held)
 
 
-_ANOTHER_ADMINISTRATOR = """
+_SOMEBODY_ADMINISTERS = """
 SELECT EXISTS (
   SELECT FROM memberships m JOIN principals p ON p.id = m.principal_id
   WHERE m.org_id = $1 AND m.kind = 'user' AND m.role = 'admin' AND m.archived_at IS NULL AND m.principal_id <> $2
     AND p.disabled_at IS NULL
+) OR EXISTS (
+  SELECT FROM memberships m JOIN organisations o ON o.id = m.org_id
+  WHERE m.principal_id = $3 AND m.role = 'admin' AND m.archived_at IS NULL AND o.slug = $4 AND o.id <> $1
 )
 """
+"""Whether somebody can still administer the organisation: a member, or the platform administrator who acts."""
 
 
-async def _keep_an_administrator(tx: Transaction, tenant: Tenant, held: Row) -> None:
-    """Raise Conflict if the member is the last active administrator; hold the organisation, so that two cannot go."""
+async def _keep_an_administrator(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> None:
+    """Raise Conflict if the member is the last active administrator; hold the organisation, so that two cannot go.
+
+    Not for a platform administrator, who can appoint another, and without whom no organisation could be deleted.
+    """
     if held["role"] != "admin" or held["kind"] != "user":
         return
     await held_organisation(tx, tenant)
-    if not await tx.value(_ANOTHER_ADMINISTRATOR, tenant.org_id, held["principal_id"]):
-        raise Conflict("This is the last administrator: give another member the role admin first.", "state")
+    parameters = tenant.org_id, held["principal_id"], actor.principal_id, DEFAULT_ORGANISATION
+    if not await tx.value(_SOMEBODY_ADMINISTERS, *parameters):
+        raise Conflict("This is the last administrator: give another member the role ADMIN first.", "state")
 
 
 async def disable(tx: Transaction, tenant: Tenant, held: Row, actor: Actor, *, is_active: bool) -> dict[str, Any]:
     """Disable a locked principal everywhere, or enable it again. Raises Conflict for a last administrator."""
     if not is_active and held["disabled_at"] is None:
-        await _keep_administrators(tx, held)
+        await _keep_administrators(tx, held, actor)
     disabled_at = None if is_active else held["disabled_at"] or tx.now
     return await PRINCIPALS.change(tx, tenant, actor, held, {"disabled_at": disabled_at})
 
@@ -158,9 +174,9 @@ WHERE m.principal_id = $1 AND m.archived_at IS NULL ORDER BY m.org_id FOR UPDATE
 """
 
 
-async def _keep_administrators(tx: Transaction, held: Row) -> None:
+async def _keep_administrators(tx: Transaction, held: Row, actor: Actor) -> None:
     for membership in await tx.rows(_MEMBERSHIPS_OF, held["id"]):
-        await _keep_an_administrator(tx, Tenant(membership["org_id"], membership["slug"]), membership)
+        await _keep_an_administrator(tx, Tenant(membership["org_id"], membership["slug"]), membership, actor)
 
 
 async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:

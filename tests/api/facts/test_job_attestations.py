@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
+from api.facts.handlers.job_attestations import NOT_ACCEPTED
 from storage.services import Services
 from tests.api.caller import Answer, Caller, found_organisation, make_holder, unique
 from tests.api.jobs import Jobs
@@ -130,7 +131,7 @@ async def test_a_wrong_token_is_refused_with_one_message(jobs: Jobs, lies: Lies)
     trail_id = await trail_of(jobs.api)
     jobs.idp.lies = lies
     answer = await record(jobs, trail_id, jobs.token(), 422)
-    assert answer.json["message"] == "The token is not accepted."
+    assert answer.json["message"] == NOT_ACCEPTED
     assert await attestations(jobs, trail_id) == []
 
 

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
 from api.identity import credentials
+from api.identity.authentication import NOT_ACCEPTED
 from domain.errors import Denial
 from storage.clock import Clock
 from storage.services import Services
@@ -28,14 +29,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 NOW = int(time.time())
-MESSAGE = "The CI token is not accepted."
 
 
 async def refused(job: Caller) -> None:
     before = counted(401, Denial.CI_TOKEN)
     answer = await job.get("/flows", 401)
     assert counted(401, Denial.CI_TOKEN) == before + 1
-    assert answer.json["message"] == MESSAGE
+    assert answer.json["message"] == NOT_ACCEPTED
     assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
 
 
@@ -321,7 +321,7 @@ async def test_a_key_that_is_no_token_is_still_a_key(jobs: Jobs, trusting: Servi
     holder = await make_holder(trusting, jobs.api.tenant, "viewer")
     await replace(jobs.api, key=holder.key).get("/flows")
     answer = await replace(jobs.api, key="eyJ" + "0" * 600).get("/flows", 401)
-    assert answer.json["message"] != MESSAGE
+    assert answer.json["message"] != NOT_ACCEPTED
 
 
 async def test_of_a_thousand_keys_a_token_is_not_dearer(jobs: Jobs) -> None:

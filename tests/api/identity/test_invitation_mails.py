@@ -209,7 +209,7 @@ async def test_where_single_sign_on_is_mandatory_a_mail_does_not_sign_in(post: P
     answer = await post.accept(post.link_to(made["email"]))
     assert "Set-Cookie" not in answer.headers
     assert answer.json["isSignedIn"] is False
-    assert answer.json["howToSignIn"].endswith(f"/api/v1/organisations/{slug}/sso/login")
+    assert answer.json["howToSignIn"].startswith(f"Sign in at the identity provider of {slug}")
 
 
 async def test_a_mail_that_waits_while_the_master_key_is_replaced_has_a_link_that_works(

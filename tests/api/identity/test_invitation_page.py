@@ -12,6 +12,7 @@ from yarl import URL
 from api.identity.handlers.invitations import accept_invitation
 from domain.identity.invitations import PAGE, invitation_link
 from domain.identity.slugs import RESERVED
+from tests.api.caller import Caller, unique
 from tests.api.table import ENDPOINTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -50,3 +51,16 @@ async def test_it_loads_and_asks_nothing_but_this_server(http: TestClient[Any, A
 
 async def test_no_organisation_takes_the_path() -> None:
     assert PAGE.split("/")[1] in RESERVED
+
+
+async def test_it_says_to_what_the_person_agrees(http: TestClient[Any, Any], api: Caller) -> None:
+    """By a dry run, which leaves the link as it is."""
+    page, _ = await page_of(http)
+    assert 'ask("?dryRun=true", show)' in page
+    body = {"email": f"{unique('ada')}@example.com", "role": "AUDITOR", "sendEmail": False}
+    token = (await api.post("/invitations", body)).json["link"].partition("#")[2]
+    person = Caller(http, None)
+    for _ in range(2):
+        shown = (await person.post("/invitations/accept?dryRun=true", {"token": token}, 200)).json["wouldCreate"]
+        assert (shown["organisation"], shown["role"]) == (api.tenant.org_slug, "AUDITOR")
+    await person.post("/invitations/accept", {"token": token}, 200)

@@ -73,7 +73,8 @@ async def test_an_address_is_taken_in_any_case_and_in_every_organisation(
     stranger, address = await found_organisation(http, app_services), email()
     await api.post("/users", {"email": address, "name": "Ada"})
     for other in (api, stranger):
-        await other.post("/users", {"email": address.title(), "name": "Ada"}, status=409)
+        taken = await other.post("/users", {"email": address.title(), "name": "Ada"}, status=409)
+        assert taken.json["message"].startswith(f"A user with the e-mail address '{address}' exists already")
     body = {"email": email(), "name": "Ada", "githubId": unique("github")}
     answers = await asyncio.gather(*(api.send("POST", "/users", json={**body, "email": email()}) for _ in range(3)))
     assert sorted(answer.status for answer in answers) == [201, 409, 409], "so is a GitHub id, also in a race"
@@ -181,6 +182,22 @@ async def test_the_last_administrator_stays(api: Caller) -> None:
     second = await make_member(api, "ADMIN")
     both = [api.send("DELETE", f"{members}/{one['userId']}") for one in (first, second)]
     assert sorted(answer.status for answer in await asyncio.gather(*both)) == [204, 409], "not even in a race"
+
+
+async def test_a_platform_administrator_ends_an_organisation_with_its_last_administrator(admin: Caller) -> None:
+    ours = f"/organisations/{unique('ended')}"
+    inside = {"X-Trailgate-Organisation": ours.rpartition("/")[2]}
+    await admin.post("/organisations", {"slug": inside["X-Trailgate-Organisation"], "name": "Ended"})
+    last = (await admin.post("/users", {"email": email(), "name": "Ada"}, headers=inside)).json
+    await admin.post(f"{ours}/members", {"userId": last["id"], "role": "ADMIN"})
+    body = {"ownerId": last["id"], "ownerType": "USER", "label": "laptop"}
+    key = (await admin.post("/api-keys", body, headers=inside)).json["plainTextKey"]
+    own = await Caller(admin.client, key).send("DELETE", f"/users/{last['id']}")
+    assert (own.status, "last administrator" in own.json["message"]) == (409, True)
+    refused = await admin.send("DELETE", ours)
+    assert (refused.status, "1 members, 1 API keys, 1 users" in refused.json["message"]) == (409, True)
+    assert (await admin.send("DELETE", f"/users/{last['id']}", headers=inside)).status == 204
+    assert (await admin.send("DELETE", ours)).status == 204
 
 
 async def test_another_organisations_people_are_nobodys(

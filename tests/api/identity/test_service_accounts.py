@@ -108,6 +108,8 @@ async def test_a_key_has_every_field_of_the_entity_and_its_text_once(api: Caller
         ({"permissions": []}, "permissions"),
         ({"permissions": ["facts:everything"]}, "permissions"),
         ({"permissions": ["facts:manage"]}, "permissions"),
+        ({"scope": ["repo:acme/app"]}, "scope"),
+        ({"expiresAt": "2026-01-01T00:00:00Z"}, "expiresAt"),
     ],
 )
 async def test_a_bad_key_is_400(api: Caller, fields: Any, named: str) -> None:
@@ -115,6 +117,16 @@ async def test_a_bad_key_is_400(api: Caller, fields: Any, named: str) -> None:
     body = {"label": "build", **fields}
     refused = await api.post(f"/service-accounts/{account['id']}/api-keys", body, status=400)
     assert refused.fields[0].split(".")[0] == named
+
+
+async def test_a_change_that_names_nothing_to_change_is_400(admin: Caller, api: Caller) -> None:
+    user = (await api.post("/users", {"email": f"{unique('ada')}@example.com", "name": "Ada"})).json
+    misspelt = {"isactive": False}
+    for path in (f"/service-accounts/{(await make_account(api))['id']}", f"/users/{user['id']}"):
+        refused = await api.send("PUT", path, json=misspelt)
+        assert (refused.status, "isActive" in refused.json["message"]) == (400, True), "the access would not end"
+    path = f"/organisations/{api.tenant.org_slug}"
+    assert (await admin.send("PUT", path, json={"slug": "other"})).json["message"].endswith("give name or description")
 
 
 async def test_a_key_may_do_less_than_its_owner(api: Caller) -> None:
@@ -134,6 +146,8 @@ async def test_a_key_is_replaced_without_a_gap(api: Caller) -> None:
     listed = {key["id"]: key for key in (await api.get(f"/service-accounts/{account['id']}/api-keys")).json}
     overlap = datetime.fromisoformat(listed[old["id"]]["expiresAt"]) - datetime.fromisoformat(new["createdAt"])
     assert overlap == timedelta(hours=24)
+    again = await api.post(f"{path}/rotate", status=409)
+    assert "rotate its successor" in again.json["message"], "a second one would end with the overlap"
     newest = (await api.post(f"/api-keys/{new['id']}/rotate", {"overlapHours": 0})).json
     await stops(holder_of(api, new))
     await holder_of(api, newest).get("/flows")
@@ -146,7 +160,7 @@ async def test_who_replaces_a_key_holds_what_the_key_can_do_and_no_more_is_asked
     manager = await key_of(api, await make_member(api, "ADMIN"), permissions=permissions)
     narrow, whole = await make_key(api, account, permissions=["facts:read"]), await make_key(api, account)
     for path in (f"/service-accounts/{account['id']}/api-keys", "/api-keys"):
-        await manager.post(f"{path}/{narrow['id']}/rotate")
+        narrow = (await manager.post(f"{path}/{narrow['id']}/rotate")).json
         await manager.post(f"{path}/{whole['id']}/rotate", status=403)
     await api.send("PUT", f"/service-accounts/{account['id']}", json={"role": "NONE"})
     await manager.post(f"/api-keys/{narrow['id']}/rotate")

@@ -93,7 +93,10 @@ async def test_a_name_is_taken_once_and_free_again(api: Caller) -> None:
     made = await make_identity(api)
     body = {"name": made["name"], "provider": "gitlab", "repository": "acme/shop"}
     await api.post(IDENTITIES, body, 409)
-    await api.post("/service-accounts", {"name": made["name"]}, 409)
+    taken = await api.post("/service-accounts", {"name": made["name"]}, 409)
+    assert f"workload identity with the name '{made['name']}' exists" in taken.json["message"], (
+        "without the organisation"
+    )
     assert (await api.send("DELETE", path_of(made))).status == 204
     await api.get(path_of(made), 404)
     assert (await api.send("PUT", path_of(made), json={"role": "VIEWER"})).status == 404
@@ -120,6 +123,8 @@ async def test_a_name_is_taken_once_and_free_again(api: Caller) -> None:
         ({"scopes": ["flow:0190a8c0-0000-7000-8000-000000000001"]}, "scopes"),
         ({"scopes": []}, "scopes"),
         ({"name": " "}, "name"),
+        ({"refpattern": "refs/heads/main"}, "refpattern"),
+        ({"scope": ["repo:acme/shop"]}, "scope"),
     ],
 )
 async def test_a_bad_identity_names_the_field(api: Caller, fields: dict[str, Any], named: str) -> None:
