@@ -80,12 +80,13 @@ async def _found_by(find: Find, request: web.Request, text: str) -> Principal:
     If the client's address failed too often, only those credentials are looked up that were valid before: who shares
     that address, and whose key is in use, does not notice.
     """
-    limits = request.app[RATE_LIMITS]
-    if not request.app[CREDENTIALS].has_known(key_hash(text)):
+    limits, credentials, sha256 = request.app[RATE_LIMITS], request.app[CREDENTIALS], key_hash(text)
+    if not credentials.has_proven(sha256):
         limits.refuse_failing(request, RateLimit.FAILED_KEYS)
     try:
         return await find(request, text)
     except Unauthenticated:
+        credentials.disproved(sha256)
         limits.failed(request, RateLimit.FAILED_KEYS)
         raise
 
