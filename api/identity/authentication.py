@@ -13,7 +13,7 @@ from api.identity.cookies import presented_session
 from api.identity.credential_uses import CREDENTIAL_USES
 from api.identity.credentials import CREDENTIALS
 from api.identity.origins import refuse_foreign_pages, require_own_page
-from domain.errors import Denial, NotFound, Unauthenticated
+from domain.errors import Denial, NotFound, Unauthenticated, Unavailable
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
 from domain.identity.rates import RateLimit
@@ -68,7 +68,11 @@ async def _owner(request: web.Request, text: str) -> Principal:
 
 
 async def _ci_job(request: web.Request, text: str) -> Principal:
-    principal = await request.app[CI_TOKENS].principal_of(text)
+    try:
+        principal = await request.app[CI_TOKENS].principal_of(text)
+    except Unavailable:  # whoever knows an issuer that is down could have tokens looked up without limit
+        request.app[RATE_LIMITS].failed(request, RateLimit.FAILED_KEYS)
+        raise
     if principal is None:
         raise Unauthenticated(NOT_ACCEPTED, denial=Denial.CI_TOKEN)
     return principal

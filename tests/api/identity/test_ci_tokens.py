@@ -10,11 +10,15 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientTimeout
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
-from api.identity import credentials
+from api.http.rate_limits import RATE_LIMITS, RateLimits
+from api.identity import ci_tokens, credentials
 from domain.errors import Denial
+from domain.identity.rates import RateLimit
+from integrations.oidc import answers as provider_answers
 from storage.clock import Clock
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation, make_holder, trail_body, unique
@@ -176,6 +180,36 @@ async def test_an_issuer_that_is_down(jobs: Jobs) -> None:
     down = replace(jobs, idp=gone)
     await down.identity()
     assert "Retry-After" in (await down.job().get("/flows", 503)).headers
+
+
+async def test_asking_for_an_issuer_that_is_down_is_limited(jobs: Jobs, trusting: Services) -> None:
+    """Otherwise whoever knows of one has as many tokens looked up as he likes, without any credential."""
+    async with identity_provider() as gone:
+        pass
+    down = replace(jobs, idp=gone)
+    await down.identity()
+    app = build_app(trusting)
+    app[RATE_LIMITS] = RateLimits({RateLimit.FAILED_KEYS: 3})
+    async with TestClient(TestServer(app)) as client:
+        sent = [(await replace(down.job(), client=client).send("GET", "/flows")).status for _ in range(4)]
+    assert sent == [503, 503, 503, 429]
+
+
+async def test_tokens_do_not_pile_up_behind_a_slow_issuer(
+    jobs: Jobs, trusting: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ci_tokens, "MAX_WAITING", 2)
+    monkeypatch.setattr(provider_answers, "TIMEOUT", ClientTimeout(total=1))
+    async with identity_provider("RSA") as quick:
+        other = replace(jobs, idp=quick, api=await found_organisation(jobs.api.client, trusting))
+        await jobs.identity()
+        await other.identity()
+        jobs.idp.lies.answers = {"openid-configuration": "slow"}
+        async with asyncio.TaskGroup() as group:
+            sent = [group.create_task(jobs.job().send("GET", "/flows")) for _ in range(3)]
+            group.create_task(other.job().get("/flows"))
+        told = [answer.json["message"] for answer in (one.result() for one in sent) if answer.status == 503]
+        assert sorted(message.startswith("Too many") for message in told) == [False, False, True]
 
 
 async def test_the_issuers_keys_may_rotate(jobs: Jobs) -> None:
