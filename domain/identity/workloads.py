@@ -84,7 +84,7 @@ def workload_of(provider: WorkloadProvider, claims: Mapping[str, Any]) -> Worklo
     repository may have started.
     """
     names = _NAMES[provider]
-    if claims.get(names.trigger) in _OPEN_TRIGGERS:
+    if _text(claims, names.trigger) in _OPEN_TRIGGERS:
         raise _unfit(names.trigger)
     return Workload(
         provider=provider,
