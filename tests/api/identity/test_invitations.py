@@ -311,6 +311,13 @@ async def test_a_user_of_another_organisation_joins_with_the_account_that_there_
     assert (await stranger.get(path)).json["role"] == "ADMIN"
 
 
+async def test_whoever_accepts_two_invitations_at_once_has_one_account(api: Caller, app_services: Services) -> None:
+    address, other = email(), await found_organisation(api.client, app_services)
+    made = [await invite(one, email=address) for one in (api, other)]
+    accepted = await asyncio.gather(*(accept(api, one) for one in made))
+    assert len({answer.json["userId"] for answer in accepted}) == 1
+
+
 async def test_a_disabled_account_does_not_join(api: Caller) -> None:
     user = (await api.post("/users", {"email": email(), "name": "Ada"})).json
     await api.send("PUT", f"/users/{user['id']}", json={"isActive": False})
