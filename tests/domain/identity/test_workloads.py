@@ -47,6 +47,7 @@ def test_gitlab_must_say_what_a_ref_is() -> None:
         (WorkloadProvider.GITHUB, {"event_name": "pull_request_target"}),
         (WorkloadProvider.GITLAB, {"pipeline_source": "merge_request_event"}),
         (WorkloadProvider.GITLAB, {"pipeline_source": "external_pull_request_event"}),
+        (WorkloadProvider.GITLAB, {"pipeline_source": "parent_pipeline"}),
         (WorkloadProvider.GITHUB, {"event_name": ["pull_request_target"]}),
         (WorkloadProvider.GITLAB, {"pipeline_source": {"merge_request_event": 1}}),
         (WorkloadProvider.GITHUB, {"event_name": None}),
