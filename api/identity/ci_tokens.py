@@ -4,20 +4,16 @@ Nothing is fetched for a token unless a workload identity of the organisation na
 """
 
 import asyncio
-from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
-from uuid import UUID
 
 from aiohttp import web
 
 from api.http.calls import SERVICES
-from api.http.openid import OPENID, RETRY_AFTER, OpenId
+from api.http.openid import OPENID, OpenId
 from api.http.sampling import SampledLog
 from api.identity.credentials import CREDENTIALS, Credentials
-from domain.errors import Unavailable
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Principal
 from domain.identity.workload_identities import organisation_named
@@ -28,8 +24,6 @@ from storage.services import Services
 
 MAX_KNOWN = 1000
 """Verified tokens in the memory of a process."""
-MAX_WAITING = 1000
-"""Tokens of an organisation that wait for its issuers at a time: a slow one must not fill the memory."""
 _FORM = "eyJ"
 """How a JWT begins: with the code of `{"`."""
 _DOTS = 2
@@ -62,7 +56,6 @@ class CiTokens:
         self._credentials = credentials
         self._known: dict[bytes, _Verified] = {}
         self._running: dict[bytes, asyncio.Task[_Verified]] = {}
-        self._waiting = Counter[UUID]()
         self._log = SampledLog()
 
     async def principal_of(self, token: str) -> Principal | None:
@@ -127,20 +120,8 @@ class CiTokens:
             trust = await trust_in(reader, slug, issuer)
         if trust is None:
             raise BadToken(TokenFault.UNTRUSTED_ISSUER)
-        with self._counted(trust.tenant.org_id):
-            job = await self._openid.job_of(token, trust.issuer, audience, self._services.clock.now())
+        job = await self._openid.job_of(token, trust, audience, self._services.clock.now())
         return _Verified(trust, job)
-
-    @contextmanager
-    def _counted(self, org_id: UUID) -> Iterator[None]:
-        """Count a token that waits for an issuer of the organisation. Raises Unavailable if too many do."""
-        if self._waiting[org_id] >= MAX_WAITING:
-            raise Unavailable("Too many CI tokens wait for their issuers; try again shortly.", RETRY_AFTER)
-        self._waiting[org_id] += 1
-        try:
-            yield
-        finally:
-            self._waiting -= Counter((org_id,))  # which keeps no zeros
 
 
 CI_TOKENS: web.AppKey[CiTokens] = web.AppKey("ci_tokens", CiTokens)
