@@ -13,7 +13,7 @@ from api.identity.cookies import presented_session
 from api.identity.credential_uses import CREDENTIAL_USES
 from api.identity.credentials import CREDENTIALS
 from api.identity.origins import refuse_foreign_pages, require_own_page
-from domain.errors import Denial, NotFound, Unauthenticated
+from domain.errors import Denial, NotFound, Unauthenticated, Unavailable
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
 from domain.identity.rates import RateLimit
@@ -72,7 +72,11 @@ async def _owner(request: web.Request, text: str) -> Principal:
 
 
 async def _ci_job(request: web.Request, text: str) -> Principal:
-    principal = await request.app[CI_TOKENS].principal_of(text)
+    try:
+        principal = await request.app[CI_TOKENS].principal_of(text)
+    except Unavailable:  # whoever knows an issuer that is down could have tokens looked up without limit
+        request.app[RATE_LIMITS].failed(request, RateLimit.FAILED_KEYS)
+        raise
     if principal is None:
         raise Unauthenticated(NOT_ACCEPTED, denial=Denial.CI_TOKEN)
     return principal
@@ -84,12 +88,13 @@ async def _found_by(find: Find, request: web.Request, text: str) -> Principal:
     If the client's address failed too often, only those credentials are looked up that were valid before: who shares
     that address, and whose key is in use, does not notice.
     """
-    limits = request.app[RATE_LIMITS]
-    if not request.app[CREDENTIALS].has_known(key_hash(text)):
+    limits, credentials, sha256 = request.app[RATE_LIMITS], request.app[CREDENTIALS], key_hash(text)
+    if not credentials.has_proven(sha256):
         limits.refuse_failing(request, RateLimit.FAILED_KEYS)
     try:
         return await find(request, text)
     except Unauthenticated:
+        credentials.disproved(sha256)
         limits.failed(request, RateLimit.FAILED_KEYS)
         raise
 

@@ -120,7 +120,7 @@ class CiTokens:
             trust = await trust_in(reader, slug, issuer)
         if trust is None:
             raise BadToken(TokenFault.UNTRUSTED_ISSUER)
-        job = await self._openid.job_of(token, trust.issuer, audience, self._services.clock.now())
+        job = await self._openid.job_of(token, trust, audience, self._services.clock.now())
         return _Verified(trust, job)
 
 

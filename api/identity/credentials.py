@@ -26,6 +26,9 @@ MAX_AGE = 0.9
 MAX_KNOWN = 10_000
 """Keys in the cache."""
 
+MAX_PROVEN = 10_000
+"""Credentials of which a process remembers that they were valid."""
+
 Ask = Callable[[], Awaitable[Principal | None]]
 """Finds the owner of a credential that is not looked up by its hash."""
 
@@ -36,11 +39,16 @@ class Credentials:
     def __init__(self, look_ups: GroupCommit[bytes, Principal | None]) -> None:
         self._look_ups = look_ups
         self._known: dict[bytes, tuple[Principal, float]] = {}
+        self._proven: dict[bytes, None] = {}
         self._changes = 0
 
-    def has_known(self, sha256: bytes) -> bool:
-        """Return whether a credential was valid when it was last looked up here, and no change to it is known since."""
-        return sha256 in self._known
+    def has_proven(self, sha256: bytes) -> bool:
+        """Return whether a credential was valid when it was last presented here. It may have changed since."""
+        return sha256 in self._proven
+
+    def disproved(self, sha256: bytes) -> None:
+        """Note that a credential is not valid."""
+        self._proven.pop(sha256, None)
 
     async def principal_of(self, sha256: bytes, ask: Ask | None = None) -> Principal | None:
         """Return the owner of a key or session, or of another credential by what `ask` returns; None if invalid."""
@@ -52,9 +60,18 @@ class Credentials:
         principal = await (ask() if ask else self._look_ups.submit(sha256))
         if principal is None:
             self._known.pop(sha256, None)
-        elif changes == self._changes:  # otherwise the result may be older than the change
+            return None
+        self._prove(sha256)
+        if changes == self._changes:  # otherwise the result may be older than the change
             self._remember(sha256, principal, asked)
         return principal
+
+    def _prove(self, sha256: bytes) -> None:
+        """Remember a valid credential; when there are too many, the one looked up longest ago is forgotten."""
+        self._proven.pop(sha256, None)
+        if len(self._proven) >= MAX_PROVEN:
+            del self._proven[next(iter(self._proven))]
+        self._proven[sha256] = None
 
     def _remember(self, sha256: bytes, principal: Principal, asked: float) -> None:
         if len(self._known) >= MAX_KNOWN:

@@ -75,9 +75,9 @@ class Invitation:
         return InvitationStatus.OPEN if self.expires_at > now else InvitationStatus.EXPIRED
 
 
-def issue_data(invitation_id: UUID, issue: int) -> bytes:
-    """Return what the code in the token of one issue covers."""
-    return invitation_id.bytes + issue.to_bytes(4, "big")
+def issue_data(invitation_id: UUID, issue: int, *, mailed: bool) -> bytes:
+    """Return what the code in the token of one issue covers: a link that is shown is never one that is sent."""
+    return invitation_id.bytes + issue.to_bytes(4, "big") + bytes([mailed])
 
 
 def token_of(code: bytes) -> str:

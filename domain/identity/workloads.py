@@ -69,11 +69,13 @@ _NAMES = {
     ),
 }
 
-_OPEN_TRIGGERS = frozenset({"pull_request_target", "merge_request_event", "external_pull_request_event"})
+_OPEN_TRIGGERS = frozenset(
+    ("pull_request_target", "merge_request_event", "external_pull_request_event", "parent_pipeline"),
+)
 """What starts jobs for changes that anybody may propose, with tokens as if they came from a branch of the repository.
 
-GitHub names the base branch, GitLab the source branch, which may be one of a fork. GitHub's `pull_request` is none of
-them: its ref is that of the pull request.
+GitHub names the base branch, GitLab the source branch, which may be one of a fork. A child pipeline of GitLab says the
+same, and not what started its parent. GitHub's `pull_request` is none of them: its ref is that of the pull request.
 """
 
 
@@ -84,7 +86,7 @@ def workload_of(provider: WorkloadProvider, claims: Mapping[str, Any]) -> Worklo
     repository may have started.
     """
     names = _NAMES[provider]
-    if claims.get(names.trigger) in _OPEN_TRIGGERS:
+    if _text(claims, names.trigger) in _OPEN_TRIGGERS:
         raise _unfit(names.trigger)
     return Workload(
         provider=provider,

@@ -49,9 +49,12 @@ class Cache(Generic[T]):
         return await asyncio.shield(entry.task)  # whoever leaves does not end the fetch for the others
 
     async def renew(self, key: str, pause: float) -> T:
-        """Fetch a value again, unless that began less than `pause` seconds ago; a failure keeps the old value."""
+        """Fetch a value again, unless that goes on, or began less than `pause` seconds ago.
+
+        A failure keeps the old value.
+        """
         last = self._renewals.get(key)
-        if last is None or self._clock() >= last.began + pause:
+        if last is None or (last.entry.task.done() and self._clock() >= last.began + pause):
             last = _Renewal(self._clock(), self._start(key))
             last.entry.task.add_done_callback(lambda task: self._replace(key, last.entry, task))
             _put(self._renewals, key, last)

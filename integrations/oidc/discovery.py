@@ -44,6 +44,10 @@ class Providers:
         """Return the provider with this issuer. Raises Invalid for a bad URL, and ProviderError."""
         return await self._cache.get(checked_issuer(issuer))
 
+    async def ask(self, issuer: str) -> Provider:
+        """Ask the provider again, whatever is known of it. Raises as `get` does."""
+        return await self._cache.renew(checked_issuer(issuer), pause=0)
+
     async def _discover(self, issuer: str) -> Provider:
         url = issuer + _WELL_KNOWN
         return _provider(issuer, url, await get_object(self._outbound, url, MAX_DOCUMENT))
@@ -54,7 +58,7 @@ def checked_issuer(issuer: str, field: str = "issuerUrl") -> str:
 
     Whether http is permitted depends on the address, which the guarded session decides.
     """
-    if not _is_endpoint(issuer, {"https", "http"}) or URL(issuer).query_string:
+    if not _is_endpoint(issuer, {"https", "http"}) or "?" in issuer or "#" in issuer:
         raise Invalid.of(field, "must be an https URL without user, query and fragment")
     return issuer.rstrip("/")
 

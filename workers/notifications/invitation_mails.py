@@ -24,7 +24,8 @@ async def invitation_mail(services: Services, message: ClaimedMessage) -> Prepar
         letter = await letter_of(reader, message.tenant, invitation_id, issue, services.clock.now())
     if letter is None:
         raise Unsendable(MessageStatus.SKIPPED, OUTDATED)
-    link = invitation_link(services.settings.address, _token(services, letter, issue_data(invitation_id, issue)))
+    token = _token(services, letter, issue_data(invitation_id, issue, mailed=True))
+    link = invitation_link(services.settings.address, token)
     outgoing = Outgoing(
         id=message.id,
         event=message.event,

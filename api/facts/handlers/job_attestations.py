@@ -71,7 +71,7 @@ async def _verified(call: Call, token: str) -> Workload:
         trust = await trust_in(reader, slug, issuer_of(token).rstrip("/"))
     if trust is None:
         raise Rejected(NO_IDENTITY)
-    job = await call.request.app[OPENID].job_of(token, trust.issuer, audience, services.clock.now())
+    job = await call.request.app[OPENID].job_of(token, trust, audience, services.clock.now())
     async with call.read() as reader:
         if not await knows_repository(reader, trust, job):
             raise Rejected(NO_IDENTITY)

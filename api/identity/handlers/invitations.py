@@ -46,7 +46,7 @@ async def create_invitation(call: Call, body: InvitationIn, dry_run: DryRun = Fa
     new = NewInvitation(email, body.role.role, body.name, issue)
     async with call.transaction(dry_run=dry_run) as tx:
         invitation, token = await commands.create_invitation(tx, call.tenant, new, call.actor)
-    return created(IssuedInvitationOut.issued(invitation, token, call), dry_run=dry_run)
+    return created(IssuedInvitationOut.issued(invitation, token, call, dry_run=dry_run), dry_run=dry_run)
 
 
 async def list_invitations(call: Call, query: InvitationsQuery) -> Reply[list[InvitationOut]]:
@@ -70,7 +70,7 @@ async def resend_invitation(
         check_role(call.caller, found.role)
         _check_deliverable(issue, found.email)
         invitation, token = await commands.resend_invitation(tx, call.tenant, invitation_id, issue, call.actor)
-    return created(IssuedInvitationOut.issued(invitation, token, call), dry_run=dry_run)
+    return created(IssuedInvitationOut.issued(invitation, token, call, dry_run=dry_run), dry_run=dry_run)
 
 
 async def revoke_invitation(call: Call, invitation_id: UUID, dry_run: DryRun = False) -> Deleted[InvitationOut]:

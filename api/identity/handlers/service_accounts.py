@@ -16,7 +16,7 @@ from storage.database import Reader
 from storage.identity.commands import api_keys as key_commands
 from storage.identity.commands import service_accounts as commands
 from storage.identity.queries import api_keys as key_queries
-from storage.identity.queries.principals import get_service_account
+from storage.identity.queries.principals import get_service_account, held_role
 
 
 async def create_service_account(
@@ -51,6 +51,7 @@ async def create_service_account_key(
 ) -> Created[CreatedKeyOut]:
     """Create an API key of a service account. Its text is shown only this once."""
     async with call.transaction(dry_run=dry_run) as tx:
+        await held_role(tx, call.tenant, service_account_id, "service")  # which stays until the key is made
         account = await get_service_account(tx, call.tenant.unscoped, service_account_id)
         new = body.to_command(service_account_id, tx.now)
         check_key(call.caller, account.role, new.permissions, new.scopes)
@@ -86,6 +87,7 @@ async def rotate_service_account_key(
     """
     terms = body or KeyRotationIn()
     async with call.transaction(dry_run=dry_run) as tx:
+        await held_role(tx, call.tenant, service_account_id, "service")
         account, old = await _with_key(tx, call, service_account_id, key_id)
         check_successor(call.caller, account.role, old)
         key, text = await key_commands.rotate_api_key(tx, call.tenant, key_id, terms.overlap, call.actor)

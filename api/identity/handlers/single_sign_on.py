@@ -35,7 +35,6 @@ from domain.identity.single_sign_on import (
     person_of,
 )
 from domain.tenant import Tenant
-from integrations.oidc.discovery import Providers
 from integrations.oidc.sign_in import authorization_url, new_sign_in, redeem
 from integrations.oidc.tokens import verify
 from storage.identity.commands import single_sign_on as commands
@@ -109,7 +108,7 @@ async def test_sso_config(call: Call, organisation: str) -> SsoTestOut:
     async with call.read() as reader:
         config = await get_sso_config(reader, call.tenant)
     try:
-        provider = await Providers(call.services.outbound).get(config.issuer_url)  # past what is cached
+        provider = await call.request.app[OPENID].providers.ask(config.issuer_url)
     except Upstream as error:
         return SsoTestOut(success=False, message=error.message, authorization_endpoint=None, token_endpoint=None)
     return SsoTestOut(

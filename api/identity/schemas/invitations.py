@@ -86,14 +86,20 @@ class InvitationOut(WireModel):
 
 
 class IssuedInvitationOut(InvitationOut):
-    """An invitation with its new link: the only answer that contains it, and null if it was sent by e-mail."""
+    """An invitation with its new link: the only answer that contains it.
+
+    `link` is null if it was sent by e-mail, and in a dry run.
+    """
 
     link: str | None
 
     @classmethod
-    def issued(cls, record: Invitation, token: str, call: Call) -> Self:
-        """Return an invitation with its link, unless that goes to the person alone."""
-        link = None if record.mailed else invitation_link(call.services.settings.address, token)
+    def issued(cls, record: Invitation, token: str, call: Call, *, dry_run: bool) -> Self:
+        """Return an invitation with its link, unless that goes to the person alone.
+
+        Not in a dry run: the next issue of the invitation has the same token.
+        """
+        link = None if record.mailed or dry_run else invitation_link(call.services.settings.address, token)
         return cls.filled(record, link=link, **_further(record, call))
 
 

@@ -14,6 +14,8 @@ from storage.identity.commands.principals import add_membership, create_principa
 from storage.identity.queries.invitations import UNANSWERED, unusable_token
 from storage.identity.queries.organisations import held_organisation
 
+_ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(7241008, hashtext($1))"
+"""By address: whoever accepts the invitations of two organisations becomes a user with one of them."""
 _USER = "SELECT * FROM principals WHERE email = $1 AND kind = 'user' AND archived_at IS NULL FOR SHARE"
 _HOLD = f"SELECT * FROM invitations WHERE org_id = $1 AND id = $2 AND issue = $3 AND {UNANSWERED} FOR UPDATE"
 
@@ -24,6 +26,7 @@ async def accept_invitation(tx: Transaction, tenant: Tenant, found: Invitation, 
     `found` is the invitation as the token found it; the person acts, in the request and region of `actor`. Raises
     NotFound if it was answered or replaced meanwhile, and Conflict for a disabled account or an exceeded quota.
     """
+    await tx.value(_ONE_AT_A_TIME, found.email)
     # In the order of those who remove a user: the user, the organisation, the invitation.
     user = await tx.row(_USER, found.email)
     organisation = await held_organisation(tx, tenant)

@@ -126,7 +126,8 @@ async def _hold(tx: Transaction, tenant: Tenant, invitation_id: UUID) -> dict[st
 
 def _issued(tx: Transaction, invitation_id: UUID, number: int, issue: Issue) -> tuple[str, dict[str, Any]]:
     """Return the token of an issue and its columns. Only the hash is stored: the relay makes the token again."""
-    token = token_of(tx.authenticator.mac(Purpose.INVITATION, issue_data(invitation_id, number)))
+    data = issue_data(invitation_id, number, mailed=issue.mailed)
+    token = token_of(tx.authenticator.mac(Purpose.INVITATION, data))
     return token, {
         "issue": number,
         "token_sha256": token_hash(token),

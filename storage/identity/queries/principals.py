@@ -124,11 +124,15 @@ FOR SHARE OF m
 """
 
 
+_HOLD = "SELECT true FROM principals WHERE id = $1 FOR KEY SHARE"
+
+
 async def held_role(tx: Transaction, tenant: Tenant, principal_id: UUID, kind: str) -> str | None:
     """Return the role of a principal of that kind in the organisation; None if it is no member.
 
-    The membership stays until the transaction ends, so that no key is made for a member who is being removed.
+    Principal and membership stay until the transaction ends, so that no key is made for one that is being removed.
     """
+    await tx.value(_HOLD, principal_id)  # first, in the order of those who remove a principal
     found: str | None = await tx.value(_ROLE, tenant.org_id, principal_id, kind)
     return found
 

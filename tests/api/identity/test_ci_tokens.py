@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from aiohttp import ClientTimeout
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
+from api.http import openid
+from api.http.rate_limits import RATE_LIMITS, RateLimits
 from api.identity import credentials
 from api.identity.authentication import NOT_ACCEPTED
 from domain.errors import Denial
+from domain.identity.rates import RateLimit
+from integrations.oidc import answers as provider_answers
 from storage.clock import Clock
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation, make_holder, trail_body, unique
@@ -178,6 +183,40 @@ async def test_an_issuer_that_is_down(jobs: Jobs) -> None:
     assert "Retry-After" in (await down.job().get("/flows", 503)).headers
 
 
+async def test_asking_for_an_issuer_that_is_down_is_limited(jobs: Jobs, trusting: Services) -> None:
+    """Otherwise whoever knows of one has as many tokens looked up as he likes, without any credential."""
+    async with identity_provider() as gone:
+        pass
+    down = replace(jobs, idp=gone)
+    await down.identity()
+    app = build_app(trusting)
+    app[RATE_LIMITS] = RateLimits({RateLimit.FAILED_KEYS: 3})
+    async with TestClient(TestServer(app)) as client:
+        sent = [(await replace(down.job(), client=client).send("GET", "/flows")).status for _ in range(4)]
+    assert sent == [503, 503, 503, 429]
+
+
+@pytest.mark.parametrize("limit", ["MAX_WAITING", "MAX_ISSUERS"])
+async def test_tokens_do_not_pile_up_behind_slow_issuers(
+    jobs: Jobs, trusting: Services, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    """Neither in the memory, nor as connections to as many issuers as an organisation names."""
+    monkeypatch.setattr(openid, limit, 2)
+    monkeypatch.setattr(provider_answers, "TIMEOUT", ClientTimeout(total=1))
+    async with identity_provider("RSA") as quick:
+        other = replace(jobs, idp=quick, api=await found_organisation(jobs.api.client, trusting))
+        await other.identity()
+        issuers = [f"{jobs.idp.issuer}/{n if limit == 'MAX_ISSUERS' else 0}" for n in range(3)]
+        for issuer in set(issuers):
+            await jobs.identity(issuer=issuer)
+        jobs.idp.lies.answers = {"openid-configuration": "slow"}
+        async with asyncio.TaskGroup() as group:
+            sent = [group.create_task(jobs.job(iss=issuer).send("GET", "/flows")) for issuer in issuers]
+            group.create_task(other.job().get("/flows"))
+        told = [answer.json["message"] for answer in (one.result() for one in sent) if answer.status == 503]
+        assert sorted(message.startswith("Too many") for message in told) == [False, False, True]
+
+
 async def test_the_issuers_keys_may_rotate(jobs: Jobs) -> None:
     await jobs.identity()
     before = jobs.job()
@@ -226,6 +265,15 @@ async def test_an_expired_token_is_refused_though_it_is_known(jobs: Jobs, trusti
         await old.get("/flows")
         clock.ahead = timedelta(hours=24)
         await refused(old)
+
+
+async def test_a_known_token_is_not_read_as_that_of_another_provider(jobs: Jobs) -> None:
+    identity = await jobs.identity()
+    job = jobs.job()
+    await job.get("/flows")
+    assert (await jobs.api.send("DELETE", f"{IDENTITIES}/{identity['id']}")).status == 204
+    await jobs.identity(provider="gitlab")
+    await stops(job)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

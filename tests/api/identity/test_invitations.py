@@ -196,8 +196,10 @@ async def test_a_dry_run_invites_and_accepts_nobody(api: Caller) -> None:
     dry: dict[str, Any] = {"headers": {"X-Dry-Run": "true"}}
     body = {"email": email(), "role": "MEMBER", "sendEmail": False}
     would = (await api.post(INVITATIONS, body, 200, **dry)).json["wouldCreate"]
-    await accept(api, would, 404)
+    assert (would["status"], would["link"]) == ("OPEN", None)
     made = await invite(api)
+    would = (await api.post(f"{INVITATIONS}/{made['id']}/resend", {"sendEmail": False}, 200, **dry)).json["wouldCreate"]
+    assert (would["version"], would["link"]) == (2, None)  # it would be the link of the next issue
     preview = await replace(api, key=None).post(f"{INVITATIONS}/accept", {"token": token_in(made["link"])}, 200, **dry)
     assert preview.json["wouldCreate"]["organisation"] == api.tenant.org_slug
     await accept(api, made)
@@ -307,6 +309,13 @@ async def test_a_user_of_another_organisation_joins_with_the_account_that_there_
     assert "Set-Cookie" not in answer.headers
     path = f"/organisations/{stranger.tenant.org_slug}/members/{member['userId']}"
     assert (await stranger.get(path)).json["role"] == "ADMIN"
+
+
+async def test_whoever_accepts_two_invitations_at_once_has_one_account(api: Caller, app_services: Services) -> None:
+    address, other = email(), await found_organisation(api.client, app_services)
+    made = [await invite(one, email=address) for one in (api, other)]
+    accepted = await asyncio.gather(*(accept(api, one) for one in made))
+    assert len({answer.json["userId"] for answer in accepted}) == 1
 
 
 async def test_a_disabled_account_does_not_join(api: Caller) -> None:

@@ -19,6 +19,7 @@ from api.http.middleware import install
 from api.http.rate_limits import RATE_LIMITS, RateLimits, rate_limits_shared
 from api.http.transport.addresses import PROXIES
 from api.identity.authentication import ORGANISATION_HEADER
+from api.identity.credentials import CREDENTIALS
 from api.monitoring.routes import PROBES
 from domain.addresses import networks
 from domain.identity.rates import RateLimit
@@ -155,6 +156,28 @@ async def test_a_good_key_works_beside_a_failing_neighbour(
         async with statements(services) as seen:
             await founder.get("/flows", headers=via(address))
         assert [sql for sql in seen if LOOK_UP in sql] != []
+
+
+async def test_a_change_in_the_organisation_does_not_lock_good_keys_out(
+    opened: Open, services: Services, address: str
+) -> None:
+    """It drops what is cached of all keys of the organisation, which say nothing of whether they are good."""
+    async with opened(failed_keys_per_address=FEW) as client:
+        founder = await found_organisation(client, services)
+        holder = await make_holder(services, founder.tenant, "viewer")
+        keys = [founder, replace(founder, key=holder.key)]
+        for one in keys:
+            await one.get("/flows", headers=via(address))
+        while (await guess(client, address)).status != 429:
+            pass
+        assert client.app is not None
+        client.app[CREDENTIALS].changed(str(founder.tenant.org_id))
+        for one in keys:
+            await one.get("/flows", headers=via(address))
+        await founder.send("DELETE", f"/api-keys/{holder.key_id}/revoke")
+        client.app[CREDENTIALS].changed(str(founder.tenant.org_id))
+        ended = [await replace(founder, key=holder.key).send("GET", "/flows", headers=via(address)) for _ in range(2)]
+        assert [one.status for one in ended] == [401, 429], "a key that has ended is looked up once more"
 
 
 async def test_what_a_client_invents_gives_it_no_second_address(opened: Open, address: str) -> None:

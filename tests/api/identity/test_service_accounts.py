@@ -1,5 +1,6 @@
 """Service accounts and API keys on the wire: what CI gets, how a key is replaced, and when it stops."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -164,6 +165,19 @@ async def test_who_replaces_a_key_holds_what_the_key_can_do_and_no_more_is_asked
         await manager.post(f"{path}/{whole['id']}/rotate", status=403)
     await api.send("PUT", f"/service-accounts/{account['id']}", json={"role": "NONE"})
     await manager.post(f"/api-keys/{narrow['id']}/rotate")
+
+
+@pytest.mark.parametrize("way", ["create", "rotate"])
+async def test_an_account_that_is_being_deleted_gets_no_key(api: Caller, way: str) -> None:
+    for _ in range(5):
+        account = await make_account(api)
+        path = f"/service-accounts/{account['id']}"
+        key = await make_key(api, account)
+        made = ("/api-keys", {"label": "late"}) if way == "create" else (f"/api-keys/{key['id']}/rotate", {})
+        sent = await asyncio.gather(api.send("POST", f"{path}{made[0]}", json=made[1]), api.send("DELETE", path))
+        assert (sent[0].status in {201, 404}, sent[1].status) == (True, 204)
+        shown = (await api.get(f"/api-keys/owners/{account['id']}")).json
+        assert not any(one["isActive"] for one in shown)
 
 
 async def test_a_key_is_revoked_at_once_and_stays_in_the_list(api: Caller) -> None:

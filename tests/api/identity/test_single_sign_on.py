@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from api.app import build_app
+from integrations.oidc import answers
 from storage.services import Services, open_services
 from tests.api.caller import Answer, Caller, found_organisation, unique
 from tests.api.identity.test_members import key_of, make_member, stops
@@ -374,6 +375,19 @@ async def test_the_provider_is_tested(desk: Desk) -> None:
     lost = (await desk.api.post(f"{desk.path}/test", status=200)).json
     assert (lost["success"], lost["authorizationEndpoint"], lost["tokenEndpoint"]) == (False, None, None)
     assert lost["message"]
+
+
+async def test_many_tests_at_once_ask_the_provider_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow one would otherwise keep a connection for each."""
+    monkeypatch.setattr(answers, "TIMEOUT", aiohttp.ClientTimeout(total=1))
+    await desk.configure()
+    before = desk.idp.seen["openid-configuration"]
+    desk.idp.lies.answers = {"openid-configuration": "slow"}
+    found = await asyncio.gather(*(desk.api.post(f"{desk.path}/test", status=200) for _ in range(5)))
+    assert {one.json["success"] for one in found} == {False}
+    assert desk.idp.seen["openid-configuration"] == before + 1
+    desk.idp.lies.answers = {}
+    assert (await desk.api.post(f"{desk.path}/test", status=200)).json["success"]
 
 
 async def break_glass(desk: Desk, admin: Any) -> Caller:

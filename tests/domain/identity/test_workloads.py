@@ -47,6 +47,11 @@ def test_gitlab_must_say_what_a_ref_is() -> None:
         (WorkloadProvider.GITHUB, {"event_name": "pull_request_target"}),
         (WorkloadProvider.GITLAB, {"pipeline_source": "merge_request_event"}),
         (WorkloadProvider.GITLAB, {"pipeline_source": "external_pull_request_event"}),
+        (WorkloadProvider.GITLAB, {"pipeline_source": "parent_pipeline"}),
+        (WorkloadProvider.GITHUB, {"event_name": ["pull_request_target"]}),
+        (WorkloadProvider.GITLAB, {"pipeline_source": {"merge_request_event": 1}}),
+        (WorkloadProvider.GITHUB, {"event_name": None}),
+        (WorkloadProvider.GITLAB, {"pipeline_source": None}),
     ],
 )
 def test_a_job_that_a_stranger_may_have_started_is_refused(provider: WorkloadProvider, claims: dict[str, Any]) -> None:
@@ -62,7 +67,7 @@ def test_a_pull_request_is_known_by_its_ref() -> None:
 
 @pytest.mark.parametrize("provider", WorkloadProvider)
 def test_what_a_platform_may_leave_out(provider: WorkloadProvider) -> None:
-    left_out = ("environment", "repository_id", "project_id", "workflow_ref", "ci_config_ref_uri", "event_name")
+    left_out = ("environment", "repository_id", "project_id", "workflow_ref", "ci_config_ref_uri")
     claims = {name: value for name, value in CLAIMS[provider].items() if name not in left_out}
     job = workload_of(provider, claims)
     assert (job.environment, job.repository_id, job.workflow) == (None, None, None)

@@ -159,7 +159,10 @@ async def test_a_private_address_is_refused(idp: IdentityProvider) -> None:
     assert not idp.seen
 
 
-@pytest.mark.parametrize("issuer", ["", "idp", "ftp://a", "https://", "https://u:p@a", "https://a?b=c", "https://a#b"])
+@pytest.mark.parametrize(
+    "issuer",
+    ["", "idp", "ftp://a", "https://", "https://u:p@a", "https://a?b=c", "https://a/?", "https://a#b", "https://a/#"],
+)
 def test_a_bad_issuer(issuer: str) -> None:
     with pytest.raises(Invalid):
         checked_issuer(issuer)

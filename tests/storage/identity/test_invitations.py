@@ -126,7 +126,7 @@ async def test_a_rebuild_counts_the_same_invitations(case: Case) -> None:
 
 
 async def test_a_token_is_a_code_that_only_the_holder_of_the_key_can_make(case: Case) -> None:
-    data = case.made.id.bytes + (1).to_bytes(4, "big")
+    data = case.made.id.bytes + (1).to_bytes(4, "big") + b"\0"
     authenticator = case.world.services.database.authenticator
     assert case.token == token_of(authenticator.mac(Purpose.INVITATION, data))
     old, newer = Authenticator(lambda: [b"o" * 32]), Authenticator(lambda: [b"n" * 32, b"o" * 32])
