@@ -6,6 +6,7 @@ from dataclasses import replace
 from aiohttp import web
 
 from api.http.calls import SERVICES
+from api.http.organisation import no_organisation
 from api.http.rate_limits import RATE_LIMITS
 from api.http.reading import clean_text
 from api.identity.ci_tokens import CI_TOKENS, is_ci_token
@@ -13,7 +14,7 @@ from api.identity.cookies import presented_session
 from api.identity.credential_uses import CREDENTIAL_USES
 from api.identity.credentials import CREDENTIALS
 from api.identity.origins import refuse_foreign_pages, require_own_page
-from domain.errors import Denial, NotFound, Unauthenticated, Unavailable
+from domain.errors import Denial, Unauthenticated, Unavailable
 from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Permission, Principal, role_permissions
 from domain.identity.rates import RateLimit
@@ -140,4 +141,4 @@ async def _in_organisation(request: web.Request, principal: Principal) -> Princi
                     org_slug=organisation.slug,
                     permissions=held | {Permission.PLATFORM_MANAGE},
                 )
-    raise NotFound(f"There is no organisation '{named[:100]}'.", denial=Denial.ORGANISATION)
+    raise no_organisation(named)

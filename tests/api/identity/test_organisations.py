@@ -98,6 +98,13 @@ async def test_others_see_their_own_alone(api: Caller) -> None:
     await api.post("/organisations", {"slug": unique("org"), "name": "x"}, status=403)
 
 
+async def test_a_slug_in_capitals_is_404_and_says_why(admin: Caller, api: Caller) -> None:
+    shouted = api.tenant.org_slug.upper()
+    for caller in (admin, api):
+        missing = await caller.get(f"/organisations/{shouted}", 404)
+        assert missing.json["message"] == f"There is no organisation '{shouted}'. Slugs are in lower case."
+
+
 async def test_the_list_of_organisations_says_its_total(admin: Caller, api: Caller) -> None:
     """Every array takes `page` and `size` and carries X-Total-Count."""
     answer = await api.get("/organisations")
