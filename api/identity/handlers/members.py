@@ -47,7 +47,7 @@ async def update_member(
 ) -> Updated[MemberOut]:
     """Change a member's role, at once for all of the member's keys.
 
-    Only platform administrators demote the last administrator.
+    The last administrator keeps the role.
     """
     check_role(call.caller, body.role.role)
     async with call.transaction(dry_run=dry_run) as tx:
@@ -58,7 +58,7 @@ async def update_member(
 async def remove_member(call: Call, organisation: str, user_id: UUID, dry_run: DryRun = False) -> Deleted[MemberOut]:
     """Remove a member.
 
-    The member's keys of this organisation stop at once. Only platform administrators remove the last administrator.
+    The member's keys of this organisation stop at once. The last administrator stays.
     """
     async with call.transaction(dry_run=dry_run) as tx:
         gone = await commands.remove_member(tx, call.tenant, user_id, call.actor)

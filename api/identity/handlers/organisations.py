@@ -6,7 +6,7 @@ from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
 from api.http.paging import ListQuery, list_reply
 from api.http.versions import IfMatch, expected_versions
-from api.identity.schemas.organisations import OrganisationChangeIn, OrganisationIn, OrganisationOut
+from api.identity.schemas.organisations import DeletionQuery, OrganisationChangeIn, OrganisationIn, OrganisationOut
 from domain.errors import NotFound
 from domain.identity.permissions import Permission
 from storage.identity.commands import organisations as commands
@@ -60,7 +60,7 @@ async def update_organisation(
 
 
 async def delete_organisation(
-    call: Call, organisation: str, dry_run: DryRun = False, if_match: IfMatch = None
+    call: Call, organisation: str, query: DeletionQuery, dry_run: DryRun = False, if_match: IfMatch = None
 ) -> Deleted[OrganisationOut]:
     """Delete an organisation that nothing belongs to.
 
@@ -68,6 +68,9 @@ async def delete_organisation(
     configs or notification rules, the answer is 409 with their numbers. Its ledger is kept. Only administrators of the
     organisation `default` may do this.
     """
+    expected, with_last_member = expected_versions(if_match), query.with_last_member
     async with call.transaction(dry_run=dry_run) as tx:
-        gone = await commands.delete_organisation(tx, call.tenant, call.actor, expected=expected_versions(if_match))
+        gone = await commands.delete_organisation(
+            tx, call.tenant, call.actor, with_last_member=with_last_member, expected=expected
+        )
     return deleted(OrganisationOut.of(gone, call), dry_run=dry_run)

@@ -1,6 +1,9 @@
 """Request and response models of organisations."""
 
+from typing import Annotated
 from uuid import UUID
+
+from pydantic import Field
 
 from api.http.texts import Long, Name
 from api.http.wire import ChangeIn, Instant, WireIn, WireModel
@@ -46,3 +49,12 @@ class OrganisationOut(WireModel):
     version: int
     created_at: Instant
     updated_at: Instant
+
+
+class DeletionQuery(WireIn):
+    """Nobody can remove the last administrator of an organisation, except with the organisation."""
+
+    with_last_member: Annotated[
+        bool,
+        Field(description="Also remove the only member that is left, and the account if the organisation manages it"),
+    ] = False

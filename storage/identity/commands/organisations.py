@@ -14,6 +14,7 @@ from domain.identity.slugs import check_slug
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
+from storage.identity.commands.principals import remove_last_member
 from storage.identity.queries.organisations import contents_of, held_organisation, organisation_of
 from storage.rows import insert
 
@@ -71,15 +72,23 @@ UPDATE organisations SET archived_at = $2, updated_at = $2, version = version + 
 
 
 async def delete_organisation(
-    tx: Transaction, tenant: Tenant, actor: Actor, *, expected: Collection[int] | None = None
+    tx: Transaction,
+    tenant: Tenant,
+    actor: Actor,
+    *,
+    with_last_member: bool = False,
+    expected: Collection[int] | None = None,
 ) -> Organisation:
     """Delete an organisation without contents; its slug is free again, and its ledger is kept.
 
-    Raises NotFound, Stale, and Conflict with the numbers while anything belongs to it.
+    `with_last_member` removes the only member that is left: nobody else can remove the last administrator. Raises
+    NotFound, Stale, and Conflict with the numbers while anything belongs to it.
     """
     held = await _hold(tx, tenant, expected)
     if held["slug"] == DEFAULT_ORGANISATION:
         raise Conflict(f"The organisation '{DEFAULT_ORGANISATION}' cannot be deleted.", "state")
+    if with_last_member:
+        await remove_last_member(tx, tenant, actor)
     if contents := await contents_of(tx, tenant):
         counted = ", ".join(f"{number} {noun}" for noun, number in contents.items())
         raise Conflict(f"The organisation still has {counted}: delete these first.", "state")

@@ -7,7 +7,6 @@ from uuid import UUID
 from domain.audit.events import Actor
 from domain.errors import Conflict
 from domain.identity.grants import check_role_exists
-from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.identity.principals import NewPrincipal
 from domain.identity.quotas import Quota
 from domain.identity.records import MEMBERSHIP, PRINCIPAL
@@ -120,13 +119,17 @@ async def change_role(tx: Transaction, tenant: Tenant, held: Row, role: str, act
     """
     check_role_exists(role)
     if role != "admin":
-        await _keep_an_administrator(tx, tenant, held, actor)
+        await _keep_an_administrator(tx, tenant, held)
     return await MEMBERSHIPS.change(tx, tenant, actor, held, {"role": role})
 
 
 async def end_membership(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
     """End a locked membership: its keys and sessions stop with it. Raises Conflict for the last administrator."""
-    await _keep_an_administrator(tx, tenant, held, actor)
+    await _keep_an_administrator(tx, tenant, held)
+    return await _end_membership(tx, tenant, held, actor)
+
+
+async def _end_membership(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
     await revoke_keys_of(tx, tenant, held["principal_id"], actor)
     await revoke_sessions_of(tx, tenant, held["principal_id"], actor)
     if held["kind"] == "user":
@@ -134,36 +137,28 @@ async def end_membership(tx: Transaction, tenant: Tenant, held: Row, actor: Acto
     return await MEMBERSHIPS.archive(tx, tenant, actor, held)
 
 
-_SOMEBODY_ADMINISTERS = """
+_ANOTHER_ADMINISTRATOR = """
 SELECT EXISTS (
   SELECT FROM memberships m JOIN principals p ON p.id = m.principal_id
   WHERE m.org_id = $1 AND m.kind = 'user' AND m.role = 'admin' AND m.archived_at IS NULL AND m.principal_id <> $2
     AND p.disabled_at IS NULL
-) OR EXISTS (
-  SELECT FROM memberships m JOIN organisations o ON o.id = m.org_id
-  WHERE m.principal_id = $3 AND m.role = 'admin' AND m.archived_at IS NULL AND o.slug = $4 AND o.id <> $1
 )
 """
-"""Whether somebody can still administer the organisation: a member, or the platform administrator who acts."""
 
 
-async def _keep_an_administrator(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> None:
-    """Raise Conflict if the member is the last active administrator; hold the organisation, so that two cannot go.
-
-    Not for a platform administrator, who can appoint another, and without whom no organisation could be deleted.
-    """
+async def _keep_an_administrator(tx: Transaction, tenant: Tenant, held: Row) -> None:
+    """Raise Conflict if the member is the last active administrator; hold the organisation, so that two cannot go."""
     if held["role"] != "admin" or held["kind"] != "user":
         return
     await held_organisation(tx, tenant)
-    parameters = tenant.org_id, held["principal_id"], actor.principal_id, DEFAULT_ORGANISATION
-    if not await tx.value(_SOMEBODY_ADMINISTERS, *parameters):
+    if not await tx.value(_ANOTHER_ADMINISTRATOR, tenant.org_id, held["principal_id"]):
         raise Conflict("This is the last administrator: give another member the role ADMIN first.", "state")
 
 
 async def disable(tx: Transaction, tenant: Tenant, held: Row, actor: Actor, *, is_active: bool) -> dict[str, Any]:
     """Disable a locked principal everywhere, or enable it again. Raises Conflict for a last administrator."""
     if not is_active and held["disabled_at"] is None:
-        await _keep_administrators(tx, held, actor)
+        await _keep_administrators(tx, held)
     disabled_at = None if is_active else held["disabled_at"] or tx.now
     return await PRINCIPALS.change(tx, tenant, actor, held, {"disabled_at": disabled_at})
 
@@ -174,9 +169,9 @@ WHERE m.principal_id = $1 AND m.archived_at IS NULL ORDER BY m.org_id FOR UPDATE
 """
 
 
-async def _keep_administrators(tx: Transaction, held: Row, actor: Actor) -> None:
+async def _keep_administrators(tx: Transaction, held: Row) -> None:
     for membership in await tx.rows(_MEMBERSHIPS_OF, held["id"]):
-        await _keep_an_administrator(tx, Tenant(membership["org_id"], membership["slug"]), membership, actor)
+        await _keep_an_administrator(tx, Tenant(membership["org_id"], membership["slug"]), membership)
 
 
 async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
@@ -192,3 +187,24 @@ async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Ac
         await release(tx, tenant, quota)
     await revoke_invitation_of(tx, tenant, held["email"], actor)
     return await PRINCIPALS.archive(tx, tenant, actor, held, {"disabled_at": held["disabled_at"] or tx.now})
+
+
+_REMAINING = """
+SELECT m.* FROM memberships m
+WHERE m.org_id = $1 AND m.kind = 'user' AND m.archived_at IS NULL LIMIT 2 FOR UPDATE
+"""
+_MANAGED = "SELECT * FROM principals WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE"
+
+
+async def remove_last_member(tx: Transaction, tenant: Tenant, actor: Actor) -> None:
+    """Remove the only person whom an organisation that is to be deleted has left, although it is an administrator.
+
+    The account goes, too, if the organisation manages it. With several members, none is removed.
+    """
+    remaining = await tx.rows(_REMAINING, tenant.org_id)
+    if len(remaining) != 1:
+        return
+    held = dict(remaining[0])
+    await _end_membership(tx, tenant, held, actor)
+    if account := await tx.row(_MANAGED, tenant.org_id, held["principal_id"]):
+        await remove_principal(tx, tenant, dict(account), actor)

@@ -184,20 +184,26 @@ async def test_the_last_administrator_stays(api: Caller) -> None:
     assert sorted(answer.status for answer in await asyncio.gather(*both)) == [204, 409], "not even in a race"
 
 
-async def test_a_platform_administrator_ends_an_organisation_with_its_last_administrator(admin: Caller) -> None:
-    ours = f"/organisations/{unique('ended')}"
-    inside = {"X-Trailgate-Organisation": ours.rpartition("/")[2]}
-    await admin.post("/organisations", {"slug": inside["X-Trailgate-Organisation"], "name": "Ended"})
+async def test_the_last_administrator_leaves_with_the_organisation_only(admin: Caller) -> None:
+    slug = unique("ended")
+    ours, inside = f"/organisations/{slug}", {"X-Trailgate-Organisation": slug}
+    await admin.post("/organisations", {"slug": slug, "name": "Ended"})
     last = (await admin.post("/users", {"email": email(), "name": "Ada"}, headers=inside)).json
     await admin.post(f"{ours}/members", {"userId": last["id"], "role": "ADMIN"})
     body = {"ownerId": last["id"], "ownerType": "USER", "label": "laptop"}
-    key = (await admin.post("/api-keys", body, headers=inside)).json["plainTextKey"]
-    own = await Caller(admin.client, key).send("DELETE", f"/users/{last['id']}")
-    assert (own.status, "last administrator" in own.json["message"]) == (409, True)
+    key = Caller(admin.client, (await admin.post("/api-keys", body, headers=inside)).json["plainTextKey"])
+    for caller, headers in ((key, {}), (admin, inside)):
+        refused = await caller.send("DELETE", f"/users/{last['id']}", headers=headers)
+        assert (refused.status, "last administrator" in refused.json["message"]) == (409, True)
     refused = await admin.send("DELETE", ours)
     assert (refused.status, "1 members, 1 API keys, 1 users" in refused.json["message"]) == (409, True)
-    assert (await admin.send("DELETE", f"/users/{last['id']}", headers=inside)).status == 204
-    assert (await admin.send("DELETE", ours)).status == 204
+    account = (await admin.post("/service-accounts", {"name": "ci"}, headers=inside)).json
+    refused = await admin.send("DELETE", f"{ours}?withLastMember=true")
+    assert (refused.status, "still has 1 service accounts:" in refused.json["message"]) == (409, True)
+    assert (await key.get("/me")).json["id"] == last["id"], "what is refused changes nothing"
+    assert (await admin.send("DELETE", f"/service-accounts/{account['id']}", headers=inside)).status == 204
+    assert (await admin.send("DELETE", f"{ours}?withLastMember=true")).status == 204
+    await stops(key)
 
 
 async def test_another_organisations_people_are_nobodys(
