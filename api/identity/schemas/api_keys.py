@@ -10,7 +10,7 @@ from pydantic import AliasChoices, Field
 
 from api.http.calls import Call
 from api.http.texts import Flag, Name
-from api.http.wire import GrantIn, Instant, WireModel, shows
+from api.http.wire import GrantIn, Instant, WireIn, WireModel, shows
 from domain.errors import Invalid
 from domain.identity.api_keys import ApiKey, NewApiKey
 from domain.identity.permissions import Permission, PrincipalKind
@@ -48,14 +48,21 @@ ScopeTexts = Annotated[
 ]
 
 
-class KeyTermsIn(GrantIn):
+_LIMITS = ("scope", "permission", "ttl", "expir", "days", "breakglass")
+"""What an unknown name contains, in lower case, if it means a limit."""
+
+
+class KeyTermsIn(WireIn):
     """What a key may do and for how long. `name` is another name for `label`.
 
     Without `permissions` it may do all that its owner may, without `scopes` in the whole organisation, and without
-    `ttlDays` it never expires.
+    `ttlDays` it never expires. Of unknown fields, those are refused that may be a misspelt limit, such as `scope`.
     """
 
-    model_config = {"json_schema_extra": {"examples": [{"label": "payments-ci", "ttlDays": 90}]}}
+    model_config = {
+        "extra": "allow",
+        "json_schema_extra": {"examples": [{"label": "payments-ci", "ttlDays": 90}]},
+    }
 
     label: Annotated[Name, Field(validation_alias=AliasChoices("label", "name"))]
     ttl_days: Annotated[
@@ -65,7 +72,10 @@ class KeyTermsIn(GrantIn):
     scopes: ScopeTexts | None = None
 
     def to_command(self, owner_id: UUID, now: datetime) -> NewApiKey:
-        """Return the input of the command. Raises Invalid for bad scopes."""
+        """Return the input of the command. Raises Invalid for bad scopes, and for an unknown limit."""
+        for name in self.model_extra or ():
+            if any(limit in name.lower() for limit in _LIMITS):
+                raise Invalid.of(name[:100], "is not a field of this request: give permissions, scopes or ttlDays")
         expires_at = None if self.ttl_days is None else now + self.ttl_days * DAY
         scopes = None if self.scopes is None else checked_scopes(self.scopes)
         return NewApiKey(owner_id, self.label, self.permissions, expires_at, scopes=scopes)
