@@ -75,10 +75,10 @@ async def update_sso_config(
 
     New roles of groups count at the next sign-in of each person.
     """
-    check_role(call.caller, "admin")
     services, expected = call.services, expected_versions(if_match)
 
     def changed(held: SsoConfig) -> SsoSettings:
+        check_role(call.caller, "admin")
         terms = body.onto(held)
         if terms.issuer_url != held.issuer_url and held.client_secret_id and body.client_secret is None:
             message = "is required with another issuerUrl: the old secret stays with the old one"
