@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from domain.audit.events import Actor
+from domain.errors import Invalid
 
 OLDEST_OBSERVATION = timedelta(days=30)
 NEWEST_OBSERVATION = timedelta(minutes=5)
@@ -61,6 +62,17 @@ class Origin(StrEnum):
 
     API = "api"
     WEBHOOK = "webhook"
+    CI_TOKEN = "ci_token"  # noqa: S105 - a kind, no secret
+
+
+OIDC_PROVENANCE = "oidc-provenance"
+"""The type of attestations that a verified token of a CI job makes, and nothing else."""
+TOKEN_NEEDED = f"{OIDC_PROVENANCE} takes the token of a CI job: send it to POST /api/v2/attestations/oidc"
+
+
+def needs_token(attestation_type: str) -> bool:
+    """Whether nobody may claim a type, because only a token proves it."""
+    return attestation_type.strip().casefold() == OIDC_PROVENANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,11 @@ class NewAttestation:
     payload: Mapping[str, Any] | None = None
     claimed_by: str | None = None
     observed_at: datetime | None = None
+
+    def check_type(self) -> None:
+        """Raise Invalid for a type that needs a token, unless it comes from one."""
+        if needs_token(self.type) and self.origin is not Origin.CI_TOKEN:
+            raise Invalid.of("type", TOKEN_NEEDED)
 
     @property
     def key(self) -> str:

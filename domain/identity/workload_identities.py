@@ -10,7 +10,7 @@ from domain.errors import Invalid
 from domain.identity.permissions import DEFAULT_ORGANISATION
 from domain.identity.scopes import checked_scopes
 from domain.identity.slugs import is_slug
-from domain.identity.workloads import GITHUB_ISSUER, GITLAB_ISSUER, Workload, WorkloadProvider
+from domain.identity.workloads import GITHUB_ISSUER, GITLAB_ISSUER, Workload, WorkloadProvider, normal_repository
 
 HOSTED = {WorkloadProvider.GITHUB: GITHUB_ISSUER, WorkloadProvider.GITLAB: GITLAB_ISSUER}
 """The issuers of the platforms themselves; whoever runs one has an issuer of its own."""
@@ -110,11 +110,6 @@ def checked_terms(provider: WorkloadProvider, terms: WorkloadTerms) -> WorkloadT
         repository=normal_repository(provider, terms.repository),
         scopes=None if terms.scopes is None else checked_scopes(terms.scopes),
     )
-
-
-def normal_repository(provider: WorkloadProvider, repository: str) -> str:
-    """Return a repository's name in the form in which names are compared: GitHub's do not depend on the case."""
-    return repository.lower() if provider is WorkloadProvider.GITHUB else repository
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,11 @@ class WorkloadProvider(StrEnum):
     GITLAB = "gitlab"
 
 
+def normal_repository(provider: WorkloadProvider, repository: str) -> str:
+    """Return a repository's name in the form in which names are compared: GitHub's do not depend on the case."""
+    return repository.lower() if provider is WorkloadProvider.GITHUB else repository
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """One CI job. `ref` is complete (`refs/heads/main`); `token_id` is different in every token of an issuer.
@@ -48,6 +53,10 @@ class Workload:
     token_id: str
     issued_at: datetime
     expires_at: datetime
+
+    def is_of(self, repository: str) -> bool:
+        """Whether the job is one of a repository, by its name."""
+        return normal_repository(self.provider, self.repository) == normal_repository(self.provider, repository)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ async def verify_job(call: Call, *, body: JobAttestationIn, **_: Any) -> None:
     except BadToken as error:
         log.line("oidc_attestation.refused", error.reason.value, reason=error.reason.value)
         raise Rejected(NOT_ACCEPTED) from error
-    _check_commit(trail, job)
+    _check_source(trail, job)
     call.request[_JOB] = job
 
 
@@ -78,8 +78,10 @@ async def _verified(call: Call, token: str) -> Workload:
     return job
 
 
-def _check_commit(trail: Trail, job: Workload) -> None:
+def _check_source(trail: Trail, job: Workload) -> None:
     if not trail.git_commit_sha.strip():
         raise Rejected("The trail names no commit that the token could be compared with.")
     if trail.git_commit_sha.lower() != job.sha.lower():
         raise Rejected(f"The token is of the commit {job.sha[:64]}, but the trail of {trail.git_commit_sha[:64]}.")
+    if trail.git_repository and not job.is_of(trail.git_repository):  # a fork has the same commits
+        raise Rejected(f"The token is of {job.repository[:200]}, but the trail of {trail.git_repository[:200]}.")

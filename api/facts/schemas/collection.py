@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
-from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import AfterValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from api.facts.schemas.coverage import CoverageOut
 from api.http.calls import Call
@@ -14,7 +14,7 @@ from api.http.problems import invalid_input
 from api.http.texts import Flag, Name, Text
 from api.http.wire import WireIn, WireModel, shows
 from domain.audit.events import Actor
-from domain.facts.attestations import Attestation, NewAttestation, Origin, ResultStatus
+from domain.facts.attestations import TOKEN_NEEDED, Attestation, NewAttestation, Origin, ResultStatus, needs_token
 from domain.facts.collection import Completeness
 from domain.facts.trails import TrailStatus
 from storage.facts.queries.collection import Gap, TrailEvidence
@@ -22,11 +22,17 @@ from storage.facts.queries.collection import Gap, TrailEvidence
 MAX_ITEMS = 500
 
 
+def _claimable(evidence_type: str) -> str:
+    if needs_token(evidence_type):
+        raise ValueError(TOKEN_NEEDED)
+    return evidence_type
+
+
 class CollectedIn(WireIn):
     """The result of one tool."""
 
     trail_id: UUID
-    evidence_type: Name
+    evidence_type: Annotated[Name, AfterValidator(_claimable)]
     tool: Name
     passed: Flag
     details: Text | None = None

@@ -9,11 +9,9 @@ from pydantic import StringConstraints
 from api.http.texts import Short
 from api.http.wire import WireIn, format_instant
 from domain.audit.events import Actor
-from domain.facts.attestations import NewAttestation, Origin, ResultStatus
+from domain.facts.attestations import OIDC_PROVENANCE, NewAttestation, Origin, ResultStatus
 from domain.identity.workloads import Workload
 from integrations.oidc.tokens import MAX_TOKEN
-
-TYPE = "oidc-provenance"
 
 
 class JobAttestationIn(WireIn):
@@ -46,10 +44,10 @@ class JobAttestationIn(WireIn):
         }
         return NewAttestation(
             trail_id=self.trail_id,
-            type=TYPE,
+            type=OIDC_PROVENANCE,
             status=ResultStatus.PASSED,
             actor=actor,
-            origin=Origin.API,
+            origin=Origin.CI_TOKEN,
             git_commit=job.sha,
             details=json.dumps(details, ensure_ascii=False),
         )

@@ -84,8 +84,10 @@ async def record_on_trails(
 ) -> list[dict[str, Any]]:
     """Record attestations on trails that this transaction has locked, and judge all of these trails again.
 
-    Returns the rows, because most callers need no attestations.
+    Returns the rows, because most callers need no attestations. Raises Invalid for a type that its origin cannot have.
     """
+    for attestation in new:
+        attestation.check_type()
     rows = [_row(tx, tenant, attestation) for attestation in new]
     shared = {"org_id": tenant.org_id, "created_at": tx.now, "n": 1, "result_n": 1, "superseded": False}
     first, *further = _latest(rows)

@@ -170,8 +170,13 @@ WHERE m.principal_id = $1 AND m.archived_at IS NULL ORDER BY m.org_id FOR UPDATE
 
 
 async def _keep_administrators(tx: Transaction, held: Row) -> None:
+    """Raise Conflict if the organisation that manages a principal loses its last administrator with it.
+
+    Others have no say: by making somebody else's user their only administrator they could keep a leaver in office.
+    """
     for membership in await tx.rows(_MEMBERSHIPS_OF, held["id"]):
-        await _keep_an_administrator(tx, Tenant(membership["org_id"], membership["slug"]), membership)
+        if membership["org_id"] == held["org_id"]:
+            await _keep_an_administrator(tx, Tenant(membership["org_id"], membership["slug"]), membership)
 
 
 async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> dict[str, Any]:
@@ -179,10 +184,11 @@ async def remove_principal(tx: Transaction, tenant: Tenant, held: Row, actor: Ac
 
     An open invitation of the organisation ends as well.
 
-    Raises Conflict for a last administrator.
+    Raises Conflict for the last administrator of the organisation that manages it.
     """
+    await _keep_administrators(tx, held)
     for membership in await tx.rows(_MEMBERSHIPS_OF, held["id"]):
-        await end_membership(tx, Tenant(membership["org_id"], membership["slug"]), membership, actor)
+        await _end_membership(tx, Tenant(membership["org_id"], membership["slug"]), membership, actor)
     if (quota := _quota_of(held)) is not None:
         await release(tx, tenant, quota)
     await revoke_invitation_of(tx, tenant, held["email"], actor)

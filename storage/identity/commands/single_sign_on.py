@@ -64,7 +64,10 @@ async def change_sso_config(
     new = change(sso_config_of(held))
     await _check_mandatory(tx, tenant, new.terms)
     values = await _values(tx, tenant, new, envelope)
-    return sso_config_of(await SSO_CONFIGS.change(tx, tenant, actor, held, values))
+    if new.terms.issuer_url == held["issuer_url"]:
+        return sso_config_of(await SSO_CONFIGS.change(tx, tenant, actor, held, values))
+    await SSO_CONFIGS.archive(tx, tenant, actor, held)  # another provider: the sessions of this one end with it
+    return sso_config_of(await SSO_CONFIGS.create(tx, tenant, actor, {"client_secret_id": None, **values}))
 
 
 async def delete_sso_config(

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from domain.identity.permissions import Principal
 from domain.identity.quotas import Quota
-from domain.identity.workload_identities import CiIssuer, Rule, WorkloadIdentity, deciding, normal_repository
-from domain.identity.workloads import Workload, WorkloadProvider
+from domain.identity.workload_identities import CiIssuer, Rule, WorkloadIdentity, deciding
+from domain.identity.workloads import Workload, WorkloadProvider, normal_repository
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row

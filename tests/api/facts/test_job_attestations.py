@@ -150,6 +150,28 @@ async def test_a_token_of_another_commit_names_both(jobs: Jobs) -> None:
     await record(jobs, await trail_of(jobs.api), token)
 
 
+async def test_a_token_of_a_fork_is_not_of_the_repository_that_the_trail_names(jobs: Jobs) -> None:
+    """Both have the same commits."""
+    await jobs.identity()
+    fork = await trail_of(jobs.api, gitRepository="mallory/shop")
+    refused = await record(jobs, fork, jobs.token(), 422)
+    assert ("acme/shop" in refused.json["message"], "mallory/shop" in refused.json["message"]) == (True, True)
+    await record(jobs, await trail_of(jobs.api, gitRepository="Acme/Shop"), jobs.token())
+
+
+@pytest.mark.parametrize("claimed", ["oidc-provenance", " OIDC-Provenance"])
+async def test_nobody_claims_what_only_a_token_proves(api: Caller, claimed: str) -> None:
+    trail_id = await trail_of(api)
+    body = {"type": claimed, "status": "PASSED"}
+    refused = await api.post(f"/trails/{trail_id}/attestations", body, 400)
+    assert (refused.fields, PATH in refused.json["message"]) == (["type"], True)
+    await api.post("/attestations", body | {"trailId": trail_id}, 400)
+    item = {"trailId": trail_id, "evidenceType": claimed, "tool": "t", "passed": True}
+    collected = (await api.post("/evidence/collect", {"items": [item]}, 200)).json
+    assert (collected["accepted"], collected["failed"], PATH in str(collected)) == (0, 1, True)
+    assert (await api.get(f"/trails/{trail_id}/attestations")).json == []
+
+
 async def test_without_a_workload_identity_the_answer_says_what_to_do(jobs: Jobs) -> None:
     trail_id = await trail_of(jobs.api)
     assert "workload identity" in (await record(jobs, trail_id, jobs.token(), 422)).json["message"]

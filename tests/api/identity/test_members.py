@@ -184,6 +184,24 @@ async def test_the_last_administrator_stays(api: Caller) -> None:
     assert sorted(answer.status for answer in await asyncio.gather(*both)) == [204, 409], "not even in a race"
 
 
+async def test_nobody_keeps_a_leaver_of_another_organisation_in_office(
+    http: TestClient[Any, Any], app_services: Services, api: Caller
+) -> None:
+    """By making the leaver the only administrator of their own."""
+    other = await found_organisation(http, app_services)
+    for way in ("suspend", "remove"):
+        leaver = await make_member(api)
+        body = {"userId": leaver["userId"], "role": "ADMIN"}
+        await other.post(f"/organisations/{other.tenant.org_slug}/members", body)
+        holder = await key_of(other, leaver)
+        path = f"/users/{leaver['userId']}"
+        if way == "suspend":
+            assert (await api.send("PUT", path, json={"isActive": False})).status == 200
+        else:
+            assert (await api.send("DELETE", path)).status == 204
+        await stops(holder)
+
+
 async def test_the_last_administrator_leaves_with_the_organisation_only(admin: Caller) -> None:
     slug = unique("ended")
     ours, inside = f"/organisations/{slug}", {"X-Trailgate-Organisation": slug}

@@ -246,6 +246,19 @@ async def test_a_removed_provider_takes_its_sessions_along(desk: Desk) -> None:
     await other.get("/me")
 
 
+async def test_another_provider_ends_the_sessions_of_the_former_one(desk: Desk) -> None:
+    await desk.configure()
+    ada, _ = await desk.signed_in()
+    await ada.get("/me")
+    async with identity_provider("RSA") as other:
+        change = {"issuerUrl": other.issuer, "clientSecret": CLIENT_SECRET}
+        assert (await desk.api.send("PUT", desk.path, json={"defaultRole": "MEMBER"})).status == 200
+        await ada.get("/me")
+        assert (await desk.api.send("PUT", desk.path, json=change)).status == 200
+        await stops(ada)
+        assert (await desk.api.get(desk.path)).json["issuerUrl"] == other.issuer
+
+
 async def test_a_configuration_is_changed_as_it_was_read(desk: Desk) -> None:
     await desk.configure()
     tag = {"If-Match": (await desk.api.get(desk.path)).headers["ETag"]}
