@@ -167,7 +167,7 @@ async def test_nobody_claims_what_only_a_token_proves(api: Caller, claimed: str)
     assert (refused.fields, PATH in refused.json["message"]) == (["type"], True)
     await api.post("/attestations", body | {"trailId": trail_id}, 400)
     item = {"trailId": trail_id, "evidenceType": claimed, "tool": "t", "passed": True}
-    collected = (await api.post("/evidence/collect", {"items": [item]}, 200)).json
+    collected = (await api.send("POST", "/evidence/collect", json={"items": [item]})).json
     assert (collected["accepted"], collected["failed"], PATH in str(collected)) == (0, 1, True)
     assert (await api.get(f"/trails/{trail_id}/attestations")).json == []
 
