@@ -77,7 +77,7 @@ BAD_QUERIES = Walk(WITH_QUERY, requests=lambda endpoint: len(bad_queries(endpoin
 @BAD_QUERIES.routes()
 async def test_a_bad_query_parameter_is_named(admin: Caller, endpoint: Endpoint) -> None:
     for alias, query in bad_queries(endpoint):
-        answer = await admin.send("GET", f"{url_of(endpoint)}?{query}")
+        answer = await admin.send(endpoint.route.method, f"{url_of(endpoint)}?{query}")
         assert answer.status == 400, (alias, query, answer.text)
         assert_refused(answer, 400, alias)
 
