@@ -56,7 +56,12 @@ def bad_texts(model: type[BaseModel], name: str) -> list[str]:
         return [*text, "x", "", "-1", "1.5", "1e3", "0x10", str(-(2**64)), "%EF%BC%91"]
     if kinds & {float, bool, UUID}:
         return [*text, "x", "nan", "2" * 40]
-    return [*text, "x" * 256] if str in kinds else [*text, "yesterday", "5", "2026-13-01T00:00:00Z", "2026-01-01"]
+    longest = next((one.max_length for one in field.metadata if hasattr(one, "max_length")), 255)
+    return (
+        [*text, "x" * (longest + 1)]
+        if str in kinds
+        else [*text, "yesterday", "5", "2026-13-01T00:00:00Z", "2026-01-01"]
+    )
 
 
 def bad_queries(endpoint: Endpoint) -> list[tuple[str, str]]:
