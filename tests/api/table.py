@@ -59,6 +59,7 @@ BODY_IDS: Mapping[str, str] = {
 SPARE: Mapping[str, Mapping[str, str]] = {
     "delete_flow": {"flow_id": "empty_flow_id"},
     "delete_organisation": {"organisation": "empty_organisation"},
+    "get_sso": {"organisation": "organisation_with_sso"},
     "update_sso_config": {"organisation": "organisation_with_sso"},
     "delete_sso_config": {"organisation": "organisation_with_sso"},
     "test_sso_config": {"organisation": "organisation_with_sso"},

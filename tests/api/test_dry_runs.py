@@ -6,12 +6,11 @@ from uuid import uuid4
 import pytest
 
 from api.http.binding import Endpoint
-from domain.identity.permissions import Permission
 from storage.services import Services
 from tests.api.caller import SECRET, Caller, trail_body, unique
 from tests.api.table import CHANGING, OF_JOBS, body_of, file_for, url_of, wanted_by
 from tests.api.walks import TO_MAKE, Walk
-from tests.api.world import make_world
+from tests.api.world import TO_SIGN_IN, caller_for, make_world
 from tests.storage.counting import count_rows
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -112,7 +111,7 @@ async def test_a_dry_run_needs_the_same_permission(api: Caller) -> None:
     await Caller(api.client, None).post("/flows", {"name": "x"}, status=401, **ON)
 
 
-REHEARSALS = Walk(tuple(one for one in CHANGING if one.route.name not in OF_JOBS), requests=3 + TO_MAKE)
+REHEARSALS = Walk(tuple(one for one in CHANGING if one.route.name not in OF_JOBS), requests=3 + TO_MAKE + TO_SIGN_IN)
 
 
 @REHEARSALS.routes()
@@ -121,7 +120,7 @@ async def test_no_changing_route_changes_anything_in_a_dry_run(
 ) -> None:
     """Who asks for a rehearsal must never get the performance."""
     world = await make_world(api, *wanted_by(endpoint))
-    caller = admin if endpoint.route.permission is Permission.PLATFORM_MANAGE else api
+    caller = await caller_for(endpoint, api, admin)
     body = body_of(endpoint, world) or None
     before = await rows(app_services), (await api.get("/webhook-configs")).json
     answer = await caller.send(

@@ -1,6 +1,7 @@
 """One of everything that has an id, each made when it is first asked for, with what it stands on."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
 from typing import Any
@@ -9,6 +10,7 @@ from uuid import UUID
 from api.http.binding import Endpoint
 from api.http.calls import SERVICES
 from domain.identity.organisations import NewOrganisation
+from domain.identity.permissions import Permission
 from domain.identity.sessions import NewSession, SignInMethod
 from domain.tenant import Tenant
 from storage.identity.commands.organisations import create_organisation
@@ -221,3 +223,24 @@ async def make_world(api: Caller, *wanted: str) -> dict[str, str]:
 async def make_whole_world(api: Caller) -> dict[str, str]:
     """What every path parameter takes."""
     return await make_world(api, *IDS, *(name for one in ENDPOINTS for name in wanted_by(one)))
+
+
+TO_SIGN_IN = 4
+"""Requests of `caller_for`, at most."""
+
+
+async def caller_for(endpoint: Endpoint, api: Caller, admin: Caller) -> Caller:
+    """Who may use a route: an administrator, of the platform where it needs one, a person, or a person's session."""
+    if endpoint.route.permission is Permission.PLATFORM_MANAGE:
+        return admin
+    if endpoint.route.name not in {"start_session", "sign_out"}:
+        return api
+    member = await Things(api).member()
+    body = {"ownerId": member["userId"], "ownerType": "USER", "label": "laptop"}
+    person = replace(api, key=(await api.post("/api-keys", body)).json["plainTextKey"])
+    return person if endpoint.route.name == "start_session" else await signed_in(person)
+
+
+async def signed_in(person: Caller) -> Caller:
+    """The person with a session in place of the key."""
+    return replace(person, key=(await person.post("/sessions")).json["token"])
