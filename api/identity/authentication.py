@@ -1,6 +1,5 @@
 """Authenticate requests by API key, session or CI token, and resolve the organisation they act in."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from aiohttp import web
@@ -47,7 +46,7 @@ async def authenticate(request: web.Request) -> Principal | None:
     if EVERYBODY in request.app:
         return await _in_organisation(request, request.app[EVERYBODY])
     text = presented_key(request)
-    find = _ci_job if text is not None and is_ci_token(text) else _owner
+    is_ci = text is not None and is_ci_token(text)
     if text is None:
         text = presented_session(request)
         if text is None:
@@ -55,48 +54,34 @@ async def authenticate(request: web.Request) -> Principal | None:
             return None
         require_own_page(request)
     services: Services = request.app[SERVICES]
-    principal = await _found_by(find, request, text)
+    principal = await _holder(request, text, is_ci=is_ci)
     request.app[RATE_LIMITS].admit(request, principal)
     request.app[CREDENTIAL_USES].note(principal, services.clock.now())
     return await _in_organisation(request, principal)
 
 
-Find = Callable[[web.Request, str], Awaitable[Principal]]
-"""Returns who has a credential. Raises Unauthenticated for an invalid one."""
-
-
-async def _owner(request: web.Request, text: str) -> Principal:
-    principal = await request.app[CREDENTIALS].principal_of(key_hash(text))
-    if principal is None:
-        raise Unauthenticated(INVALID)
-    return principal
-
-
-async def _ci_job(request: web.Request, text: str) -> Principal:
-    try:
-        principal = await request.app[CI_TOKENS].principal_of(text)
-    except Unavailable:  # whoever knows an issuer that is down could have tokens looked up without limit
-        request.app[RATE_LIMITS].failed(request, RateLimit.FAILED_KEYS)
-        raise
-    if principal is None:
-        raise Unauthenticated(NOT_ACCEPTED, denial=Denial.CI_TOKEN)
-    return principal
-
-
-async def _found_by(find: Find, request: web.Request, text: str) -> Principal:
-    """Return who has a credential.
+async def _holder(request: web.Request, text: str, *, is_ci: bool) -> Principal:
+    """Return who has a credential. Raises Unauthenticated for an invalid one.
 
     If the client's address failed too often, only those credentials are looked up that were valid before: who shares
     that address, and whose key is in use, does not notice.
     """
-    limits, credentials, sha256 = request.app[RATE_LIMITS], request.app[CREDENTIALS], key_hash(text)
+    sha256, credentials, limits = key_hash(text), request.app[CREDENTIALS], request.app[RATE_LIMITS]
     if not credentials.has_proven(sha256):
         limits.refuse_failing(request, RateLimit.FAILED_KEYS)
-    try:
-        return await find(request, text)
-    except Unauthenticated:
+    principal = await (_ci_job(request, text, sha256) if is_ci else credentials.principal_of(sha256))
+    if principal is None:
         credentials.disproved(sha256)
         limits.failed(request, RateLimit.FAILED_KEYS)
+        raise Unauthenticated(NOT_ACCEPTED, denial=Denial.CI_TOKEN) if is_ci else Unauthenticated(INVALID)
+    return principal
+
+
+async def _ci_job(request: web.Request, token: str, sha256: bytes) -> Principal | None:
+    try:
+        return await request.app[CI_TOKENS].principal_of(token, sha256)
+    except Unavailable:  # whoever knows an issuer that is down could have tokens looked up without limit
+        request.app[RATE_LIMITS].failed(request, RateLimit.FAILED_KEYS)
         raise
 
 

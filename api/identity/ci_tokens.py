@@ -14,7 +14,6 @@ from api.http.calls import SERVICES
 from api.http.openid import OPENID, OpenId
 from api.http.sampling import SampledLog
 from api.identity.credentials import CREDENTIALS, Credentials
-from domain.identity.api_keys import key_hash
 from domain.identity.permissions import Principal
 from domain.identity.workload_identities import organisation_named
 from domain.identity.workloads import Workload
@@ -58,10 +57,10 @@ class CiTokens:
         self._running: dict[bytes, asyncio.Task[_Verified]] = {}
         self._log = SampledLog()
 
-    async def principal_of(self, token: str) -> Principal | None:
-        """Return who acts with a token; None if it is not accepted. Raises Unavailable if its issuer is."""
+    async def principal_of(self, token: str, sha256: bytes) -> Principal | None:
+        """Return who acts with a token of this hash; None if it is refused. Raises Unavailable if its issuer is."""
         try:
-            return await self._admitted(token)
+            return await self._admitted(token, sha256)
         except BadToken as error:
             self._log.line("ci_token.refused", error.reason.value, reason=error.reason.value)
             return None
@@ -72,9 +71,8 @@ class CiTokens:
             task.cancel()
         await asyncio.gather(*self._running.values(), return_exceptions=True)
 
-    async def _admitted(self, token: str) -> Principal:
+    async def _admitted(self, token: str, sha256: bytes) -> Principal:
         """Return who acts. The identity is looked up as keys are, so that a change of it counts at once."""
-        sha256 = key_hash(token)
         found = await self._verified(sha256, token)
 
         async def ask() -> Principal | None:
