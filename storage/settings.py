@@ -41,6 +41,11 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME") or "~/.local/share").expanduser() / "trailgate"
 
 
+def _quota(quota: Quota, description: str) -> Any:
+    """Return the field of a quota of organisations that have none of their own."""
+    return Field(DEFAULTS[quota], ge=0, le=MAX_LIMIT, description=description)
+
+
 def _rate(limit: RateLimit) -> Any:
     """Return the field of a rate limit: so many per minute, of all processes together."""
     terms = RATE_TERMS[limit]
@@ -144,44 +149,27 @@ class Settings(BaseSettings):
         90, ge=1, description="Days to keep outgoing messages and the attempts to send them"
     )
     notifications_retention_days: int = Field(180, ge=1, description="Days to keep in-app notifications")
-    quota_evidence_bytes: int = Field(
-        DEFAULTS[Quota.EVIDENCE_BYTES],
-        ge=0,
-        le=MAX_LIMIT,
-        description="Bytes of evidence files that an organisation may store; this and the other quotas are for "
+    quota_evidence_bytes: int = _quota(
+        Quota.EVIDENCE_BYTES,
+        "Bytes of evidence files that an organisation may store; this and the other quotas are for "
         "organisations without limits of their own (`trailgate organisations limits`)",
     )
-    quota_trails_per_day: int = Field(
-        DEFAULTS[Quota.TRAILS_PER_DAY], ge=0, le=MAX_LIMIT, description="Trails that an organisation may open per day"
+    quota_trails_per_day: int = _quota(Quota.TRAILS_PER_DAY, "Trails that an organisation may open per day")
+    quota_messages_per_hour: int = _quota(
+        Quota.MESSAGES_PER_HOUR, "Messages that an organisation's notification rules may send per hour"
     )
-    quota_messages_per_hour: int = Field(
-        DEFAULTS[Quota.MESSAGES_PER_HOUR],
-        ge=0,
-        le=MAX_LIMIT,
-        description="Messages that an organisation's notification rules may send per hour",
-    )
-    quota_webhook_configs: int = Field(
-        DEFAULTS[Quota.WEBHOOK_CONFIGS], ge=0, le=MAX_LIMIT, description="Webhook configs of an organisation"
-    )
-    quota_notification_rules: int = Field(
-        DEFAULTS[Quota.NOTIFICATION_RULES], ge=0, le=MAX_LIMIT, description="Notification rules of an organisation"
-    )
-    quota_api_keys: int = Field(
-        DEFAULTS[Quota.API_KEYS], ge=0, le=MAX_LIMIT, description="API keys of an organisation that are not revoked"
-    )
+    quota_webhook_configs: int = _quota(Quota.WEBHOOK_CONFIGS, "Webhook configs of an organisation")
+    quota_notification_rules: int = _quota(Quota.NOTIFICATION_RULES, "Notification rules of an organisation")
+    quota_api_keys: int = _quota(Quota.API_KEYS, "API keys of an organisation that are not revoked")
     session_idle_minutes: int = Field(
         60, ge=5, le=60 * 24 * 30, description="Minutes without a request after which a session ends"
     )
     session_hours: int = Field(
         12, ge=1, le=24 * 90, description="Hours after which a session ends, however much it is used"
     )
-    quota_users: int = Field(
-        DEFAULTS[Quota.USERS], ge=0, le=MAX_LIMIT, description="Users that an organisation manages"
-    )
-    quota_members: int = Field(DEFAULTS[Quota.MEMBERS], ge=0, le=MAX_LIMIT, description="Members of an organisation")
-    quota_service_accounts: int = Field(
-        DEFAULTS[Quota.SERVICE_ACCOUNTS], ge=0, le=MAX_LIMIT, description="Service accounts of an organisation"
-    )
+    quota_users: int = _quota(Quota.USERS, "Users that an organisation manages")
+    quota_members: int = _quota(Quota.MEMBERS, "Members of an organisation")
+    quota_service_accounts: int = _quota(Quota.SERVICE_ACCOUNTS, "Service accounts of an organisation")
     rate_requests_per_key: int = _rate(RateLimit.KEY)
     rate_requests_per_organisation: int = _rate(RateLimit.ORGANISATION)
     rate_requests_per_address: int = _rate(RateLimit.ADDRESS)
@@ -189,17 +177,10 @@ class Settings(BaseSettings):
     rate_failed_signatures_per_address: int = _rate(RateLimit.FAILED_SIGNATURES)
     rate_sign_ins_per_address: int = _rate(RateLimit.SIGN_IN)
     rate_sign_ins_per_organisation: int = _rate(RateLimit.SIGN_IN_ORGANISATION)
-    quota_workload_identities: int = Field(
-        DEFAULTS[Quota.WORKLOAD_IDENTITIES], ge=0, le=MAX_LIMIT, description="Workload identities of an organisation"
-    )
-    quota_invitations: int = Field(
-        DEFAULTS[Quota.INVITATIONS], ge=0, le=MAX_LIMIT, description="Unanswered invitations of an organisation"
-    )
-    quota_invitation_mails_per_hour: int = Field(
-        DEFAULTS[Quota.INVITATION_MAILS_PER_HOUR],
-        ge=0,
-        le=MAX_LIMIT,
-        description="Invitations that an organisation may send by e-mail per hour",
+    quota_workload_identities: int = _quota(Quota.WORKLOAD_IDENTITIES, "Workload identities of an organisation")
+    quota_invitations: int = _quota(Quota.INVITATIONS, "Unanswered invitations of an organisation")
+    quota_invitation_mails_per_hour: int = _quota(
+        Quota.INVITATION_MAILS_PER_HOUR, "Invitations that an organisation may send by e-mail per hour"
     )
     invitation_days: int = Field(
         7, ge=1, le=90, description="Days for which an invitation is valid, unless it asks for fewer"
