@@ -13,20 +13,17 @@ from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import Any
 
-import re2
 from lark import Lark, Token, Transformer
 from lark.exceptions import LarkError, UnexpectedToken, VisitError
 
+from domain.patterns import BadPattern, compiled_pattern
+
 MAX_TEXT = 4096
-MAX_PATTERN = 1000
 MAX_PATTERNS = 10
 MAX_PROGRAM = 5_000
 """Instructions of all patterns of one condition; matching a name may take a microsecond for each. A pattern of plain
 text has one for each character, but `\\pL` has 1,200."""
 MAX_NESTING = 64
-_PATTERN_MEMORY = 64 * 1024
-"""Bytes for one pattern, within which RE2 also keeps what it remembers while matching. A pattern that needs more is
-refused before it is compiled to its end."""
 
 _GRAMMAR = r"""
 ?start: either
@@ -243,16 +240,10 @@ def _within(item: Any, items: Any) -> bool:
 
 
 def _pattern(text: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = _PATTERN_MEMORY
-    if len(text) > MAX_PATTERN:
-        raise InvalidCondition(f"has a pattern longer than {MAX_PATTERN} characters")
     try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        reason = bytes(error.args[0]).decode(errors="replace").partition(":")[0]
-        raise InvalidCondition(f"has a pattern that RE2 does not accept ({reason}): {text[:60]!r}") from error
+        return compiled_pattern(text)
+    except BadPattern as error:
+        raise InvalidCondition(f"has a pattern {error}") from error
 
 
 def _matches(pattern: Any, subject: Any) -> bool:

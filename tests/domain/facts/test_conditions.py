@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.facts.conditions import (
-    MAX_PATTERN,
     MAX_PATTERNS,
     MAX_PROGRAM,
     MAX_TEXT,
@@ -18,6 +17,7 @@ from domain.facts.conditions import (
     compiled,
     holds,
 )
+from domain.patterns import MAX_PATTERN
 
 CONTEXT = Context(
     "payments",

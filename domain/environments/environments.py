@@ -1,0 +1,142 @@
+"""Environments: where artifacts run, and which of them an environment is about."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, TypedDict
+from uuid import UUID
+
+from domain.errors import Invalid
+from domain.patterns import BadPattern, compiled_pattern
+
+MAX_FILTERS = 100
+"""Names or patterns in one list of a scope."""
+MAX_PROGRAM = 20_000
+"""Instructions of all patterns of a scope; matching a name may take a microsecond for each thousand."""
+
+
+class EnvironmentType(StrEnum):
+    """What reports an environment."""
+
+    K8S = "k8s"
+    ECS = "ecs"
+    LAMBDA = "lambda"
+    S3 = "s3"
+    DOCKER = "docker"
+    GENERIC = "generic"
+
+
+UNFILTERED = frozenset({EnvironmentType.S3, EnvironmentType.GENERIC})
+"""Types whose snapshots have everything that is reported."""
+FILTERED_BY_NAME = frozenset({EnvironmentType.DOCKER})
+"""Types whose scope takes names, but no patterns."""
+
+
+class DriftPolicy(StrEnum):
+    """What drift from the baseline does: tell people, also close the gate, or only be reported."""
+
+    WARN = "WARN"
+    BLOCK = "BLOCK"
+    IGNORE = "IGNORE"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which artifacts of an environment count, by name. Without anything to include, all are included."""
+
+    include_names: Sequence[str] = ()
+    include_patterns: Sequence[str] = ()
+    exclude_names: Sequence[str] = ()
+    exclude_patterns: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, one.name) for one in fields(self))
+
+    def admits(self, name: str) -> bool:
+        """Whether artifacts of this name count. Exclusion wins."""
+        included = not (self.include_names or self.include_patterns) or _found(
+            name, self.include_names, self.include_patterns
+        )
+        return included and not _found(name, self.exclude_names, self.exclude_patterns)
+
+    def of_type(self, environment_type: EnvironmentType) -> "Scope":
+        """Return what the scope means for an environment of this type."""
+        if environment_type in UNFILTERED:
+            return Scope()
+        if environment_type in FILTERED_BY_NAME:
+            return Scope(include_names=self.include_names, exclude_names=self.exclude_names)
+        return self
+
+
+def check_scope(scope: Scope) -> None:
+    """Raise Invalid, naming the list, for a pattern that cannot be used, and for too many names or patterns."""
+    program = 0
+    for one in fields(scope):
+        kind, _, what = one.name.partition("_")
+        texts, field = getattr(scope, one.name), f"scope.{kind}.{what}"
+        if len(texts) > MAX_FILTERS:
+            raise Invalid.of(field, f"has more than {MAX_FILTERS} entries")
+        if what == "patterns":
+            program += sum(_program(field, text) for text in texts)
+    if program > MAX_PROGRAM:
+        raise Invalid.of("scope", f"has patterns that compile to more than {MAX_PROGRAM} instructions together")
+
+
+def _program(field: str, text: str) -> int:
+    try:
+        return int(_compiled(text).programsize)
+    except BadPattern as error:
+        raise Invalid.of(field, f"has a pattern {error}") from error
+
+
+def _found(name: str, names: Sequence[str], patterns: Sequence[str]) -> bool:
+    return name in names or any(_compiled(text).fullmatch(name) is not None for text in patterns)
+
+
+_compiled = lru_cache(maxsize=1000)(compiled_pattern)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEnvironment:
+    """An environment to create."""
+
+    name: str
+    type: EnvironmentType
+    description: str = ""
+    drift_policy: DriftPolicy = DriftPolicy.WARN
+    scope: Scope = Scope()
+
+
+class EnvironmentChange(TypedDict, total=False):
+    """The fields of an environment to change; absent keys leave their fields unchanged."""
+
+    name: str
+    type: EnvironmentType
+    description: str
+    drift_policy: DriftPolicy
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An environment with its newest version, and when it was last reported."""
+
+    id: UUID
+    org_id: UUID
+    name: str
+    type: EnvironmentType
+    version: int
+    description: str
+    drift_policy: DriftPolicy
+    scope: Scope
+    snapshots: int
+    last_reported_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def scope_columns(scope: Scope) -> Mapping[str, Any]:
+    """Return a scope as the columns that hold it."""
+    return {one.name: list(getattr(scope, one.name)) for one in fields(scope)}
