@@ -6,6 +6,7 @@ from aiohttp import web
 
 from api.audit.marks import marks_raised
 from api.audit.routes import ROUTES as AUDIT
+from api.environments.routes import ROUTES as ENVIRONMENTS
 from api.facts.grouped import grouped_commands
 from api.facts.routes import ROUTES as FACTS
 from api.http.calls import Surface
@@ -67,7 +68,7 @@ def fact_store(webhook_max_body: int) -> Surface:
         render=render_error,
         authenticate=authenticate,
         denied=audit_denial,
-        routes=(*receiver(webhook_max_body), *FACTS, *NOTIFICATIONS, *AUDIT, *IDENTITY, *MONITORING),
+        routes=(*receiver(webhook_max_body), *FACTS, *ENVIRONMENTS, *NOTIFICATIONS, *AUDIT, *IDENTITY, *MONITORING),
         security={
             "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
             "bearer": {"type": "http", "scheme": "bearer"},

@@ -8,6 +8,8 @@ from domain.facts.webhook_configs import SECRET_PURPOSE
 from domain.notifications.rules import CONFIG_PURPOSE, SIGNING_PURPOSE
 from storage.audit import tables as audit_tables
 from storage.blobs import tables as blob_tables
+from storage.environments import tables as environment_tables
+from storage.environments.records import RECORDS as ENVIRONMENT_RECORDS
 from storage.facts import tables as facts_tables
 from storage.facts.records import RECORDS as FACTS_RECORDS
 from storage.idempotency import tables as idempotency_tables
@@ -27,6 +29,7 @@ from storage.secrets import tables as secret_tables
 TABLES = (
     audit_tables,
     blob_tables,
+    environment_tables,
     facts_tables,
     idempotency_tables,
     identity_tables,
@@ -46,6 +49,7 @@ SECRET_PURPOSES = (SECRET_PURPOSE, TOKEN_PURPOSE, CONFIG_PURPOSE, SIGNING_PURPOS
 """Everything that a stored secret may be for."""
 
 RECORDS: dict[str, RecordSource] = {
-    source.form.kind: source for source in (*IDENTITY_RECORDS, *NOTIFICATION_RECORDS, *FACTS_RECORDS)
+    source.form.kind: source
+    for source in (*IDENTITY_RECORDS, *NOTIFICATION_RECORDS, *FACTS_RECORDS, *ENVIRONMENT_RECORDS)
 }
 """Record sources by kind of record."""

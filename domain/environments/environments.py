@@ -17,6 +17,13 @@ MAX_PROGRAM = 20_000
 """Instructions of all patterns of a scope; matching a name may take a microsecond for each thousand."""
 
 
+class EnvironmentKind(StrEnum):
+    """Whether artifacts run in an environment, or it sums up others."""
+
+    PHYSICAL = "physical"
+    LOGICAL = "logical"
+
+
 class EnvironmentType(StrEnum):
     """What reports an environment."""
 
@@ -121,18 +128,17 @@ class EnvironmentChange(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """An environment with its newest version, and when it was last reported."""
+    """An environment with its newest version."""
 
     id: UUID
     org_id: UUID
     name: str
+    kind: EnvironmentKind
     type: EnvironmentType
     version: int
     description: str
     drift_policy: DriftPolicy
     scope: Scope
-    snapshots: int
-    last_reported_at: datetime | None
     created_at: datetime
     updated_at: datetime
 

@@ -28,18 +28,19 @@ class Scopes:
     texts: tuple[str, ...]
     flows: tuple[UUID, ...]
     repositories: tuple[str, ...]
+    environments: tuple[UUID, ...]
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Self:
         """Read stored scopes. One that this version does not know gives access to nothing."""
         ordered = tuple(sorted(texts))
         pairs = [text.partition(":")[::2] for text in ordered]
-        flows = (_id(name) for kind, name in pairs if kind == ScopeKind.FLOW)
-        return cls(
-            ordered,
-            tuple(flow_id for flow_id in flows if flow_id),
-            tuple(name for kind, name in pairs if kind == ScopeKind.REPO and name),
-        )
+
+        def ids(wanted: ScopeKind) -> tuple[UUID, ...]:
+            return tuple(found for kind, name in pairs if kind == wanted and (found := _id(name)))
+
+        repositories = tuple(name for kind, name in pairs if kind == ScopeKind.REPO and name)
+        return cls(ordered, ids(ScopeKind.FLOW), repositories, ids(ScopeKind.ENVIRONMENT))
 
     def contain(self, flow_id: UUID, repository: str | None = None) -> bool:
         """Whether a flow, or a trail of this flow and repository, is within the scopes."""
@@ -51,10 +52,7 @@ class Scopes:
 
 
 def checked_scopes(texts: Iterable[str]) -> list[str]:
-    """Return scopes in their stored form: each once, in order, ids in lower case. Raises Invalid.
-
-    Environments cannot be created yet, so a scope that names one gives access to nothing yet.
-    """
+    """Return scopes in their stored form: each once, in order, ids in lower case. Raises Invalid."""
     found = sorted({_checked(text) for text in texts})
     if not 1 <= len(found) <= MAX_SCOPES:
         raise Invalid.of("scopes", f"must be 1 to {MAX_SCOPES} scopes; leave them out for a key without a limit")

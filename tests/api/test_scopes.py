@@ -49,6 +49,8 @@ class Side:
         self.scopes = [f"flow:{made['flow']['id']}"]
         if "empty_flow_id" in wanted_by(self.endpoint):
             self.scopes.append(f"flow:{(await self.things.empty_flow())['id']}")
+        if "/environments" in self.endpoint.route.path:
+            self.scopes.append(f"environment:{(await self.things.environment())['id']}")
 
     async def fill(self) -> None:
         """Make what the route is about."""
@@ -59,7 +61,8 @@ class Side:
             key = await self.things.api.post(f"/service-accounts/{account['id']}/api-keys", body)
             self.things.made["key"] = key.json
         without_id = self.endpoint.signature.query is not None and "{" not in self.endpoint.route.path
-        self.ids = await self.things.ids(*(LISTED if without_id else wanted))
+        listed = ("environment_id",) if "/environments" in self.endpoint.route.path else LISTED
+        self.ids = await self.things.ids(*(listed if without_id else wanted))
 
     async def ask(self, caller: Caller) -> Answer:
         endpoint = self.endpoint

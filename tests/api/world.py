@@ -70,6 +70,10 @@ class Things:
         return await self.api.make_flow()
 
     @once
+    async def environment(self) -> Any:
+        return (await self.api.post("/environments", {"name": unique("environment")})).json
+
+    @once
     async def trail(self) -> Any:
         return await self.api.make_trail((await self.flow())["id"])
 
@@ -180,6 +184,7 @@ class Things:
 
 
 IDS: Mapping[str, tuple[Make, str]] = {
+    "environment_id": (Things.environment, "id"),
     "flow_id": (Things.flow, "id"),
     "empty_flow_id": (Things.empty_flow, "id"),
     "trail_id": (Things.trail, "id"),

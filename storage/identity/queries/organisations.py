@@ -54,6 +54,7 @@ _NAMED = f"name IS NOT NULL AND {_ACTIVE}"
 _CONTENTS = {
     "flows": "flows WHERE org_id = $1 AND archived_at IS NULL",
     "trails": "trails WHERE org_id = $1",
+    "environments": "environments WHERE org_id = $1 AND archived_at IS NULL",
     "webhook configs": "webhook_configs WHERE org_id = $1 AND archived_at IS NULL",
     "notification rules": "notification_rules WHERE org_id = $1 AND archived_at IS NULL",
     "unanswered invitations": "invitations WHERE org_id = $1 AND accepted_at IS NULL AND revoked_at IS NULL",

@@ -107,10 +107,16 @@ async def _plain(world: World, made: set[str]) -> dict[str, UUID]:
     for definition in definitions():
         if definition.form.kind not in made | ids.keys():
             async with world.services.database.transaction() as tx:
-                columns = [column for column in definition.table.columns if column.name not in OWN]
-                values = {column.name: _value(tx, column) for column in columns}
+                values = {column.name: _value(tx, column) for column in _columns(definition)}
                 ids[definition.form.kind] = (await definition.create(tx, world.tenant, world.actor, values))["id"]
     return ids
+
+
+def _columns(definition: Definition) -> Iterator[Column[Any]]:
+    """The columns of the head and of its versions."""
+    tables = [definition.table] if definition.versions is None else [definition.table, definition.versions]
+    own = OWN | {f"{definition.form.kind}_id"}
+    return (column for table in tables for column in table.columns if column.name not in own)
 
 
 DEPENDENT = {

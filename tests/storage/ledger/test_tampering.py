@@ -11,6 +11,7 @@ import pytest
 from domain.audit.ledger import Checkpoint, SignedCheckpoint
 from domain.audit.records import EVENT_COLUMNS
 from storage.database import Reader, Row
+from storage.environments.tables import environment_versions
 from storage.ledger.inspection import Inspection
 from storage.ledger.published import checkpoint_file, read_published
 from storage.ledger.queries import newest_checkpoint
@@ -34,11 +35,13 @@ ELSEWHERE = {
     ("flow", "created_at"): "flow_versions",
     ("flow", "template_text"): "flow_versions",
     ("flow", "template"): "flow_versions",
+    **{("environment", one.name): "environment_versions" for one in environment_versions.columns},
+    **{("environment", name): "environments" for name in ("id", "org_id", "name", "kind", "version", "archived_at")},
     ("attestation", "status"): "attestation_results",
     ("attestation", "reason"): "attestation_results",
     ("attestation", "processor"): "attestation_results",
 }
-ID_COLUMN = {"flow_versions": "flow_id"}
+ID_COLUMN = {"flow_versions": "flow_id", "environment_versions": "environment_id"}
 DECLARED = [(kind, column) for kind, source in RECORDS.items() for column in source.form.columns]
 LEDGER_COLUMNS = ("seq", "event_id", "leaf", "previous_hash", "entry_hash", "sealed_at")
 _EVENTS_IN_ORDER = "SELECT event_id FROM ledger_entries WHERE org_id = $1 ORDER BY seq"

@@ -1,0 +1,53 @@
+"""Routes of environments."""
+
+from api.environments.handlers import environments
+from api.environments.schemas.environments import EnvironmentChangeIn, EnvironmentOut, EnvironmentsQuery
+from api.http.calls import Route, scoped, tagged
+from api.http.paths import V1
+from api.http.resources import Resource
+from domain.identity.permissions import Permission
+from storage.environments.commands.environments import archive_environment, update_environment
+from storage.environments.queries.environments import get_environment, list_environments
+
+ENVIRONMENTS = f"{V1}/environments"
+
+_ENVIRONMENTS = Resource(
+    "environment",
+    "environments",
+    ENVIRONMENTS,
+    EnvironmentOut,
+    read=Permission.FACTS_READ,
+    manage=Permission.FACTS_MANAGE,
+)
+
+ROUTES = tagged(
+    "Environments",
+    Route(
+        "POST",
+        ENVIRONMENTS,
+        environments.create_environment,
+        Permission.ENVIRONMENTS_REPORT,
+        status=201,
+        errors=(404, 409),
+    ),
+    *scoped(
+        _ENVIRONMENTS.list(list_environments, "List the environments, oldest first.", parameters=EnvironmentsQuery),
+        _ENVIRONMENTS.get(get_environment, "Get an environment."),
+        _ENVIRONMENTS.update(
+            update_environment,
+            EnvironmentChangeIn,
+            """Update an environment.
+
+            Every change creates a new version; a request that changes nothing does not. Snapshots keep what they were
+            taken with.
+            """,
+        ),
+        _ENVIRONMENTS.delete(
+            archive_environment,
+            """Archive an environment and release its name.
+
+            Its versions, its snapshots and their ledger entries are kept.
+            """,
+        ),
+    ),
+)

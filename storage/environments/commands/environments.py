@@ -1,0 +1,82 @@
+"""Defining environments. Every change makes a version that is kept: snapshots cite the one they were taken with."""
+
+from collections.abc import Collection
+from typing import Any
+from uuid import UUID
+
+from domain.audit.events import Actor
+from domain.environments.environments import (
+    Environment,
+    EnvironmentChange,
+    EnvironmentKind,
+    NewEnvironment,
+    check_scope,
+    scope_columns,
+)
+from domain.environments.records import ENVIRONMENT
+from domain.tenant import Tenant
+from storage.database import Transaction
+from storage.definitions import Definition
+from storage.environments.queries.environments import environment_of
+from storage.environments.scoping import check_environment_scope
+from storage.environments.tables import environment_versions, environments
+
+ENVIRONMENTS = Definition(
+    "environment",
+    ENVIRONMENT,
+    environments,
+    shown={"name": "name", "type": "type", "version": "version"},
+    taken={"environments_name_key": "An environment named '{name}' exists already."},
+    versions=environment_versions,
+    counter="environments",
+)
+
+
+async def create_environment(tx: Transaction, tenant: Tenant, new: NewEnvironment, actor: Actor) -> Environment:
+    """Create a physical environment. Raises Invalid for a bad scope, Conflict when the name is taken."""
+    check_scope(new.scope)
+    values = {
+        "name": new.name,
+        "kind": EnvironmentKind.PHYSICAL.value,
+        "type": new.type.value,
+        "description": new.description,
+        "drift_policy": new.drift_policy.value,
+        **scope_columns(new.scope),
+    }
+    return environment_of(await ENVIRONMENTS.create(tx, tenant, actor, values))
+
+
+async def update_environment(
+    tx: Transaction,
+    tenant: Tenant,
+    environment_id: UUID,
+    change: EnvironmentChange,
+    actor: Actor,
+    *,
+    expected: Collection[int] | None = None,
+) -> Environment:
+    """Change an environment for future snapshots, unless nothing changes.
+
+    `expected` are the versions that the caller accepts, None for any. Raises NotFound, Stale for another version,
+    Invalid for a bad scope, Conflict when the name is taken.
+    """
+    check_environment_scope(tenant, environment_id)
+    held = await ENVIRONMENTS.hold(tx, tenant, environment_id, expected)
+    return environment_of(await ENVIRONMENTS.change(tx, tenant, actor, held, _columns(change)))
+
+
+async def archive_environment(
+    tx: Transaction, tenant: Tenant, environment_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
+) -> Environment:
+    """Archive an environment, release its name and return its last version. Raises NotFound, Stale."""
+    check_environment_scope(tenant, environment_id)
+    held = await ENVIRONMENTS.hold(tx, tenant, environment_id, expected)
+    return environment_of(await ENVIRONMENTS.archive(tx, tenant, actor, held))
+
+
+def _columns(change: EnvironmentChange) -> dict[str, Any]:
+    columns: dict[str, Any] = {**change}
+    if scope := columns.pop("scope", None):
+        check_scope(scope)
+        columns |= scope_columns(scope)
+    return columns

@@ -1,0 +1,46 @@
+"""Reading environments."""
+
+from dataclasses import fields
+from uuid import UUID
+
+from domain.environments.environments import DriftPolicy, Environment, EnvironmentKind, EnvironmentType, Scope
+from domain.tenant import Tenant
+from storage.counters import NO_PARENT
+from storage.database import Reader, Row
+from storage.environments.scoping import environment_limits
+from storage.paging import Listing, Page, Window
+from storage.rows import from_row
+
+_environment = from_row(Environment, kind=EnvironmentKind, type=EnvironmentType, drift_policy=DriftPolicy)
+
+
+def environment_of(row: Row) -> Environment:
+    """Make an environment of a row with its newest version."""
+    scope = Scope(**{one.name: tuple(row[one.name]) for one in fields(Scope)})
+    return _environment({**row, "scope": scope})
+
+
+_ENVIRONMENTS = Listing(
+    "environment",
+    "e.id, e.org_id, e.name, e.kind, e.version, v.type, v.description, v.drift_policy, v.include_names, "
+    "v.include_patterns, v.exclude_names, v.exclude_patterns, e.created_at, e.updated_at",
+    "environments e JOIN environment_versions v ON v.environment_id = e.id AND v.version = e.version",
+    environment_of,
+    alias="e.",
+    archivable=True,
+    counted="environments e",
+    limits=environment_limits,
+)
+
+
+async def get_environment(reader: Reader, tenant: Tenant, environment_id: UUID) -> Environment:
+    """Return one environment. Raises NotFound, also if it is archived or belongs to another organisation."""
+    return await _ENVIRONMENTS.get(reader, tenant, environment_id)
+
+
+async def list_environments(
+    reader: Reader, tenant: Tenant, window: Window, *, name: str | None = None
+) -> Page[Environment]:
+    """List the organisation's environments, oldest first; a name matches one at most."""
+    counter = ("environments", NO_PARENT)
+    return await _ENVIRONMENTS.page(reader, tenant, window, filters={"e.name = {}": name}, counter=counter)

@@ -1,0 +1,19 @@
+"""Where verification finds the sealed records of environments."""
+
+from domain.environments.records import ENVIRONMENT
+from storage.ledger.records import RecordSource
+
+_ENVIRONMENT = """
+SELECT e.id, e.org_id, e.name, e.kind, e.version, e.archived_at, v.type, v.description, v.drift_policy,
+       v.include_names, v.include_patterns, v.exclude_names, v.exclude_patterns, v.created_at, v.created_by
+FROM environments e JOIN environment_versions v ON v.environment_id = e.id AND v.version = e.version
+"""
+_VERSIONS = """
+SELECT environment_id AS id, org_id, name, kind, version, archived_at, type, description, drift_policy,
+       include_names, include_patterns, exclude_names, exclude_patterns, created_at, created_by
+FROM environment_versions
+"""
+
+RECORDS = (
+    RecordSource(ENVIRONMENT, "environments", _ENVIRONMENT, "e.id", versions=_VERSIONS, versions_id="environment_id"),
+)
