@@ -11,7 +11,7 @@ import pytest
 from domain.audit.ledger import Checkpoint, SignedCheckpoint
 from domain.audit.records import EVENT_COLUMNS
 from storage.database import Reader, Row
-from storage.environments.tables import environment_versions
+from storage.environments.tables import environment_versions, environments
 from storage.ledger.inspection import Inspection
 from storage.ledger.published import checkpoint_file, read_published
 from storage.ledger.queries import newest_checkpoint
@@ -35,8 +35,11 @@ ELSEWHERE = {
     ("flow", "created_at"): "flow_versions",
     ("flow", "template_text"): "flow_versions",
     ("flow", "template"): "flow_versions",
-    **{("environment", one.name): "environment_versions" for one in environment_versions.columns},
-    **{("environment", name): "environments" for name in ("id", "org_id", "name", "kind", "version", "archived_at")},
+    **{
+        ("environment", one.name): "environment_versions"
+        for one in environment_versions.columns
+        if one.name == "created_at" or one.name not in environments.columns
+    },
     ("attestation", "status"): "attestation_results",
     ("attestation", "reason"): "attestation_results",
     ("attestation", "processor"): "attestation_results",
