@@ -26,3 +26,24 @@ ENVIRONMENT = RecordForm(
     read=Permission.FACTS_READ,
     version_column=VERSION,
 )
+
+SNAPSHOT = RecordForm(
+    kind="snapshot",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "environment_id",
+        "n",
+        "environment_version",
+        "content",
+        "artifacts",
+        "changes",
+        "claimed_by",
+        "scope_label",
+        "recorded_by",
+        "created_at",
+    ),
+    read=Permission.FACTS_READ,
+)
+"""Sealed if it changes something; another one says only when it was reported, and names content that is sealed."""
