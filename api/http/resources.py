@@ -12,7 +12,7 @@ from uuid import UUID
 
 from api.http.calls import Call, Handler, Reply, Route
 from api.http.dry_runs import Created, Deleted, DryRun, Updated, created, deleted, updated, versioned
-from api.http.paging import ListQuery, list_reply
+from api.http.paging import EitherQuery, ListQuery, PageOut, either_reply, list_reply
 from api.http.versions import IfMatch, expected_versions
 from api.http.wire import WireIn, WireModel
 from domain.identity.permissions import Permission
@@ -72,16 +72,22 @@ class Resource:
         bound = self._bound(handler, "create", summary, self._of(Created), *arguments)
         return Route("POST", self.path, bound, self.manage, status=HTTPStatus.CREATED, errors=errors)
 
-    def list(self, find: Storage, summary: str, *, parameters: type[ListQuery] = ListQuery) -> Route:
+    def list(self, find: Storage, summary: str, *, parameters: type[ListQuery | EitherQuery] = ListQuery) -> Route:
         """GET: `find(reader, tenant, window, **filters)`, where `filters` are the parameters' `to_filters()`."""
+        either = issubclass(parameters, EitherQuery)
 
-        async def handler(call: Call, query: ListQuery) -> Any:
+        async def handler(call: Call, query: ListQuery | EitherQuery) -> Any:
             async with call.read() as reader:
                 page = await find(reader, call.tenant, query.window(), **query.to_filters())
+            if isinstance(query, EitherQuery):
+                return either_reply(call, query, page, self.answer)
             return list_reply(call, page, self.answer)
 
         arguments = Argument("query", parameters)
-        bound = self._bound(handler, "list", summary, self._of(Reply, self._of(list)), arguments)
+        answer = self._of(Reply, self._of(list))
+        if either:
+            answer |= self._of(Reply, self._of(PageOut))
+        bound = self._bound(handler, "list", summary, answer, arguments)
         return Route("GET", self.path, bound, self.read)
 
     def get(self, find: Storage, summary: str) -> Route:

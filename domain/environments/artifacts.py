@@ -47,6 +47,13 @@ class Difference:
     count_before: int = 0
     count_after: int = 0
 
+    @property
+    def newest(self) -> Running:
+        """What runs now or, if there is nothing, what ran before."""
+        found = self.after or self.before
+        assert found is not None  # noqa: S101 - a difference has at least one side
+        return found
+
 
 @dataclass(frozen=True, slots=True)
 class Diff:

@@ -114,6 +114,7 @@ class NewEnvironment:
     description: str = ""
     drift_policy: DriftPolicy = DriftPolicy.WARN
     scope: Scope = Scope()
+    stale_after: int | None = None
 
 
 class EnvironmentChange(TypedDict, total=False):
@@ -124,11 +125,17 @@ class EnvironmentChange(TypedDict, total=False):
     description: str
     drift_policy: DriftPolicy
     scope: Scope
+    stale_after: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """An environment with its newest version."""
+    """An environment with its newest version, and what its reports did to it.
+
+    `stale_after` is the number of minutes without a report after which it is stale, None for no limit. `last_n` is the
+    number of its latest snapshot, 0 before the first one; `last_changed_at` is when something else ran for the last
+    time. `stale_since` is set while it is known to be stale.
+    """
 
     id: UUID
     org_id: UUID
@@ -139,6 +146,11 @@ class Environment:
     description: str
     drift_policy: DriftPolicy
     scope: Scope
+    stale_after: int | None
+    last_n: int
+    last_reported_at: datetime | None
+    last_changed_at: datetime | None
+    stale_since: datetime | None
     created_at: datetime
     updated_at: datetime
 

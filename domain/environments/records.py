@@ -20,6 +20,7 @@ ENVIRONMENT = RecordForm(
         "include_patterns",
         "exclude_names",
         "exclude_patterns",
+        "stale_after",
         "created_at",
         "created_by",
     ),
@@ -46,4 +47,7 @@ SNAPSHOT = RecordForm(
     ),
     read=Permission.FACTS_READ,
 )
-"""Sealed if it changes something; another one says only when it was reported, and names content that is sealed."""
+"""A snapshot that changes something. Another one says only when it was reported, with the content of one of these."""
+
+DEPLOYMENT = RecordForm(kind="deployment", format=1, columns=(), read=Permission.FACTS_READ)
+"""An artifact that began or ceased to run. It consists of its event, and is derived from the changes of a snapshot."""

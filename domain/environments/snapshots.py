@@ -1,52 +1,34 @@
 """Snapshots: what ran in an environment at one moment, numbered from 1 in each environment."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain.environments.artifacts import Instances, Running, counted
+from domain.environments.artifacts import Instances, Running
+from domain.environments.environments import Scope
 
 MAX_ARTIFACTS = 10_000
 """Different artifacts of one snapshot."""
 
 
 @dataclass(frozen=True, slots=True)
-class NewSnapshot:
-    """What is reported to run now.
+class Report:
+    """What is reported to run now. What is outside the environment's scope does not count.
 
-    `instances` are those within the environment's scope, as it is in `environment_version`. `claimed_by` is the reporter
-    that the request names: shown, never trusted.
+    `claimed_by` is the reporter that the request names: shown, never trusted. `scope_label` is its name for the part of
+    the environment that it sees. With `only_changes`, a report of what is known to run makes no snapshot.
     """
 
     environment_id: UUID
-    environment_version: int
     instances: Instances
     claimed_by: str | None = None
     scope_label: str | None = None
+    only_changes: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A recorded snapshot; `n` is its number. `changes` is what is different from the one before."""
-
-    id: UUID
-    org_id: UUID
-    environment_id: UUID
-    n: int
-    environment_version: int
-    content: bytes
-    artifacts: int
-    changes: Sequence["Change"]
-    claimed_by: str | None
-    scope_label: str | None
-    recorded_by: UUID
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """How many instances of an artifact ran before, and how many run after."""
 
     artifact: Running
@@ -64,21 +46,44 @@ class Change:
         return cls(Running(name, digest, tag), before, after)
 
 
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A recorded snapshot; `n` is its number, `artifacts` how many different ones run.
+
+    `changes` is what is different from the snapshot before. `reporter` is the claimed reporter, or else the name of the
+    principal that sent the report.
+    """
+
+    id: UUID
+    org_id: UUID
+    environment_id: UUID
+    n: int
+    environment_version: int
+    artifacts: int
+    changes: Sequence[Change]
+    reporter: str
+    scope_label: str | None
+    created_at: datetime
+
+
+def within(scope: Scope, instances: Instances) -> Instances:
+    """Return the instances of artifacts that count."""
+    if not scope:
+        return instances
+    admitted = {name for name in {artifact.name for artifact in instances} if scope.admits(name)}
+    return {artifact: count for artifact, count in instances.items() if artifact.name in admitted}
+
+
 def changes_between(before: Instances, after: Instances) -> list[Change]:
     """Return the artifacts whose number of instances is another one, in a fixed order."""
     changed = [one for one in before.keys() | after.keys() if before.get(one, 0) != after.get(one, 0)]
     return [
         Change(one, before.get(one, 0), after.get(one, 0))
-        for one in sorted(changed, key=lambda one: (one.name, one.digest, one.tag or ""))
+        for one in sorted(changed, key=lambda one: (one.name, one.digest, one.tag is not None, one.tag or ""))
     ]
 
 
-def replayed(changes: Sequence[Change], onto: Instances) -> Mapping[Running, int]:
+def replayed(instances: Instances, changes: Sequence[Change]) -> Instances:
     """Return what runs after these changes."""
-    kept = [(one, count) for one, count in onto.items()]
-    found = dict(counted(kept))
-    for change in changes:
-        found.pop(change.artifact, None)
-        if change.after:
-            found[change.artifact] = change.after
-    return found
+    after = {**instances, **{change.artifact: change.after for change in changes}}
+    return {artifact: count for artifact, count in after.items() if count}

@@ -16,11 +16,22 @@ environments = Table(
     required("created_at", Time),
     required("updated_at", Time),
     optional("archived_at", Time),
+    required("last_n", Integer),
+    optional("last_content", LargeBinary),
+    optional("last_reported_at", Time),
+    optional("last_changed_at", Time),
+    optional("due_at", Time),
+    optional("stale_since", Time),
     Index("environments_name_key", "org_id", "name", unique=True, postgresql_where=text("archived_at IS NULL")),
     Index(None, "org_id", "created_at", "id"),
+    Index("environments_due_idx", "due_at", postgresql_where=text("due_at IS NOT NULL AND archived_at IS NULL")),
     info=DEFINITION,
 )
-"""`kind` is `physical` or `logical`: a name belongs to one of either."""
+"""`kind` is `physical` or `logical`: a name belongs to one of either.
+
+The columns from `last_n` on say what reports did, and are outside of the sealed record. `last_content` is the hash of
+all that runs. At `due_at` the environment becomes stale, unless a report moves it.
+"""
 
 environment_versions = Table(
     "environment_versions",
@@ -34,6 +45,7 @@ environment_versions = Table(
     required("description", Text),
     required("drift_policy", Identifier),
     *(required(f"{what}_{part}", ARRAY(Text)) for what in ("include", "exclude") for part in ("names", "patterns")),
+    optional("stale_after", Integer),
     required("created_at", Time),
     required("created_by", Uuid),
     optional("archived_at", Time),
@@ -59,8 +71,8 @@ snapshots = Table(
     Index(None, "org_id", "environment_id", "created_at", "id"),
     info=FACT,
 )
-"""`changes` is the difference from the snapshot before: `[name, digest, tag, count before, count after]` for each artifact
-whose count is another one. `content` is the hash of all that runs. Later snapshots of an environment have later times."""
+"""`changes` is the difference from the snapshot before: `[name, digest, tag, count before, count after]` for each
+artifact whose count is another one. `content` is the hash of all that runs. Later snapshots have later times."""
 
 running = Table(
     "running",
@@ -77,4 +89,25 @@ running = Table(
     Index("running_now_idx", "environment_id", postgresql_where=text("upper_inf(during)")),
     info=DERIVED,
 )
-"""What ran in which snapshots: made of the changes, so that any snapshot is read in one step, however old it is."""
+"""What ran in which snapshots: made of their changes, so that any one is read in one step, however old it is."""
+
+deployments = Table(
+    "deployments",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid),
+    required("name", Identifier),
+    required("digest", Identifier),
+    optional("tag", Identifier),
+    optional("replaced", Identifier),
+    required("deployed_n", Integer),
+    required("deployed_at", Time),
+    optional("removed_n", Integer),
+    optional("removed_at", Time),
+    Index(None, "org_id", "environment_id", "deployed_at", "id"),
+    Index(None, "org_id", "digest", "deployed_at", "id"),
+    Index("deployments_now_idx", "environment_id", "name", "digest", postgresql_where=text("removed_n IS NULL")),
+    info=DERIVED,
+)
+"""Since when, and until when, each digest ran under a name in an environment: made of the changes of snapshots."""

@@ -73,6 +73,7 @@ async def test_every_tenant_table_has_its_tenant_and_an_index_for_it(services: S
             "provenance_checks",
             "reconciliations",
             "redelivery_requests",
+            "running",
             "latest_results",
             "trails",
             "secrets",

@@ -1,5 +1,5 @@
-"""Routes of environments, with the permission that each one needs."""
+"""Routes of environments, with the permission that each one needs. The most frequent routes come first."""
 
-from api.environments.routes import environments
+from api.environments.routes import environments, snapshots
 
-ROUTES = (*environments.ROUTES,)
+ROUTES = (*snapshots.ROUTES, *environments.ROUTES)

@@ -8,9 +8,9 @@ from uuid import UUID
 from pydantic import Field
 
 from api.http.calls import Call
-from api.http.paging import ListQuery
+from api.http.paging import EitherQuery
 from api.http.texts import Long, Name, Short
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import ChangeIn, Instant, WireIn, WireModel, shows
 from domain.environments.environments import (
     MAX_FILTERS,
     DriftPolicy,
@@ -23,6 +23,10 @@ from domain.environments.environments import (
 from domain.patterns import MAX_PATTERN
 
 _CHANGEABLE = ("name", "description", "drift_policy")
+MAX_STALE_AFTER = 60 * 24 * 366
+_StaleAfter = Annotated[
+    int, Field(ge=0, le=MAX_STALE_AFTER, description="Minutes without a report until it is stale; 0 for no limit")
+]
 
 
 class EnvironmentTypeName(StrEnum):
@@ -98,6 +102,7 @@ class EnvironmentIn(WireIn):
     description: Long = ""
     drift_policy: DriftPolicy = DriftPolicy.WARN
     scope: ScopeModel | None = None
+    stale_after_minutes: _StaleAfter = 0
     org_slug: Short | None = None
 
     def to_command(self) -> NewEnvironment:
@@ -108,10 +113,11 @@ class EnvironmentIn(WireIn):
             description=self.description,
             drift_policy=self.drift_policy,
             scope=self.scope.to_scope() if self.scope else Scope(),
+            stale_after=self.stale_after_minutes or None,
         )
 
 
-class EnvironmentChangeIn(WireIn):
+class EnvironmentChangeIn(ChangeIn):
     """Changes to an environment. An absent field keeps its value, and so does null; an empty scope removes it."""
 
     model_config = {
@@ -123,6 +129,7 @@ class EnvironmentChangeIn(WireIn):
     description: Long | None = None
     drift_policy: DriftPolicy | None = None
     scope: ScopeModel | None = None
+    stale_after_minutes: _StaleAfter | None = None
 
     def to_command(self) -> EnvironmentChange:
         """Return the input of the command."""
@@ -131,11 +138,17 @@ class EnvironmentChangeIn(WireIn):
             given["type"] = self.type.type
         if self.scope is not None:
             given["scope"] = self.scope.to_scope()
+        if self.stale_after_minutes is not None:
+            given["stale_after"] = self.stale_after_minutes or None
         return cast("EnvironmentChange", given)
 
 
 class EnvironmentOut(WireModel):
-    """An environment. Its ETag is its version. `scope` is null when everything counts."""
+    """An environment. Its ETag is its version. `scope` is null when everything counts.
+
+    `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
+    first snapshot.
+    """
 
     id: UUID
     name: str
@@ -144,6 +157,11 @@ class EnvironmentOut(WireModel):
     org_slug: str
     drift_policy: DriftPolicy
     scope: ScopeModel | None
+    stale_after_minutes: int
+    stale_since: Instant | None
+    last_snapshot_index: int = shows("last_n")
+    last_reported_at: Instant | None
+    last_changed_at: Instant | None
     version: int
     created_at: Instant
     updated_at: Instant
@@ -155,6 +173,7 @@ class EnvironmentOut(WireModel):
             record,
             type=EnvironmentTypeName(record.type.value.upper()),
             scope=_shown(record.scope) if record.scope else None,
+            stale_after_minutes=record.stale_after or 0,
             org_slug=call.tenant.org_slug,
         )
 
@@ -166,7 +185,7 @@ def _shown(scope: Scope) -> ScopeModel:
     )
 
 
-class EnvironmentsQuery(ListQuery):
+class EnvironmentsQuery(EitherQuery):
     """Filters of environments."""
 
     name: Annotated[Short | None, Field(description="The exact name")] = None

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.facts.schemas.digests import Sha256
 from api.http.calls import Call
+from api.http.digests import Sha256
 from api.http.paging import ListQuery
 from api.http.synonyms import required
 from api.http.texts import Long, Name, Short, Url

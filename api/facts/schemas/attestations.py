@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, model_validator
 
-from api.facts.schemas.digests import Sha256
 from api.http.calls import Call
+from api.http.digests import Sha256
 from api.http.paging import EitherQuery
 from api.http.synonyms import agreed
 from api.http.texts import Flag, Name, Short, Text, Url

@@ -15,8 +15,9 @@ from domain.environments.environments import (
 )
 from domain.environments.records import ENVIRONMENT
 from domain.tenant import Tenant
-from storage.database import Transaction
+from storage.database import Row, Transaction
 from storage.definitions import Definition
+from storage.environments.commands.snapshots import due_at
 from storage.environments.queries.environments import environment_of
 from storage.environments.scoping import check_environment_scope
 from storage.environments.tables import environment_versions, environments
@@ -32,6 +33,17 @@ ENVIRONMENTS = Definition(
 )
 
 
+NOTHING_REPORTED: Row = {
+    "last_n": 0,
+    "last_content": None,
+    "last_reported_at": None,
+    "last_changed_at": None,
+    "due_at": None,
+    "stale_since": None,
+}
+"""The columns of an environment that reports change, as they are before the first one."""
+
+
 async def create_environment(tx: Transaction, tenant: Tenant, new: NewEnvironment, actor: Actor) -> Environment:
     """Create a physical environment. Raises Invalid for a bad scope, Conflict when the name is taken."""
     check_scope(new.scope)
@@ -42,6 +54,8 @@ async def create_environment(tx: Transaction, tenant: Tenant, new: NewEnvironmen
         "description": new.description,
         "drift_policy": new.drift_policy.value,
         **scope_columns(new.scope),
+        "stale_after": new.stale_after,
+        **NOTHING_REPORTED,
     }
     return environment_of(await ENVIRONMENTS.create(tx, tenant, actor, values))
 
@@ -62,7 +76,7 @@ async def update_environment(
     """
     check_environment_scope(tenant, environment_id)
     held = await ENVIRONMENTS.hold(tx, tenant, environment_id, expected)
-    return environment_of(await ENVIRONMENTS.change(tx, tenant, actor, held, _columns(change)))
+    return environment_of(await ENVIRONMENTS.change(tx, tenant, actor, held, _columns(change, held)))
 
 
 async def archive_environment(
@@ -74,9 +88,11 @@ async def archive_environment(
     return environment_of(await ENVIRONMENTS.archive(tx, tenant, actor, held))
 
 
-def _columns(change: EnvironmentChange) -> dict[str, Any]:
+def _columns(change: EnvironmentChange, held: Row) -> dict[str, Any]:
     columns: dict[str, Any] = {**change}
-    if scope := columns.pop("scope", None):
+    if (scope := columns.pop("scope", None)) is not None:
         check_scope(scope)
         columns |= scope_columns(scope)
+    if columns.get("stale_after", held["stale_after"]) != held["stale_after"]:
+        columns |= {"due_at": due_at(columns["stale_after"], held["last_reported_at"]), "stale_since": None}
     return columns

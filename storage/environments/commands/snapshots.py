@@ -1,6 +1,7 @@
 """Recording what runs in environments."""
 
-from collections.abc import Sequence
+import asyncio
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -9,23 +10,42 @@ import asyncpg
 
 from domain.audit.events import Actor, AuditName, Event
 from domain.environments.artifacts import Instances, Running, content_hash
+from domain.environments.deployments import deployed
+from domain.environments.environments import EnvironmentType
 from domain.environments.records import SNAPSHOT
-from domain.environments.snapshots import Change, NewSnapshot, Snapshot, changes_between
-from domain.errors import Conflict, NotFound
+from domain.environments.snapshots import Change, Report, Snapshot, changes_between, within
+from domain.errors import NotFound
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
-from storage.environments.queries.snapshots import snapshot_of
+from storage.environments.commands.deployments import record_deployments
+from storage.environments.queries.environments import scope_of
+from storage.environments.queries.snapshots import RETURNED, latest_snapshot, snapshot_of
 from storage.environments.scoping import check_environment_scope
 from storage.environments.tables import running
-from storage.rows import insert
+
+MAX_ON_LOOP = 500
+"""Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
 
 _HOLD = """
-SELECT version FROM environments
+SELECT id, version, last_n, last_content, last_reported_at, last_changed_at FROM environments
 WHERE org_id = $1 AND id = $2 AND kind = 'physical' AND archived_at IS NULL FOR NO KEY UPDATE
 """
-_LAST = "SELECT n, content, created_at FROM snapshots WHERE environment_id = $1 ORDER BY n DESC LIMIT 1"
+_SCOPE = """
+SELECT type, include_names, include_patterns, exclude_names, exclude_patterns, stale_after
+FROM environment_versions WHERE environment_id = $1 AND version = $2
+"""
+_MOVE = """
+UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, due_at = $6
+WHERE id = $1
+"""
+_RECORD = f"""
+INSERT INTO snapshots (id, org_id, environment_id, n, environment_version, content, artifacts, changes, claimed_by,
+                       scope_label, recorded_by, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+RETURNING {RETURNED}
+"""
 _NOW = "SELECT id, name, digest, tag, count FROM running WHERE environment_id = $1 AND upper_inf(during)"
 _END = "UPDATE running SET during = int4range(lower(during), $2) WHERE id = ANY($1::uuid[])"
 _BEGIN = Batch(
@@ -34,74 +54,113 @@ _BEGIN = Batch(
 _TICK = timedelta(microseconds=1)
 
 
-async def record_snapshot(tx: Transaction, tenant: Tenant, new: NewSnapshot, actor: Actor) -> Snapshot:
-    """Record what runs now, under the next number of the environment.
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """The snapshot of a report with what runs; `is_new` unless the report was only to record changes."""
 
-    Raises NotFound for an unknown or logical environment, and Conflict for one whose definition has another version.
+    snapshot: Snapshot
+    instances: Instances
+    is_new: bool
+
+
+async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor: Actor) -> Recorded:
+    """Record what runs now, under the next number of the environment. Raises NotFound for it.
+
+    A report of what is known to run costs one row, without an audit event. Another one is sealed, and so is every
+    deployment that it shows.
     """
-    check_environment_scope(tenant, new.environment_id)
-    await _hold(tx, tenant, new)
-    last, content = await tx.row(_LAST, new.environment_id), content_hash(new.instances)
-    changes: Sequence[Change] = ()
-    if last is None or last["content"] != content:
-        changes = await _change(tx, tenant, new, 1 if last is None else last["n"] + 1)
+    check_environment_scope(tenant, report.environment_id)
+    head = await _hold(tx, tenant, report.environment_id)
+    instances, content = await _counting(head, report)
+    changed = head["last_content"] != content
+    if report.only_changes and not changed:
+        await _move(tx, head, head["last_n"], content, _time(tx, head))
+        return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
+    n, time = head["last_n"] + 1, _time(tx, head)
+    before = await _replace(tx, tenant, report.environment_id, n, instances) if changed else instances
+    changes = changes_between(before, instances)
+    await _move(tx, head, n, content, time)
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
-        "environment_id": new.environment_id,
-        "n": 1 if last is None else last["n"] + 1,
-        "environment_version": new.environment_version,
+        "environment_id": report.environment_id,
+        "n": n,
+        "environment_version": head["version"],
         "content": content,
-        "artifacts": len(new.instances),
+        "artifacts": len(instances),
         "changes": [change.to_json() for change in changes],
-        "claimed_by": new.claimed_by,
-        "scope_label": new.scope_label,
+        "claimed_by": report.claimed_by,
+        "scope_label": report.scope_label,
         "recorded_by": actor.principal_id,
-        "created_at": _time(tx, last),
+        "created_at": time,
     }
-    await insert(tx, "snapshots", row)
-    if changes or last is None:
+    [stored] = await tx.rows(_RECORD, *row.values())
+    snapshot = snapshot_of(stored)
+    if changed:
         await append(tx, tenant, [_event(actor, row)])
-    return snapshot_of(row)
+        await record_deployments(tx, tenant, snapshot, list(deployed(before, instances)), actor)
+    return Recorded(snapshot, instances, is_new=True)
 
 
-async def _hold(tx: Transaction, tenant: Tenant, new: NewSnapshot) -> None:
-    """Lock the environment, so that its snapshots are numbered one by one."""
-    held = await tx.row(_HOLD, tenant.org_id, new.environment_id)
-    if held is None:
-        raise NotFound(f"There is no environment {new.environment_id}.")
-    if held["version"] != new.environment_version:
-        raise Conflict("The environment was changed meanwhile: report again.", "race")
+async def _hold(tx: Transaction, tenant: Tenant, environment_id: UUID) -> Row:
+    """Lock the environment, so that its snapshots are numbered one by one, and return it with its scope."""
+    head = await tx.row(_HOLD, tenant.org_id, environment_id)
+    if head is None:
+        raise NotFound(f"There is no environment {environment_id} that takes snapshots.")
+    # A second statement: a join would have waited for the lock with a snapshot that lacks the newest version.
+    [version] = await tx.rows(_SCOPE, environment_id, head["version"])
+    return {**head, **version}
 
 
-async def _change(tx: Transaction, tenant: Tenant, new: NewSnapshot, n: int) -> list[Change]:
-    """End what does not run any more in this number, begin what runs now, and return the changes."""
-    rows = {Running(row["name"], row["digest"], row["tag"]): row for row in await tx.rows(_NOW, new.environment_id)}
-    before: Instances = {artifact: row["count"] for artifact, row in rows.items()}
-    changes = changes_between(before, new.instances)
+async def _counting(head: Row, report: Report) -> tuple[Instances, bytes]:
+    """Return the reported instances that count, and their hash."""
+    scope = scope_of(head).of_type(EnvironmentType(head["type"]))
+
+    def counting() -> tuple[Instances, bytes]:
+        instances = within(scope, report.instances)
+        return instances, content_hash(instances)
+
+    return counting() if len(report.instances) <= MAX_ON_LOOP else await asyncio.to_thread(counting)
+
+
+async def _replace(tx: Transaction, tenant: Tenant, environment_id: UUID, n: int, instances: Instances) -> Instances:
+    """End in snapshot `n` what does not run any more, begin what runs now, and return what ran before."""
+    rows = {Running(row["name"], row["digest"], row["tag"]): row for row in await tx.rows(_NOW, environment_id)}
+    before = {artifact: row["count"] for artifact, row in rows.items()}
+    changes = changes_between(before, instances)
     await tx.execute(_END, [rows[one.artifact]["id"] for one in changes if one.before], n)
-    begun = [_begun(tx, one) for one in changes if one.after]
-    shared = {"org_id": tenant.org_id, "environment_id": new.environment_id, "during": asyncpg.Range(n)}
-    await _BEGIN.write(tx, shared, begun)
-    return changes
+    shared = {"org_id": tenant.org_id, "environment_id": environment_id, "during": asyncpg.Range(n)}
+    await _BEGIN.write(tx, shared, [_begun(tx, one) for one in changes if one.after])
+    return before
 
 
 def _begun(tx: Transaction, change: Change) -> Row:
     return {"id": tx.new_id(), **change.artifact._asdict(), "count": change.after}
 
 
-def _time(tx: Transaction, last: Row | None) -> datetime:
-    """Return the time of a snapshot, which is later than the last one's also when the clock was set back."""
-    return tx.now if last is None else max(tx.now, last["created_at"] + _TICK)
+async def _move(tx: Transaction, head: Row, n: int, content: bytes, time: datetime) -> None:
+    """Say in the environment what was reported last, and when."""
+    changed_at = head["last_changed_at"] if head["last_content"] == content else time
+    await tx.execute(_MOVE, head["id"], n, content, time, changed_at, due_at(head["stale_after"], time))
+
+
+def due_at(stale_after: int | None, reported_at: datetime | None) -> datetime | None:
+    """Return when an environment becomes stale that was reported then; None for never."""
+    return reported_at + timedelta(minutes=stale_after) if stale_after and reported_at else None
+
+
+def _time(tx: Transaction, head: Row) -> datetime:
+    """Return the time of a report, which is later than that of the last one also when the clock was set back."""
+    last = head["last_reported_at"]
+    return tx.now if last is None else max(tx.now, last + _TICK)
 
 
 def _event(actor: Actor, row: dict[str, Any]) -> Event:
-    environment_id: UUID = row["environment_id"]
     payload = {
         "snapshotId": str(row["id"]),
-        "environmentId": str(environment_id),
+        "environmentId": str(row["environment_id"]),
         "snapshotIndex": row["n"],
         "artifacts": row["artifacts"],
         "changes": len(row["changes"]),
     }
-    return Event(AuditName.SNAPSHOT_RECORDED, actor, SNAPSHOT, row, payload, environment_id=environment_id)
+    return Event(AuditName.SNAPSHOT_RECORDED, actor, SNAPSHOT, row, payload, environment_id=row["environment_id"])

@@ -16,19 +16,24 @@ _environment = from_row(Environment, kind=EnvironmentKind, type=EnvironmentType,
 
 def environment_of(row: Row) -> Environment:
     """Make an environment of a row with its newest version."""
-    scope = Scope(**{one.name: tuple(row[one.name]) for one in fields(Scope)})
-    return _environment({**row, "scope": scope})
+    return _environment({**row, "scope": scope_of(row)})
+
+
+def scope_of(row: Row) -> Scope:
+    """Make the scope of an environment of the row of its version."""
+    return Scope(**{one.name: tuple(row[one.name]) for one in fields(Scope)})
 
 
 _ENVIRONMENTS = Listing(
     "environment",
     "e.id, e.org_id, e.name, e.kind, e.version, v.type, v.description, v.drift_policy, v.include_names, "
-    "v.include_patterns, v.exclude_names, v.exclude_patterns, e.created_at, e.updated_at",
-    "environments e JOIN environment_versions v ON v.environment_id = e.id AND v.version = e.version",
+    "v.include_patterns, v.exclude_names, v.exclude_patterns, v.stale_after, e.last_n, e.last_reported_at, "
+    "e.last_changed_at, e.stale_since, e.created_at, e.updated_at",
+    "environments e JOIN environment_versions v "
+    "ON v.environment_id = e.id AND v.version = e.version AND e.kind = 'physical'",
     environment_of,
     alias="e.",
     archivable=True,
-    counted="environments e",
     limits=environment_limits,
 )
 

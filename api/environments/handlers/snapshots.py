@@ -1,0 +1,101 @@
+"""Handlers of snapshots, and of the difference between two."""
+
+import asyncio
+from functools import partial
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from api.environments.schemas.snapshots import (
+    DiffOut,
+    DiffQuery,
+    LatestQuery,
+    SnapshotIn,
+    SnapshotOut,
+    differences,
+)
+from api.http.calls import Call, Header, Reply
+from api.http.dry_runs import Created, DryRun, created
+from api.http.paging import ListQuery, list_headers
+from domain.environments.artifacts import diff
+from domain.environments.snapshots import Snapshot
+from domain.errors import Invalid
+from storage.environments.commands import snapshots as commands
+from storage.environments.commands.snapshots import MAX_ON_LOOP
+from storage.environments.queries import snapshots as queries
+
+OnlyChanges = Annotated[bool, Header("X-Only-Changes", query="onlyChanges")]
+
+MAX_LISTED = 20_000
+"""Artifacts in one answer that lists snapshots."""
+
+
+async def record_snapshot(
+    call: Call, environment_id: UUID, body: SnapshotIn, only_changes: OnlyChanges = False, dry_run: DryRun = False
+) -> Created[SnapshotOut]:
+    """Record what runs in an environment now.
+
+    Each report gets the next index. With `onlyChanges`, a report of what is known to run changes only the time of the
+    last report, and returns the latest snapshot with 200. Artifacts outside the environment's scope do not count.
+    """
+    read = partial(body.to_command, environment_id, only_changes=only_changes)
+    report = read() if len(body.artifacts) <= MAX_ON_LOOP else await asyncio.to_thread(read)
+    async with call.transaction(dry_run=dry_run) as tx:
+        recorded = await commands.record_snapshot(tx, call.tenant, report, call.actor)
+    shown = SnapshotOut.showing(recorded.snapshot, recorded.instances)
+    if not recorded.is_new:
+        return Reply(shown, status=HTTPStatus.OK)
+    return created(shown, dry_run=dry_run)
+
+
+async def list_snapshots(call: Call, environment_id: UUID, query: ListQuery) -> Reply[list[SnapshotOut]]:
+    """List the snapshots of an environment with all their artifacts, the first one first."""
+    async with call.read() as reader:
+        page = await queries.list_snapshots(reader, call.tenant, query.window(), environment_id=environment_id)
+        if sum(snapshot.artifacts for snapshot in page.items) > MAX_LISTED:
+            raise Invalid.of("size", f"these snapshots have more than {MAX_LISTED} artifacts; ask for fewer at a time")
+        found = await queries.instances_of(reader, call.tenant, [_place(snapshot) for snapshot in page.items])
+    shown = [SnapshotOut.showing(*one) for one in zip(page.items, found, strict=True)]
+    return Reply(shown, headers=list_headers(call.request, page))
+
+
+async def get_latest_snapshot(call: Call, environment_id: UUID, query: LatestQuery) -> SnapshotOut:
+    """Get the latest snapshot of an environment, now or at a time."""
+    async with call.read() as reader:
+        snapshot = await queries.latest_snapshot(reader, call.tenant, environment_id, at=query.at)
+        [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
+    return SnapshotOut.showing(snapshot, instances)
+
+
+async def get_snapshot(call: Call, environment_id: UUID, index: int) -> SnapshotOut:
+    """Get a snapshot of an environment by its index."""
+    async with call.read() as reader:
+        snapshot = await queries.get_snapshot(reader, call.tenant, environment_id, index)
+        [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
+    return SnapshotOut.showing(snapshot, instances)
+
+
+async def compare_snapshots(call: Call, environment_id: UUID, query: DiffQuery) -> DiffOut:
+    """Compare two snapshots of an environment, or of two environments.
+
+    Several versions of one name may run side by side: equal digests are unchanged, the rest of each name is paired as
+    updates, and what remains is added or removed.
+    """
+    other = query.to_environment_id or environment_id
+    places = [(environment_id, query.from_), (other, query.to)]
+    async with call.read() as reader:
+        for place in places:
+            await queries.get_snapshot(reader, call.tenant, *place)
+        before, after = await queries.instances_of(reader, call.tenant, places)
+    found = await asyncio.to_thread(lambda: differences(diff(before, after)))
+    return DiffOut(
+        environment_id=environment_id,
+        to_environment_id=other,
+        from_snapshot_index=query.from_,
+        to_snapshot_index=query.to,
+        **found,
+    )
+
+
+def _place(snapshot: Snapshot) -> tuple[UUID, int]:
+    return snapshot.environment_id, snapshot.n

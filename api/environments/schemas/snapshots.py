@@ -1,0 +1,166 @@
+"""Request and response models of snapshots and of the difference between two."""
+
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import AliasChoices, Field
+
+from api.http.calls import Call
+from api.http.digests import Sha256
+from api.http.texts import Name, Short
+from api.http.wire import Instant, WireIn, WireModel
+from domain.environments.artifacts import Diff, Difference, Instances, Running, counted
+from domain.environments.snapshots import MAX_ARTIFACTS, Report, Snapshot
+from domain.errors import TooLarge
+
+MAX_COUNT = 1_000_000
+MAX_INDEX = 2**31 - 1
+
+
+class RunningIn(WireIn):
+    """Instances of an artifact. Lines of the same digest, name and tag add up."""
+
+    artifact_sha256: Annotated[Sha256, Field(validation_alias=AliasChoices("artifactSha256", "sha256", "sha256Digest"))]
+    artifact_name: Annotated[Name, Field(validation_alias=AliasChoices("artifactName", "name"))]
+    artifact_tag: Annotated[Short | None, Field(validation_alias=AliasChoices("artifactTag", "tag"))] = None
+    instance_count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 1
+
+
+class SnapshotIn(WireIn):
+    """What runs now. An empty list says that nothing runs.
+
+    `recordedBy` is returned as claimed; the audit event names the authenticated caller.
+    """
+
+    model_config = {
+        "json_schema_extra": {
+            "examples": [
+                {
+                    "recordedBy": "cluster-reporter",
+                    "artifacts": [
+                        {
+                            "artifactSha256": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                            "artifactName": "registry.example.com/payments-api",
+                            "artifactTag": "1.4.2",
+                            "instanceCount": 3,
+                        }
+                    ],
+                }
+            ]
+        }
+    }
+
+    recorded_by: Short | None = None
+    scope_label: Annotated[Short | None, Field(validation_alias=AliasChoices("scopeLabel", "scope"))] = None
+    artifacts: list[RunningIn] = []
+
+    def to_command(self, environment_id: UUID, *, only_changes: bool) -> Report:
+        """Return the input of the command. Raises TooLarge for too many different artifacts."""
+        lines = (
+            (Running(one.artifact_name, one.artifact_sha256, one.artifact_tag), one.instance_count)
+            for one in self.artifacts
+        )
+        instances = counted(lines)
+        if len(instances) > MAX_ARTIFACTS:
+            raise TooLarge(f"artifacts: {len(instances)} different ones; a snapshot takes {MAX_ARTIFACTS}")
+        return Report(environment_id, instances, self.recorded_by, self.scope_label, only_changes)
+
+
+class RunningOut(WireModel):
+    """Instances of an artifact."""
+
+    artifact_sha256: str
+    artifact_name: str
+    artifact_tag: str | None
+    instance_count: int
+
+
+class SnapshotOut(WireModel):
+    """What ran when this was reported. `changes` is the number of artifacts that differ from the snapshot before."""
+
+    id: UUID
+    environment_id: UUID
+    snapshot_index: int
+    recorded_at: Instant
+    recorded_by: str
+    scope_label: str | None
+    changes: int
+    artifacts: list[RunningOut]
+
+    @classmethod
+    def showing(cls, snapshot: Snapshot, instances: Instances) -> Self:
+        """Return the snapshot with what ran in it, by name."""
+        return cls.filled(
+            snapshot,
+            snapshot_index=snapshot.n,
+            recorded_at=snapshot.created_at,
+            recorded_by=snapshot.reporter,
+            changes=len(snapshot.changes),
+            artifacts=[
+                RunningOut.model_construct(
+                    artifact_sha256=one.digest, artifact_name=one.name, artifact_tag=one.tag, instance_count=count
+                )
+                for one, count in sorted(instances.items(), key=lambda item: (item[0].name, item[0].digest))
+            ],
+        )
+
+
+class LatestQuery(WireIn):
+    """The time whose snapshot is wanted."""
+
+    at: Annotated[Instant | None, Field(description="Return the snapshot that was the latest one at this time")] = None
+
+
+class DiffQuery(WireIn):
+    """The two snapshots to compare. `snapshotA` and `snapshotB` are other names of `from` and `to`."""
+
+    from_: Annotated[int, Field(ge=1, le=MAX_INDEX, validation_alias=AliasChoices("from", "snapshotA"))]
+    to: Annotated[int, Field(ge=1, le=MAX_INDEX, validation_alias=AliasChoices("to", "snapshotB"))]
+    to_environment_id: Annotated[UUID | None, Field(description="The environment of `to`, if it is another one")] = None
+
+
+class DifferenceOut(WireModel):
+    """What differs for one name. A side without an instance has null, and 0 as its count."""
+
+    artifact_name: str
+    artifact_tag: str | None
+    sha256_from: str | None
+    sha256_to: str | None
+    tag_from: str | None
+    tag_to: str | None
+    instance_count_from: int
+    instance_count_to: int
+
+    @classmethod
+    def of(cls, difference: Difference, _call: Call | None = None) -> Self:
+        """Return the difference; `artifactTag` is the newest one."""
+        before, after = difference.before, difference.after
+        return cls(
+            artifact_name=difference.name,
+            artifact_tag=difference.newest.tag,
+            sha256_from=before.digest if before else None,
+            sha256_to=after.digest if after else None,
+            tag_from=before.tag if before else None,
+            tag_to=after.tag if after else None,
+            instance_count_from=difference.count_before,
+            instance_count_to=difference.count_after,
+        )
+
+
+class DiffOut(WireModel):
+    """What changed between two snapshots, by name and digest; other tags and counts alone are no change."""
+
+    environment_id: UUID
+    to_environment_id: UUID
+    from_snapshot_index: int
+    to_snapshot_index: int
+    added: list[DifferenceOut]
+    removed: list[DifferenceOut]
+    updated: list[DifferenceOut]
+    unchanged: list[DifferenceOut]
+
+
+def differences(diff: Diff) -> dict[str, list[DifferenceOut]]:
+    """Return the parts of a difference by their names."""
+    parts = {"added": diff.added, "removed": diff.removed, "updated": diff.updated, "unchanged": diff.unchanged}
+    return {name: [DifferenceOut.of(one) for one in found] for name, found in parts.items()}
