@@ -4,7 +4,7 @@ from typing import Any
 
 import asyncpg
 from sqlalchemy import Boolean, Column, DateTime, Integer, LargeBinary, SmallInteger, Table, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TSVECTOR
+from sqlalchemy.dialects.postgresql import ARRAY, INT4RANGE, JSONB, TSVECTOR
 
 from storage.registry import METADATA
 from storage.schema import DEFINITION
@@ -21,10 +21,19 @@ FEW = {
     "schedule": 20,
     "signing_keys": 5,
     "flow_versions": DEFINITIONS,
+    "environment_versions": DEFINITIONS,
 }
 """Tables that stay small however long the product runs: one of them may be read whole."""
 
-PARENTS = {"org_id": 5, "flow_id": 50, "config_id": 50, "rule_id": 50, "destination_id": 50, "actor_id": 20}
+PARENTS = {
+    "org_id": 5,
+    "flow_id": 50,
+    "config_id": 50,
+    "rule_id": 50,
+    "destination_id": 50,
+    "actor_id": 20,
+    "environment_id": 50,
+}
 """How many different parents there are; of one that is not named here there are ten rows each."""
 
 WORDS = {"status", "state", "kind", "type", "outcome", "channel", "role", "event", "region", "source"}
@@ -97,6 +106,7 @@ _BY_TYPE = {
     JSONB: "'{}'::jsonb",
     ARRAY: "'{}'::text[]",
     TSVECTOR: "to_tsvector('simple', 'word' || n % 1000)",
+    INT4RANGE: "int4range(n::int, CASE WHEN n % 5 > 0 THEN n::int + 5 END)",
     LargeBinary: "sha256(n::text::bytea)",
 }
 
