@@ -77,9 +77,9 @@ class Things:
         await self.api.post(f"/environments/{environment['id']}/baselines", {})
         return (await self.api.get(f"/environments/{environment['id']}")).json
 
-    async def report(self, environment_id: str, digest: str) -> Any:
+    async def report(self, environment_id: str, digest: str, name: str = "app") -> Any:
         """One more snapshot of an environment, each time."""
-        body = {"artifacts": [{"artifactName": "app", "artifactSha256": digest}]}
+        body = {"artifacts": [{"artifactName": name, "artifactSha256": digest}]}
         return (await self.api.post(f"/environments/{environment_id}/snapshots", body)).json
 
     @once
