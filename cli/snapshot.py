@@ -7,7 +7,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from http import HTTPStatus
 from itertools import count
 from pathlib import Path
@@ -67,6 +67,7 @@ class Target:
     environment: str
     type: str
     url: str
+    _: KW_ONLY
     create: bool
     only_changes: bool
     dry_run: bool
@@ -118,8 +119,11 @@ def snapshot_kubernetes(
         note(f"trailgate: no pod is in the namespace {printable(name)}.")
     wanted -= set(exclude_namespace or ())
     running = [one for pod in pods if pod.namespace in wanted for one in running_containers(pod)]
-    _check_digests(running, "no digest is in imageID", skip=skip_without_digest)
-    _report(instances_of(running), Target(environment, "K8S", url, create, only_changes, dry_run, as_json))
+    _check_digests(running, "Their imageID has no SHA-256", skip=skip_without_digest)
+    _report(
+        instances_of(running),
+        Target(environment, "K8S", url, create=create, only_changes=only_changes, dry_run=dry_run, as_json=as_json),
+    )
 
 
 @snapshot.command("docker")
@@ -150,7 +154,10 @@ def snapshot_docker(
             f"trailgate: {counted(len(host.without_image), 'container')} reported by the id of the image; for the "
             "digest in the registry, add what `docker image inspect` prints about the images."
         )
-    _report(instances_of(host.containers), Target(environment, "DOCKER", url, create, only_changes, dry_run, as_json))
+    _report(
+        instances_of(host.containers),
+        Target(environment, "DOCKER", url, create=create, only_changes=only_changes, dry_run=dry_run, as_json=as_json),
+    )
 
 
 @snapshot.command("paths")
@@ -182,7 +189,10 @@ def snapshot_paths(
         numbers = count(1)
         digests = {name: fingerprint(one, lambda: advance(next(numbers))) for name, one in tracked.items()}
     instances = {Running(name, digest, None): 1 for name, digest in digests.items()}
-    _report(instances, Target(environment, "GENERIC", url, create, only_changes, dry_run, as_json))
+    _report(
+        instances,
+        Target(environment, "GENERIC", url, create=create, only_changes=only_changes, dry_run=dry_run, as_json=as_json),
+    )
 
 
 def _absolute(path: str) -> str:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO, TextIOWrapper
@@ -21,6 +21,7 @@ from api.app import build_app
 from cli.checks.settings import examine_variables
 from cli.client import KEY_VARIABLE, URL_VARIABLE
 from domain.identity.organisations import NewOrganisation
+from domain.tenant import Tenant
 from storage.identity.commands.organisations import create_organisation
 from storage.services import Services, open_services
 from tests.api.caller import NOBODY, make_holder, unique
@@ -41,6 +42,8 @@ class Served:
 
     url: str
     key: str
+    key_for: Callable[[str], str]
+    """Return another key, which is limited to this scope."""
 
     def get(self, path: str) -> Any:
         with urlopen(Request(f"{self.url}/api/v1{path}", headers={"X-Api-Key": self.key})) as answer:
@@ -70,8 +73,10 @@ def served(installation: Installation, tmp_path_factory: pytest.TempPathFactory)
     services = call(opened.__aenter__())
     server = LimitedTestServer(build_app(services))
     call(server.start_server())
+    tenant = call(_organisation(services))
+    key = call(_key(services, tenant))
     try:
-        yield Served(str(server.make_url("")).rstrip("/"), call(_snapshotter(services)))
+        yield Served(str(server.make_url("")).rstrip("/"), key, lambda scope: call(_key(services, tenant, scope)))
     finally:
         call(server.close())
         call(opened.__aexit__(None, None, None))
@@ -81,10 +86,13 @@ def served(installation: Installation, tmp_path_factory: pytest.TempPathFactory)
         structlog.configure(**logging_before)
 
 
-async def _snapshotter(services: Services) -> str:
+async def _organisation(services: Services) -> Tenant:
     async with services.database.transaction() as tx:
-        organisation = await create_organisation(tx, NewOrganisation(unique("org"), "An organisation"), NOBODY)
-    return (await make_holder(services, organisation.tenant, "snapshotter")).key
+        return (await create_organisation(tx, NewOrganisation(unique("org"), "An organisation"), NOBODY)).tenant
+
+
+async def _key(services: Services, tenant: Tenant, *scopes: str) -> str:
+    return (await make_holder(services, tenant, "snapshotter", scopes=list(scopes) or None)).key
 
 
 @pytest.fixture(autouse=True)
@@ -305,6 +313,16 @@ def test_an_environment_has_to_be_there(snapshot) -> None:
     refused = snapshot("kubernetes", "-e", "0198c0de-0000-7000-8000-00000000dead", "--create", piped=PIPED)
     assert refused.status == 2
     assert "answered 404: " in refused.err
+
+
+def test_a_key_may_be_limited_to_one_environment(snapshot, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    mine, other = unique("cluster"), unique("cluster")
+    for name in (mine, other):
+        snapshot("kubernetes", "-e", name, "--create", piped=PIPED)
+    monkeypatch.setenv(KEY_VARIABLE, served.key_for(f"environment:{served.environment(mine)['id']}"))
+    assert snapshot("kubernetes", "-e", mine, piped=PIPED).out == f"Snapshot 2 of {mine}: 0 artifacts.\n"
+    for given in (other, served.environment(other)["id"]):
+        assert snapshot("kubernetes", "-e", given, piped=PIPED).status == 2
 
 
 def test_what_the_api_refuses_is_told(snapshot, monkeypatch: pytest.MonkeyPatch) -> None:

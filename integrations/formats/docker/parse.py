@@ -73,8 +73,7 @@ class LocalImage(Shape):
     def is_named(self, reference: str) -> bool:
         """Whether `docker ps` may mean this image: by its tag, its digest, or the beginning of its id."""
         image = image_of(reference)
-        digits = reference.removeprefix("sha256:")
-        if len(digits) >= _SHORT and self.id.removeprefix("sha256:").startswith(digits):
+        if _begins(self.id, reference):
             return True
         if image.digest:
             return image.digest in map(digest_of, (self.id, *(self.digests or ())))
@@ -120,18 +119,18 @@ def read_host(content: bytes) -> DockerHost:
             case Listed():
                 listed[part.id[:_SHORT]] = part
             case LocalImage():
-                images[part.id] = part
+                images[_digits(part.id)] = part
     running = [one for one in inspected.values() if one.runs]
     further = [one for short, one in listed.items() if one.runs and short not in inspected]
     return DockerHost(
         containers=[
-            *(_of_inspected(one, images.get(one.image)) for one in running),
+            *(_of_inspected(one, images.get(_digits(one.image))) for one in running),
             *(_of_listed(one, images) for one in further),
         ],
         without_image=[
             _of_inspected(one, None)
             for one in running
-            if one.image not in images and not image_of(one.config.image).digest
+            if _digits(one.image) not in images and not image_of(one.config.image).digest
         ],
     )
 
@@ -152,8 +151,17 @@ def _of_listed(container: Listed, images: dict[str, LocalImage]) -> RunningConta
 
 def _asked(reference: str, image_id: str) -> Image:
     """Return what was asked for; the name is empty if that was the image's id, or the beginning of it."""
-    is_id = len(reference) >= _SHORT and image_id.removeprefix("sha256:").startswith(reference)
-    return Image("") if is_id else image_of(reference)
+    return Image("") if _begins(image_id, reference) else image_of(reference)
+
+
+def _begins(image_id: str, reference: str) -> bool:
+    """Whether a reference is an image's id, or so much of its beginning as Docker shows."""
+    digits = _digits(reference)
+    return len(digits) >= _SHORT and _digits(image_id).startswith(digits)
+
+
+def _digits(image_id: str) -> str:
+    return image_id.removeprefix("sha256:")
 
 
 def _parts(content: bytes) -> Iterator[Inspected | Listed | LocalImage]:

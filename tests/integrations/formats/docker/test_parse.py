@@ -101,6 +101,13 @@ def test_a_name_of_docker_hub_may_be_written_in_full(asked: str) -> None:
         assert found.digest == f"sha256:{'bb55' * 16}"
 
 
+def test_ids_may_lack_their_prefix() -> None:
+    """As old versions print them."""
+    content = CONTAINERS.replace(b'"Image": "sha256:', b'"Image": "')
+    assert running(read_host(content + IMAGES)) == IN_REGISTRY
+    assert running(read_host(content)) == running(read_host(CONTAINERS))
+
+
 def test_nothing_may_run() -> None:
     assert running(read_host(b"[]")) == {}
 
