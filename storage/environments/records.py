@@ -1,6 +1,13 @@
 """Where verification finds the sealed records of environments."""
 
-from domain.environments.records import DEPLOYMENT, ENVIRONMENT, SNAPSHOT
+from domain.environments.records import (
+    ALLOWLIST_ENTRY,
+    ALLOWLIST_REMOVAL,
+    ALLOWLIST_USE,
+    DEPLOYMENT,
+    ENVIRONMENT,
+    SNAPSHOT,
+)
 from storage.ledger.records import RecordSource
 
 _ENVIRONMENT = """
@@ -22,4 +29,7 @@ RECORDS = (
     RecordSource(ENVIRONMENT, "environments", _ENVIRONMENT, "e.id", versions=_VERSIONS, versions_id="environment_id"),
     RecordSource(SNAPSHOT, "snapshots", _SNAPSHOT),
     RecordSource.eventful(DEPLOYMENT),
+    RecordSource.plain(ALLOWLIST_ENTRY, "allowlist"),
+    RecordSource.plain(ALLOWLIST_REMOVAL, "allowlist_removals"),
+    RecordSource.plain(ALLOWLIST_USE, "allowlist_uses"),
 )

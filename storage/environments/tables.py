@@ -111,3 +111,52 @@ deployments = Table(
     info=DERIVED,
 )
 """Since when, and until when, each digest ran under a name in an environment: made of the changes of snapshots."""
+
+allowlist = Table(
+    "allowlist",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid, ForeignKey(environments.c.id)),
+    optional("digest", Identifier),
+    optional("name", Identifier),
+    optional("pattern", Identifier),
+    required("reason", Text),
+    optional("claimed_by", Identifier),
+    required("added_by", Uuid),
+    optional("expires_at", Time),
+    required("created_at", Time),
+    Index(None, "org_id", "environment_id", "created_at", "id"),
+    Index("allowlist_until_idx", "environment_id", text("coalesce(expires_at, 'infinity'::timestamptz)")),
+    Index("allowlist_expiry_idx", "expires_at", "id", postgresql_where=text("expires_at IS NOT NULL")),
+    info=FACT,
+)
+
+allowlist_removals = Table(
+    "allowlist_removals",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid),
+    required("entry_id", Uuid, ForeignKey(allowlist.c.id)),
+    required("removed_by", Uuid),
+    required("created_at", Time),
+    UniqueConstraint("entry_id"),
+    info=FACT,
+)
+
+allowlist_uses = Table(
+    "allowlist_uses",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid),
+    required("entry_id", Uuid, ForeignKey(allowlist.c.id)),
+    required("name", Identifier),
+    required("digest", Identifier),
+    required("created_at", Time),
+    UniqueConstraint("entry_id", "name", "digest"),
+    Index(None, "org_id", "entry_id", "created_at", "id"),
+    info=FACT,
+)
+"""Which artifacts each entry let through, and since when."""

@@ -14,24 +14,19 @@ from domain.environments.deployments import deployed
 from domain.environments.environments import EnvironmentType
 from domain.environments.records import SNAPSHOT
 from domain.environments.snapshots import Change, Report, Snapshot, changes_between, within
-from domain.errors import NotFound
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
 from storage.environments.commands.deployments import record_deployments
+from storage.environments.commands.holding import held_environment
 from storage.environments.queries.environments import scope_of
 from storage.environments.queries.snapshots import RETURNED, latest_snapshot, snapshot_of
-from storage.environments.scoping import check_environment_scope
 from storage.environments.tables import running
 
 MAX_ON_LOOP = 500
 """Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
 
-_HOLD = """
-SELECT id, version, last_n, last_content, last_reported_at, last_changed_at FROM environments
-WHERE org_id = $1 AND id = $2 AND kind = 'physical' AND archived_at IS NULL FOR NO KEY UPDATE
-"""
 _SCOPE = """
 SELECT type, include_names, include_patterns, exclude_names, exclude_patterns, stale_after
 FROM environment_versions WHERE environment_id = $1 AND version = $2
@@ -69,7 +64,6 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     A report of what is known to run costs one row, without an audit event. Another one is sealed, and so is every
     deployment that it shows.
     """
-    check_environment_scope(tenant, report.environment_id)
     head = await _hold(tx, tenant, report.environment_id)
     instances, content = await _counting(head, report)
     changed = head["last_content"] != content
@@ -104,9 +98,7 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
 
 async def _hold(tx: Transaction, tenant: Tenant, environment_id: UUID) -> Row:
     """Lock the environment, so that its snapshots are numbered one by one, and return it with its scope."""
-    head = await tx.row(_HOLD, tenant.org_id, environment_id)
-    if head is None:
-        raise NotFound(f"There is no environment {environment_id} that takes snapshots.")
+    head = await held_environment(tx, tenant, environment_id)
     # A second statement: a join would have waited for the lock with a snapshot that lacks the newest version.
     [version] = await tx.rows(_SCOPE, environment_id, head["version"])
     return {**head, **version}

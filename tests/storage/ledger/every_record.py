@@ -10,6 +10,9 @@ from uuid import UUID
 from sqlalchemy import Column
 
 import storage
+from domain.environments.allow_list import NewEntry
+from domain.environments.artifacts import Running
+from domain.environments.environments import EnvironmentType, NewEnvironment
 from domain.facts.artifacts import ArtifactType, NewArtifact
 from domain.facts.attestations import Attestation
 from domain.facts.evidence import NewEvidence
@@ -32,6 +35,8 @@ from domain.identity.workload_identities import CiIssuer, WorkloadTerms
 from domain.identity.workloads import WorkloadProvider
 from storage.database import Transaction
 from storage.definitions import Commands, Definition
+from storage.environments.commands.allow_list import add_entry, record_uses, remove_entry
+from storage.environments.commands.environments import create_environment
 from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.commands.assertions import NewAssertion, decide
 from storage.facts.commands.evidence import attach_reference
@@ -97,8 +102,23 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "webhook_config": config.id,
         "notification_rule": (await world.rule(filter_flow_id=flow.id, title_template="{{ title }}")).rule.id,
         **facts,
+        **await _allow_list(world),
         **await _plain(world, {*facts, *DEPENDENT}),
     }
+
+
+async def _allow_list(world: World) -> dict[str, UUID]:
+    """An entry of an allow-list, of whose environment nothing else is made, a use of it, and its removal."""
+    tenant, actor, artifact = world.tenant, world.actor, Running("app", DIGEST, "1")
+    new = NewEntry("a hotfix", DIGEST, "app", "^app", "ada", datetime(2999, 1, 1, tzinfo=UTC))
+    async with world.services.database.transaction() as tx:
+        environment = await create_environment(tx, tenant, NewEnvironment("allowing", EnvironmentType.K8S), actor)
+        entry = await add_entry(tx, tenant, environment.id, new, actor)
+        await record_uses(tx, tenant, environment.id, {artifact: entry}, actor)
+        await remove_entry(tx, tenant, environment.id, entry.id, actor)
+        use: UUID = await tx.value("SELECT id FROM allowlist_uses WHERE entry_id = $1", entry.id)
+        removal: UUID = await tx.value("SELECT id FROM allowlist_removals WHERE entry_id = $1", entry.id)
+    return {"allowlist_entry": entry.id, "allowlist_use": use, "allowlist_removal": removal}
 
 
 async def _plain(world: World, made: set[str]) -> dict[str, UUID]:
