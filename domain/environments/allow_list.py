@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from typing import NamedTuple
 from uuid import UUID
 
 from domain.environments.artifacts import Running
@@ -75,6 +76,15 @@ class AllowListEntry:
     def effective_at(self, time: datetime) -> bool:
         """Whether it lets artifacts through: it was not removed, and expires later than at this time."""
         return self.removed_at is None and (self.expires_at is None or time < self.expires_at)
+
+
+class NewUse(NamedTuple):
+    """An artifact that an entry lets through."""
+
+    environment_id: UUID
+    entry_id: UUID
+    name: str
+    digest: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,9 @@ from domain.environments.records import (
     ALLOWLIST_ENTRY,
     ALLOWLIST_REMOVAL,
     ALLOWLIST_USE,
+    BASELINE,
     DEPLOYMENT,
+    DRIFT,
     ENVIRONMENT,
     SNAPSHOT,
 )
@@ -29,6 +31,8 @@ RECORDS = (
     RecordSource(ENVIRONMENT, "environments", _ENVIRONMENT, "e.id", versions=_VERSIONS, versions_id="environment_id"),
     RecordSource(SNAPSHOT, "snapshots", _SNAPSHOT),
     RecordSource.eventful(DEPLOYMENT),
+    RecordSource.plain(BASELINE, "baselines"),
+    RecordSource.plain(DRIFT, "drift_reports"),
     RecordSource.plain(ALLOWLIST_ENTRY, "allowlist"),
     RecordSource.plain(ALLOWLIST_REMOVAL, "allowlist_removals"),
     RecordSource.plain(ALLOWLIST_USE, "allowlist_uses"),

@@ -19,7 +19,8 @@ from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
 from storage.environments.commands.deployments import record_deployments
-from storage.environments.commands.holding import held_environment
+from storage.environments.commands.drift import check_drift
+from storage.environments.holding import hold_environment
 from storage.environments.queries.environments import scope_of
 from storage.environments.queries.snapshots import RETURNED, latest_snapshot, snapshot_of
 from storage.environments.tables import running
@@ -27,10 +28,6 @@ from storage.environments.tables import running
 MAX_ON_LOOP = 500
 """Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
 
-_SCOPE = """
-SELECT type, include_names, include_patterns, exclude_names, exclude_patterns, stale_after
-FROM environment_versions WHERE environment_id = $1 AND version = $2
-"""
 _MOVE = """
 UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, due_at = $6
 WHERE id = $1
@@ -64,7 +61,7 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     A report of what is known to run costs one row, without an audit event. Another one is sealed, and so is every
     deployment that it shows.
     """
-    head = await _hold(tx, tenant, report.environment_id)
+    head = await hold_environment(tx, tenant, report.environment_id)
     instances, content = await _counting(head, report)
     changed = head["last_content"] != content
     if report.only_changes and not changed:
@@ -93,15 +90,8 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     if changed:
         await append(tx, tenant, [_event(actor, row)])
         await record_deployments(tx, tenant, snapshot, list(deployed(before, instances)), actor)
+        await check_drift(tx, tenant, [{**head, "last_n": n}], actor)
     return Recorded(snapshot, instances, is_new=True)
-
-
-async def _hold(tx: Transaction, tenant: Tenant, environment_id: UUID) -> Row:
-    """Lock the environment, so that its snapshots are numbered one by one, and return it with its scope."""
-    head = await held_environment(tx, tenant, environment_id)
-    # A second statement: a join would have waited for the lock with a snapshot that lacks the newest version.
-    [version] = await tx.rows(_SCOPE, environment_id, head["version"])
-    return {**head, **version}
 
 
 async def _counting(head: Row, report: Report) -> tuple[Instances, bytes]:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -11,7 +10,7 @@ from domain.environments.artifacts import Running
 from domain.tenant import Tenant
 from storage.database import Reader
 from storage.environments.queries.environments import get_environment
-from storage.paging import Cursor, Listing, Page, Window
+from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
 _COLUMNS = """
@@ -76,60 +75,30 @@ async def list_uses(reader: Reader, tenant: Tenant, environment_id: UUID, entry_
 
 _ALL_EFFECTIVE = f"""
 {_ENTRIES.select}
-WHERE a.org_id = $1 AND a.environment_id = $2 AND {_EFFECTIVE.format("$3")}
+WHERE a.org_id = $1 AND a.environment_id = ANY($2::uuid[]) AND {_EFFECTIVE.format("$3")}
 ORDER BY a.created_at, a.id
 """
 
 
-async def effective_entries(reader: Reader, tenant: Tenant, environment_id: UUID, at: datetime) -> list[AllowListEntry]:
-    """Return the entries that let artifacts through at this time, oldest first: MAX_ENTRIES at most."""
-    return [_ENTRIES.make(row) for row in await reader.rows(_ALL_EFFECTIVE, tenant.org_id, environment_id, at)]
+async def effective_entries(
+    reader: Reader, tenant: Tenant, environment_ids: Collection[UUID], at: datetime
+) -> Mapping[UUID, list[AllowListEntry]]:
+    """Return the entries of each environment that let artifacts through at a time, oldest first."""
+    found: dict[UUID, list[AllowListEntry]] = {one: [] for one in environment_ids}
+    for row in await reader.rows(_ALL_EFFECTIVE, tenant.org_id, list(found), at):
+        found[row["environment_id"]].append(_ENTRIES.make(row))
+    return found
 
 
-async def allowed(
-    reader: Reader, tenant: Tenant, environment_id: UUID, artifacts: Collection[Running], at: datetime
-) -> Mapping[Running, AllowListEntry]:
-    """Return which of these artifacts are allowed at a time, each with the entry that lets it through."""
-    entries = await effective_entries(reader, tenant, environment_id, at)
-    if any(entry.pattern for entry in entries):  # a thread, as the worst pattern takes a millisecond for one name
-        return await asyncio.to_thread(matching, entries, artifacts)
-    return matching(entries, artifacts)
+async def allowed_artifacts(
+    reader: Reader, tenant: Tenant, artifacts: Mapping[UUID, Collection[Running]], at: datetime
+) -> Mapping[UUID, Mapping[Running, AllowListEntry]]:
+    """Return which artifacts of each environment are allowed at a time, each with the entry that lets it through."""
+    entries = await effective_entries(reader, tenant, artifacts.keys(), at)
 
+    def match() -> Mapping[UUID, Mapping[Running, AllowListEntry]]:
+        return {one: matching(entries[one], running) for one, running in artifacts.items()}
 
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """An entry that expired, in an environment that is not archived."""
-
-    entry_id: UUID
-    environment_id: UUID
-    org_id: UUID
-    org_slug: str
-    expires_at: datetime
-
-    @property
-    def tenant(self) -> Tenant:
-        """The organisation."""
-        return Tenant(self.org_id, self.org_slug)
-
-    @property
-    def cursor(self) -> Cursor:
-        """Its place in the order of `expired_since`."""
-        return Cursor(self.expires_at, self.entry_id)
-
-
-_expiry = from_row(Expiry)
-_EXPIRED = """
-SELECT a.id AS entry_id, a.environment_id, a.org_id, o.slug AS org_slug, a.expires_at
-FROM allowlist a JOIN environments e ON e.id = a.environment_id JOIN organisations o ON o.id = a.org_id
-WHERE (a.expires_at, a.id) > ($1, $2) AND a.expires_at <= $3 AND e.archived_at IS NULL
-  AND NOT EXISTS (SELECT FROM allowlist_removals r WHERE r.entry_id = a.id)
-ORDER BY a.expires_at, a.id LIMIT $4
-"""
-
-
-async def expired_since(reader: Reader, since: Cursor, until: datetime, limit: int) -> list[Expiry]:
-    """Return the first entries, over all organisations, that expired after a place and at this time at the latest.
-
-    The next call continues from the `cursor` of the last one. Entries that were removed before are left out.
-    """
-    return [_expiry(row) for row in await reader.rows(_EXPIRED, since.time, since.id, until, limit)]
+    if any(entry.pattern for found in entries.values() for entry in found):
+        return await asyncio.to_thread(match)  # the worst pattern takes milliseconds for one name
+    return match()

@@ -32,9 +32,6 @@ def upgrade() -> None:
     op.create_index(
         "allowlist_until_idx", "allowlist", ["environment_id", sa.text("coalesce(expires_at, 'infinity'::timestamptz)")]
     )
-    op.create_index(
-        "allowlist_expiry_idx", "allowlist", ["expires_at", "id"], postgresql_where=sa.text("expires_at IS NOT NULL")
-    )
     op.create_table(
         "allowlist_removals",
         _uuid("id"),

@@ -10,12 +10,11 @@ from uuid import UUID, uuid4
 import pytest
 import time_machine
 
-from domain.environments.allow_list import MAX_ENTRIES
+from domain.environments.allow_list import MAX_ENTRIES, NewUse
 from domain.environments.artifacts import Running
 from domain.identity.permissions import ROLES, Permission
-from storage.environments.commands.allow_list import record_uses
-from storage.environments.queries.allow_list import allowed, effective_entries, expired_since
-from storage.paging import Cursor
+from storage.environments.commands.allow_list_uses import record_uses
+from storage.environments.queries.allow_list import allowed_artifacts, effective_entries
 from storage.services import Services
 from tests.api.caller import NOBODY, Caller, make_holder
 from tests.api.environments.reporting import A, B, events, make_environment
@@ -113,7 +112,7 @@ async def test_expired_and_removed_entries_stay_in_the_list(api: Caller) -> None
     environment = await make_environment(api)
     soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     expiring, lasting, removed = [
-        (await add(api, environment, sha256=A, **fields))["id"] for fields in ({"expiresAt": soon}, {}, {})
+        (await add(api, environment, sha256=A, expiresAt=until))["id"] for until in (soon, None, None)
     ]
     await api.send("DELETE", f"/environments/{environment}/allowlist/{removed}")
     assert await listed(api, environment, "?effective=true") == [expiring, lasting]
@@ -188,8 +187,8 @@ async def test_a_pattern_that_backtracks_elsewhere_costs_nothing(api: Caller, ap
 
 async def allowed_in(api: Caller, services: Services, environment: str, artifacts: list[Running]) -> set[Running]:
     async with services.database.read() as reader:
-        found = await allowed(reader, api.tenant, UUID(environment), artifacts, services.clock.now())
-    return set(found)
+        here, now = UUID(environment), services.clock.now()
+        return set((await allowed_artifacts(reader, api.tenant, {here: artifacts}, now))[here])
 
 
 async def test_who_reports_may_not_allow(api: Caller, app_services: Services) -> None:
@@ -225,59 +224,44 @@ async def test_a_use_is_recorded_and_audited_the_first_time(api: Caller, app_ser
     here, artifacts = UUID(environment), [Running("api", A, "1"), Running("api", A, "2"), Running("api-2", B, None)]
     for some in (artifacts[:2], artifacts, []):
         async with app_services.database.transaction() as tx:
-            uses = await allowed(tx, api.tenant, here, [*some, Running("web", B, None)], tx.now)
-            await record_uses(tx, api.tenant, here, uses, NOBODY)
+            found = await allowed_artifacts(tx, api.tenant, {here: [*some, Running("web", B, None)]}, tx.now)
+            uses = [NewUse(here, entry.id, one.name, one.digest) for one, entry in found[here].items()]
+            await record_uses(tx, api.tenant, uses, NOBODY)
     where = f"/environments/{environment}/allowlist/{made['id']}"
-    found = (await api.get(f"{where}/uses")).json
-    assert [(one["artifactName"], one["artifactSha256"]) for one in found] == [("api", A), ("api-2", B)]
-    assert (await api.get(where)).json["firstUsedAt"] == found[0]["firstUsedAt"]
+    shown = (await api.get(f"{where}/uses")).json
+    assert [(one["artifactName"], one["artifactSha256"]) for one in shown] == [("api", A), ("api-2", B)]
+    assert (await api.get(where)).json["firstUsedAt"] == shown[0]["firstUsedAt"]
     told = [json.loads(event["payload"]) for event in await events(api, "ALLOWLIST_USED")]
     assert told == [
         {"entryId": made["id"], "environmentId": environment, "artifactName": name, "sha256": digest}
         for name, digest in (("api", A), ("api-2", B))
     ]
     page = await api.get(f"{where}/uses?size=1")
-    assert (page.json, page.headers["X-Total-Count"]) == (found[:1], "2")
+    assert (page.json, page.headers["X-Total-Count"]) == (shown[:1], "2")
 
 
 async def test_what_is_effective_is_found_with_the_entry_that_allows_it(api: Caller, app_services: Services) -> None:
     environment, other = await make_environment(api), await make_environment(api)
     soon = datetime.now(UTC) + timedelta(hours=1)
-    await add(api, other, sha256=A)
+    foreign = (await add(api, other, artifactName="job"))["id"]
     gone = await add(api, environment, sha256=A)
     await api.send("DELETE", f"/environments/{environment}/allowlist/{gone['id']}")
-    made = [
-        (await add(api, environment, **fields))["id"]
-        for fields in ({"sha256": A, "expiresAt": soon.isoformat()}, {"artifactName": "web"}, {"sha256": A})
+    entries: list[dict[str, Any]] = [
+        {"sha256": A, "expiresAt": soon.isoformat()},
+        {"artifactName": "web"},
+        {"sha256": A},
     ]
+    made = [(await add(api, environment, **fields))["id"] for fields in entries]
+    here, there = UUID(environment), UUID(other)
+    app, web, job = Running("api", A, None), Running("web", B, None), Running("job", B, None)
     async with app_services.database.read() as reader:
         for at, ids, by_digest in ((soon - timedelta(seconds=1), made, made[0]), (soon, made[1:], made[2])):
-            found = await effective_entries(reader, api.tenant, UUID(environment), at)
-            assert [str(one.id) for one in found] == ids
-            artifacts = [Running("api", A, None), Running("web", B, None), Running("job", B, None)]
-            uses = await allowed(reader, api.tenant, UUID(environment), artifacts, at)
-            assert [str(uses[one].id) if one in uses else None for one in artifacts] == [by_digest, made[1], None]
-
-
-async def test_what_expired_meanwhile_is_found_in_parts(api: Caller, app_services: Services) -> None:
-    environment, archived = await make_environment(api), await make_environment(api)
-    times = [datetime(2900, 1, 1, hour, tzinfo=UTC) for hour in (1, 2, 2, 3, 4)]
-    made = [(await add(api, environment, sha256=A, expiresAt=time.isoformat()))["id"] for time in times]
-    await add(api, archived, sha256=A, expiresAt=times[1].isoformat())
-    await api.send("DELETE", f"/environments/{archived}")
-    await api.send("DELETE", f"/environments/{environment}/allowlist/{made[3]}")
-    place, found = Cursor(times[0], UUID(made[0])), []
-    async with app_services.database.read() as reader:
-        while some := await expired_since(reader, place, times[4], 2):
-            assert len(some) <= 2
-            found += [one for one in some if one.tenant == api.tenant]
-            place = some[-1].cursor
-    assert [(str(one.entry_id), one.expires_at) for one in found] == [
-        (made[1], times[1]),
-        (made[2], times[2]),
-        (made[4], times[4]),
-    ]
-    assert {str(one.environment_id) for one in found} == {environment}
+            effective = await effective_entries(reader, api.tenant, [here, there], at)
+            assert [str(one.id) for one in effective[here]] == ids
+            running = {here: [app, web, job], there: [app, job]}
+            found = await allowed_artifacts(reader, api.tenant, running, at)
+            assert {one: str(entry.id) for one, entry in found[here].items()} == {app: by_digest, web: made[1]}
+            assert {one: str(entry.id) for one, entry in found[there].items()} == {job: foreign}
 
 
 async def test_a_dry_run_changes_nothing(api: Caller) -> None:

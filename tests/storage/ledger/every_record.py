@@ -10,9 +10,11 @@ from uuid import UUID
 from sqlalchemy import Column
 
 import storage
-from domain.environments.allow_list import NewEntry
+from domain.environments.allow_list import NewEntry, NewUse
 from domain.environments.artifacts import Running
-from domain.environments.environments import EnvironmentType, NewEnvironment
+from domain.environments.baselines import NewBaseline
+from domain.environments.environments import EnvironmentType, NewEnvironment, Scope
+from domain.environments.snapshots import Report
 from domain.facts.artifacts import ArtifactType, NewArtifact
 from domain.facts.attestations import Attestation
 from domain.facts.evidence import NewEvidence
@@ -35,8 +37,12 @@ from domain.identity.workload_identities import CiIssuer, WorkloadTerms
 from domain.identity.workloads import WorkloadProvider
 from storage.database import Transaction
 from storage.definitions import Commands, Definition
-from storage.environments.commands.allow_list import add_entry, record_uses, remove_entry
+from storage.environments.commands.allow_list import add_entry, remove_entry
+from storage.environments.commands.allow_list_uses import record_uses
+from storage.environments.commands.baselines import create_baseline
 from storage.environments.commands.environments import create_environment
+from storage.environments.commands.snapshots import record_snapshot
+from storage.environments.queries.drift import last_report
 from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.commands.assertions import NewAssertion, decide
 from storage.facts.commands.evidence import attach_reference
@@ -49,7 +55,7 @@ from storage.identity.commands.sign_ins import SSO_IDENTITIES
 from storage.identity.commands.workload_identities import create_workload_identity
 from tests.storage.world import World
 
-DIGEST = "sha256:" + "c" * 64
+DIGEST, OTHER = ("sha256:" + letter * 64 for letter in "cd")
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 CI = CiIssuer(WorkloadProvider.GITHUB, "https://ci.example.com")
 JOBS = WorkloadTerms("jobs", None, "reporter", "o/r", "7", "refs/heads/main", "production", ["repo:o/r"])
@@ -82,7 +88,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         subject = {"principal_id": world.actor.principal_id, "issuer": "https://idp.example.com", "subject": "s"}
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
-        facts = await _facts(tx, world, flow, trail, attestation)
+        facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -102,22 +108,41 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "webhook_config": config.id,
         "notification_rule": (await world.rule(filter_flow_id=flow.id, title_template="{{ title }}")).rule.id,
         **facts,
-        **await _allow_list(world),
         **await _plain(world, {*facts, *DEPENDENT}),
     }
 
 
-async def _allow_list(world: World) -> dict[str, UUID]:
-    """An entry of an allow-list, of whose environment nothing else is made, a use of it, and its removal."""
-    tenant, actor, artifact = world.tenant, world.actor, Running("app", DIGEST, "1")
+async def _environments(tx: Transaction, world: World) -> dict[str, UUID]:
+    """An environment that drifts from its baseline."""
+    new = NewEnvironment("production", EnvironmentType.K8S, scope=Scope(exclude_names=["x"]), stale_after=5)
+    environment = await create_environment(tx, world.tenant, new, world.actor)
+    one, other = (
+        Report(environment.id, {Running("app", digest, "1"): 1}, "agent", "team") for digest in (DIGEST, OTHER)
+    )
+    recorded = await record_snapshot(tx, world.tenant, one, world.actor)
+    approved = NewBaseline(environment.id, recorded.snapshot.id, "ada", "d")
+    baseline = await create_baseline(tx, world.tenant, approved, world.actor)
+    await record_snapshot(tx, world.tenant, other, world.actor)
+    drift = await last_report(tx, world.tenant, environment.id)
+    assert drift
+    return {
+        "environment": environment.id,
+        "snapshot": recorded.snapshot.id,
+        "baseline": baseline.id,
+        "drift": drift.id,
+        **await _allow_list(tx, world, environment.id),
+    }
+
+
+async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> dict[str, UUID]:
+    """An entry of an allow-list, a use of it, and its removal."""
+    tenant, actor = world.tenant, world.actor
     new = NewEntry("a hotfix", DIGEST, "app", "^app", "ada", datetime(2999, 1, 1, tzinfo=UTC))
-    async with world.services.database.transaction() as tx:
-        environment = await create_environment(tx, tenant, NewEnvironment("allowing", EnvironmentType.K8S), actor)
-        entry = await add_entry(tx, tenant, environment.id, new, actor)
-        await record_uses(tx, tenant, environment.id, {artifact: entry}, actor)
-        await remove_entry(tx, tenant, environment.id, entry.id, actor)
-        use: UUID = await tx.value("SELECT id FROM allowlist_uses WHERE entry_id = $1", entry.id)
-        removal: UUID = await tx.value("SELECT id FROM allowlist_removals WHERE entry_id = $1", entry.id)
+    entry = await add_entry(tx, tenant, environment_id, new, actor)
+    await record_uses(tx, tenant, [NewUse(environment_id, entry.id, "app", DIGEST)], actor)
+    await remove_entry(tx, tenant, environment_id, entry.id, actor)
+    use: UUID = await tx.value("SELECT id FROM allowlist_uses WHERE entry_id = $1", entry.id)
+    removal: UUID = await tx.value("SELECT id FROM allowlist_removals WHERE entry_id = $1", entry.id)
     return {"allowlist_entry": entry.id, "allowlist_use": use, "allowlist_removal": removal}
 
 
