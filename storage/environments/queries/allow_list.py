@@ -13,24 +13,19 @@ from storage.environments.queries.environments import get_environment
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
-_COLUMNS = """
+_REMOVED_AT = "(SELECT r.created_at FROM allowlist_removals r WHERE r.entry_id = a.id)"
+_COLUMNS = f"""
 a.id, a.org_id, a.environment_id, a.digest, a.name, a.pattern, a.reason, coalesce(
   a.claimed_by, (SELECT username FROM principals w WHERE w.id = a.added_by AND w.erased_at IS NULL), a.added_by::text
-) AS approver, a.created_at, a.expires_at, r.created_at AS removed_at, (
+) AS approver, a.created_at, a.expires_at, {_REMOVED_AT} AS removed_at, (
   SELECT u.created_at FROM allowlist_uses u
   WHERE u.org_id = a.org_id AND u.entry_id = a.id ORDER BY u.created_at, u.id LIMIT 1
 ) AS first_used_at
 """
-_EFFECTIVE = "r.id IS NULL AND coalesce(a.expires_at, 'infinity'::timestamptz) > {}"
-_INEFFECTIVE = "(r.id IS NOT NULL OR a.expires_at <= {})"
+_EFFECTIVE = f"coalesce(a.expires_at, 'infinity'::timestamptz) > {{}} AND {_REMOVED_AT} IS NULL"
+_INEFFECTIVE = f"(a.expires_at <= {{}} OR {_REMOVED_AT} IS NOT NULL)"
 
-_ENTRIES = Listing(
-    "allow-list entry",
-    _COLUMNS,
-    "allowlist a LEFT JOIN allowlist_removals r ON r.entry_id = a.id",
-    from_row(AllowListEntry),
-    alias="a.",
-)
+_ENTRIES = Listing("allow-list entry", _COLUMNS, "allowlist a", from_row(AllowListEntry), alias="a.")
 _USES = Listing.plain(Use, "allowlist_uses", "use of an allow-list entry")
 
 
@@ -74,9 +69,9 @@ async def list_uses(reader: Reader, tenant: Tenant, environment_id: UUID, entry_
 
 
 _ALL_EFFECTIVE = f"""
-{_ENTRIES.select}
-WHERE a.org_id = $1 AND a.environment_id = ANY($2::uuid[]) AND {_EFFECTIVE.format("$3")}
-ORDER BY a.created_at, a.id
+SELECT found.* FROM unnest($2::uuid[]) AS wanted(id) CROSS JOIN LATERAL (
+  {_ENTRIES.select} WHERE a.org_id = $1 AND a.environment_id = wanted.id AND {_EFFECTIVE.format("$3")}
+) AS found ORDER BY found.created_at, found.id
 """
 
 
