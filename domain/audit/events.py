@@ -54,6 +54,8 @@ class AuditName(StrEnum):
     ENVIRONMENT_CREATED = "environment.created"
     ENVIRONMENT_UPDATED = "environment.updated"
     ENVIRONMENT_DELETED = "environment.deleted"
+    ENVIRONMENT_STALE = "environment.stale"
+    ENVIRONMENT_REPORTED = "environment.reported"
     SNAPSHOT_RECORDED = "snapshot.recorded"
     BASELINE_CREATED = "baseline.created"
     BASELINE_REPLACED = "baseline.replaced"

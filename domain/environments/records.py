@@ -52,6 +52,9 @@ SNAPSHOT = RecordForm(
 DEPLOYMENT = RecordForm(kind="deployment", format=1, columns=(), read=Permission.FACTS_READ)
 """An artifact that began or ceased to run. It consists of its event, and is derived from the changes of a snapshot."""
 
+REPORTING = RecordForm(kind="reporting", format=1, columns=(), read=Permission.FACTS_READ)
+"""Reports of an environment that ceased or came again. It consists of its event."""
+
 BASELINE = RecordForm(
     kind="baseline",
     format=1,

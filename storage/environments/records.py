@@ -8,6 +8,7 @@ from domain.environments.records import (
     DEPLOYMENT,
     DRIFT,
     ENVIRONMENT,
+    REPORTING,
     SNAPSHOT,
 )
 from storage.ledger.records import RecordSource
@@ -31,6 +32,7 @@ RECORDS = (
     RecordSource(ENVIRONMENT, "environments", _ENVIRONMENT, "e.id", versions=_VERSIONS, versions_id="environment_id"),
     RecordSource(SNAPSHOT, "snapshots", _SNAPSHOT),
     RecordSource.eventful(DEPLOYMENT),
+    RecordSource.eventful(REPORTING),
     RecordSource.plain(BASELINE, "baselines"),
     RecordSource.plain(DRIFT, "drift_reports"),
     RecordSource.plain(ALLOWLIST_ENTRY, "allowlist"),

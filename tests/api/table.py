@@ -63,6 +63,7 @@ BODY_IDS: Mapping[str, str] = {
 SPARE: Mapping[str, Mapping[str, str]] = {
     "delete_flow": {"flow_id": "empty_flow_id"},
     "delete_organisation": {"organisation": "empty_organisation"},
+    "list_artifact_deployments": {"digest": "running_digest"},
     "get_sso": {"organisation": "organisation_with_sso"},
     "update_sso_config": {"organisation": "organisation_with_sso"},
     "delete_sso_config": {"organisation": "organisation_with_sso"},

@@ -47,7 +47,7 @@ async def create_baseline(tx: Transaction, tenant: Tenant, new: NewBaseline, act
     }
     await BASELINES.create(tx, tenant, actor, values)
     drifted = environment["drift_status"] == DriftStatus.DRIFTED
-    if drifted or (snapshot and snapshot["content"] != environment["last_content"]):
+    if drifted or snapshot is None or snapshot["content"] != environment["last_content"]:
         await check_drift(tx, tenant, [environment], actor)
     return await current_baseline(tx, tenant, new.environment_id)
 

@@ -66,11 +66,8 @@ async def check_drift(tx: Transaction, tenant: Tenant, held: Sequence[Row], acto
     environments; those without a baseline or a snapshot are left out.
     """
     comparisons = await _comparisons(tx, tenant, {one["id"]: one["last_n"] for one in held if one["last_n"]})
-    if not comparisons:
-        return
     places = [(one.environment_id, n) for one in comparisons for n in (one.baseline_n, one.n)]
-    found = await instances_of(tx, tenant, places)
-    drifts = await _compared(found, [{} for _ in comparisons])
+    drifts = await _compared(await instances_of(tx, tenant, places), [{} for _ in comparisons])
     made = [
         (one, report)
         for one, drift in zip(comparisons, drifts, strict=True)
@@ -80,7 +77,8 @@ async def check_drift(tx: Transaction, tenant: Tenant, held: Sequence[Row], acto
         rows = [_row(report) for _, report in made]
         await _RECORD.write(tx, {}, rows)
         await append(tx, tenant, [_event(*one, row, actor) for one, row in zip(made, rows, strict=True)])
-        await tx.execute(_SHOW, *_STATES.arrays([_state(report, None) for _, report in made]))
+    reports = {one.environment_id: one.last for one in comparisons} | {one.environment_id: new for one, new in made}
+    await tx.execute(_SHOW, *_STATES.arrays([_state(one["id"], reports.get(one["id"]), None) for one in held]))
     by_id = {one["id"]: one for one in held}
     notices = [notice for one, report in made for notice in _notices(by_id[one.environment_id], one, report)]
     await raise_notices(tx, tenant, notices)
@@ -115,11 +113,13 @@ def _row(report: DriftReport) -> dict[str, Any]:
     return {**to_row(report), "status": report.status.value, "drift": report.drift.to_json()}
 
 
-def _state(report: DriftReport, recheck_at: datetime | None) -> dict[str, Any]:
+def _state(environment_id: UUID, report: DriftReport | None, recheck_at: datetime | None) -> dict[str, Any]:
+    """Return what the environment shows of its newest report; without a comparison, that there is none."""
+    drifted = report is not None and report.status is DriftStatus.DRIFTED
     return {
-        "id": report.environment_id,
-        "drift_status": report.status.value,
-        "drifted_since": report.drifted_since if report.status is DriftStatus.DRIFTED else None,
+        "id": environment_id,
+        "drift_status": report.status.value if report else None,
+        "drifted_since": report.drifted_since if report and drifted else None,
         "recheck_at": recheck_at,
     }
 

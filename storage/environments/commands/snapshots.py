@@ -20,6 +20,7 @@ from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
 from storage.environments.commands.deployments import record_deployments
 from storage.environments.commands.drift import check_drift
+from storage.environments.commands.staleness import end_staleness
 from storage.environments.holding import hold_environment
 from storage.environments.queries.environments import scope_of
 from storage.environments.queries.snapshots import RETURNED, latest_snapshot, snapshot_of
@@ -29,7 +30,8 @@ MAX_ON_LOOP = 500
 """Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
 
 _MOVE = """
-UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, due_at = $6
+UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, due_at = $6,
+  stale_since = NULL
 WHERE id = $1
 """
 _RECORD = f"""
@@ -64,13 +66,14 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     head = await hold_environment(tx, tenant, report.environment_id)
     instances, content = await _counting(head, report)
     changed = head["last_content"] != content
-    if report.only_changes and not changed:
-        await _move(tx, head, head["last_n"], content, _time(tx, head))
-        return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
-    n, time = head["last_n"] + 1, _time(tx, head)
-    before = await _replace(tx, tenant, report.environment_id, n, instances) if changed else instances
-    changes = changes_between(before, instances)
+    is_new = changed or not report.only_changes
+    n, time = head["last_n"] + is_new, _time(tx, head)
     await _move(tx, head, n, content, time)
+    if head["stale_since"]:
+        await end_staleness(tx, tenant, head, actor)
+    if not is_new:
+        return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
+    before = await _replace(tx, tenant, report.environment_id, n, instances) if changed else instances
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -79,7 +82,7 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
         "environment_version": head["version"],
         "content": content,
         "artifacts": len(instances),
-        "changes": [change.to_json() for change in changes],
+        "changes": [change.to_json() for change in changes_between(before, instances)],
         "claimed_by": report.claimed_by,
         "scope_label": report.scope_label,
         "recorded_by": actor.principal_id,
