@@ -37,9 +37,8 @@ async def add_entry(
         "created_at": tx.now,
     }
     await insert(tx, "allowlist", row)
-    entry = await read_entry(tx, tenant, environment_id, row["id"])
-    await append(tx, tenant, [_changed(AuditName.ALLOWLIST_ADDED, actor, ALLOWLIST_ENTRY, row, entry)])
-    return entry
+    await append(tx, tenant, [_event(AuditName.ALLOWLIST_ADDED, actor, ALLOWLIST_ENTRY, row, row)])
+    return await read_entry(tx, tenant, environment_id, row["id"])
 
 
 async def remove_entry(
@@ -62,18 +61,18 @@ async def remove_entry(
         "created_at": tx.now,
     }
     await insert(tx, "allowlist_removals", row)
-    await append(tx, tenant, [_changed(AuditName.ALLOWLIST_REMOVED, actor, ALLOWLIST_REMOVAL, row, entry)])
+    await append(tx, tenant, [_event(AuditName.ALLOWLIST_REMOVED, actor, ALLOWLIST_REMOVAL, row, to_row(entry))])
     return replace(entry, removed_at=tx.now)
 
 
-def _changed(name: AuditName, actor: Actor, form: RecordForm, row: Row, entry: AllowListEntry) -> Event:
+def _event(name: AuditName, actor: Actor, form: RecordForm, row: Row, entry: Row) -> Event:
     payload = {
-        "entryId": str(entry.id),
-        "environmentId": str(entry.environment_id),
-        "sha256": entry.digest,
-        "artifactName": entry.name,
-        "namePattern": entry.pattern,
-        "reason": entry.reason,
-        "expiresAt": entry.expires_at,
+        "entryId": str(entry["id"]),
+        "environmentId": str(entry["environment_id"]),
+        "sha256": entry["digest"],
+        "artifactName": entry["name"],
+        "namePattern": entry["pattern"],
+        "reason": entry["reason"],
+        "expiresAt": entry["expires_at"],
     }
-    return Event(name, actor, form, row, payload, environment_id=entry.environment_id, digest=entry.digest)
+    return Event(name, actor, form, row, payload, environment_id=entry["environment_id"], digest=entry["digest"])
