@@ -19,8 +19,9 @@ MAX_PATTERN = 500
 """Characters of a pattern, as in OpenFactstore."""
 MAX_PATTERNS = 100
 """Effective entries of one environment that have a pattern: a name takes 1.5 microseconds for each of them."""
-MAX_PROGRAM = 5_000
-"""Instructions of all these patterns. The worst pattern with the worst name takes a microsecond for each."""
+MAX_PROGRAM = 2_500
+"""Instructions of all these patterns, one for each character of plain text. The worst pattern takes a microsecond for
+each, with the worst name of 255 characters."""
 
 
 class EntryStatus(StrEnum):

@@ -16,7 +16,7 @@ async def add_allow_list_entry(
     """Allow artifacts to run in an environment although they are not as agreed.
 
     Patterns are searched for, in linear time. An environment has at most 1,000 effective entries, 100 of them with
-    patterns, which may compile to 5,000 instructions together; more are refused with 409.
+    patterns, which may compile to 2,500 instructions together; more are refused with 409.
     """
     new = body.to_command()
     async with call.transaction(dry_run=dry_run) as tx:

@@ -149,6 +149,7 @@ class EnvironmentOut(WireModel):
 
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
     first snapshot. `driftStatus` is null until what runs was compared with a baseline.
+    `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK.
     """
 
     id: UUID
@@ -162,6 +163,7 @@ class EnvironmentOut(WireModel):
     stale_since: Instant | None
     drift_status: DriftStatus | None
     drifted_since: Instant | None
+    deployments_blocked: bool = shows("blocks")
     last_snapshot_index: int = shows("last_n")
     last_reported_at: Instant | None
     last_changed_at: Instant | None
