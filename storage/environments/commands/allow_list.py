@@ -12,6 +12,7 @@ from domain.errors import Conflict
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
+from storage.environments.commands.drift import check_drift
 from storage.environments.holding import hold_environment
 from storage.environments.queries.allow_list import effective_entries, read_entry
 from storage.rows import insert, to_row
@@ -20,11 +21,11 @@ from storage.rows import insert, to_row
 async def add_entry(
     tx: Transaction, tenant: Tenant, environment_id: UUID, new: NewEntry, actor: Actor
 ) -> AllowListEntry:
-    """Add an entry to the allow-list of an environment.
+    """Add an entry to the allow-list of an environment, and compare what runs there with the baseline again.
 
     Raises NotFound for the environment, Invalid for an entry that cannot be used, Conflict when the list is full.
     """
-    await hold_environment(tx, tenant, environment_id)
+    held = await hold_environment(tx, tenant, environment_id)
     check_entry(new, tx.now)
     effective = await effective_entries(tx, tenant, [environment_id], tx.now)
     await asyncio.to_thread(check_room, effective[environment_id], new)
@@ -38,17 +39,18 @@ async def add_entry(
     }
     await insert(tx, "allowlist", row)
     await append(tx, tenant, [_event(AuditName.ALLOWLIST_ADDED, actor, ALLOWLIST_ENTRY, row, row)])
+    await check_drift(tx, tenant, [held], actor)
     return await read_entry(tx, tenant, environment_id, row["id"])
 
 
 async def remove_entry(
     tx: Transaction, tenant: Tenant, environment_id: UUID, entry_id: UUID, actor: Actor
 ) -> AllowListEntry:
-    """Remove an entry, which stays in the list as removed.
+    """Remove an entry, which stays in the list as removed, and compare what runs with the baseline again.
 
     Raises NotFound for the environment or the entry, Conflict if it was removed before.
     """
-    await hold_environment(tx, tenant, environment_id)
+    held = await hold_environment(tx, tenant, environment_id)
     entry = await read_entry(tx, tenant, environment_id, entry_id)
     if entry.removed_at is not None:
         raise Conflict(f"The allow-list entry {entry_id} was removed before.", "state")
@@ -62,6 +64,7 @@ async def remove_entry(
     }
     await insert(tx, "allowlist_removals", row)
     await append(tx, tenant, [_event(AuditName.ALLOWLIST_REMOVED, actor, ALLOWLIST_REMOVAL, row, to_row(entry))])
+    await check_drift(tx, tenant, [held], actor)
     return replace(entry, removed_at=tx.now)
 
 

@@ -14,10 +14,11 @@ from domain.environments.allow_list import MAX_ENTRIES, NewUse
 from domain.environments.artifacts import Running
 from domain.identity.permissions import ROLES, Permission
 from storage.environments.commands.allow_list_uses import record_uses
+from storage.environments.commands.staleness import recheck_drift
 from storage.environments.queries.allow_list import allowed_artifacts, effective_entries
 from storage.services import Services
 from tests.api.caller import NOBODY, Caller, make_holder
-from tests.api.environments.reporting import A, B, events, make_environment
+from tests.api.environments.reporting import A, B, C, events, line, make_environment, report
 from tests.api.times import assert_times
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -273,3 +274,60 @@ async def test_a_dry_run_changes_nothing(api: Caller) -> None:
     preview = await api.send("DELETE", f"{where}/{entry}?dryRun=true")
     assert (preview.status, preview.json["wouldDelete"]["status"]) == (200, "REMOVED")
     assert await listed(api, environment, "?effective=true") == [entry]
+
+
+async def drift(api: Caller, environment: str) -> Any:
+    return (await api.get(f"/environments/{environment}/drift")).json
+
+
+async def approved(api: Caller, *lines: dict[str, Any]) -> str:
+    """An environment whose baseline has these artifacts."""
+    environment = await make_environment(api)
+    await report(api, environment, *lines)
+    await api.post(f"/environments/{environment}/baselines", {})
+    return environment
+
+
+@pytest.mark.parametrize("fields", [{"sha256": B}, {"artifactName": "api"}, {"namePattern": "^a.i$"}])
+async def test_what_is_allowed_is_no_drift(api: Caller, fields: dict[str, Any]) -> None:
+    environment = await approved(api, line("api", A), line("web", A))
+    await report(api, environment, line("api", B, "2"), line("web", A), line("job", C))
+    entry = await add(api, environment, **fields)
+    assert entry["firstUsedAt"] is not None
+    found = await drift(api, environment)
+    assert (found["status"], [one["artifactName"] for one in found["added"]]) == ("DRIFTED", ["job"])
+    assert (found["updated"], [one["artifactName"] for one in found["allowlisted"]]) == ([], ["api"])
+    await add(api, environment, artifactName="job")
+    assert (await drift(api, environment))["status"] == "IN_SYNC"
+    assert (await api.send("DELETE", f"/environments/{environment}/allowlist/{entry['id']}")).status == 200
+    found = await drift(api, environment)
+    assert (found["status"], [one["artifactName"] for one in found["updated"]]) == ("DRIFTED", ["api"])
+    names = [one["eventType"] for one in await events(api, "DRIFT_DETECTED", "DRIFT_CHANGED", "DRIFT_RESOLVED")]
+    assert names == ["DRIFT_DETECTED", "DRIFT_CHANGED", "DRIFT_RESOLVED", "DRIFT_DETECTED"]
+
+
+async def test_what_is_allowed_from_the_beginning_never_drifts(api: Caller) -> None:
+    environment = await approved(api, line("api", A))
+    entry = await add(api, environment, namePattern="^job-")
+    assert entry["firstUsedAt"] is None
+    for number in (1, 2, 1, 2):
+        await report(api, environment, line("api", A), line(f"job-{number}", B))
+        assert (await drift(api, environment))["status"] == "IN_SYNC"
+    assert await events(api, "DRIFT_DETECTED") == []
+    uses = (await api.get(f"/environments/{environment}/allowlist/{entry['id']}/uses")).json
+    assert [one["artifactName"] for one in uses] == ["job-1", "job-2"]
+
+
+async def test_an_entry_that_expires_lets_drift_begin(api: Caller, app_services: Services) -> None:
+    environment = await approved(api, line("api", A))
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    await add(api, environment, sha256=B, expiresAt=soon.isoformat())
+    await add(api, environment, sha256=C, expiresAt=(soon - timedelta(minutes=30)).isoformat())
+    await report(api, environment, line("api", B))
+    assert (await api.get(f"/environments/{environment}")).json["driftStatus"] == "IN_SYNC"
+    for moment, status in ((soon - timedelta(minutes=1), "IN_SYNC"), (soon, "DRIFTED"), (soon, "DRIFTED")):
+        with time_machine.travel(moment, tick=False):
+            async with app_services.database.transaction() as tx:
+                await recheck_drift(tx, 1000)
+            assert (await api.get(f"/environments/{environment}")).json["driftStatus"] == status
+    assert len(await events(api, "DRIFT_DETECTED")) == 1
