@@ -148,8 +148,8 @@ class EnvironmentOut(WireModel):
     """An environment. Its ETag is its version. `scope` is null when everything counts.
 
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
-    first snapshot, `artifacts` counts the different ones of the latest. `driftStatus` is null until what runs was compared with a baseline.
-    `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK.
+    first snapshot; `artifacts` counts the different ones of the latest. `driftStatus` is null until what runs was
+    compared with a baseline. `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK.
     """
 
     id: UUID
