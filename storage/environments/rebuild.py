@@ -30,7 +30,8 @@ SELECT id, created_at FROM environments
 WHERE org_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4
 """
 _HOLD = """
-SELECT last_n, last_content, last_reported_at, last_changed_at, drift_status, drifted_since
+SELECT last_n, last_content, CASE WHEN isfinite(last_reported_at) THEN last_reported_at END AS last_reported_at,
+  last_changed_at, drift_status, drifted_since
 FROM environments WHERE id = $1 FOR NO KEY UPDATE
 """
 _NEWEST = "SELECT n, content, created_at FROM snapshots WHERE environment_id = $1 ORDER BY n DESC LIMIT 1"
@@ -172,7 +173,7 @@ class _Environment:
         await tx.execute(_END, superfluous)
         await _BEGIN.write(tx, self._place, [{"id": tx.new_id(), **row} for row in missing.values()])
         empty = 0 if until else await tx.execute(_EMPTY, self._id)
-        return max(len(superfluous) + empty, len(missing))
+        return max(len(superfluous) + empty, len(missing))  # a wrong row is superfluous, and the right one missing
 
     async def _mend_deployments(
         self, tx: Transaction, found: Replayed, before: Snapshot | None, until: Snapshot | None
