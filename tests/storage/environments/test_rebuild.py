@@ -12,6 +12,7 @@ from domain.environments.artifacts import Instances, Running
 from domain.environments.baselines import NewBaseline
 from domain.environments.environments import Environment, EnvironmentType, NewEnvironment
 from domain.environments.snapshots import Report
+from domain.errors import Unavailable
 from storage.environments import rebuild
 from storage.environments.commands.baselines import create_baseline
 from storage.environments.commands.environments import archive_environment, create_environment
@@ -201,6 +202,26 @@ async def test_a_report_that_was_only_to_record_changes_is_not_forgotten(world: 
     before = await content(world.services)
     assert (await rebuilt(world)).mended == 0
     assert await content(world.services) == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM running",
+        "UPDATE running SET count = 9 WHERE upper_inf(during)",
+        "UPDATE environments SET last_content = 'x' WHERE last_n > 0",
+    ],
+)
+async def test_nothing_that_was_made_of_damaged_rows_is_sealed(world: World, damage: str) -> None:
+    one = await environment(world)
+    await report(world, one.id, {WEB: 1, API: 1})
+    assert await sql(world.services, damage) > 0
+    with pytest.raises(Unavailable, match="trailgate rebuild environments"):
+        await report(world, one.id, {WEB_2: 1})
+    await rebuilt(world)
+    await report(world, one.id, {WEB_2: 1})
+    async with world.services.database.read() as reader:
+        assert await instances_of(reader, world.tenant, [(one.id, 2)]) == [{WEB_2: 1}]
 
 
 @pytest.mark.parametrize("seed", range(4))
