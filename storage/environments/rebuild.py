@@ -30,11 +30,11 @@ SELECT id, created_at FROM environments
 WHERE org_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4
 """
 _HOLD = """
-SELECT last_n, last_content, CASE WHEN isfinite(last_reported_at) THEN last_reported_at END AS last_reported_at,
-  last_changed_at, drift_status, drifted_since
+SELECT last_n, last_content, last_artifacts, last_changed_at, drift_status, drifted_since,
+       CASE WHEN isfinite(last_reported_at) THEN last_reported_at END AS last_reported_at
 FROM environments WHERE id = $1 FOR NO KEY UPDATE
 """
-_NEWEST = "SELECT n, content, created_at FROM snapshots WHERE environment_id = $1 ORDER BY n DESC LIMIT 1"
+_NEWEST = "SELECT n, content, artifacts, created_at FROM snapshots WHERE environment_id = $1 ORDER BY n DESC LIMIT 1"
 _CHANGED = f"""
 SELECT {RETURNED} FROM (
   SELECT *, sum(jsonb_array_length(changes)) OVER (ORDER BY n) - jsonb_array_length(changes) AS changes_before
@@ -78,8 +78,9 @@ WHERE org_id = $1 AND environment_id = $2
 ORDER BY created_at DESC, id DESC LIMIT 1
 """
 _SHOW = """
-UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, drift_status = $6,
-  drifted_since = $7
+UPDATE environments
+SET last_n = $2, last_content = $3, last_artifacts = $4, last_reported_at = $5, last_changed_at = $6, drift_status = $7,
+    drifted_since = $8
 WHERE id = $1
 """
 _STRAYS = """
@@ -194,6 +195,7 @@ class _Environment:
         right = {
             "last_n": 0,
             "last_content": None,
+            "last_artifacts": 0,
             "last_reported_at": None,
             "last_changed_at": self._last.created_at if self._last else None,
             "drift_status": drift["status"] if drift else None,
@@ -201,7 +203,12 @@ class _Environment:
         }
         if newest:
             reported_at = max(newest["created_at"], shown["last_reported_at"] or newest["created_at"])
-            right |= {"last_n": newest["n"], "last_content": newest["content"], "last_reported_at": reported_at}
+            right |= {
+                "last_n": newest["n"],
+                "last_content": newest["content"],
+                "last_artifacts": newest["artifacts"],
+                "last_reported_at": reported_at,
+            }
         if all(shown[name] == value for name, value in right.items()):
             return 0
         return await tx.execute(_SHOW, self._id, *right.values())

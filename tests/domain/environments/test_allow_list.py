@@ -128,7 +128,7 @@ def test_entries_without_patterns_do_not_count_for_the_limits_of_patterns() -> N
 
 
 def test_more_names_than_the_patterns_can_be_tried_for_are_not_allowed() -> None:
-    allowing = entry(pattern="|".join(f"word{number}" for number in range(300)) + "|service")
+    allowing = entry(pattern="(?:word){75}|service")
     names = [Running(f"service-{number:06}", "sha256:" + "a" * 64, None) for number in range(10_000)]
     found = matching([allowing], names)
     assert 0 < len(found) < len(names)

@@ -70,7 +70,7 @@ def test_a_pattern_that_backtracks_elsewhere_is_quick() -> None:
 
 
 def test_more_names_than_the_patterns_can_be_tried_for_are_refused() -> None:
-    scope = Scope(include_patterns=["|".join(f"word{number}" for number in range(200)) + ".*"])
+    scope = Scope(include_patterns=["(?:word){100}|w.*"])
     names = {Running(f"word{number}", "sha256:" + "a" * 64, None): 1 for number in range(10_000)}
     with pytest.raises(TooLarge, match="10000 names"):
         within(scope, names)

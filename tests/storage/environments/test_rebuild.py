@@ -26,8 +26,8 @@ from tests.storage.world import World
 CONTENT = {
     "running": "SELECT org_id, environment_id, name, digest, tag, count, during::text FROM running",
     "deployments": "SELECT d.*::text FROM deployments d",
-    "environments": "SELECT id, last_n, encode(last_content, 'hex'), last_reported_at, last_changed_at, drift_status, "
-    "drifted_since FROM environments",
+    "environments": "SELECT id, last_n, encode(last_content, 'hex'), last_artifacts, last_reported_at, last_changed_at, "
+    "drift_status, drifted_since FROM environments",
 }
 WEB, API, JOB = (
     Running(name, "sha256:" + letter * 64, "1") for name, letter in (("web", "a"), ("api", "b"), ("job", "c"))
@@ -94,8 +94,9 @@ async def world(own_services: Services, monkeypatch: pytest.MonkeyPatch) -> Worl
     await report(world, archived.id, {})
     await sql(
         own_services,
-        "INSERT INTO environments (id, org_id, name, kind, version, created_at, updated_at, last_n) SELECT "
-        f"gen_random_uuid(), org_id, 'all', 'logical', 1, now(), now(), 0 FROM environments WHERE id = '{archived.id}'",
+        "INSERT INTO environments (id, org_id, name, kind, version, created_at, updated_at, last_n, last_artifacts) "
+        f"SELECT gen_random_uuid(), org_id, 'all', 'logical', 1, now(), now(), 0, 0 "
+        f"FROM environments WHERE id = '{archived.id}'",
     )
     async with own_services.database.transaction() as tx:
         await archive_environment(tx, world.tenant, archived.id, world.actor)
@@ -148,6 +149,7 @@ DAMAGES = {
     "nothing reported": "UPDATE environments SET last_n = 0, last_content = NULL, last_reported_at = NULL, "
     "last_changed_at = NULL WHERE last_n <> 8",
     "another number of the last snapshot": "UPDATE environments SET last_n = last_n + 1",
+    "another number of artifacts": "UPDATE environments SET last_artifacts = last_artifacts + 1",
     "another content": "UPDATE environments SET last_content = 'x'",
     "reported before": "UPDATE environments SET last_reported_at = last_reported_at - interval '1 day' "
     "WHERE last_n <> 8",
@@ -161,7 +163,7 @@ DAMAGES = {
 
 async def test_a_rebuild_of_what_is_right_changes_nothing(world: World) -> None:
     before = await content(world.services)
-    assert {row[5] for row in before["environments"]} == {"DRIFTED", "IN_SYNC", None}
+    assert {row[6] for row in before["environments"]} == {"DRIFTED", "IN_SYNC", None}
     assert await rebuilt(world) == Progress(SNAPSHOTS, 0)
     assert await content(world.services) == before
 
