@@ -26,8 +26,8 @@ from tests.storage.world import World
 CONTENT = {
     "running": "SELECT org_id, environment_id, name, digest, tag, count, during::text FROM running",
     "deployments": "SELECT d.*::text FROM deployments d",
-    "environments": "SELECT id, last_n, encode(last_content, 'hex'), last_artifacts, last_reported_at, last_changed_at, "
-    "drift_status, drifted_since FROM environments",
+    "environments": "SELECT id, last_n, encode(last_content, 'hex'), last_artifacts, last_reported_at, "
+    "last_changed_at, drift_status, drifted_since FROM environments",
 }
 WEB, API, JOB = (
     Running(name, "sha256:" + letter * 64, "1") for name, letter in (("web", "a"), ("api", "b"), ("job", "c"))
