@@ -1,6 +1,6 @@
 """Routes of snapshots and of what is derived from them."""
 
-from api.environments.handlers import deployments, snapshots
+from api.environments.handlers import compliance, deployments, snapshots
 from api.environments.routes.environments import ENVIRONMENTS
 from api.http.calls import MEBIBYTE, Route, scoped, tagged
 from api.http.paths import V1
@@ -24,6 +24,7 @@ ROUTES = tagged(
         Route("GET", f"{_SNAPSHOTS}/{{index:[0-9]{{1,9}}}}", snapshots.get_snapshot, Permission.FACTS_READ),
         Route("GET", _SNAPSHOTS, snapshots.list_snapshots, Permission.FACTS_READ),
         Route("GET", f"{_ENVIRONMENT}/diff", snapshots.compare_snapshots, Permission.FACTS_READ),
+        Route("GET", f"{_ENVIRONMENT}/compliance", compliance.get_environment_compliance, Permission.FACTS_READ),
         Route("GET", f"{_ENVIRONMENT}/deployments", deployments.list_environment_deployments, Permission.FACTS_READ),
         Route(
             "GET",
