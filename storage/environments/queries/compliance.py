@@ -1,11 +1,9 @@
 """Reading the compliance of what runs: judged when it is asked for, so that it is never out of date."""
 
-import asyncio
 from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from uuid import UUID
 
 from domain.environments.compliance import (
@@ -26,6 +24,7 @@ from storage.environments.queries.environments import get_environment
 from storage.facts.queries.newest_reports import MAX_ON_LOOP, NewestReport, newest_reports
 from storage.paging import Cursor, Page, Window
 from storage.rows import columns, from_row
+from storage.threads import in_thread_if
 
 MAX_RUNNING = 100_000
 """Running artifacts of all environments that are judged at once."""
@@ -41,11 +40,11 @@ async def compliance_of_digests(
     The state does not depend on the tenant's scopes; a flow outside them is not named, nor what it found.
     """
     reports = await newest_reports(reader, tenant, digests)
+    return await in_thread_if(len(digests) > MAX_ON_LOOP, _judge, digests, reports)
 
-    def judging() -> Mapping[str, ArtifactCompliance]:
-        return {one: artifact_compliance(one, list(map(_judged, reports.get(one, ())))) for one in digests}
 
-    return judging() if len(digests) <= MAX_ON_LOOP else await asyncio.to_thread(judging)
+def _judge(digests: Collection[str], reports: Mapping[str, Sequence[NewestReport]]) -> Mapping[str, ArtifactCompliance]:
+    return {one: artifact_compliance(one, list(map(_judged, reports.get(one, ())))) for one in digests}
 
 
 def _judged(report: NewestReport) -> Judgement:
@@ -59,9 +58,10 @@ FROM (
   SELECT wanted.place, now.digest
   FROM unnest($2::uuid[]) WITH ORDINALITY AS wanted(environment_id, place)
   CROSS JOIN LATERAL (
-    SELECT digest FROM deployments
-    WHERE environment_id = wanted.environment_id AND org_id = $1 AND removed_n IS NULL OFFSET 0
+    SELECT org_id, digest FROM deployments
+    WHERE environment_id = wanted.environment_id AND removed_n IS NULL OFFSET 0
   ) now
+  WHERE now.org_id = $1
   ORDER BY wanted.place LIMIT $3
 ) found
 GROUP BY place ORDER BY place
@@ -76,19 +76,28 @@ async def compliance_of_environments(
     One environment is always judged, and as many of the others, in their order, as MAX_RUNNING and MAX_JUDGED allow;
     the rest is left out.
     """
-    rows = await reader.rows(_RUNNING, tenant.org_id, list(environment_ids), MAX_RUNNING + 1)
+    rows = await reader.rows(_RUNNING, tenant.org_id, environment_ids, MAX_RUNNING + 1)
+    running = _complete(environment_ids, rows)
+    many = len(rows) > 1
+    chosen, digests = await in_thread_if(many, _within_limit, running)
+    judged = await compliance_of_digests(reader, tenant, digests)
+    return await in_thread_if(many, _summed_up, chosen, judged)
+
+
+Running = Mapping[UUID, Sequence[str]]
+"""The digest of each running artifact, by environment."""
+
+
+def _complete(environment_ids: Sequence[UUID], rows: Sequence[Row]) -> Running:
+    """Return the environments of which all is known: not the one in which the rows were cut, nor those after it."""
     cut = sum(len(row["digests"]) for row in rows) > MAX_RUNNING
-    whole = environment_ids[: rows[-1]["place"] - 1] if cut else environment_ids
-    running = {environment_ids[row["place"] - 1]: row["digests"] for row in rows}
-    chosen = _within_limit({one: running.get(one, ()) for one in whole})
-    judged = await compliance_of_digests(reader, tenant, set(chain.from_iterable(chosen.values())))
-    return {
-        one: environment_compliance(one, (judged[each].state for each in digests)) for one, digests in chosen.items()
-    }
+    end = rows[-1]["place"] - 1 if cut else len(environment_ids)
+    found = {row["place"]: row["digests"] for row in rows}
+    return {one: found.get(place, ()) for place, one in enumerate(environment_ids[:end], 1)}
 
 
-def _within_limit(running: Mapping[UUID, Sequence[str]]) -> Mapping[UUID, Sequence[str]]:
-    """Return the environments that add no digest beyond MAX_JUDGED."""
+def _within_limit(running: Running) -> tuple[Running, set[str]]:
+    """Return the environments that bring no more than MAX_JUDGED digests together, with these digests."""
     chosen: dict[UUID, Sequence[str]] = {}
     known: set[str] = set()
     for environment_id, digests in running.items():
@@ -96,7 +105,14 @@ def _within_limit(running: Mapping[UUID, Sequence[str]]) -> Mapping[UUID, Sequen
         if len(known) + len(new) <= MAX_JUDGED:
             known |= new
             chosen[environment_id] = digests
-    return chosen
+    return chosen, known
+
+
+def _summed_up(running: Running, judged: Mapping[str, ArtifactCompliance]) -> Mapping[UUID, EnvironmentCompliance]:
+    return {
+        one: environment_compliance(one, (judged[digest].state for digest in digests))
+        for one, digests in running.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +141,7 @@ class RunningArtifact:
 
 _deployment = from_row(Deployment)
 _NOW = f"""
-SELECT {columns(Deployment)} FROM deployments WHERE org_id = $1 AND environment_id = $2 AND removed_n IS NULL
+SELECT {columns(Deployment)} FROM deployments WHERE environment_id = $1 AND removed_n IS NULL
 ORDER BY deployed_at, id
 """
 
@@ -144,7 +160,7 @@ async def list_running(
     All that runs is judged for each page: it is as little as one snapshot may have. Raises NotFound.
     """
     await get_environment(reader, tenant, environment_id)
-    rows = await reader.rows(_NOW, tenant.org_id, environment_id)
+    rows = await reader.rows(_NOW, environment_id)
     judged = await compliance_of_digests(reader, tenant, {row["digest"] for row in rows})
     compliance = environment_compliance(environment_id, (judged[row["digest"]].state for row in rows))
     found = [row for row in rows if _matches(judged[row["digest"]], state, reason)]

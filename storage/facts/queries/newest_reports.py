@@ -1,6 +1,5 @@
 """Reading what is known of digests: the newest report of each in every flow, with what its trail shows about it."""
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +8,11 @@ from uuid import UUID
 from domain.facts.evaluation import Asked, Candidate, LatestResult
 from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.facts.queries.latest_results import latest_results_of
+from storage.facts.queries.latest_results import latest_result, latest_rows_of
 from storage.facts.queries.requirements import asked_in_texts
+from storage.threads import in_thread_if
 
-MAX_ON_LOOP = 100
+MAX_ON_LOOP = 50
 """Reports that are put together on the event loop, which takes about a millisecond."""
 
 
@@ -73,41 +73,44 @@ async def newest_reports(
         return {}
     trail_ids = list({row["trail_id"] for row in rows})
     asked = await reader.rows(_ASKED, tenant.org_id, trail_ids)
-    latest = await latest_results_of(reader, trail_ids)
-    if len(rows) <= MAX_ON_LOOP:
-        return _put_together(tenant, rows, asked, latest)
-    return await asyncio.to_thread(_put_together, tenant, rows, asked, latest)
+    latest = await latest_rows_of(reader, trail_ids)
+    return await in_thread_if(len(rows) > MAX_ON_LOOP, _put_together, tenant, rows, asked, latest)
 
 
 def _put_together(
-    tenant: Tenant, rows: Sequence[Row], asked: Sequence[Row], latest: Mapping[UUID, Sequence[LatestResult]]
+    tenant: Tenant, rows: Sequence[Row], asked: Sequence[Row], latest: Sequence[Row]
 ) -> Mapping[str, Sequence[NewestReport]]:
-    trails = {
-        trail_id: (requirements, repository)
-        for row in asked
-        for requirements in (asked_in_texts(row),)
-        for trail_id, repository in zip(row["trail_ids"], row["repositories"], strict=True)
-    }
-    results = {trail_id: _Results(of_trail) for trail_id, of_trail in latest.items()}
+    trails = _trails(asked)
+    results = _Results(latest)
     found: dict[str, list[NewestReport]] = defaultdict(list)
     for row in rows:
-        trail_id, candidate = row["trail_id"], Candidate(row["name"], row["digest"])
+        flow_id, trail_id, candidate = row["flow_id"], row["trail_id"], Candidate(row["name"], row["digest"])
         requirements, repository = trails[trail_id]
-        readable = tenant.scopes is None or tenant.scopes.contain(row["flow_id"], repository)
-        about = results[trail_id].about(candidate)
-        found[candidate.digest].append(NewestReport(row["flow_id"], trail_id, candidate, requirements, about, readable))
+        readable = tenant.scopes is None or tenant.scopes.contain(flow_id, repository)
+        about = results.about(trail_id, candidate)
+        found[candidate.digest].append(NewestReport(flow_id, trail_id, candidate, requirements, about, readable))
+    return found
+
+
+def _trails(asked: Sequence[Row]) -> Mapping[UUID, tuple[Asked, str | None]]:
+    """Return what each trail requires, and its repository."""
+    found = {}
+    for row in asked:
+        requirements = asked_in_texts(row)
+        for trail_id, repository in zip(row["trail_ids"], row["repositories"], strict=True):
+            found[trail_id] = requirements, repository
     return found
 
 
 class _Results:
-    """The latest results of a trail by what they are about, so that its artifacts do not each go through all."""
+    """Latest results by trail and by what they are about: the artifacts of a trail do not each go through all of it."""
 
-    def __init__(self, latest: Sequence[LatestResult]) -> None:
-        self._by_subject: dict[tuple[str, str], list[LatestResult]] = defaultdict(list)
-        for one in latest:
-            self._by_subject[one.slot, one.digest].append(one)
+    def __init__(self, latest: Sequence[Row]) -> None:
+        self._by_subject: dict[tuple[UUID, str, str], list[LatestResult]] = defaultdict(list)
+        for row in latest:
+            self._by_subject[row["trail_id"], row["slot"], row["digest"]].append(latest_result(row))
 
-    def about(self, candidate: Candidate) -> list[LatestResult]:
-        """Return the results that `domain.facts.evaluation.about` would select."""
+    def about(self, trail_id: UUID, candidate: Candidate) -> list[LatestResult]:
+        """Return what `domain.facts.evaluation.about` would select of the trail's results."""
         subjects = {(slot, digest): None for slot in ("", candidate.name) for digest in ("", candidate.digest)}
-        return [one for subject in subjects for one in self._by_subject.get(subject, ())]
+        return [one for subject in subjects for one in self._by_subject.get((trail_id, *subject), ())]
