@@ -11,6 +11,7 @@ from storage.environments.queries.compliance import judged_environments
 from storage.environments.queries.environments import get_environment, list_environments
 
 ENVIRONMENTS = f"{V1}/environments"
+ENVIRONMENT = f"{ENVIRONMENTS}/{{environment_id}}"
 
 _ENVIRONMENTS = Resource(
     "environment",

@@ -15,6 +15,7 @@ from domain.environments.compliance import ComplianceState
 from domain.environments.environments import (
     MAX_FILTERS,
     DriftPolicy,
+    DriftStatus,
     EnvironmentChange,
     EnvironmentType,
     NewEnvironment,
@@ -148,7 +149,8 @@ class EnvironmentOut(WireModel):
     """An environment. Its ETag is its version. `scope` is null when everything counts.
 
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
-    first snapshot. `complianceState` is the worst state of what runs now, UNKNOWN if nothing does.
+    first snapshot. `driftStatus` is null until what runs was compared with a baseline. `complianceState` is the worst
+    state of what runs now, UNKNOWN if nothing does.
     """
 
     id: UUID
@@ -160,6 +162,8 @@ class EnvironmentOut(WireModel):
     scope: ScopeModel | None
     stale_after_minutes: int
     stale_since: Instant | None
+    drift_status: DriftStatus | None
+    drifted_since: Instant | None
     last_snapshot_index: int = shows("last_n")
     last_reported_at: Instant | None
     last_changed_at: Instant | None

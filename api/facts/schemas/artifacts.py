@@ -94,7 +94,7 @@ class ArtifactOut(WireModel):
     """A reported artifact. `imageName` equals `name`, `imageTag` equals `tag`.
 
     `complianceState` sums up what all flows say about the artifact. `runningInEnvironments` has the 20 latest places;
-    `GET /artifacts/{sha256}/deployments?running=true` lists all.
+    `GET /artifacts/{digest}/deployments?running=true` lists all.
     """
 
     id: UUID
