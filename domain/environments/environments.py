@@ -165,6 +165,11 @@ class Environment:
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def blocks(self) -> bool:
+        """Whether drift closes the gate to it."""
+        return self.drift_policy is DriftPolicy.BLOCK and self.drift_status is DriftStatus.DRIFTED
+
     def must_be_checked(self, now: datetime) -> bool:
         """Whether time alone may have made drift of what was none."""
         return self.recheck_at is not None and self.recheck_at <= now

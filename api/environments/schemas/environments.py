@@ -149,8 +149,9 @@ class EnvironmentOut(WireModel):
     """An environment. Its ETag is its version. `scope` is null when everything counts.
 
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
-    first snapshot. `driftStatus` is null until what runs was compared with a baseline. `complianceState` is the worst
-    state of what runs now, UNKNOWN if nothing does.
+    first snapshot. `driftStatus` is null until what runs was compared with a baseline. `deploymentsBlocked`: it
+    drifted, and its `driftPolicy` is BLOCK. `complianceState` is the worst state of what runs now, UNKNOWN if nothing
+    does.
     """
 
     id: UUID
@@ -164,6 +165,7 @@ class EnvironmentOut(WireModel):
     stale_since: Instant | None
     drift_status: DriftStatus | None
     drifted_since: Instant | None
+    deployments_blocked: bool = shows("blocks")
     last_snapshot_index: int = shows("last_n")
     last_reported_at: Instant | None
     last_changed_at: Instant | None

@@ -173,5 +173,7 @@ async def test_the_policy_says_who_is_told(api: Caller, policy: str, severities:
     for _ in range(2):
         await report(api, environment, line("api", B))
     assert len(await messages(api, rule)) == len(severities)
+    known = (await api.get(f"/environments/{environment}")).json
+    assert known["deploymentsBlocked"] is (policy == "BLOCK")
     await report(api, environment, line("api", A))
     assert len(await messages(api, rule)) == 2 * len(severities)
