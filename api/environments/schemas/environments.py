@@ -149,9 +149,8 @@ class EnvironmentOut(WireModel):
     """An environment. Its ETag is its version. `scope` is null when everything counts.
 
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
-    first snapshot. `driftStatus` is null until what runs was compared with a baseline. `deploymentsBlocked`: it
-    drifted, and its `driftPolicy` is BLOCK. `complianceState` is the worst state of what runs now, UNKNOWN if nothing
-    does.
+    first snapshot; `artifacts` counts the different ones of the latest. `driftStatus` is null until what runs was
+    compared with a baseline. `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK.
     """
 
     id: UUID
@@ -167,9 +166,13 @@ class EnvironmentOut(WireModel):
     drifted_since: Instant | None
     deployments_blocked: bool = shows("blocks")
     last_snapshot_index: int = shows("last_n")
+    artifacts: int = shows("last_artifacts")
     last_reported_at: Instant | None
     last_changed_at: Instant | None
-    compliance_state: ComplianceState | None
+    compliance_state: Annotated[
+        ComplianceState | None,
+        Field(description="The worst state of what runs now, UNKNOWN if nothing does. Null in long lists: see there"),
+    ]
     version: int
     created_at: Instant
     updated_at: Instant
