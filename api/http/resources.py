@@ -22,7 +22,6 @@ from storage.database import Reader
 Storage = Callable[..., Awaitable[Any]]
 """A command or a query of the storage layer."""
 
-
 Complete = Callable[[Reader, Tenant, Sequence[Any]], Awaitable[Sequence[Any]]]
 """Adds to records what their answers show beyond them, in a bounded number of statements."""
 

@@ -171,7 +171,7 @@ class EnvironmentOut(WireModel):
     last_changed_at: Instant | None
     compliance_state: Annotated[
         ComplianceState | None,
-        Field(description="The worst state of what runs now, UNKNOWN if nothing does. Null in long lists: see there"),
+        Field(description="The worst state of what runs now, UNKNOWN if nothing does; null if a list has too much"),
     ]
     version: int
     created_at: Instant
