@@ -7,6 +7,8 @@ import re2
 
 MAX_PATTERN = 1000
 """Characters of one pattern."""
+MAX_MATCHING = 2_000_000
+"""Instructions of patterns times texts that are matched in one go: in the worst case about three seconds."""
 _MEMORY = 64 * 1024
 """Bytes for one pattern, within which RE2 also keeps what it remembers while matching. A pattern that needs more is
 refused before it is compiled to its end."""

@@ -1,6 +1,6 @@
 """The allow-list of an environment: what may run there although it is not as agreed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from uuid import UUID
 from domain.environments.artifacts import Running
 from domain.errors import Conflict, Invalid
 from domain.identity.quotas import FixedLimit
-from domain.patterns import BadPattern, cached_pattern
+from domain.patterns import MAX_MATCHING, BadPattern, cached_pattern
 
 MAX_ENTRIES = 1_000
 """Effective entries of one environment."""
@@ -128,11 +128,11 @@ def _check(fits: bool, rule: str) -> None:  # noqa: FBT001 - an assertion
         raise Conflict(message, "state", limit=FixedLimit.ALLOWLIST_ENTRIES)
 
 
-def matching(effective: Iterable[AllowListEntry], artifacts: Iterable[Running]) -> Mapping[Running, AllowListEntry]:
+def matching(effective: Iterable[AllowListEntry], artifacts: Collection[Running]) -> Mapping[Running, AllowListEntry]:
     """Return the artifacts that are allowed, each with the entry that allows it.
 
     That is the first one with its digest, or else the first one with its name, or else the first one whose pattern is
-    found in its name.
+    found in its name. If there are more names than the patterns can be tried for, the last ones are not allowed.
     """
     digests: dict[str, AllowListEntry] = {}
     names: dict[str, AllowListEntry] = {}
@@ -144,10 +144,12 @@ def matching(effective: Iterable[AllowListEntry], artifacts: Iterable[Running]) 
             names.setdefault(entry.name, entry)
         if entry.pattern is not None:
             patterns.append((cached_pattern(entry.pattern), entry))
+    most = MAX_MATCHING // max(1, sum(pattern.programsize for pattern, _ in patterns))
+    tried = set(sorted({one.name for one in artifacts})[:most])
 
     @cache
     def by_pattern(name: str) -> AllowListEntry | None:
-        return next((entry for pattern, entry in patterns if pattern.search(name)), None)
+        return next((entry for pattern, entry in patterns if name in tried and pattern.search(name)), None)
 
     found = {one: digests.get(one.digest) or names.get(one.name) or by_pattern(one.name) for one in artifacts}
     return {artifact: entry for artifact, entry in found.items() if entry is not None}

@@ -12,7 +12,7 @@ from domain.patterns import BadPattern, cached_pattern
 
 MAX_FILTERS = 100
 """Names or patterns in one list of a scope."""
-MAX_PROGRAM = 20_000
+MAX_PROGRAM = 2_500
 """Instructions of all patterns of a scope; matching a name may take a microsecond for each thousand."""
 
 
@@ -73,6 +73,11 @@ class Scope:
             name, self.include_names, self.include_patterns
         )
         return included and not _found(name, self.exclude_names, self.exclude_patterns)
+
+    @property
+    def program(self) -> int:
+        """The number of instructions of all patterns."""
+        return sum(cached_pattern(text).programsize for text in (*self.include_patterns, *self.exclude_patterns))
 
     def of_type(self, environment_type: EnvironmentType) -> "Scope":
         """Return what the scope means for an environment of this type."""

@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
@@ -14,6 +13,7 @@ from domain.environments.deployments import deployed
 from domain.environments.environments import EnvironmentType
 from domain.environments.records import SNAPSHOT
 from domain.environments.snapshots import Change, Report, Snapshot, changes_between, within
+from domain.errors import Unavailable
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
@@ -74,7 +74,7 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
         await end_staleness(tx, tenant, head, actor)
     if not is_new:
         return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
-    before = await _replace(tx, tenant, report.environment_id, n, instances) if changed else instances
+    before = await _replace(tx, tenant, head, n, instances) if changed else instances
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -109,13 +109,22 @@ async def _counting(head: Row, report: Report) -> tuple[Instances, bytes]:
     return counting() if len(report.instances) <= MAX_ON_LOOP else await asyncio.to_thread(counting)
 
 
-async def _replace(tx: Transaction, tenant: Tenant, environment_id: UUID, n: int, instances: Instances) -> Instances:
-    """End in snapshot `n` what does not run any more, begin what runs now, and return what ran before."""
-    rows = {Running(row["name"], row["digest"], row["tag"]): row for row in await tx.rows(_NOW, environment_id)}
+async def _replace(tx: Transaction, tenant: Tenant, head: Row, n: int, instances: Instances) -> Instances:
+    """End in snapshot `n` what does not run any more, begin what runs now, and return what ran before.
+
+    Raises Unavailable for damaged rows: changes that were made of them would be sealed.
+    """
+    rows = {Running(row["name"], row["digest"], row["tag"]): row for row in await tx.rows(_NOW, head["id"])}
     before = {artifact: row["count"] for artifact, row in rows.items()}
+    if content_hash(before) != (head["last_content"] or content_hash({})):
+        raise Unavailable(
+            f"What is known to run in the environment {head['id']} contradicts itself; nothing can be reported until "
+            "an operator repairs it with `trailgate rebuild environments`.",
+            60,
+        )
     changes = changes_between(before, instances)
     await tx.execute(_END, [rows[one.artifact]["id"] for one in changes if one.before], n)
-    shared = {"org_id": tenant.org_id, "environment_id": environment_id, "during": asyncpg.Range(n)}
+    shared = {"org_id": tenant.org_id, "environment_id": head["id"], "during": asyncpg.Range(n)}
     await _BEGIN.write(tx, shared, [_begun(tx, one) for one in changes if one.after])
     return before
 

@@ -125,3 +125,11 @@ def test_a_list_has_limits_that_keep_matching_quick(entries: list[AllowListEntry
 
 def test_entries_without_patterns_do_not_count_for_the_limits_of_patterns() -> None:
     check_room([entry(pattern="a")] * MAX_PATTERNS, NewEntry("r", digest="d"))
+
+
+def test_more_names_than_the_patterns_can_be_tried_for_are_not_allowed() -> None:
+    allowing = entry(pattern="(?:word){75}|service")
+    names = [Running(f"service-{number:06}", "sha256:" + "a" * 64, None) for number in range(10_000)]
+    found = matching([allowing], names)
+    assert 0 < len(found) < len(names)
+    assert sorted(found) == names[: len(found)]
