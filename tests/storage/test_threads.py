@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from storage.threads import Threads
+from storage.threads import Threads, in_thread_if
 
 
 async def test_one_owner_leaves_threads_to_another() -> None:
@@ -26,3 +26,9 @@ async def test_an_error_is_the_callers() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         await threads.run("a", int, "x")
     assert await threads.run("a", int, "1") == 1
+
+
+async def test_short_work_needs_no_thread() -> None:
+    here = threading.current_thread()
+    assert await in_thread_if(False, threading.current_thread) is here
+    assert await in_thread_if(True, threading.current_thread) is not here
