@@ -24,6 +24,7 @@ environments = Table(
     optional("stale_since", Time),
     Index("environments_name_key", "org_id", "name", unique=True, postgresql_where=text("archived_at IS NULL")),
     Index(None, "org_id", "created_at", "id"),
+    Index("environments_logical_idx", "org_id", "created_at", "id", postgresql_where=text("kind = 'logical'")),
     Index("environments_due_idx", "due_at", postgresql_where=text("due_at IS NOT NULL AND archived_at IS NULL")),
     info=DEFINITION,
 )
@@ -49,8 +50,16 @@ environment_versions = Table(
     required("created_at", Time),
     required("created_by", Uuid),
     optional("archived_at", Time),
+    document("members"),
+    Index(
+        "environment_versions_members_idx",
+        "members",
+        postgresql_using="gin",
+        postgresql_where=text("kind = 'logical'"),
+    ),
     info=FACT,
 )
+"""`members` of a logical environment: since when each one is a member, by its id. A physical one has none."""
 
 snapshots = Table(
     "snapshots",

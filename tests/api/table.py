@@ -58,6 +58,7 @@ BODY_IDS: Mapping[str, str] = {
 """Fields of bodies, with the path parameters that take the same ids."""
 SPARE: Mapping[str, Mapping[str, str]] = {
     "delete_flow": {"flow_id": "empty_flow_id"},
+    "remove_logical_environment_member": {"physical_env_id": "member_env_id"},
     "delete_organisation": {"organisation": "empty_organisation"},
     "get_sso": {"organisation": "organisation_with_sso"},
     "update_sso_config": {"organisation": "organisation_with_sso"},

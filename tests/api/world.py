@@ -74,6 +74,14 @@ class Things:
         return (await self.api.post("/environments", {"name": unique("environment")})).json
 
     @once
+    async def member_environment(self) -> Any:
+        """A member of the logical environment."""
+        member = (await self.api.post("/environments", {"name": unique("environment")})).json
+        logical = (await self.ids("logical_environment_id"))["logical_environment_id"]
+        await self.api.post(f"/logical-environments/{logical}/members/{member['id']}", status=200)
+        return member
+
+    @once
     async def trail(self) -> Any:
         return await self.api.make_trail((await self.flow())["id"])
 
@@ -185,6 +193,8 @@ class Things:
 
 IDS: Mapping[str, tuple[Make, str]] = {
     "environment_id": (Things.environment, "id"),
+    "physical_env_id": (Things.environment, "id"),
+    "member_env_id": (Things.member_environment, "id"),
     "flow_id": (Things.flow, "id"),
     "empty_flow_id": (Things.empty_flow, "id"),
     "trail_id": (Things.trail, "id"),
