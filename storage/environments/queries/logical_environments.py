@@ -59,15 +59,20 @@ async def list_logical_environments(reader: Reader, tenant: Tenant, window: Wind
 
 
 _MEMBERS = """
-SELECT wanted.place, m.id, m.name, v.type, member.added_at::timestamptz AS added_at
+SELECT wanted.place, found.*, member.added_at::timestamptz AS added_at
 FROM unnest($2::uuid[], $3::int[]) WITH ORDINALITY AS wanted(environment_id, version, place)
-JOIN environment_versions l ON l.environment_id = wanted.environment_id AND l.version = wanted.version
+JOIN environment_versions l
+  ON l.environment_id = wanted.environment_id AND l.version = wanted.version AND l.org_id = $1
 CROSS JOIN LATERAL jsonb_each_text(l.members) AS member(id, added_at)
-JOIN environments m ON m.id = member.id::uuid AND m.org_id = $1 AND m.archived_at IS NULL
-JOIN environment_versions v ON v.environment_id = m.id AND v.version = m.version
-WHERE $4::uuid[] IS NULL OR m.id = ANY($4)
-ORDER BY wanted.place, added_at, m.id LIMIT $5
+CROSS JOIN LATERAL (
+  SELECT m.id, m.name, v.type
+  FROM environments m JOIN environment_versions v ON v.environment_id = m.id AND v.version = m.version
+  WHERE m.id = member.id::uuid AND m.archived_at IS NULL OFFSET 0
+) AS found
+WHERE $4::uuid[] IS NULL OR found.id = ANY($4)
+ORDER BY wanted.place, added_at, found.id LIMIT $5
 """
+"""With OFFSET 0 each member is looked up by its id, however many PostgreSQL expects there to be."""
 
 
 async def with_members(
@@ -108,13 +113,13 @@ JOIN environments m ON m.id = member.id::uuid AND m.archived_at IS NULL
 """
 _NESTING = f"""
 WITH RECURSIVE below(id) AS (
-  SELECT unnest($2::uuid[])
+  SELECT id FROM environments WHERE org_id = $1 AND id = ANY($2::uuid[])
   UNION
   SELECT inside.id FROM below CROSS JOIN LATERAL (
     SELECT m.id {_INSIDE} WHERE e.id = below.id AND m.kind = 'logical' OFFSET 0
   ) AS inside
 ), above(id) AS (
-  SELECT $3::uuid
+  SELECT id FROM environments WHERE org_id = $1 AND id = $3
   UNION
   SELECT outside.id FROM above CROSS JOIN LATERAL (
     SELECT e.id FROM environment_versions v
@@ -124,7 +129,7 @@ WITH RECURSIVE below(id) AS (
 )
 SELECT l.id, l.name, ARRAY(SELECT m.id {_INSIDE} WHERE e.id = l.id AND m.kind = 'logical') AS members
 FROM (SELECT id FROM below UNION SELECT id FROM above) AS found
-JOIN environments l ON l.id = found.id AND l.org_id = $1 AND l.kind = 'logical'
+JOIN environments l ON l.id = found.id
 """
 
 
@@ -138,12 +143,12 @@ async def nesting_around(
 
 _LATEST = f"""
 WITH RECURSIVE reached(id) AS (
-  SELECT $2::uuid
+  SELECT id FROM environments WHERE org_id = $1 AND id = $2
   UNION
   SELECT inside.id FROM reached CROSS JOIN LATERAL (SELECT m.id {_INSIDE} WHERE e.id = reached.id OFFSET 0) AS inside
 )
 SELECT e.id, e.name, latest.n, latest.created_at AS recorded_at, coalesce(latest.artifacts, 0) AS artifacts
-FROM reached JOIN environments e ON e.id = reached.id AND e.org_id = $1 AND e.kind = 'physical'
+FROM reached JOIN environments e ON e.id = reached.id AND e.kind = 'physical'
 LEFT JOIN LATERAL (
   SELECT s.n, s.created_at, s.artifacts FROM snapshots s WHERE s.environment_id = e.id AND s.n = e.last_n LIMIT 1
 ) AS latest ON true
