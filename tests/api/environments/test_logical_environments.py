@@ -210,8 +210,8 @@ async def test_no_environment_contains_itself(api: Caller) -> None:
 async def test_a_cycle_is_not_closed_by_simultaneous_requests(api: Caller) -> None:
     """Each of them alone would be right."""
     for _ in range(5):
-        ring = [await make_logical(api) for _ in range(3)]
-        edges = list(zip(ring, [*ring[1:], ring[0]], strict=True))
+        circle = [await make_logical(api) for _ in range(3)]
+        edges = list(zip(circle, [*circle[1:], circle[0]], strict=True))
         paths = [f"{LOGICAL}/{one}/members/{other}" for one, other in edges]
         answers = await asyncio.gather(*(api.send("POST", path) for path in paths))
         assert sorted(answer.status for answer in answers) == [200, 200, 409]
