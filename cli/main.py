@@ -27,6 +27,7 @@ from cli.roles import roles
 from cli.schema import migrate, openapi, settings
 from cli.secrets import secrets
 from cli.seed import seed
+from cli.snapshot import snapshot
 from cli.sweep import sweep
 from cli.up import up
 from cli.users import users
@@ -53,6 +54,7 @@ app.add_typer(inbox, name="inbox")
 app.add_typer(outbox, name="outbox")
 app.add_typer(sweep, name="sweep")
 app.add_typer(secrets, name="secrets")
+app.add_typer(snapshot, name="snapshot")
 
 
 def _show_version(wanted: bool) -> None:

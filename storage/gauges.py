@@ -31,6 +31,13 @@ SELECT (SELECT count(*) FROM (SELECT FROM inbox LIMIT {COUNT_LIMIT}) q) AS inbox
        {_soonest("unsealed", "event_id")} AS unsealed_oldest
 """
 
+_ENVIRONMENTS = """
+SELECT least(
+  (SELECT min(due_at) FROM environments WHERE due_at <= $1 AND archived_at IS NULL),
+  (SELECT min(recheck_at) FROM environments WHERE recheck_at <= $1 AND archived_at IS NULL)
+) AS oldest
+"""
+
 _OUTBOX = f"""
 {WAITING}
 SELECT (SELECT count(*) FROM (SELECT FROM outbox LIMIT {COUNT_LIMIT}) q) AS waiting,
@@ -66,7 +73,7 @@ class Gauges:
 
     `checkpoint_lag` is the age of the oldest ledger entry that no checkpoint covers. `outbox_lag` covers healthy
     destinations only; `destinations` counts the failing, paused and disabled ones. `suppressed_messages` counts since
-    the installation began.
+    the installation began. `environments_lag` is how long an environment has been due to be checked.
     """
 
     inbox: int
@@ -79,11 +86,12 @@ class Gauges:
     outbox_lag: timedelta
     dead_messages: int
     suppressed_messages: int
+    environments_lag: timedelta
     destinations: Mapping[str, int]
 
 
 async def read_gauges(reader: Reader, now: datetime) -> Gauges:
-    """Read all gauges, in four statements over small tables or by index."""
+    """Read all gauges, in five statements over small tables or by index."""
     unsigned = await unsigned_ledgers(reader)
     queues = await _row(reader, _QUEUES)
     outbox = await _row(reader, _OUTBOX, now)
@@ -98,6 +106,7 @@ async def read_gauges(reader: Reader, now: datetime) -> Gauges:
         outbox_lag=_lag(outbox["oldest"], now),
         dead_messages=outbox["dead"],
         suppressed_messages=outbox["suppressed"],
+        environments_lag=_lag((await _row(reader, _ENVIRONMENTS, now))["oldest"], now),
         destinations=dict(await _row(reader, _DESTINATIONS, now)),
     )
 

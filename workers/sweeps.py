@@ -21,6 +21,7 @@ from storage.schedule.commands import done, due
 from storage.schedule.sweeps import EVERY_ROUND, INTERVALS, Sweep
 from storage.schedule.wakeups import Job, begin
 from storage.services import Services
+from workers.environments.checking import check_environments
 from workers.facts.reconciliation import reconcile
 from workers.host import JOB_TIMEOUT, Work
 from workers.metrics import SWEEP_FAILURES
@@ -104,6 +105,7 @@ SWEEPS: Mapping[Sweep, Work] = {
     Sweep.ANSWERS: forget_answers,
     Sweep.RETENTION: remove_old,
     Sweep.PUBLICATION: publish_missing,
+    Sweep.ENVIRONMENTS: check_environments,
     Sweep.RECONCILIATION: reconcile,
 }
 """The sweeps in the order in which they run: those that call other systems come last."""

@@ -89,6 +89,10 @@ _QUEUES: dict[str, tuple[str, Callable[[Gauges], float]]] = {
         "Messages that were never sent because their organisation's quota was used up",
         lambda known: known.suppressed_messages,
     ),
+    "environments_due_seconds": (
+        "How long the environment that waits longest for its check has been due",
+        lambda known: known.environments_lag.total_seconds(),
+    ),
 }
 
 

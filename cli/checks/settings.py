@@ -4,15 +4,19 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 from cli.checks.findings import DoctorFinding, warn
+from cli.client import KEY_VARIABLE, URL_VARIABLE
 from storage.settings import Settings
 
 PREFIX = str(Settings.model_config["env_prefix"])
 _NAMES = tuple(map(str.upper, Settings.model_fields))
+_OF_CLIENTS = frozenset({KEY_VARIABLE, URL_VARIABLE})
+"""Variables of commands that call the API."""
 
 
 def examine_variables(names: Iterable[str]) -> list[DoctorFinding]:
     """Return a warning for each variable with our prefix that is no setting."""
-    unknown = sorted(name for name in names if name.upper().startswith(PREFIX) and _setting(name) not in _NAMES)
+    ours = [name for name in names if name.upper().startswith(PREFIX) and name not in _OF_CLIENTS]
+    unknown = sorted(name for name in ours if _setting(name) not in _NAMES)
     return [_unknown(name) for name in unknown]
 
 

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -53,6 +53,20 @@ class Difference:
         found = self.after or self.before
         assert found is not None  # noqa: S101 - a difference has at least one side
         return found
+
+    def to_json(self) -> list[Any]:
+        """Return the stored form."""
+        sides = ((self.before, self.count_before), (self.after, self.count_after))
+        return [self.name, *([one.digest, one.tag, count] if one else None for one, count in sides)]
+
+    @classmethod
+    def of_json(cls, stored: Sequence[Any]) -> "Difference":
+        """Read the stored form."""
+        name, *sides = stored
+        (before, count_before), (after, count_after) = (
+            (Running(name, side[0], side[1]), side[2]) if side else (None, 0) for side in sides
+        )
+        return cls(name, before, after, count_before, count_after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,13 @@ FILTERED_BY_NAME = frozenset({EnvironmentType.DOCKER})
 """Types whose scope takes names, but no patterns."""
 
 
+class DriftStatus(StrEnum):
+    """Whether what runs is what the baseline approves."""
+
+    IN_SYNC = "IN_SYNC"
+    DRIFTED = "DRIFTED"
+
+
 class DriftPolicy(StrEnum):
     """What drift from the baseline does: tell people, also close the gate, or only be reported."""
 
@@ -134,7 +141,8 @@ class Environment:
 
     `stale_after` is the number of minutes without a report after which it is stale, None for no limit. `last_n` is the
     number of its latest snapshot, 0 before the first one; `last_changed_at` is when something else ran for the last
-    time. `stale_since` is set while it is known to be stale.
+    time. `stale_since` is set while it is known to be stale. `drift_status` is None until something was compared with a
+    baseline. At `recheck_at` an entry of the allow-list expires that keeps an artifact from being drift.
     """
 
     id: UUID
@@ -151,8 +159,20 @@ class Environment:
     last_reported_at: datetime | None
     last_changed_at: datetime | None
     stale_since: datetime | None
+    drift_status: DriftStatus | None
+    drifted_since: datetime | None
+    recheck_at: datetime | None
     created_at: datetime
     updated_at: datetime
+
+    @property
+    def blocks(self) -> bool:
+        """Whether drift closes the gate to it."""
+        return self.drift_policy is DriftPolicy.BLOCK and self.drift_status is DriftStatus.DRIFTED
+
+    def must_be_checked(self, now: datetime) -> bool:
+        """Whether time alone may have made drift of what was none."""
+        return self.recheck_at is not None and self.recheck_at <= now
 
 
 def scope_columns(scope: Scope) -> Mapping[str, Any]:

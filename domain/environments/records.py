@@ -52,3 +52,44 @@ SNAPSHOT = RecordForm(
 
 DEPLOYMENT = RecordForm(kind="deployment", format=1, columns=(), read=Permission.FACTS_READ)
 """An artifact that began or ceased to run. It consists of its event, and is derived from the changes of a snapshot."""
+
+REPORTING = RecordForm(kind="reporting", format=1, columns=(), read=Permission.FACTS_READ)
+"""Reports of an environment that ceased or came again. It consists of its event."""
+
+BASELINE = RecordForm(
+    kind="baseline",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "environment_id",
+        "version",
+        "snapshot_id",
+        "n",
+        "claimed_by",
+        "description",
+        "created_by",
+        "created_at",
+        "archived_at",
+    ),
+    read=Permission.FACTS_READ,
+    version_column=VERSION,
+)
+
+DRIFT = RecordForm(
+    kind="drift",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "environment_id",
+        "baseline_id",
+        "n",
+        "revision",
+        "status",
+        "drift",
+        "drifted_since",
+        "created_at",
+    ),
+    read=Permission.FACTS_READ,
+)

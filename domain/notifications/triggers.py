@@ -4,11 +4,17 @@ A command that records such a fact calls the trigger's function and passes the n
 `storage.notifications.commands.notices.raise_notices` within its own transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
+
+MAX_LISTED = 10
+"""Artifacts that a notice names."""
+_HOURS = 120
+"""Minutes from which a duration is told in hours."""
 
 
 class Trigger(StrEnum):
@@ -79,3 +85,77 @@ def trail_non_compliant(trail_id: UUID, flow_id: UUID, flow_name: str) -> Notice
         flow_id=flow_id,
         data={"trailId": str(trail_id), "flow": flow_name},
     )
+
+
+def drift_detected(environment_id: UUID, name: str, differing: Sequence[str], *, blocks: bool) -> Notice:
+    """Make the notice of an environment that runs other artifacts than its baseline; `differing` are their names.
+
+    `blocks`: the environment's policy closes the gate meanwhile.
+    """
+    return _of_environment(
+        environment_id,
+        Severity.CRITICAL if blocks else Severity.WARNING,
+        title=f"{name} drifted from its baseline",
+        message=f"What runs in {name} is not what its baseline approves: {_listed(differing)}."
+        + (" Deployments to it are blocked until it is back in line." if blocks else ""),
+        data={"environment": name, "status": "DRIFTED", "artifacts": list(differing[:MAX_LISTED])},
+    )
+
+
+def drift_resolved(environment_id: UUID, name: str, since: datetime, until: datetime) -> Notice:
+    """Make the notice of an environment that runs what its baseline approves again."""
+    return _of_environment(
+        environment_id,
+        Severity.INFO,
+        title=f"{name} is back in line with its baseline",
+        message=f"What runs in {name} is what its baseline approves, after {_spelled(until - since)} of drift.",
+        data={"environment": name, "status": "IN_SYNC", "driftedSince": since.isoformat()},
+    )
+
+
+def environment_stale(environment_id: UUID, name: str, minutes: int, since: datetime) -> Notice:
+    """Make the notice of an environment about which nothing was reported for too long."""
+    return _of_environment(
+        environment_id,
+        Severity.WARNING,
+        title=f"{name} is stale",
+        message=f"Nothing was reported about {name} for {minutes} minutes: nobody knows whether it drifted.",
+        data={"environment": name, "status": "STALE", "staleSince": since.isoformat()},
+    )
+
+
+def environment_reported(environment_id: UUID, name: str) -> Notice:
+    """Make the notice of a stale environment that is reported again."""
+    return _of_environment(
+        environment_id,
+        Severity.INFO,
+        title=f"{name} is reported again",
+        message=f"What runs in {name} is known again.",
+        data={"environment": name, "status": "REPORTED"},
+    )
+
+
+def _of_environment(
+    environment_id: UUID, severity: Severity, *, title: str, message: str, data: Mapping[str, Any]
+) -> Notice:
+    return Notice(
+        Trigger.DRIFT_DETECTED,
+        severity,
+        title=title,
+        message=message,
+        entity_type="ENVIRONMENT",
+        entity_id=environment_id,
+        subject=f"environment:{environment_id}",
+        environment_id=environment_id,
+        data={"environmentId": str(environment_id), **data},
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:MAX_LISTED])
+    return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED} more"
+
+
+def _spelled(length: timedelta) -> str:
+    minutes = round(length.total_seconds() / 60)
+    return f"{minutes} minutes" if minutes < _HOURS else f"{minutes // 60} hours {minutes % 60} minutes"

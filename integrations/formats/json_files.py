@@ -24,9 +24,13 @@ def read_json(path: Path, deadline: Deadline) -> Any:
 
 
 def read_utf8(path: Path) -> bytes:
-    """Read a file as UTF-8 without a byte order mark, also from UTF-16 (PowerShell's `>`). Raises Unreadable."""
+    """Read a file as UTF-8 without a byte order mark. Raises Unreadable."""
     require_size(path, MAX_BYTES)
-    raw = path.read_bytes()
+    return as_utf8(path.read_bytes())
+
+
+def as_utf8(raw: bytes) -> bytes:
+    """Return a text as UTF-8 without a byte order mark, also from UTF-16 (PowerShell's `>`). Raises Unreadable."""
     if not raw.startswith(_UTF_16):
         return raw.removeprefix(codecs.BOM_UTF8)
     try:

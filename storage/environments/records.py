@@ -1,6 +1,6 @@
 """Where verification finds the sealed records of environments."""
 
-from domain.environments.records import DEPLOYMENT, ENVIRONMENT, SNAPSHOT
+from domain.environments.records import BASELINE, DEPLOYMENT, DRIFT, ENVIRONMENT, REPORTING, SNAPSHOT
 from storage.ledger.records import RecordSource
 
 _ENVIRONMENT = """
@@ -22,4 +22,7 @@ RECORDS = (
     RecordSource(ENVIRONMENT, "environments", _ENVIRONMENT, "e.id", versions=_VERSIONS, versions_id="environment_id"),
     RecordSource(SNAPSHOT, "snapshots", _SNAPSHOT),
     RecordSource.eventful(DEPLOYMENT),
+    RecordSource.eventful(REPORTING),
+    RecordSource.plain(BASELINE, "baselines"),
+    RecordSource.plain(DRIFT, "drift_reports"),
 )

@@ -5,6 +5,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, INT4RANGE
 
 from storage.schema import DEFINITION, DERIVED, FACT, Identifier, Time, document, key, metadata, optional, org, required
 
+_ACTIVE = "archived_at IS NULL"
+
 environments = Table(
     "environments",
     metadata,
@@ -22,16 +24,23 @@ environments = Table(
     optional("last_changed_at", Time),
     optional("due_at", Time),
     optional("stale_since", Time),
-    Index("environments_name_key", "org_id", "name", unique=True, postgresql_where=text("archived_at IS NULL")),
+    optional("drift_status", Identifier),
+    optional("drifted_since", Time),
+    optional("recheck_at", Time),
+    Index("environments_name_key", "org_id", "name", unique=True, postgresql_where=text(_ACTIVE)),
     Index(None, "org_id", "created_at", "id"),
     Index("environments_logical_idx", "org_id", "created_at", "id", postgresql_where=text("kind = 'logical'")),
-    Index("environments_due_idx", "due_at", postgresql_where=text("due_at IS NOT NULL AND archived_at IS NULL")),
+    *(
+        Index(f"environments_{what}_idx", f"{what}_at", postgresql_where=text(f"{what}_at IS NOT NULL AND {_ACTIVE}"))
+        for what in ("due", "recheck")
+    ),
     info=DEFINITION,
 )
 """`kind` is `physical` or `logical`: a name belongs to one of either.
 
 The columns from `last_n` on say what reports did, and are outside of the sealed record. `last_content` is the hash of
-all that runs. At `due_at` the environment becomes stale, unless a report moves it.
+all that runs. At `due_at` the environment becomes stale, unless a report moves it. At `recheck_at` an entry of the
+allow-list expires that keeps an artifact from being drift.
 """
 
 environment_versions = Table(
@@ -120,3 +129,43 @@ deployments = Table(
     info=DERIVED,
 )
 """Since when, and until when, each digest ran under a name in an environment: made of the changes of snapshots."""
+
+baselines = Table(
+    "baselines",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid, ForeignKey(environments.c.id)),
+    required("version", Integer),
+    optional("snapshot_id", Uuid),
+    optional("n", Integer),
+    optional("claimed_by", Identifier),
+    optional("description", Text),
+    required("created_by", Uuid),
+    required("created_at", Time),
+    optional("archived_at", Time),
+    Index("baselines_active_key", "environment_id", unique=True, postgresql_where=text(_ACTIVE)),
+    Index(None, "org_id", "environment_id", "created_at", "id"),
+    info=DEFINITION,
+)
+"""One of an environment is active; it is archived when another one replaces it."""
+
+drift_reports = Table(
+    "drift_reports",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid, ForeignKey(environments.c.id)),
+    required("baseline_id", Uuid, ForeignKey(baselines.c.id)),
+    required("n", Integer),
+    required("revision", Integer),
+    required("status", Identifier),
+    document("drift"),
+    optional("drifted_since", Time),
+    required("created_at", Time),
+    UniqueConstraint("baseline_id", "n", "revision"),
+    Index(None, "org_id", "environment_id", "created_at", "id"),
+    info=FACT,
+)
+"""Comparisons of a baseline with a snapshot that had another outcome than the one before. `revision` counts, from 1,
+those of one snapshot, whose outcome depends on the allow-list. Later reports of an environment have later times."""

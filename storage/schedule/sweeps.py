@@ -15,6 +15,7 @@ class Sweep(StrEnum):
     ANSWERS = "answers"
     RETENTION = "retention"
     PUBLICATION = "publication"
+    ENVIRONMENTS = "environments"
     RECONCILIATION = "reconciliation"
 
 
@@ -30,6 +31,7 @@ INTERVALS: Mapping[Sweep, timedelta] = {
     Sweep.ANSWERS: EVERY_ROUND,
     Sweep.RETENTION: timedelta(hours=1),
     Sweep.PUBLICATION: timedelta(minutes=5),
+    Sweep.ENVIRONMENTS: timedelta(seconds=30),
     Sweep.RECONCILIATION: timedelta(seconds=30),
 }
 """EVERY_ROUND means in each round of sweeps. Blobs run twice per minute, because their shard changes every minute."""

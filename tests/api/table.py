@@ -34,14 +34,18 @@ CHANGING = tuple(
     one for one in GUARDED if one.route.method not in {"GET", "HEAD"} and one.route.name not in READING_POSTS
 )
 
-QUERIES: Mapping[str, str] = {"list_artifacts": f"sha256={DIGEST}&"}
+QUERIES: Mapping[str, str] = {"list_artifacts": f"sha256={DIGEST}&", "compare_snapshots": "from=1&to=1&"}
 """Parameters that a route does not go without."""
 TEXTS: Mapping[str, str] = {
     "source": "github",
     "organisation": "default",
     "tree_size": "latest",
     "sha256": "0" * 64,
+    "digest": f"sha256:{'0' * 64}",
+    "index": "1",
 }
+EMPTY_OF_NOBODY = {"list_owner_api_keys", "list_artifact_deployments"}
+"""Lists of what nobody has, or somebody else has, which are empty."""
 
 
 def name_of(endpoint: Endpoint) -> str:
@@ -60,6 +64,7 @@ SPARE: Mapping[str, Mapping[str, str]] = {
     "delete_flow": {"flow_id": "empty_flow_id"},
     "remove_logical_environment_member": {"physical_env_id": "member_env_id"},
     "delete_organisation": {"organisation": "empty_organisation"},
+    "list_artifact_deployments": {"digest": "running_digest"},
     "get_sso": {"organisation": "organisation_with_sso"},
     "update_sso_config": {"organisation": "organisation_with_sso"},
     "delete_sso_config": {"organisation": "organisation_with_sso"},

@@ -14,7 +14,7 @@ from domain.notifications.triggers import Severity
 from storage.ledger import marks
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.services import Services
-from tests.api.caller import DIGEST, Caller, unique
+from tests.api.caller import BUILT_DIGEST, DIGEST, Caller, unique
 from tests.api.table import WITH_BODY, asking_url, wanted_by, with_parameter
 from tests.api.walks import TO_MAKE, Walk
 from tests.api.webhooks.sending import github_headers
@@ -79,6 +79,20 @@ async def a_delivery(things: Things) -> None:
     await things.api.post(path, status=202, data=body, headers=github_headers(body, "ping"))
 
 
+async def a_baseline(things: Things) -> None:
+    await things.api.post(f"/environments/{(await things.environment())['id']}/baselines", {})
+
+
+async def a_deployment(things: Things) -> None:
+    """Beside a removal, and drift that is not as before."""
+    digest = f"sha256:{unique('').strip('-'):0>64}"
+    await things.report((await things.environment())["id"], digest)
+
+
+async def the_same_artifact_again(things: Things) -> None:
+    await things.report((await things.environment())["id"], BUILT_DIGEST, unique("app"))
+
+
 async def a_file(things: Things) -> None:
     await things.api.upload((await things.attestation())["id"])
 
@@ -138,13 +152,17 @@ async def an_own_session(things: Things) -> None:
 
 
 FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
+    "list_artifact_deployments": the_same_artifact_again,
     "list_artifacts": an_artifact,
     "list_attestation_evidence": a_file,
     "list_attestations": an_attestation,
     "list_audit_events": an_attestation,
     "list_checkpoints": a_checkpoint,
     "list_coverage": a_report,
+    "list_baselines": a_baseline,
     "list_destinations": a_rule,
+    "list_drift_reports": a_deployment,
+    "list_environment_deployments": a_deployment,
     "list_evidence_gaps": a_gap,
     "list_flow_trails": a_trail,
     "list_ledger_entries": a_checkpoint,
@@ -157,6 +175,7 @@ FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "list_organisations": nothing,
     "list_provenance_keys": a_provenance_key,
     "list_sessions": an_own_session,
+    "list_snapshots": a_deployment,
     "list_trail_artifacts": an_artifact,
     "list_trail_attestation_evidence": a_file,
     "list_trail_audit": an_attestation,

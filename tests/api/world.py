@@ -71,7 +71,17 @@ class Things:
 
     @once
     async def environment(self) -> Any:
-        return (await self.api.post("/environments", {"name": unique("environment")})).json
+        """One with a snapshot that is its baseline."""
+        environment = (await self.api.post("/environments", {"name": unique("environment")})).json
+        await self.report(environment["id"], BUILT_DIGEST)
+        await self.api.post(f"/environments/{environment['id']}/baselines", {})
+        known = (await self.api.get(f"/environments/{environment['id']}")).json
+        return {**known, "digest": BUILT_DIGEST}
+
+    async def report(self, environment_id: str, digest: str, name: str = "app") -> Any:
+        """One more snapshot of an environment, each time."""
+        body = {"artifacts": [{"artifactName": name, "artifactSha256": digest}]}
+        return (await self.api.post(f"/environments/{environment_id}/snapshots", body)).json
 
     @once
     async def member_environment(self) -> Any:
@@ -195,6 +205,8 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "environment_id": (Things.environment, "id"),
     "physical_env_id": (Things.environment, "id"),
     "member_env_id": (Things.member_environment, "id"),
+    "index": (Things.environment, "lastSnapshotIndex"),
+    "running_digest": (Things.environment, "digest"),
     "flow_id": (Things.flow, "id"),
     "empty_flow_id": (Things.empty_flow, "id"),
     "trail_id": (Things.trail, "id"),

@@ -29,7 +29,7 @@ SUFFIXES = {Counter: ("_total",), Gauge: ("",), Histogram: ("_bucket", "_count",
 
 
 NEVER = timedelta()
-CONDITION = of_the_api.Condition(Gauges(0, NEVER, 0, 0, NEVER, NEVER, 0, NEVER, 0, 0, {}), {}, {})
+CONDITION = of_the_api.Condition(Gauges(0, NEVER, 0, 0, NEVER, NEVER, 0, NEVER, 0, 0, NEVER, {}), {}, {})
 
 
 def offered() -> dict[str, set[str]]:

@@ -120,9 +120,9 @@ async def test_in_app_is_a_destination_without_an_address(world: World) -> None:
     assert {one.channel: one.over_http for one in await fares(world.services)} == {"IN_APP": False, "WEBHOOK": True}
 
 
-async def test_all_numbers_take_four_statements(world: World) -> None:
+async def test_all_numbers_take_five_statements(world: World) -> None:
     statements: list[str] = []
     async with world.services.database.read() as reader:
         reader.connection.add_query_logger(lambda record: statements.append(record.query))
         await read_gauges(reader, world.services.clock.now())
-    assert len(statements) == 4
+    assert len(statements) == 5

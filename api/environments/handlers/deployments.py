@@ -20,10 +20,10 @@ async def list_environment_deployments(
     return list_reply(call, page, DeploymentOut)
 
 
-async def list_artifact_deployments(call: Call, sha256: Sha256, query: DeploymentsQuery) -> Reply[list[DeploymentOut]]:
+async def list_artifact_deployments(call: Call, digest: Sha256, query: DeploymentsQuery) -> Reply[list[DeploymentOut]]:
     """List where an artifact runs and ran, by its digest, oldest first; the list of an unknown digest is empty."""
     async with call.read() as reader:
         page = await queries.list_artifact_deployments(
-            reader, call.tenant, sha256, query.window(), running=query.running
+            reader, call.tenant, digest, query.window(), running=query.running
         )
     return list_reply(call, page, DeploymentOut)

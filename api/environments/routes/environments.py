@@ -10,6 +10,7 @@ from storage.environments.commands.environments import archive_environment, upda
 from storage.environments.queries.environments import get_environment, list_environments
 
 ENVIRONMENTS = f"{V1}/environments"
+ENVIRONMENT = f"{ENVIRONMENTS}/{{environment_id}}"
 
 _ENVIRONMENTS = Resource(
     "environment",

@@ -1,13 +1,12 @@
-"""Routes of snapshots and of what is derived from them."""
+"""Routes of snapshots, of the difference between two, and of deployments."""
 
 from api.environments.handlers import deployments, snapshots
-from api.environments.routes.environments import ENVIRONMENTS
+from api.environments.routes.environments import ENVIRONMENT
 from api.http.calls import MEBIBYTE, Route, scoped, tagged
 from api.http.paths import V1
 from domain.identity.permissions import Permission
 
-_ENVIRONMENT = f"{ENVIRONMENTS}/{{environment_id}}"
-_SNAPSHOTS = f"{_ENVIRONMENT}/snapshots"
+_SNAPSHOTS = f"{ENVIRONMENT}/snapshots"
 
 ROUTES = tagged(
     "Environments",
@@ -21,15 +20,22 @@ ROUTES = tagged(
             max_body=16 * MEBIBYTE,
         ),
         Route("GET", f"{_SNAPSHOTS}/latest", snapshots.get_latest_snapshot, Permission.FACTS_READ),
-        Route("GET", f"{_SNAPSHOTS}/{{index:[0-9]{{1,9}}}}", snapshots.get_snapshot, Permission.FACTS_READ),
-        Route("GET", _SNAPSHOTS, snapshots.list_snapshots, Permission.FACTS_READ),
-        Route("GET", f"{_ENVIRONMENT}/diff", snapshots.compare_snapshots, Permission.FACTS_READ),
-        Route("GET", f"{_ENVIRONMENT}/deployments", deployments.list_environment_deployments, Permission.FACTS_READ),
         Route(
             "GET",
-            f"{V1}/artifacts/{{sha256}}/deployments",
+            f"{_SNAPSHOTS}/{{index:[0-9]{{1,9}}}}",
+            snapshots.get_snapshot,
+            Permission.FACTS_READ,
+            examples={"index": "12"},
+        ),
+        Route("GET", _SNAPSHOTS, snapshots.list_snapshots, Permission.FACTS_READ),
+        Route("GET", f"{ENVIRONMENT}/diff", snapshots.compare_snapshots, Permission.FACTS_READ),
+        Route("GET", f"{ENVIRONMENT}/deployments", deployments.list_environment_deployments, Permission.FACTS_READ),
+        Route(
+            "GET",
+            f"{V1}/artifacts/{{digest}}/deployments",
             deployments.list_artifact_deployments,
             Permission.FACTS_READ,
+            examples={"digest": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
         ),
     ),
 )

@@ -14,6 +14,7 @@ from api.http.wire import ChangeIn, Instant, WireIn, WireModel, shows
 from domain.environments.environments import (
     MAX_FILTERS,
     DriftPolicy,
+    DriftStatus,
     Environment,
     EnvironmentChange,
     EnvironmentType,
@@ -147,7 +148,8 @@ class EnvironmentOut(WireModel):
     """An environment. Its ETag is its version. `scope` is null when everything counts.
 
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
-    first snapshot.
+    first snapshot. `driftStatus` is null until what runs was compared with a baseline.
+    `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK.
     """
 
     id: UUID
@@ -159,6 +161,9 @@ class EnvironmentOut(WireModel):
     scope: ScopeModel | None
     stale_after_minutes: int
     stale_since: Instant | None
+    drift_status: DriftStatus | None
+    drifted_since: Instant | None
+    deployments_blocked: bool = shows("blocks")
     last_snapshot_index: int = shows("last_n")
     last_reported_at: Instant | None
     last_changed_at: Instant | None

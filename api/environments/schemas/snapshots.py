@@ -114,8 +114,8 @@ class LatestQuery(WireIn):
 class DiffQuery(WireIn):
     """The two snapshots to compare. `snapshotA` and `snapshotB` are other names of `from` and `to`."""
 
-    from_: Annotated[int, Field(ge=1, le=MAX_INDEX, validation_alias=AliasChoices("from", "snapshotA"))]
-    to: Annotated[int, Field(ge=1, le=MAX_INDEX, validation_alias=AliasChoices("to", "snapshotB"))]
+    from_: Annotated[int, Field(ge=1, le=MAX_INDEX, examples=[1], validation_alias=AliasChoices("from", "snapshotA"))]
+    to: Annotated[int, Field(ge=1, le=MAX_INDEX, examples=[2], validation_alias=AliasChoices("to", "snapshotB"))]
     to_environment_id: Annotated[UUID | None, Field(description="The environment of `to`, if it is another one")] = None
 
 

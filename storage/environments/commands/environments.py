@@ -41,6 +41,9 @@ NOTHING_REPORTED: Row = {
     "last_changed_at": None,
     "due_at": None,
     "stale_since": None,
+    "drift_status": None,
+    "drifted_since": None,
+    "recheck_at": None,
 }
 """The columns of an environment that reports change, as they are before the first one."""
 

@@ -14,30 +14,24 @@ from domain.environments.deployments import deployed
 from domain.environments.environments import EnvironmentType
 from domain.environments.records import SNAPSHOT
 from domain.environments.snapshots import Change, Report, Snapshot, changes_between, within
-from domain.errors import NotFound
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
 from storage.environments.commands.deployments import record_deployments
+from storage.environments.commands.drift import check_drift
+from storage.environments.commands.staleness import end_staleness
+from storage.environments.holding import hold_environment
 from storage.environments.queries.environments import scope_of
 from storage.environments.queries.snapshots import RETURNED, latest_snapshot, snapshot_of
-from storage.environments.scoping import check_environment_scope
 from storage.environments.tables import running
 
 MAX_ON_LOOP = 500
 """Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
 
-_HOLD = """
-SELECT id, version, last_n, last_content, last_reported_at, last_changed_at FROM environments
-WHERE org_id = $1 AND id = $2 AND kind = 'physical' AND archived_at IS NULL FOR NO KEY UPDATE
-"""
-_SCOPE = """
-SELECT type, include_names, include_patterns, exclude_names, exclude_patterns, stale_after
-FROM environment_versions WHERE environment_id = $1 AND version = $2
-"""
 _MOVE = """
-UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, due_at = $6
+UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, due_at = $6,
+  stale_since = NULL
 WHERE id = $1
 """
 _RECORD = f"""
@@ -69,17 +63,17 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     A report of what is known to run costs one row, without an audit event. Another one is sealed, and so is every
     deployment that it shows.
     """
-    check_environment_scope(tenant, report.environment_id)
-    head = await _hold(tx, tenant, report.environment_id)
+    head = await hold_environment(tx, tenant, report.environment_id)
     instances, content = await _counting(head, report)
     changed = head["last_content"] != content
-    if report.only_changes and not changed:
-        await _move(tx, head, head["last_n"], content, _time(tx, head))
-        return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
-    n, time = head["last_n"] + 1, _time(tx, head)
-    before = await _replace(tx, tenant, report.environment_id, n, instances) if changed else instances
-    changes = changes_between(before, instances)
+    is_new = changed or not report.only_changes
+    n, time = head["last_n"] + is_new, _time(tx, head)
     await _move(tx, head, n, content, time)
+    if head["stale_since"]:
+        await end_staleness(tx, tenant, head, actor)
+    if not is_new:
+        return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
+    before = await _replace(tx, tenant, report.environment_id, n, instances) if changed else instances
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -88,7 +82,7 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
         "environment_version": head["version"],
         "content": content,
         "artifacts": len(instances),
-        "changes": [change.to_json() for change in changes],
+        "changes": [change.to_json() for change in changes_between(before, instances)],
         "claimed_by": report.claimed_by,
         "scope_label": report.scope_label,
         "recorded_by": actor.principal_id,
@@ -99,17 +93,8 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     if changed:
         await append(tx, tenant, [_event(actor, row)])
         await record_deployments(tx, tenant, snapshot, list(deployed(before, instances)), actor)
+        await check_drift(tx, tenant, [{**head, "last_n": n}], actor)
     return Recorded(snapshot, instances, is_new=True)
-
-
-async def _hold(tx: Transaction, tenant: Tenant, environment_id: UUID) -> Row:
-    """Lock the environment, so that its snapshots are numbered one by one, and return it with its scope."""
-    head = await tx.row(_HOLD, tenant.org_id, environment_id)
-    if head is None:
-        raise NotFound(f"There is no environment {environment_id} that takes snapshots.")
-    # A second statement: a join would have waited for the lock with a snapshot that lacks the newest version.
-    [version] = await tx.rows(_SCOPE, environment_id, head["version"])
-    return {**head, **version}
 
 
 async def _counting(head: Row, report: Report) -> tuple[Instances, bytes]:

@@ -3,7 +3,14 @@
 from dataclasses import fields
 from uuid import UUID
 
-from domain.environments.environments import DriftPolicy, Environment, EnvironmentKind, EnvironmentType, Scope
+from domain.environments.environments import (
+    DriftPolicy,
+    DriftStatus,
+    Environment,
+    EnvironmentKind,
+    EnvironmentType,
+    Scope,
+)
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
@@ -11,7 +18,14 @@ from storage.environments.scoping import environment_limits
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
-_environment = from_row(Environment, kind=EnvironmentKind, type=EnvironmentType, drift_policy=DriftPolicy)
+
+def _status(text: str | None) -> DriftStatus | None:
+    return DriftStatus(text) if text else None
+
+
+_environment = from_row(
+    Environment, kind=EnvironmentKind, type=EnvironmentType, drift_policy=DriftPolicy, drift_status=_status
+)
 
 
 def environment_of(row: Row) -> Environment:
@@ -28,7 +42,7 @@ _ENVIRONMENTS = Listing(
     "environment",
     "e.id, e.org_id, e.name, e.kind, e.version, v.type, v.description, v.drift_policy, v.include_names, "
     "v.include_patterns, v.exclude_names, v.exclude_patterns, v.stale_after, e.last_n, e.last_reported_at, "
-    "e.last_changed_at, e.stale_since, e.created_at, e.updated_at",
+    "e.last_changed_at, e.stale_since, e.drift_status, e.drifted_since, e.recheck_at, e.created_at, e.updated_at",
     "environments e JOIN environment_versions v "
     "ON v.environment_id = e.id AND v.version = e.version AND e.kind = 'physical'",
     environment_of,

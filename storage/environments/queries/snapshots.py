@@ -10,14 +10,11 @@ from domain.errors import NotFound
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.environments.queries.environments import get_environment
+from storage.identity.queries.principals import reporter
 from storage.paging import Listing, Page, Window, fetch_page
 from storage.rows import columns, from_row
 
-RETURNED = f"""
-{columns(Snapshot, but={"reporter"})}, coalesce(
-  claimed_by, (SELECT username FROM principals w WHERE w.id = recorded_by AND w.erased_at IS NULL), recorded_by::text
-) AS reporter
-"""
+RETURNED = f"{columns(Snapshot, but={'reporter'})}, {reporter('recorded_by')} AS reporter"
 """The columns from which a snapshot is made."""
 
 _snapshot = from_row(Snapshot)

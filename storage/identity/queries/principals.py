@@ -171,6 +171,15 @@ async def name_and_email(reader: Reader, principal_id: UUID) -> tuple[str | None
     return (row["name"], row["email"]) if row else (None, None)
 
 
+def reporter(principal_id: str) -> str:
+    """Return SQL for whom a row shows as its reporter: the one it claims, else the name of the principal, else its id.
+
+    `principal_id` is the column of the principal, trusted text.
+    """
+    name = f"SELECT username FROM principals w WHERE w.id = {principal_id} AND w.erased_at IS NULL"
+    return f"coalesce(claimed_by, ({name}), {principal_id}::text)"
+
+
 async def usernames(reader: Reader, principal_ids: list[UUID]) -> dict[UUID, str]:
     """Return the names of principals by id; erased principals have none."""
     rows = await reader.rows(

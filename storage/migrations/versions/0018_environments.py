@@ -25,14 +25,18 @@ def upgrade() -> None:
         _time("last_changed_at", nullable=True),
         _time("due_at", nullable=True),
         _time("stale_since", nullable=True),
+        _text("drift_status", nullable=True),
+        _time("drifted_since", nullable=True),
+        _time("recheck_at", nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("environments_pkey")),
     )
-    op.create_index(
-        "environments_due_idx",
-        "environments",
-        ["due_at"],
-        postgresql_where=sa.text("due_at IS NOT NULL AND archived_at IS NULL"),
-    )
+    for what in ("due", "recheck"):
+        op.create_index(
+            f"environments_{what}_idx",
+            "environments",
+            [f"{what}_at"],
+            postgresql_where=sa.text(f"{what}_at IS NOT NULL AND archived_at IS NULL"),
+        )
     op.create_index(
         "environments_name_key",
         "environments",

@@ -55,7 +55,7 @@ async def test_the_deployments_of_an_artifact_are_found_by_its_digest(api: Calle
         found = await api.get(f"/artifacts/{spelling}/deployments")
         assert [one["environmentId"] for one in found.json] == environments
     assert (await api.get(f"/artifacts/{C}/deployments")).json == []
-    assert (await api.get("/artifacts/abc/deployments", 400)).fields == ["sha256"]
+    assert (await api.get("/artifacts/abc/deployments", 400)).fields == ["digest"]
 
 
 async def test_every_difference_is_an_audit_event(api: Caller) -> None:

@@ -10,6 +10,10 @@ from uuid import UUID
 from sqlalchemy import Column
 
 import storage
+from domain.environments.artifacts import Running
+from domain.environments.baselines import NewBaseline
+from domain.environments.environments import EnvironmentType, NewEnvironment, Scope
+from domain.environments.snapshots import Report
 from domain.facts.artifacts import ArtifactType, NewArtifact
 from domain.facts.attestations import Attestation
 from domain.facts.evidence import NewEvidence
@@ -32,6 +36,10 @@ from domain.identity.workload_identities import CiIssuer, WorkloadTerms
 from domain.identity.workloads import WorkloadProvider
 from storage.database import Transaction
 from storage.definitions import Commands, Definition
+from storage.environments.commands.baselines import create_baseline
+from storage.environments.commands.environments import create_environment
+from storage.environments.commands.snapshots import record_snapshot
+from storage.environments.queries.drift import last_report
 from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.commands.assertions import NewAssertion, decide
 from storage.facts.commands.evidence import attach_reference
@@ -44,7 +52,7 @@ from storage.identity.commands.sign_ins import SSO_IDENTITIES
 from storage.identity.commands.workload_identities import create_workload_identity
 from tests.storage.world import World
 
-DIGEST = "sha256:" + "c" * 64
+DIGEST, OTHER = ("sha256:" + letter * 64 for letter in "cd")
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 CI = CiIssuer(WorkloadProvider.GITHUB, "https://ci.example.com")
 JOBS = WorkloadTerms("jobs", None, "reporter", "o/r", "7", "refs/heads/main", "production", ["repo:o/r"])
@@ -77,7 +85,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         subject = {"principal_id": world.actor.principal_id, "issuer": "https://idp.example.com", "subject": "s"}
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
-        facts = await _facts(tx, world, flow, trail, attestation)
+        facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -98,6 +106,27 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         "notification_rule": (await world.rule(filter_flow_id=flow.id, title_template="{{ title }}")).rule.id,
         **facts,
         **await _plain(world, {*facts, *DEPENDENT}),
+    }
+
+
+async def _environments(tx: Transaction, world: World) -> dict[str, UUID]:
+    """An environment that drifts from its baseline."""
+    new = NewEnvironment("production", EnvironmentType.K8S, scope=Scope(exclude_names=["x"]), stale_after=5)
+    environment = await create_environment(tx, world.tenant, new, world.actor)
+    one, other = (
+        Report(environment.id, {Running("app", digest, "1"): 1}, "agent", "team") for digest in (DIGEST, OTHER)
+    )
+    recorded = await record_snapshot(tx, world.tenant, one, world.actor)
+    approved = NewBaseline(environment.id, recorded.snapshot.id, "ada", "d")
+    baseline = await create_baseline(tx, world.tenant, approved, world.actor)
+    await record_snapshot(tx, world.tenant, other, world.actor)
+    drift = await last_report(tx, world.tenant, environment.id)
+    assert drift
+    return {
+        "environment": environment.id,
+        "snapshot": recorded.snapshot.id,
+        "baseline": baseline.id,
+        "drift": drift.id,
     }
 
 

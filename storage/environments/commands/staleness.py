@@ -1,0 +1,78 @@
+"""What time alone does to environments: nobody reports them any more, or an entry of their allow-list expires."""
+
+from collections import defaultdict
+from typing import Literal
+from uuid import UUID
+
+from domain.audit.events import Actor, AuditName, Event
+from domain.environments.records import REPORTING
+from domain.notifications.triggers import environment_reported, environment_stale
+from domain.tenant import Tenant
+from storage.audit.commands import append
+from storage.database import Row, Transaction
+from storage.environments.commands.drift import check_drift
+from storage.environments.holding import hold_environments
+from storage.notifications.commands.notices import raise_notices
+
+_DUE = """
+SELECT e.id, e.org_id, o.slug FROM environments e JOIN organisations o ON o.id = e.org_id
+WHERE e.{column} <= $1 AND e.archived_at IS NULL ORDER BY e.{column} LIMIT $2
+FOR NO KEY UPDATE OF e SKIP LOCKED
+"""
+_STALE = "UPDATE environments SET stale_since = due_at, due_at = NULL WHERE id = ANY($1::uuid[])"
+
+
+async def mark_stale(tx: Transaction, limit: int) -> int:
+    """Mark environments that are overdue as stale, and tell people; return how many were found."""
+    due = await _due(tx, "due_at", limit)
+    for tenant, ids in due.items():
+        held = await hold_environments(tx, tenant, ids)
+        await tx.execute(_STALE, ids)
+        await append(tx, tenant, [_event(AuditName.ENVIRONMENT_STALE, one, _definer(one)) for one in held])
+        notices = [environment_stale(one["id"], one["name"], one["stale_after"], one["due_at"]) for one in held]
+        await raise_notices(tx, tenant, notices)
+    return sum(map(len, due.values()))
+
+
+async def recheck_drift(tx: Transaction, limit: int) -> int:
+    """Compare environments again whose allow-list let something pass until now; return how many were found."""
+    due = await _due(tx, "recheck_at", limit)
+    for tenant, ids in due.items():
+        for definer, held in _by_definer(await hold_environments(tx, tenant, ids)).items():
+            await check_drift(tx, tenant, held, definer)
+    return sum(map(len, due.values()))
+
+
+async def end_staleness(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> None:
+    """Record that a stale environment, which is locked, is reported again, and tell people."""
+    await append(tx, tenant, [_event(AuditName.ENVIRONMENT_REPORTED, held, actor)])
+    await raise_notices(tx, tenant, [environment_reported(held["id"], held["name"])])
+
+
+async def _due(tx: Transaction, column: Literal["due_at", "recheck_at"], limit: int) -> dict[Tenant, list[UUID]]:
+    """Lock environments whose time has come, except those that somebody else has locked."""
+    found: dict[Tenant, list[UUID]] = defaultdict(list)
+    for row in await tx.rows(_DUE.format(column=column), tx.now, limit):
+        found[Tenant(row["org_id"], row["slug"])].append(row["id"])
+    return found
+
+
+def _definer(held: Row) -> Actor:
+    """Return the actor of what time does, which is nobody's act: whoever made the environment what it is."""
+    return Actor(held["created_by"])
+
+
+def _by_definer(held: list[Row]) -> dict[Actor, list[Row]]:
+    found: dict[Actor, list[Row]] = defaultdict(list)
+    for one in held:
+        found[_definer(one)].append(one)
+    return found
+
+
+def _event(name: AuditName, held: Row, actor: Actor) -> Event:
+    payload = {
+        "environmentId": str(held["id"]),
+        "lastReportedAt": held["last_reported_at"].isoformat(),
+        "staleAfterMinutes": held["stale_after"],
+    }
+    return Event(name, actor, REPORTING, {"id": held["id"]}, payload, environment_id=held["id"])

@@ -1,0 +1,35 @@
+"""Reading baselines."""
+
+from uuid import UUID
+
+from domain.environments.baselines import Baseline
+from domain.errors import NotFound
+from domain.tenant import Tenant
+from storage.database import Reader
+from storage.environments.queries.environments import get_environment
+from storage.identity.queries.principals import reporter
+from storage.paging import Listing, Page, Window
+from storage.rows import columns, from_row
+
+BASELINE_COLUMNS = f"{columns(Baseline, but={'approver'})}, {reporter('created_by')} AS approver"
+
+_BASELINES = Listing("baseline", BASELINE_COLUMNS, "baselines", from_row(Baseline))
+_ACTIVE = f"SELECT {BASELINE_COLUMNS} FROM baselines WHERE environment_id = $1 AND archived_at IS NULL"
+
+baseline_of = from_row(Baseline)
+
+
+async def list_baselines(reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID) -> Page[Baseline]:
+    """List the baselines of an environment. Raises NotFound for the environment."""
+    await get_environment(reader, tenant, environment_id)
+    within = {"environment_id = {}": environment_id}
+    return await _BASELINES.page(reader, tenant.unscoped, window, within=within)
+
+
+async def current_baseline(reader: Reader, tenant: Tenant, environment_id: UUID) -> Baseline:
+    """Return the active baseline of an environment. Raises NotFound for it or for the environment."""
+    await get_environment(reader, tenant, environment_id)
+    row = await reader.row(_ACTIVE, environment_id)
+    if row is None:
+        raise NotFound(f"The environment {environment_id} has no active baseline; approve a snapshot as one first.")
+    return baseline_of(row)

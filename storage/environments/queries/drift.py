@@ -1,0 +1,45 @@
+"""Reading drift reports."""
+
+from uuid import UUID
+
+from domain.environments.drift import Drift, DriftReport
+from domain.environments.environments import DriftStatus
+from domain.errors import NotFound
+from domain.tenant import Tenant
+from storage.database import Reader
+from storage.environments.queries.baselines import current_baseline
+from storage.environments.queries.environments import get_environment
+from storage.paging import Listing, Page, Window
+from storage.rows import columns, from_row
+
+REPORT_COLUMNS = columns(DriftReport)
+report_of = from_row(DriftReport, status=DriftStatus, drift=Drift.of_json)
+
+_REPORTS = Listing("drift report", REPORT_COLUMNS, "drift_reports", report_of)
+_LAST = f"""
+SELECT {REPORT_COLUMNS} FROM drift_reports
+WHERE org_id = $1 AND environment_id = $2 ORDER BY created_at DESC, id DESC LIMIT 1
+"""
+
+
+async def list_drift_reports(
+    reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID
+) -> Page[DriftReport]:
+    """List the drift reports of an environment. Raises NotFound for the environment."""
+    await get_environment(reader, tenant, environment_id)
+    within = {"environment_id = {}": environment_id}
+    return await _REPORTS.page(reader, tenant.unscoped, window, within=within)
+
+
+async def last_report(reader: Reader, tenant: Tenant, environment_id: UUID) -> DriftReport | None:
+    """Return what is known of the drift from the active baseline; None if nothing was compared with it yet.
+
+    Raises NotFound for the environment, its baseline, and the snapshot of the baseline.
+    """
+    baseline = await current_baseline(reader, tenant, environment_id)
+    if baseline.n is None:
+        raise NotFound(
+            f"The baseline {baseline.id} has no snapshot, as it was made before the first one; approve another one."
+        )
+    row = await reader.row(_LAST, tenant.org_id, environment_id)
+    return report_of(row) if row and row["baseline_id"] == baseline.id else None

@@ -1,0 +1,125 @@
+"""The sweep of environments: silence is told once, and so is its end; repeated, the sweep does nothing."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from domain.environments.artifacts import Running
+from domain.environments.environments import Environment, EnvironmentType, NewEnvironment
+from domain.environments.snapshots import Report
+from domain.notifications.triggers import Trigger
+from storage.database import Row
+from storage.environments.commands.environments import archive_environment, create_environment, update_environment
+from storage.environments.commands.snapshots import record_snapshot
+from storage.environments.queries.environments import get_environment
+from storage.gauges import read_gauges
+from storage.services import Services
+from tests.storage.shifted import later
+from tests.storage.world import World
+from workers.environments.checking import BATCH, check_environments
+
+APP = Running("app", "sha256:" + "a" * 64, "1")
+MINUTES = 5
+LATE = timedelta(minutes=MINUTES, seconds=1)
+
+
+async def environment(world: World, name: str = "production", stale_after: int | None = MINUTES) -> UUID:
+    async with world.services.database.transaction() as tx:
+        new = NewEnvironment(name, EnvironmentType.GENERIC, stale_after=stale_after)
+        made = await create_environment(tx, world.tenant, new, world.actor)
+    return made.id
+
+
+async def reported(world: World, environment_id: UUID) -> None:
+    async with world.services.database.transaction() as tx:
+        await record_snapshot(tx, world.tenant, Report(environment_id, {APP: 1}), world.actor)
+
+
+async def known(world: World, environment_id: UUID) -> Environment:
+    async with world.services.database.read() as reader:
+        return await get_environment(reader, world.tenant, environment_id)
+
+
+async def rows(world: World, sql: str, *args: Any) -> list[Row]:
+    async with world.services.database.read() as reader:
+        return await reader.rows(sql, world.tenant.org_id, *args)
+
+
+async def names(world: World) -> list[str]:
+    sql = "SELECT name FROM audit_events WHERE org_id = $1 AND record_kind = 'reporting' ORDER BY occurred_at, id"
+    return [row["name"] for row in await rows(world, sql)]
+
+
+async def told(world: World) -> list[str]:
+    sql = "SELECT payload ->> 'title' AS title FROM messages WHERE org_id = $1 ORDER BY created_at, id"
+    return [row["title"] for row in await rows(world, sql)]
+
+
+async def test_silence_is_told_once_and_so_is_its_end(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    await world.rule(trigger=Trigger.DRIFT_DETECTED)
+    production = await environment(world)
+    await reported(world, production)
+    await check_environments(own_services)
+    assert (await known(world, production)).stale_since is None
+    late = World(later(own_services, LATE), world.tenant, world.actor)
+    for _ in range(3):
+        await check_environments(late.services)
+    stale = await known(world, production)
+    assert stale.stale_since == (stale.last_reported_at or stale.created_at) + timedelta(minutes=MINUTES)
+    assert await names(world) == ["environment.stale"]
+    await reported(late, production)
+    await reported(late, production)
+    assert (await known(world, production)).stale_since is None
+    assert await names(world) == ["environment.stale", "environment.reported"]
+    assert await told(world) == ["production is stale", "production is reported again"]
+    await check_environments(late.services)
+    assert len(await names(world)) == 2
+
+
+async def test_without_a_limit_or_a_report_nothing_is_stale(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    await environment(world, "never reported")
+    await reported(world, await environment(world, "without a limit", None))
+    gone = await environment(world, "archived")
+    await reported(world, gone)
+    async with own_services.database.transaction() as tx:
+        await archive_environment(tx, world.tenant, gone, world.actor)
+    await check_environments(later(own_services, timedelta(days=1)))
+    assert await names(world) == []
+
+
+async def test_another_limit_counts_from_the_last_report(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    production = await environment(world)
+    await reported(world, production)
+    async with own_services.database.transaction() as tx:
+        await update_environment(tx, world.tenant, production, {"stale_after": 2 * MINUTES}, world.actor)
+    await check_environments(later(own_services, LATE))
+    assert await names(world) == []
+    await check_environments(later(own_services, 2 * LATE))
+    assert await names(world) == ["environment.stale"]
+    async with own_services.database.transaction() as tx:
+        await update_environment(tx, world.tenant, production, {"stale_after": None}, world.actor)
+    assert (await known(world, production)).stale_since is None
+
+
+async def test_every_environment_is_checked_however_many_are_due(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    ids = [await environment(world, f"host-{number}") for number in range(BATCH + 5)]
+    for one in ids:
+        await reported(world, one)
+    await check_environments(later(own_services, LATE))
+    assert len(await names(world)) == BATCH + 5
+
+
+async def test_how_long_a_check_has_been_due_is_a_gauge(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    await reported(world, await environment(world))
+    due = own_services.clock.now() + timedelta(minutes=MINUTES)
+    async with own_services.database.read() as reader:
+        assert (await read_gauges(reader, due - LATE)).environments_lag == timedelta()
+        assert (await read_gauges(reader, due + LATE)).environments_lag >= LATE - timedelta(seconds=5)
+    await check_environments(later(own_services, 2 * LATE))
+    async with own_services.database.read() as reader:
+        assert (await read_gauges(reader, due + LATE)).environments_lag == timedelta()
