@@ -169,5 +169,5 @@ async def test_a_key_with_scopes_sees_the_members_that_are_within_them(api: Call
         await limited.get(f"/logical-environments/{hidden}", 404)
         await limited.get(f"/logical-environments/{hidden}/snapshots/latest", 404)
     for method, where in (("PUT", path), ("DELETE", path), ("DELETE", f"{path}/members/{own}")):
-        body = {"memberIds": []} if method == "PUT" else None
+        body: Any = {"memberIds": []} if method == "PUT" else None
         assert (await limited.send(method, where, json=body)).status == 403
