@@ -1,5 +1,6 @@
 """Regular expressions that people write: RE2, which matches in linear time, within limits on length and memory."""
 
+from functools import lru_cache
 from typing import Any
 
 import re2
@@ -27,3 +28,7 @@ def compiled_pattern(text: str) -> Any:
     except re2.error as error:
         reason = bytes(error.args[0]).decode(errors="replace").partition(":")[0]
         raise BadPattern(f"that RE2 does not accept ({reason}): {text[:60]!r}") from error
+
+
+cached_pattern = lru_cache(maxsize=1000)(compiled_pattern)
+"""Compile a pattern that is stored, and therefore met again. Raises BadPattern."""

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, TypedDict
 from uuid import UUID
 
 from domain.errors import Invalid
-from domain.patterns import BadPattern, compiled_pattern
+from domain.patterns import BadPattern, cached_pattern
 
 MAX_FILTERS = 100
 """Names or patterns in one list of a scope."""
@@ -100,16 +99,13 @@ def check_scope(scope: Scope) -> None:
 
 def _program(field: str, text: str) -> int:
     try:
-        return int(_compiled(text).programsize)
+        return int(cached_pattern(text).programsize)
     except BadPattern as error:
         raise Invalid.of(field, f"has a pattern {error}") from error
 
 
 def _found(name: str, names: Sequence[str], patterns: Sequence[str]) -> bool:
-    return name in names or any(_compiled(text).fullmatch(name) is not None for text in patterns)
-
-
-_compiled = lru_cache(maxsize=1000)(compiled_pattern)
+    return name in names or any(cached_pattern(text).fullmatch(name) is not None for text in patterns)
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,3 +169,51 @@ drift_reports = Table(
 )
 """Comparisons of a baseline with a snapshot that had another outcome than the one before. `revision` counts, from 1,
 those of one snapshot, whose outcome depends on the allow-list. Later reports of an environment have later times."""
+
+allowlist = Table(
+    "allowlist",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid, ForeignKey(environments.c.id)),
+    optional("digest", Identifier),
+    optional("name", Identifier),
+    optional("pattern", Identifier),
+    required("reason", Text),
+    optional("claimed_by", Identifier),
+    required("added_by", Uuid),
+    optional("expires_at", Time),
+    required("created_at", Time),
+    Index(None, "org_id", "environment_id", "created_at", "id"),
+    Index("allowlist_until_idx", "environment_id", text("coalesce(expires_at, 'infinity'::timestamptz)")),
+    info=FACT,
+)
+
+allowlist_removals = Table(
+    "allowlist_removals",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid),
+    required("entry_id", Uuid, ForeignKey(allowlist.c.id)),
+    required("removed_by", Uuid),
+    required("created_at", Time),
+    UniqueConstraint("entry_id"),
+    info=FACT,
+)
+
+allowlist_uses = Table(
+    "allowlist_uses",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid),
+    required("entry_id", Uuid, ForeignKey(allowlist.c.id)),
+    required("name", Identifier),
+    required("digest", Identifier),
+    required("created_at", Time),
+    UniqueConstraint("entry_id", "name", "digest"),
+    Index(None, "org_id", "entry_id", "created_at", "id"),
+    info=FACT,
+)
+"""Which artifacts each entry let through, and since when."""
