@@ -136,9 +136,10 @@ class Environment:
     """An environment with its newest version, and what its reports did to it.
 
     `stale_after` is the number of minutes without a report after which it is stale, None for no limit. `last_n` is the
-    number of its latest snapshot, 0 before the first one; `last_changed_at` is when something else ran for the last
-    time. `stale_since` is set while it is known to be stale. `drift_status` is None until something was compared with a
-    baseline. At `recheck_at` an entry of the allow-list expires that keeps an artifact from being drift.
+    number of its latest snapshot, 0 before the first one, and `last_artifacts` how many artifacts that has;
+    `last_changed_at` is when something else ran for the last time. `stale_since` is set while it is known to be stale.
+    `drift_status` is None until something was compared with a baseline. At `recheck_at` an entry of the allow-list
+    expires that keeps an artifact from being drift.
     """
 
     id: UUID
@@ -152,6 +153,7 @@ class Environment:
     scope: Scope
     stale_after: int | None
     last_n: int
+    last_artifacts: int
     last_reported_at: datetime | None
     last_changed_at: datetime | None
     stale_since: datetime | None

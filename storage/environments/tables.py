@@ -20,6 +20,7 @@ environments = Table(
     optional("archived_at", Time),
     required("last_n", Integer),
     optional("last_content", LargeBinary),
+    required("last_artifacts", Integer),
     optional("last_reported_at", Time),
     optional("last_changed_at", Time),
     optional("due_at", Time),
@@ -39,8 +40,8 @@ environments = Table(
 """`kind` is `physical` or `logical`: a name belongs to one of either.
 
 The columns from `last_n` on say what reports did, and are outside of the sealed record. `last_content` is the hash of
-all that runs. At `due_at` the environment becomes stale, unless a report moves it. At `recheck_at` an entry of the
-allow-list expires that keeps an artifact from being drift.
+all that runs, `last_artifacts` how many different artifacts that is. At `due_at` the environment becomes stale, unless
+a report moves it. At `recheck_at` an entry of the allow-list expires that keeps an artifact from being drift.
 """
 
 environment_versions = Table(

@@ -30,8 +30,9 @@ MAX_ON_LOOP = 500
 """Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
 
 _MOVE = """
-UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, due_at = $6,
-  stale_since = NULL
+UPDATE environments
+SET last_n = $2, last_content = $3, last_artifacts = $4, last_reported_at = $5, last_changed_at = $6, due_at = $7,
+    stale_since = NULL
 WHERE id = $1
 """
 _RECORD = f"""
@@ -68,7 +69,7 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     changed = head["last_content"] != content
     is_new = changed or not report.only_changes
     n, time = head["last_n"] + is_new, _time(tx, head)
-    await _move(tx, head, n, content, time)
+    await tx.execute(_MOVE, head["id"], *_moved(head, n, instances, content, time))
     if head["stale_since"]:
         await end_staleness(tx, tenant, head, actor)
     if not is_new:
@@ -123,10 +124,10 @@ def _begun(tx: Transaction, change: Change) -> Row:
     return {"id": tx.new_id(), **change.artifact._asdict(), "count": change.after}
 
 
-async def _move(tx: Transaction, head: Row, n: int, content: bytes, time: datetime) -> None:
-    """Say in the environment what was reported last, and when."""
+def _moved(head: Row, n: int, instances: Instances, content: bytes, time: datetime) -> tuple[Any, ...]:
+    """Return what the environment says of its latest report, in the order of `_MOVE`."""
     changed_at = head["last_changed_at"] if head["last_content"] == content else time
-    await tx.execute(_MOVE, head["id"], n, content, time, changed_at, due_at(head["stale_after"], time))
+    return n, content, len(instances), time, changed_at, due_at(head["stale_after"], time)
 
 
 def due_at(stale_after: int | None, reported_at: datetime | None) -> datetime | None:
