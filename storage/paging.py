@@ -20,6 +20,7 @@ MAX_DEPTH = 10_000
 """Rows that page numbers can reach, and the limit up to which filtered totals are counted."""
 
 T = TypeVar("T")
+Other = TypeVar("Other")
 
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 """No conditions."""
@@ -153,6 +154,10 @@ class Page(Generic[T]):
     def pages(self) -> int:
         """The number of pages of this size that hold the total."""
         return -(-self.total // self.window.size)
+
+    def with_items(self, items: Sequence[Other]) -> "Page[Other]":
+        """Return the same page with something else in the place of each item."""
+        return Page(list(items), self.total, self.window, self.next, self.capped)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ An operation that does more than call its command or query is a handler of its o
 """
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -16,9 +16,19 @@ from api.http.paging import EitherQuery, ListQuery, PageOut, either_reply, list_
 from api.http.versions import IfMatch, expected_versions
 from api.http.wire import WireIn, WireModel
 from domain.identity.permissions import Permission
+from domain.tenant import Tenant
+from storage.database import Reader
 
 Storage = Callable[..., Awaitable[Any]]
 """A command or a query of the storage layer."""
+
+
+Complete = Callable[[Reader, Tenant, Sequence[Any]], Awaitable[Sequence[Any]]]
+"""Adds to records what their answers show beyond them, in a bounded number of statements."""
+
+
+async def _as_they_are(_reader: Reader, _tenant: Tenant, records: Sequence[Any]) -> Sequence[Any]:
+    return records
 
 
 class CommandBody(Protocol):
@@ -47,8 +57,9 @@ class Resource:
 
     `noun` and `plural` make the names of its operations: "provenance key" gives `create_provenance_key`. `path` is the
     path of the collection; one member is at `path/{provenance_key_id}`, or `path/{identifier}` where that is set.
-    `answer` is the response model. `read` and `manage` are the permissions for reading and for changing. The first
-    line of an operation's `summary` is its title in the OpenAPI document, the rest its description.
+    `answer` is the response model, made of what `complete` returns for a record. `read` and `manage` are the
+    permissions for reading and for changing. The first line of an operation's `summary` is its title in the OpenAPI
+    document, the rest its description.
     """
 
     noun: str
@@ -58,6 +69,7 @@ class Resource:
     read: Permission
     manage: Permission
     identifier: str = ""
+    complete: Complete = _as_they_are
 
     def create(self, command: Storage, body: type[WireIn], summary: str, *, errors: tuple[int, ...] = (409,)) -> Route:
         """POST: `command(tx, tenant, new, actor)`, where `new` is the body's `to_command()`."""
@@ -65,7 +77,7 @@ class Resource:
         async def handler(call: Call, body: CommandBody, dry_run: bool) -> Any:
             new = body.to_command()
             async with call.transaction(dry_run=dry_run) as tx:
-                made = await command(tx, call.tenant, new, call.actor)
+                [made] = await self.complete(tx, call.tenant, [await command(tx, call.tenant, new, call.actor)])
             return created(self.answer.of(made, call), dry_run=dry_run)
 
         arguments = (Argument("body", body), _DRY_RUN)
@@ -79,6 +91,7 @@ class Resource:
         async def handler(call: Call, query: ListQuery | EitherQuery) -> Any:
             async with call.read() as reader:
                 page = await find(reader, call.tenant, query.window(), **query.to_filters())
+                page = page.with_items(await self.complete(reader, call.tenant, page.items))
             if isinstance(query, EitherQuery):
                 return either_reply(call, query, page, self.answer)
             return list_reply(call, page, self.answer)
@@ -95,7 +108,7 @@ class Resource:
 
         async def handler(call: Call, **path: UUID) -> Any:
             async with call.read() as reader:
-                record = await find(reader, call.tenant, *path.values())
+                [record] = await self.complete(reader, call.tenant, [await find(reader, call.tenant, *path.values())])
             return versioned(self.answer.of(record, call))
 
         bound = self._bound(handler, "get", summary, self._of(Reply), self._id)
@@ -109,7 +122,8 @@ class Resource:
         async def handler(call: Call, body: CommandBody, dry_run: bool, if_match: str | None, **path: UUID) -> Any:
             change, expected = body.to_command(), expected_versions(if_match)
             async with call.transaction(dry_run=dry_run) as tx:
-                record = await command(tx, call.tenant, *path.values(), change, call.actor, expected=expected)
+                changed = await command(tx, call.tenant, *path.values(), change, call.actor, expected=expected)
+                [record] = await self.complete(tx, call.tenant, [changed])
             return updated(self.answer.of(record, call), dry_run=dry_run)
 
         arguments = (self._id, Argument("body", body), _DRY_RUN, _IF_MATCH)
@@ -122,7 +136,8 @@ class Resource:
         async def handler(call: Call, dry_run: bool, if_match: str | None, **path: UUID) -> Any:
             expected = expected_versions(if_match)
             async with call.transaction(dry_run=dry_run) as tx:
-                record = await command(tx, call.tenant, *path.values(), call.actor, expected=expected)
+                archived = await command(tx, call.tenant, *path.values(), call.actor, expected=expected)
+                [record] = await self.complete(tx, call.tenant, [archived])
             return deleted(self.answer.of(record, call), dry_run=dry_run)
 
         arguments = (self._id, _DRY_RUN, _IF_MATCH)

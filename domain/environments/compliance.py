@@ -1,20 +1,188 @@
-"""Compliance: what the evidence says about what runs."""
+"""Compliance of what runs: of one artifact by all flows that reported it, and of an environment by its artifacts."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import islice
+from uuid import UUID
+
+from domain.facts.assertions import AssertionOutcome, Assessment, assess
+from domain.facts.attestations import ResultStatus
+from domain.facts.evaluation import Asked, Candidate, LatestResult, RequirementResult, State
+
+MAX_REASONS = 20
+"""Reasons that are given for one artifact; one with more is as non-compliant without the rest."""
 
 
 class ComplianceState(StrEnum):
-    """Whether what runs has the evidence that it needs."""
+    """Whether what runs has the evidence that is required of it."""
 
     COMPLIANT = "COMPLIANT"
     NON_COMPLIANT = "NON_COMPLIANT"
     UNKNOWN = "UNKNOWN"
 
 
+_WORST_FIRST = (ComplianceState.NON_COMPLIANT, ComplianceState.UNKNOWN, ComplianceState.COMPLIANT)
+
+
 def worst(states: Iterable[ComplianceState]) -> ComplianceState:
-    """Return the state of a whole: that of its worst part; UNKNOWN is worse than COMPLIANT, and is that of nothing."""
-    found = set(states)
-    if ComplianceState.NON_COMPLIANT in found:
-        return ComplianceState.NON_COMPLIANT
-    return ComplianceState.COMPLIANT if found == {ComplianceState.COMPLIANT} else ComplianceState.UNKNOWN
+    """Return NON_COMPLIANT if there is one, else UNKNOWN if there is one or nothing at all, else COMPLIANT."""
+    return min(states, key=_WORST_FIRST.index, default=ComplianceState.UNKNOWN)
+
+
+class ReasonCode(StrEnum):
+    """Why something is not compliant."""
+
+    NOT_REPORTED = "NOT_REPORTED"
+    NOTHING_REQUIRED = "NOTHING_REQUIRED"
+    ATTESTATION_MISSING = "ATTESTATION_MISSING"
+    ATTESTATION_PENDING = "ATTESTATION_PENDING"
+    ATTESTATION_FAILED = "ATTESTATION_FAILED"
+    APPROVAL_MISSING = "APPROVAL_MISSING"
+    REQUIREMENTS_UNREADABLE = "REQUIREMENTS_UNREADABLE"
+    OUT_OF_SCOPE = "OUT_OF_SCOPE"
+    NOTHING_RUNS = "NOTHING_RUNS"
+    ARTIFACTS_NON_COMPLIANT = "ARTIFACTS_NON_COMPLIANT"
+    ARTIFACTS_UNKNOWN = "ARTIFACTS_UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something is not compliant: for programs a code, for people a text; with the attestation and its trail."""
+
+    code: ReasonCode
+    message: str
+    attestation_type: str | None = None
+    attestation_name: str | None = None
+    attestation_id: UUID | None = None
+    flow_id: UUID | None = None
+    trail_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What one flow says about an artifact, by the trail of its newest report there. The ids may be kept from a caller.
+
+    `reasons` is empty if it is compliant.
+    """
+
+    state: ComplianceState
+    reasons: tuple[Reason, ...]
+    flow_id: UUID | None
+    trail_id: UUID | None
+
+    def out_of_scope(self) -> "Judgement":
+        """Return what may be told to a caller who may not read the trail: the state alone."""
+        reason = Reason(ReasonCode.OUT_OF_SCOPE, "a flow outside the scopes of the key decides")
+        return Judgement(self.state, (reason,) if self.reasons else (), None, None)
+
+
+def judge(
+    asked: Asked, latest: Sequence[LatestResult], candidate: Candidate, *, flow_id: UUID, trail_id: UUID
+) -> Judgement:
+    """Judge an artifact as an assertion does, except that one of which nothing is required is UNKNOWN."""
+    assessment = assess(asked, latest, candidate)
+    if assessment.outcome is AssertionOutcome.NON_COMPLIANT:
+        state, reasons = ComplianceState.NON_COMPLIANT, _shortcomings(asked, assessment)
+    elif assessment.findings:
+        state, reasons = ComplianceState.COMPLIANT, iter(())
+    else:
+        message = f"the flow {asked.flow_name} requires no attestations of it"
+        state, reasons = ComplianceState.UNKNOWN, iter((Reason(ReasonCode.NOTHING_REQUIRED, message),))
+    placed = (replace(reason, flow_id=flow_id, trail_id=trail_id) for reason in islice(reasons, MAX_REASONS))
+    return Judgement(state, tuple(placed), flow_id, trail_id)
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactCompliance:
+    """The compliance of a digest, with the flow and the trail that decide."""
+
+    digest: str
+    state: ComplianceState
+    reasons: tuple[Reason, ...]
+    flow_id: UUID | None = None
+    trail_id: UUID | None = None
+
+
+def artifact_compliance(digest: str, judgements: Sequence[Judgement]) -> ArtifactCompliance:
+    """Sum up what the flows say about an artifact, those of its newest reports first.
+
+    A flow that requires nothing of it neither vouches for it nor against it; of the others the worst counts. So no
+    later report, on another flow, hides that a flow found something.
+    """
+    if not judgements:
+        reason = Reason(ReasonCode.NOT_REPORTED, "nobody reported an artifact with this digest")
+        return ArtifactCompliance(digest, ComplianceState.UNKNOWN, (reason,))
+    telling = [one for one in judgements if one.state is not ComplianceState.UNKNOWN] or judgements
+    state = worst(one.state for one in telling)
+    deciding = [one for one in telling if one.state is state]
+    reasons = dict.fromkeys(reason for one in deciding for reason in one.reasons)
+    return ArtifactCompliance(
+        digest, state, tuple(islice(reasons, MAX_REASONS)), deciding[0].flow_id, deciding[0].trail_id
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentCompliance:
+    """The compliance of an environment, with how many running artifacts have each state."""
+
+    environment_id: UUID
+    state: ComplianceState
+    reasons: tuple[Reason, ...]
+    counts: Mapping[ComplianceState, int]
+
+
+def environment_compliance(environment_id: UUID, running: Iterable[ComplianceState]) -> EnvironmentCompliance:
+    """Sum up what runs in an environment: the worst counts, and nothing is known of one in which nothing runs."""
+    counts = Counter(running)
+    return EnvironmentCompliance(environment_id, worst(counts), tuple(_of_environment(counts)), counts)
+
+
+def _of_environment(counts: Mapping[ComplianceState, int]) -> Iterator[Reason]:
+    total = sum(counts.values())
+    if not total:
+        yield Reason(ReasonCode.NOTHING_RUNS, "nothing is known to run here")
+    if bad := counts.get(ComplianceState.NON_COMPLIANT):
+        yield Reason(ReasonCode.ARTIFACTS_NON_COMPLIANT, f"{bad} of {total} running artifacts are not compliant")
+    if unknown := counts.get(ComplianceState.UNKNOWN):
+        yield Reason(
+            ReasonCode.ARTIFACTS_UNKNOWN, f"the compliance of {unknown} of {total} running artifacts is unknown"
+        )
+
+
+def _shortcomings(asked: Asked, assessment: Assessment) -> Iterator[Reason]:
+    """Yield what keeps an artifact from being compliant: what failed first."""
+    findings = [one for one in assessment.findings if one.state is not State.SATISFIED]
+    for finding in sorted(findings, key=lambda one: one.state is not State.FAILED):
+        yield from _of_finding(finding)
+    for result in assessment.unasked:
+        message = f"attestation {result.label} failed, although it is not required"
+        yield _about(ReasonCode.ATTESTATION_FAILED, message, result)
+    if asked.approval:
+        yield Reason(ReasonCode.APPROVAL_MISSING, "an approval is required and none was granted")
+    problems = [asked.requirements.problem, *(one.problem for one in findings)]
+    for problem in problems:
+        if problem:
+            yield Reason(ReasonCode.REQUIREMENTS_UNREADABLE, problem)
+
+
+def _of_finding(finding: RequirementResult) -> Iterator[Reason]:
+    """Yield what is wrong with one requirement: every result that failed or is pending, else that it is missing."""
+    required = finding.requirement
+    failed = [one for one in finding.latest if one.status == ResultStatus.FAILED]
+    pending = [one for one in finding.latest if one.status == ResultStatus.PENDING]
+    if failed:
+        for result in failed:
+            yield _about(ReasonCode.ATTESTATION_FAILED, f"attestation {required.label} failed", result)
+    elif pending:
+        for result in pending:
+            yield _about(ReasonCode.ATTESTATION_PENDING, f"attestation {required.label} is pending", result)
+    else:
+        also = ", and its name has one of another type" if finding.latest else ""
+        message = f"attestation {required.label} is missing{also}"
+        yield Reason(ReasonCode.ATTESTATION_MISSING, message, required.type, required.name)
+
+
+def _about(code: ReasonCode, message: str, result: LatestResult) -> Reason:
+    return Reason(code, message, result.type, result.name, result.attestation_id)

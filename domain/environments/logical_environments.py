@@ -59,13 +59,14 @@ class LogicalEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class MemberSnapshot:
-    """The latest snapshot of a physical environment; `n` and `recorded_at` are None before the first one."""
+    """The latest snapshot of a physical environment, and its state; `n` and `recorded_at` are None before the first."""
 
     id: UUID
     name: str
     n: int | None
     recorded_at: datetime | None
     artifacts: int
+    state: ComplianceState
 
 
 @dataclass(frozen=True, slots=True)

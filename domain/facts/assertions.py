@@ -34,7 +34,10 @@ class Considered:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """The outcome with its reasons. As in OpenFactstore's API, failed types and names are listed as missing as well."""
+    """The outcome with its reasons. As in OpenFactstore's API, failed types and names are listed as missing as well.
+
+    `findings` are the requirements that apply, `unasked` the failed results that count because there are none.
+    """
 
     outcome: AssertionOutcome
     missing_types: tuple[str, ...]
@@ -43,6 +46,8 @@ class Assessment:
     failed_names: tuple[str, ...]
     considered: tuple[Considered, ...]
     details: str
+    findings: tuple[RequirementResult, ...] = ()
+    unasked: tuple[LatestResult, ...] = ()
 
 
 def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -> Assessment:
@@ -64,6 +69,8 @@ def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -
         failed_names=labels(findings, State.FAILED, named=True),
         considered=tuple(Considered(newest, newest.attestation_id in asked_for) for newest in relevant),
         details=_details(asked, findings, unasked),
+        findings=tuple(findings),
+        unasked=tuple(unasked),
     )
 
 

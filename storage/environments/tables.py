@@ -127,6 +127,9 @@ deployments = Table(
     Index(None, "org_id", "environment_id", "deployed_at", "id"),
     Index(None, "org_id", "digest", "deployed_at", "id"),
     Index("deployments_now_idx", "environment_id", "name", "digest", postgresql_where=text("removed_n IS NULL")),
+    Index(
+        "deployments_places_idx", "org_id", "digest", "deployed_at", "id", postgresql_where=text("removed_n IS NULL")
+    ),
     info=DERIVED,
 )
 """Since when, and until when, each digest ran under a name in an environment: made of the changes of snapshots."""

@@ -225,7 +225,7 @@ artifact_reports = Table(
     UniqueConstraint("trail_id", "digest", "name", "tag", postgresql_nulls_not_distinct=True),
     Index(None, "org_id", "trail_id", "created_at", "id"),
     Index(None, "org_id", "digest", "created_at", "id"),
-    Index(None, "org_id", "flow_id", "digest", "created_at", "id"),
+    Index(None, "org_id", "digest", "flow_id", "created_at", "id"),
     info=FACT,
 )
 

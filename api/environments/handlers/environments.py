@@ -5,6 +5,7 @@ from api.http.calls import Call
 from api.http.dry_runs import Created, DryRun, created
 from api.http.organisation import check_org_slug
 from storage.environments.commands import environments as commands
+from storage.environments.queries.compliance import judged_environments
 
 
 async def create_environment(call: Call, body: EnvironmentIn, dry_run: DryRun = False) -> Created[EnvironmentOut]:
@@ -12,4 +13,5 @@ async def create_environment(call: Call, body: EnvironmentIn, dry_run: DryRun = 
     check_org_slug(call, body.org_slug)
     async with call.transaction(dry_run=dry_run) as tx:
         environment = await commands.create_environment(tx, call.tenant, body.to_command(), call.actor)
-    return created(EnvironmentOut.of(environment, call), dry_run=dry_run)
+        [judged] = await judged_environments(tx, call.tenant, [environment])
+    return created(EnvironmentOut.of(judged, call), dry_run=dry_run)

@@ -9,10 +9,12 @@ from uuid import UUID
 from api.environments.schemas.snapshots import (
     DiffOut,
     DiffQuery,
+    JudgedSnapshotOut,
     LatestQuery,
     SnapshotIn,
     SnapshotOut,
     differences,
+    judged,
 )
 from api.http.calls import Call, Header, Reply
 from api.http.dry_runs import Created, DryRun, created
@@ -20,9 +22,11 @@ from api.http.paging import ListQuery, list_headers
 from domain.environments.artifacts import diff
 from domain.environments.snapshots import Snapshot
 from domain.errors import Invalid
+from storage.database import Reader
 from storage.environments.commands import snapshots as commands
 from storage.environments.commands.snapshots import MAX_ON_LOOP
 from storage.environments.queries import snapshots as queries
+from storage.environments.queries.compliance import compliance_of_digests
 
 OnlyChanges = Annotated[bool, Header("X-Only-Changes", query="onlyChanges")]
 
@@ -59,20 +63,24 @@ async def list_snapshots(call: Call, environment_id: UUID, query: ListQuery) -> 
     return Reply(shown, headers=list_headers(call.request, page))
 
 
-async def get_latest_snapshot(call: Call, environment_id: UUID, query: LatestQuery) -> SnapshotOut:
+async def get_latest_snapshot(call: Call, environment_id: UUID, query: LatestQuery) -> JudgedSnapshotOut:
     """Get the latest snapshot of an environment, now or at a time."""
     async with call.read() as reader:
         snapshot = await queries.latest_snapshot(reader, call.tenant, environment_id, at=query.at)
-        [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
-    return SnapshotOut.showing(snapshot, instances)
+        return await _judged(call, reader, snapshot)
 
 
-async def get_snapshot(call: Call, environment_id: UUID, index: int) -> SnapshotOut:
+async def get_snapshot(call: Call, environment_id: UUID, index: int) -> JudgedSnapshotOut:
     """Get a snapshot of an environment by its index."""
     async with call.read() as reader:
         snapshot = await queries.get_snapshot(reader, call.tenant, environment_id, index)
-        [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
-    return SnapshotOut.showing(snapshot, instances)
+        return await _judged(call, reader, snapshot)
+
+
+async def _judged(call: Call, reader: Reader, snapshot: Snapshot) -> JudgedSnapshotOut:
+    [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
+    compliance = await compliance_of_digests(reader, call.tenant, {artifact.digest for artifact in instances})
+    return judged(SnapshotOut.showing(snapshot, instances), compliance)
 
 
 async def compare_snapshots(call: Call, environment_id: UUID, query: DiffQuery) -> DiffOut:

@@ -7,6 +7,7 @@ from api.http.paths import V1
 from api.http.resources import Resource
 from domain.identity.permissions import Permission
 from storage.environments.commands.environments import archive_environment, update_environment
+from storage.environments.queries.compliance import judged_environments
 from storage.environments.queries.environments import get_environment, list_environments
 
 ENVIRONMENTS = f"{V1}/environments"
@@ -19,6 +20,7 @@ _ENVIRONMENTS = Resource(
     EnvironmentOut,
     read=Permission.FACTS_READ,
     manage=Permission.FACTS_MANAGE,
+    complete=judged_environments,
 )
 
 ROUTES = tagged(
@@ -32,7 +34,15 @@ ROUTES = tagged(
         errors=(404, 409),
     ),
     *scoped(
-        _ENVIRONMENTS.list(list_environments, "List the environments, oldest first.", parameters=EnvironmentsQuery),
+        _ENVIRONMENTS.list(
+            list_environments,
+            """List the environments, oldest first.
+
+            `complianceState` is null in the last ones if more than 10,000 different artifacts run in all of them: ask
+            for smaller pages.
+            """,
+            parameters=EnvironmentsQuery,
+        ),
         _ENVIRONMENTS.get(get_environment, "Get an environment."),
         _ENVIRONMENTS.update(
             update_environment,

@@ -1,6 +1,6 @@
 """Routes of snapshots, of the difference between two, and of deployments."""
 
-from api.environments.handlers import deployments, snapshots
+from api.environments.handlers import compliance, deployments, snapshots
 from api.environments.routes.environments import ENVIRONMENT
 from api.http.calls import MEBIBYTE, Route, scoped, tagged
 from api.http.paths import V1
@@ -29,6 +29,7 @@ ROUTES = tagged(
         ),
         Route("GET", _SNAPSHOTS, snapshots.list_snapshots, Permission.FACTS_READ),
         Route("GET", f"{ENVIRONMENT}/diff", snapshots.compare_snapshots, Permission.FACTS_READ),
+        Route("GET", f"{ENVIRONMENT}/compliance", compliance.get_environment_compliance, Permission.FACTS_READ),
         Route("GET", f"{ENVIRONMENT}/deployments", deployments.list_environment_deployments, Permission.FACTS_READ),
         Route(
             "GET",

@@ -11,17 +11,18 @@ from api.http.calls import Call
 from api.http.paging import EitherQuery
 from api.http.texts import Long, Name, Short
 from api.http.wire import ChangeIn, Instant, WireIn, WireModel, shows
+from domain.environments.compliance import ComplianceState
 from domain.environments.environments import (
     MAX_FILTERS,
     DriftPolicy,
     DriftStatus,
-    Environment,
     EnvironmentChange,
     EnvironmentType,
     NewEnvironment,
     Scope,
 )
 from domain.patterns import MAX_PATTERN
+from storage.environments.queries.compliance import JudgedEnvironment
 
 _CHANGEABLE = ("name", "description", "drift_policy")
 MAX_STALE_AFTER = 60 * 24 * 366
@@ -149,7 +150,8 @@ class EnvironmentOut(WireModel):
 
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
     first snapshot; `artifacts` counts the different ones of the latest. `driftStatus` is null until what runs was
-    compared with a baseline. `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK.
+    compared with a baseline. `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK. `complianceState` is the
+    worst state of what runs now, UNKNOWN if nothing does.
     """
 
     id: UUID
@@ -168,18 +170,21 @@ class EnvironmentOut(WireModel):
     artifacts: int = shows("last_artifacts")
     last_reported_at: Instant | None
     last_changed_at: Instant | None
+    compliance_state: ComplianceState | None
     version: int
     created_at: Instant
     updated_at: Instant
 
     @classmethod
-    def of(cls, record: Environment, call: Call) -> Self:
-        """Return the environment with the slug of its organisation."""
+    def of(cls, record: JudgedEnvironment, call: Call) -> Self:
+        """Return the environment with its state and the slug of its organisation."""
+        environment = record.environment
         return cls.filled(
-            record,
-            type=EnvironmentTypeName(record.type.value.upper()),
-            scope=_shown(record.scope) if record.scope else None,
-            stale_after_minutes=record.stale_after or 0,
+            environment,
+            type=EnvironmentTypeName(environment.type.value.upper()),
+            scope=_shown(environment.scope) if environment.scope else None,
+            stale_after_minutes=environment.stale_after or 0,
+            compliance_state=record.state,
             org_slug=call.tenant.org_slug,
         )
 

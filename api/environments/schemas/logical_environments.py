@@ -104,6 +104,7 @@ class MemberSnapshotOut(WireModel):
     snapshot_index: int | None = shows("n")
     recorded_at: Instant | None
     artifact_count: int = shows("artifacts")
+    compliance_state: ComplianceState = shows("state")
 
 
 class MergedArtifactOut(WireModel):
@@ -130,7 +131,8 @@ class GroupedArtifactOut(WireModel):
 class MergedSnapshotOut(WireModel):
     """What runs in all physical environments of a logical one, nested ones included, each once.
 
-    `complianceStatus` is the worst state of any of them; UNKNOWN is worse than COMPLIANT, and is that of none.
+    `complianceStatus` is the worst state of any of them; UNKNOWN is worse than COMPLIANT, and is that of none. If too
+    much runs in all of them to be judged at once, those that are left count as UNKNOWN.
     """
 
     logical_env_id: UUID

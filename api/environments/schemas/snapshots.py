@@ -1,5 +1,6 @@
 """Request and response models of snapshots and of the difference between two."""
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from api.http.digests import Sha256
 from api.http.texts import Name, Short
 from api.http.wire import Instant, WireIn, WireModel
 from domain.environments.artifacts import Diff, Difference, Instances, Running, counted
+from domain.environments.compliance import ArtifactCompliance, ComplianceState
 from domain.environments.snapshots import MAX_ARTIFACTS, Report, Snapshot
 from domain.errors import TooLarge
 
@@ -103,6 +105,27 @@ class SnapshotOut(WireModel):
                 for one, count in sorted(instances.items(), key=lambda item: (item[0].name, item[0].digest))
             ],
         )
+
+
+class JudgedRunningOut(RunningOut):
+    """Instances of an artifact, with its compliance as it is now."""
+
+    compliance_state: ComplianceState
+
+
+class JudgedSnapshotOut(SnapshotOut):
+    """What ran when this was reported. `complianceState` is what is known of each artifact now, not what was then."""
+
+    artifacts: list[JudgedRunningOut]  # type: ignore[assignment]  # each is a RunningOut
+
+
+def judged(shown: SnapshotOut, compliance: Mapping[str, ArtifactCompliance]) -> JudgedSnapshotOut:
+    """Return a snapshot with the state of each artifact."""
+    artifacts = [
+        JudgedRunningOut.model_construct(**vars(one), compliance_state=compliance[one.artifact_sha256].state)
+        for one in shown.artifacts
+    ]
+    return JudgedSnapshotOut.model_construct(**{**vars(shown), "artifacts": artifacts})
 
 
 class LatestQuery(WireIn):

@@ -1,12 +1,17 @@
 """Handlers of artifacts."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from api.facts.schemas.artifacts import ArtifactIn, ArtifactOut, ArtifactsQuery
+from api.facts.schemas.artifacts import ArtifactIn, ArtifactOut, ArtifactsQuery, KnownArtifact
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
 from api.http.organisation import check_org_slug
 from api.http.paging import ListQuery, list_reply
+from domain.facts.artifacts import ArtifactReport
+from storage.database import Reader
+from storage.environments.queries.compliance import compliance_of_digests
+from storage.environments.queries.deployments import places_of_digests
 from storage.facts.commands import artifacts as commands
 from storage.facts.queries import artifacts as queries
 
@@ -21,15 +26,16 @@ async def report_artifact(
     check_org_slug(call, body.org_slug)
     new = body.to_command(trail_id, call.actor)
     async with call.transaction(dry_run=dry_run) as tx:
-        [report] = await commands.record_artifacts(tx, call.tenant, [new])
-    return created(ArtifactOut.of(report, call), dry_run=dry_run)
+        [known] = await _known(call, tx, await commands.record_artifacts(tx, call.tenant, [new]))
+    return created(ArtifactOut.of(known, call), dry_run=dry_run)
 
 
 async def list_trail_artifacts(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[ArtifactOut]]:
     """List the artifacts of a trail, oldest first."""
     async with call.read() as reader:
         page = await queries.list_trail_artifacts(reader, call.tenant, trail_id, query.window())
-    return list_reply(call, page, ArtifactOut)
+        known = page.with_items(await _known(call, reader, page.items))
+    return list_reply(call, known, ArtifactOut)
 
 
 async def list_artifacts(call: Call, query: ArtifactsQuery) -> Reply[list[ArtifactOut]]:
@@ -39,4 +45,13 @@ async def list_artifacts(call: Call, query: ArtifactsQuery) -> Reply[list[Artifa
     """
     async with call.read() as reader:
         page = await queries.list_artifacts(reader, call.tenant, query.sha256, query.window(), **query.to_filters())
-    return list_reply(call, page, ArtifactOut)
+        known = page.with_items(await _known(call, reader, page.items))
+    return list_reply(call, known, ArtifactOut)
+
+
+async def _known(call: Call, reader: Reader, reports: Sequence[ArtifactReport]) -> list[KnownArtifact]:
+    """Add to each artifact whether it is compliant, and where it runs."""
+    digests = {report.digest for report in reports}
+    compliance = await compliance_of_digests(reader, call.tenant, digests)
+    places = await places_of_digests(reader, call.tenant, digests)
+    return [KnownArtifact(one, compliance[one.digest].state, places[one.digest]) for one in reports]

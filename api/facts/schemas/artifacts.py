@@ -1,7 +1,7 @@
 """Request and response models of artifacts."""
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, NamedTuple, Self
 from uuid import UUID
 
 from pydantic import Field
@@ -13,7 +13,9 @@ from api.http.synonyms import required
 from api.http.texts import Long, Name, Short, Url
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
+from domain.environments.compliance import ComplianceState
 from domain.facts.artifacts import ArtifactReport, ArtifactType, NewArtifact, ProvenanceStatus
+from storage.environments.queries.deployments import Place
 
 MAX_ANNOTATIONS = 100
 
@@ -70,8 +72,30 @@ class ArtifactIn(WireIn):
         )
 
 
+class PlaceOut(WireModel):
+    """An environment in which an artifact runs, under the name with which it is reported there."""
+
+    environment_id: UUID
+    environment_name: str
+    artifact_name: str = shows("name")
+    artifact_tag: str | None = shows("tag")
+    since: Instant = shows("deployed_at")
+
+
+class KnownArtifact(NamedTuple):
+    """A report with what is known of its artifact beyond it."""
+
+    report: ArtifactReport
+    state: ComplianceState
+    places: Sequence[Place]
+
+
 class ArtifactOut(WireModel):
-    """A reported artifact. `imageName` equals `name`, `imageTag` equals `tag`."""
+    """A reported artifact. `imageName` equals `name`, `imageTag` equals `tag`.
+
+    `complianceState` sums up what all flows say about the artifact. `runningInEnvironments` has the 20 latest places;
+    `GET /artifacts/{digest}/deployments?running=true` lists all.
+    """
 
     id: UUID
     flow_id: UUID
@@ -91,11 +115,19 @@ class ArtifactOut(WireModel):
     reported_by: str = shows("reporter")
     org_slug: str
     provenance_status: ProvenanceStatus
+    compliance_state: ComplianceState
+    running_in_environments: list[PlaceOut]
 
     @classmethod
-    def of(cls, report: ArtifactReport, call: Call) -> Self:
+    def of(cls, known: KnownArtifact, call: Call) -> Self:
         """Return the artifact; without annotations the object is empty."""
-        return cls.filled(report, annotations=report.annotations or {}, org_slug=call.tenant.org_slug)
+        return cls.filled(
+            known.report,
+            annotations=known.report.annotations or {},
+            org_slug=call.tenant.org_slug,
+            compliance_state=known.state,
+            running_in_environments=[PlaceOut.of(place, call) for place in known.places],
+        )
 
 
 class ArtifactsQuery(ListQuery):

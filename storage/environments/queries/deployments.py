@@ -1,5 +1,8 @@
 """Reading deployments: what runs or ran where, and since when."""
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from domain.environments.deployments import Deployment
@@ -8,6 +11,7 @@ from domain.tenant import Tenant
 from storage.database import Reader
 from storage.environments.queries.environments import get_environment
 from storage.paging import Alternative, Listing, Page, Window
+from storage.rows import from_row
 
 _DEPLOYMENTS = Listing.plain(
     Deployment,
@@ -33,6 +37,44 @@ async def list_artifact_deployments(
     """List the deployments of a digest, in any spelling, over all environments; an unknown digest has none."""
     within = {"digest = {}": normalise_digest(digest), **_state(running=running)}
     return await _DEPLOYMENTS.page(reader, tenant, window, within=within)
+
+
+MAX_PLACES = 20
+"""Environments that are named for one digest: those where it was deployed last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An environment in which a digest runs now, under a name, and since when."""
+
+    environment_id: UUID
+    environment_name: str
+    name: str
+    tag: str | None
+    deployed_at: datetime
+
+
+_place = from_row(Place)
+_PLACES = f"""
+SELECT found.*
+FROM unnest($2::text[]) AS wanted(digest)
+CROSS JOIN LATERAL (
+  SELECT d.digest, d.environment_id, e.name AS environment_name, d.name, d.tag, d.deployed_at
+  FROM deployments d JOIN environments e ON e.id = d.environment_id AND e.archived_at IS NULL
+  WHERE d.org_id = $1 AND d.digest = wanted.digest AND d.removed_n IS NULL
+    AND ($3::uuid[] IS NULL OR d.environment_id = ANY($3))
+  ORDER BY d.deployed_at DESC, d.id DESC LIMIT {MAX_PLACES}
+) found
+"""
+
+
+async def places_of_digests(reader: Reader, tenant: Tenant, digests: Collection[str]) -> Mapping[str, Sequence[Place]]:
+    """Return where digests run now, the latest deployment first, with one statement; see MAX_PLACES."""
+    within = list(tenant.scopes.environments) if tenant.scopes else None
+    found: dict[str, list[Place]] = {digest: [] for digest in digests}
+    for row in await reader.rows(_PLACES, tenant.org_id, list(found), within) if found else ():
+        found[row["digest"]].append(_place(row))
+    return found
 
 
 def _state(*, running: bool | None) -> dict[str, None]:

@@ -18,6 +18,7 @@ from domain.errors import Conflict, Invalid
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
+from storage.environments.queries.compliance import compliance_of_environments
 from storage.environments.scoping import environment_limits
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
@@ -161,8 +162,8 @@ _member_snapshot = from_row(MemberSnapshot)
 async def merged_snapshot(reader: Reader, tenant: Tenant, environment_id: UUID) -> MergedSnapshot:
     """Return the latest snapshots of all physical environments that a logical one combines.
 
-    Those outside of the tenant's scopes are left out, and count as UNKNOWN. Raises NotFound, and Conflict for more than
-    MAX_MEMBERS.
+    Those outside of the tenant's scopes are left out. They count as UNKNOWN, and so do those that are too many to be
+    judged at once. Raises NotFound, and Conflict for more than MAX_MEMBERS.
     """
     logical = await _LOGICAL.get(reader, tenant, environment_id)
     rows = await reader.rows(_LATEST, tenant.org_id, environment_id, MAX_MEMBERS + 1)
@@ -170,14 +171,12 @@ async def merged_snapshot(reader: Reader, tenant: Tenant, environment_id: UUID) 
         message = f"The environment combines more than {MAX_MEMBERS} physical ones; read the snapshots of its members."
         raise Conflict(message, "state")
     within = _within(tenant)
-    shown = [_member_snapshot(row) for row in rows if within is None or row["id"] in within]
-    known = await _states(reader, tenant, [member.id for member in shown])
-    state = worst(known.get(row["id"], ComplianceState.UNKNOWN) for row in rows)
-    return MergedSnapshot(logical.id, logical.name, state, shown)
-
-
-async def _states(_reader: Reader, _tenant: Tenant, _environment_ids: Sequence[UUID]) -> Mapping[UUID, ComplianceState]:
-    return {}
+    shown = [row for row in rows if within is None or row["id"] in within]
+    known = await compliance_of_environments(reader, tenant, [row["id"] for row in shown])
+    states = {row["id"]: known[row["id"]].state if row["id"] in known else ComplianceState.UNKNOWN for row in shown}
+    hidden = [ComplianceState.UNKNOWN] * (len(rows) - len(shown))
+    members = [_member_snapshot({**row, "state": states[row["id"]]}) for row in shown]
+    return MergedSnapshot(logical.id, logical.name, worst([*states.values(), *hidden]), members)
 
 
 _GROUPS = """

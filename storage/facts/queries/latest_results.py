@@ -1,6 +1,6 @@
 """Reading the latest results of trails: the newest attestation of every identity, except those of superseded runs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from domain.facts.attestations import ResultStatus
@@ -22,9 +22,14 @@ _STATUSES = {status.value: status for status in ResultStatus}
 async def latest_results_of(reader: Reader, trail_ids: Iterable[UUID]) -> dict[UUID, list[LatestResult]]:
     """Return the newest attestation of every identity that counts, for each trail."""
     latest: dict[UUID, list[LatestResult]] = {trail_id: [] for trail_id in trail_ids}
-    for row in await reader.rows(_LATEST, list(latest)):
+    for row in await latest_rows_of(reader, list(latest)):
         latest[row["trail_id"]].append(latest_result(row))
     return latest
+
+
+async def latest_rows_of(reader: Reader, trail_ids: Sequence[UUID]) -> list[Row]:
+    """Return the same as rows with a `trail_id`, for a caller that converts many of them elsewhere."""
+    return await reader.rows(_LATEST, trail_ids)
 
 
 def latest_result(row: Row) -> LatestResult:

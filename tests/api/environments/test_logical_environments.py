@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from domain.environments.logical_environments import MAX_LEVELS, MAX_MEMBERS
-from storage.services import Services
+from storage.environments.commands import logical_environments as commands
 from tests.api.caller import Caller, unique
 from tests.api.environments.reporting import A, events, line, make_environment, make_logical, report
 from tests.api.times import assert_times
@@ -239,37 +239,12 @@ async def test_a_chain_has_a_limit_at_both_ends(api: Caller) -> None:
     await add(api, inner, await make_environment(api))
 
 
-async def test_the_number_of_members_has_a_limit(api: Caller, app_services: Services) -> None:
+async def test_the_number_of_members_has_a_limit(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = [str(uuid4()) for _ in range(MAX_MEMBERS + 1)]
     assert (await api.post(LOGICAL, {"name": "l", "memberIds": ids}, 400)).fields == ["memberIds"]
-    full = await make_logical(api)
-    async with app_services.database.transaction() as tx:
-        await tx.execute(MANY, full, MAX_MEMBERS)
-    [one, other] = [await make_environment(api) for _ in range(2)]
-    async with app_services.database.transaction() as tx:
-        await tx.execute("UPDATE environments SET version = 2 WHERE id = $1", full)
-    assert len(await member_ids(api, full)) == MAX_MEMBERS
-    assert f"at most {MAX_MEMBERS}" in (await add(api, full, one, 409))["message"]
-    first = (await member_ids(api, full))[0]
-    await delete(api, f"{LOGICAL}/{full}/members/{first}")
-    await add(api, full, other)
-
-
-MANY = """
-WITH made AS (
-  INSERT INTO environments (id, org_id, name, kind, version, created_at, updated_at, last_n)
-  SELECT gen_random_uuid(), e.org_id, 'many-' || n, 'physical', 1, e.created_at, e.created_at, 0
-  FROM environments e, generate_series(1, $2) n WHERE e.id = $1
-  RETURNING id, org_id, name, kind, created_at
-), versions AS (
-  INSERT INTO environment_versions (environment_id, version, org_id, name, kind, type, description, drift_policy,
-    include_names, include_patterns, exclude_names, exclude_patterns, created_at, created_by, members)
-  SELECT id, 1, org_id, name, kind, 'generic', '', 'WARN', '{}', '{}', '{}', '{}', created_at, org_id, '{}' FROM made
-)
-INSERT INTO environment_versions (environment_id, version, org_id, name, kind, type, description, drift_policy,
-    include_names, include_patterns, exclude_names, exclude_patterns, created_at, created_by, members)
-SELECT v.environment_id, 2, v.org_id, v.name, v.kind, v.type, '', 'IGNORE', '{}', '{}', '{}', '{}', v.created_at,
-       v.created_by, (SELECT jsonb_object_agg(id::text, to_json(v.created_at)) FROM made)
-FROM environment_versions v WHERE v.environment_id = $1
-"""
-"""Gives a logical environment a second version, with members that are made with it."""
+    monkeypatch.setattr(commands, "MAX_MEMBERS", 2)
+    first, second, third = [await make_environment(api) for _ in range(3)]
+    logical = await make_logical(api, first, second)
+    assert "at most 2 members" in (await add(api, logical, third, 409))["message"]
+    await delete(api, f"{LOGICAL}/{logical}/members/{first}")
+    await add(api, logical, third)

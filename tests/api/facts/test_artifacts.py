@@ -27,7 +27,18 @@ ENTITY = {
     "provenanceStatus",
 }
 """The fields of version 1."""
-OURS = {"flowId", "name", "tag", "artifactType", "gitCommit", "buildUrl", "commitUrl", "annotations"}
+OURS = {
+    "flowId",
+    "name",
+    "tag",
+    "artifactType",
+    "gitCommit",
+    "buildUrl",
+    "commitUrl",
+    "annotations",
+    "complianceState",
+    "runningInEnvironments",
+}
 OTHER = "sha256:" + "cd" * 32
 SPELLINGS = [DIGEST, DIGEST.upper(), "ab" * 32, "AB" * 32, "Sha256:" + "aB" * 32]
 
@@ -64,6 +75,8 @@ async def test_an_artifact_has_every_field_of_the_entity(api: Caller) -> None:
         "reportedBy": holder,
         "orgSlug": api.tenant.org_slug,
         "provenanceStatus": "NO_PROVENANCE",
+        "complianceState": "UNKNOWN",
+        "runningInEnvironments": [],
     }
 
 
