@@ -10,8 +10,10 @@ from domain.environments.logical_environments import ArtifactGroup, MergedSnapsh
 from domain.errors import Invalid
 from storage.database import Reader
 from storage.environments.commands import logical_environments as commands
+from storage.environments.commands.snapshots import MAX_ON_LOOP
 from storage.environments.queries import logical_environments as queries
 from storage.environments.queries.snapshots import instances_of
+from storage.threads import in_thread_if
 
 MAX_MERGED = 20_000
 """Artifacts, or groups of them, in one merged snapshot."""
@@ -58,7 +60,8 @@ async def get_merged_snapshot(call: Call, logical_environment_id: UUID, query: M
             raise _too_many("merged", MAX_MERGED, "ask for `merged=false&grouped=true`, or for the members' snapshots")
         instances = await instances_of(reader, call.tenant, snapshot.places) if query.merged else None
         groups = await _groups(reader, call, snapshot) if query.grouped else None
-    return MergedSnapshotOut.showing(snapshot, instances, groups)
+    many = snapshot.artifacts > MAX_ON_LOOP
+    return await in_thread_if(many, MergedSnapshotOut.showing, snapshot, instances, groups)
 
 
 async def _groups(reader: Reader, call: Call, snapshot: MergedSnapshot) -> list[ArtifactGroup]:
