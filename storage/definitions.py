@@ -38,7 +38,7 @@ class Definition:
     later: `<kind>_id`, `version`, the columns that may change, and the time and author of the version. `shown` maps
     the fields of the audit payload to columns; the id is always included. `taken` maps the name of a unique constraint
     to the error message for a violation; it may contain columns of the row in braces. `counter` names the counter of
-    the definitions that are not archived.
+    the definitions that are not archived. `where` is the condition on the rows of this kind, if the table has others.
     """
 
     noun: str
@@ -48,6 +48,7 @@ class Definition:
     taken: Mapping[str, str]
     versions: Table | None = None
     counter: str | None = None
+    where: str = "true"
     _update: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -96,7 +97,8 @@ class Definition:
         NotFound when the row does not exist, is archived or belongs to another organisation.
         """
         head = await tx.row(
-            f"SELECT * FROM {self.table.name} WHERE org_id = $1 AND id = $2 AND archived_at IS NULL FOR UPDATE",
+            f"SELECT * FROM {self.table.name} "
+            f"WHERE org_id = $1 AND id = $2 AND archived_at IS NULL AND {self.where} FOR UPDATE",
             tenant.org_id,
             one_id,
         )

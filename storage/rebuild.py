@@ -62,6 +62,7 @@ CORE_COUNTS = (
     Count.of_all("workload_identities", "workload_identities", "archived_at IS NULL"),
     Count.of_all("invitations", "invitations", "accepted_at IS NULL AND revoked_at IS NULL"),
     Count.of_all("environments", "environments", "kind = 'physical' AND archived_at IS NULL"),
+    Count.of_all("logical_environments", "environments", "kind = 'logical' AND archived_at IS NULL"),
     Count.of_all("notification_rules", "notification_rules", "archived_at IS NULL"),
 )
 """The counters of the core. Those of rates are not recounted: they begin anew with their period."""

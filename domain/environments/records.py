@@ -21,6 +21,7 @@ ENVIRONMENT = RecordForm(
         "exclude_names",
         "exclude_patterns",
         "stale_after",
+        "members",
         "created_at",
         "created_by",
     ),

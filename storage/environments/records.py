@@ -15,13 +15,13 @@ from storage.ledger.records import RecordSource
 
 _ENVIRONMENT = """
 SELECT e.id, e.org_id, e.name, e.kind, e.version, e.archived_at, v.type, v.description, v.drift_policy,
-       v.include_names, v.include_patterns, v.exclude_names, v.exclude_patterns, v.stale_after, v.created_at,
-       v.created_by
+       v.include_names, v.include_patterns, v.exclude_names, v.exclude_patterns, v.stale_after, v.members,
+       v.created_at, v.created_by
 FROM environments e JOIN environment_versions v ON v.environment_id = e.id AND v.version = e.version
 """
 _VERSIONS = """
 SELECT environment_id AS id, org_id, name, kind, version, archived_at, type, description, drift_policy,
-       include_names, include_patterns, exclude_names, exclude_patterns, stale_after, created_at, created_by
+       include_names, include_patterns, exclude_names, exclude_patterns, stale_after, members, created_at, created_by
 FROM environment_versions
 """
 _SNAPSHOT = (

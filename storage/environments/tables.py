@@ -30,6 +30,7 @@ environments = Table(
     optional("recheck_at", Time),
     Index("environments_name_key", "org_id", "name", unique=True, postgresql_where=text(_ACTIVE)),
     Index(None, "org_id", "created_at", "id"),
+    Index("environments_logical_idx", "org_id", "created_at", "id", postgresql_where=text("kind = 'logical'")),
     *(
         Index(f"environments_{what}_idx", f"{what}_at", postgresql_where=text(f"{what}_at IS NOT NULL AND {_ACTIVE}"))
         for what in ("due", "recheck")
@@ -59,8 +60,16 @@ environment_versions = Table(
     required("created_at", Time),
     required("created_by", Uuid),
     optional("archived_at", Time),
+    document("members"),
+    Index(
+        "environment_versions_members_idx",
+        "members",
+        postgresql_using="gin",
+        postgresql_where=text("kind = 'logical'"),
+    ),
     info=FACT,
 )
+"""`members` of a logical environment: since when each one is a member, by its id. A physical one has none."""
 
 snapshots = Table(
     "snapshots",

@@ -62,6 +62,7 @@ BODY_IDS: Mapping[str, str] = {
 """Fields of bodies, with the path parameters that take the same ids."""
 SPARE: Mapping[str, Mapping[str, str]] = {
     "delete_flow": {"flow_id": "empty_flow_id"},
+    "remove_logical_environment_member": {"physical_env_id": "member_env_id"},
     "delete_organisation": {"organisation": "empty_organisation"},
     "list_artifact_deployments": {"digest": "running_digest"},
     "get_sso": {"organisation": "organisation_with_sso"},

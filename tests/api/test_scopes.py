@@ -30,6 +30,10 @@ OF_SESSIONS = {"start_session", "list_sessions", "sign_out"}
 SCOPED = tuple(one for one in GUARDED if one.route.scoped and one.route.name not in OF_SESSIONS | OF_JOBS)
 LISTED = ("flow_id", "trail_id", "attestation_id", "artifact_id", "evidence_id", "verdict_id")
 """What is made before a list without an id in its path is asked for."""
+LISTED_APART = {
+    "list_environments": ("environment_id",),
+    "list_logical_environments": ("logical_environment_id",),
+}
 KEPT_APART = Walk(SCOPED, requests=2 * (TO_MAKE + 6) + 6)
 
 
@@ -51,6 +55,9 @@ class Side:
             self.scopes.append(f"flow:{(await self.things.empty_flow())['id']}")
         if "/environments" in self.endpoint.route.path:
             self.scopes.append(f"environment:{(await self.things.environment())['id']}")
+        if "/logical-environments" in self.endpoint.route.path:
+            [identifier] = (await self.things.ids("logical_environment_id")).values()
+            self.scopes.append(f"environment:{identifier}")
 
     async def fill(self) -> None:
         """Make what the route is about."""
@@ -61,7 +68,7 @@ class Side:
             key = await self.things.api.post(f"/service-accounts/{account['id']}/api-keys", body)
             self.things.made["key"] = key.json
         without_id = self.endpoint.signature.query is not None and "{" not in self.endpoint.route.path
-        listed = ("environment_id",) if "/environments" in self.endpoint.route.path else LISTED
+        listed = LISTED_APART.get(self.endpoint.route.name, LISTED)
         self.ids = await self.things.ids(*(listed if without_id else wanted))
 
     async def ask(self, caller: Caller) -> Answer:

@@ -84,6 +84,14 @@ class Things:
         return (await self.api.post(f"/environments/{environment_id}/snapshots", body)).json
 
     @once
+    async def member_environment(self) -> Any:
+        """A member of the logical environment."""
+        member = (await self.api.post("/environments", {"name": unique("environment")})).json
+        logical = (await self.ids("logical_environment_id"))["logical_environment_id"]
+        await self.api.post(f"/logical-environments/{logical}/members/{member['id']}", status=200)
+        return member
+
+    @once
     async def trail(self) -> Any:
         return await self.api.make_trail((await self.flow())["id"])
 
@@ -195,6 +203,8 @@ class Things:
 
 IDS: Mapping[str, tuple[Make, str]] = {
     "environment_id": (Things.environment, "id"),
+    "physical_env_id": (Things.environment, "id"),
+    "member_env_id": (Things.member_environment, "id"),
     "index": (Things.environment, "lastSnapshotIndex"),
     "running_digest": (Things.environment, "digest"),
     "flow_id": (Things.flow, "id"),

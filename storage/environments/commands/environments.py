@@ -30,6 +30,7 @@ ENVIRONMENTS = Definition(
     taken={"environments_name_key": "An environment named '{name}' exists already."},
     versions=environment_versions,
     counter="environments",
+    where="kind = 'physical'",
 )
 
 
@@ -59,6 +60,7 @@ async def create_environment(tx: Transaction, tenant: Tenant, new: NewEnvironmen
         "drift_policy": new.drift_policy.value,
         **scope_columns(new.scope),
         "stale_after": new.stale_after,
+        "members": {},
         **NOTHING_REPORTED,
     }
     return environment_of(await ENVIRONMENTS.create(tx, tenant, actor, values))

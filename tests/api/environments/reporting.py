@@ -18,6 +18,12 @@ async def make_environment(api: Caller, **fields: Any) -> str:
     return str(made.json["id"])
 
 
+async def make_logical(api: Caller, *members: str, **fields: Any) -> str:
+    """Make a logical environment of these members, and return its id."""
+    body = {"name": f"logical-{uuid4().hex[:8]}", "memberIds": list(members), **fields}
+    return str((await api.post("/logical-environments", body)).json["id"])
+
+
 async def report(api: Caller, environment: str, *lines: dict[str, Any], status: int = 201, **fields: Any) -> Any:
     body = {"artifacts": list(lines), **fields}
     return (await api.post(f"/environments/{environment}/snapshots", body, status)).json
