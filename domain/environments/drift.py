@@ -40,6 +40,11 @@ class Drift:
         """The differences that are drift, by their names."""
         return {"added": self.added, "removed": self.removed, "updated": self.updated}
 
+    @property
+    def differences(self) -> int:
+        """How many there are, those that are allowed included."""
+        return len(self.allowed) + sum(map(len, self.parts.values()))
+
     def is_like(self, other: "Drift") -> bool:
         """Whether the same digests differ, and are allowed, under the same names, whatever their tags and counts."""
         return _outline(self) == _outline(other)

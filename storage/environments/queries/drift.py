@@ -9,7 +9,7 @@ from domain.tenant import Tenant
 from storage.database import Reader
 from storage.environments.queries.baselines import current_baseline
 from storage.environments.queries.environments import get_environment
-from storage.paging import Listing, Page, Window
+from storage.paging import Listing, Page, Window, capped_count, fetch_fitting
 from storage.rows import columns, from_row
 
 REPORT_COLUMNS = columns(DriftReport)
@@ -22,13 +22,24 @@ WHERE org_id = $1 AND environment_id = $2 ORDER BY created_at DESC, id DESC LIMI
 """
 
 
+MAX_LISTED = 1_000_000
+"""Bytes, as they are stored, of the differences in the reports of one page: 20,000 differences, or some more."""
+
+
 async def list_drift_reports(
-    reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID
+    reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID, whole: bool
 ) -> Page[DriftReport]:
-    """List the drift reports of an environment. Raises NotFound for the environment."""
+    """List the drift reports of an environment, as many as MAX_LISTED allows.
+
+    Raises NotFound for the environment, and Invalid if the window has to be `whole` and is too large.
+    """
     await get_environment(reader, tenant, environment_id)
-    within = {"environment_id = {}": environment_id}
-    return await _REPORTS.page(reader, tenant.unscoped, window, within=within)
+    where = _REPORTS.of(tenant.unscoped).and_("environment_id = {}", environment_id)
+    items, following = await fetch_fitting(
+        reader, _REPORTS, where, window, weight="pg_column_size(drift)", most=MAX_LISTED, whole=whole
+    )
+    number, capped = await capped_count(reader, _REPORTS.source, where)
+    return Page(items, number, window, following, capped)
 
 
 async def last_report(reader: Reader, tenant: Tenant, environment_id: UUID) -> DriftReport | None:
