@@ -279,8 +279,9 @@ async def fetch_fitting(
     `weight` is trusted SQL, which should not read large columns. Raises Invalid if the rows have to be `whole` and do
     not fit: whoever counts pages would miss those that are left out.
     """
-    columns_weighed = f"{listing.alias}{listing.time}, {listing.alias}id, {weight} AS weight"
-    weighed: Listing[int] = replace(listing, columns=columns_weighed, make=itemgetter("weight"))  # type: ignore[arg-type]
+    time, alias = listing.time, listing.alias
+    weighing = f"{alias}{time}, {alias}id, {weight} AS weight"
+    weighed: Listing[int] = Listing(listing.noun, weighing, listing.source, itemgetter("weight"), alias, time)
     weights, _ = await fetch_page(reader, weighed, where, window)
     fitting = max(1, bisect_right(list(accumulate(weights)), most))
     if fitting >= len(weights):
