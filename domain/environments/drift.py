@@ -36,6 +36,11 @@ class Drift:
         return DriftStatus.DRIFTED if self.added or self.removed or self.updated else DriftStatus.IN_SYNC
 
     @property
+    def size(self) -> int:
+        """The number of differences, those that are allowed among them."""
+        return sum(map(len, self.parts.values())) + len(self.allowed)
+
+    @property
     def parts(self) -> dict[str, Sequence[Difference]]:
         """The differences that are drift, by their names."""
         return {"added": self.added, "removed": self.removed, "updated": self.updated}

@@ -1,6 +1,5 @@
 """Handlers of snapshots, and of the difference between two."""
 
-import asyncio
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -27,6 +26,7 @@ from storage.environments.commands import snapshots as commands
 from storage.environments.commands.snapshots import MAX_ON_LOOP
 from storage.environments.queries import snapshots as queries
 from storage.environments.queries.compliance import compliance_of_digests
+from storage.threads import in_thread_if
 
 OnlyChanges = Annotated[bool, Header("X-Only-Changes", query="onlyChanges")]
 
@@ -43,10 +43,11 @@ async def record_snapshot(
     last report, and returns the latest snapshot with 200. Artifacts outside the environment's scope do not count.
     """
     read = partial(body.to_command, environment_id, only_changes=only_changes)
-    report = read() if len(body.artifacts) <= MAX_ON_LOOP else await asyncio.to_thread(read)
+    report = await in_thread_if(len(body.artifacts) > MAX_ON_LOOP, read)
     async with call.transaction(dry_run=dry_run) as tx:
         recorded = await commands.record_snapshot(tx, call.tenant, report, call.actor)
-    shown = SnapshotOut.showing(recorded.snapshot, recorded.instances)
+    many = recorded.snapshot.artifacts > MAX_ON_LOOP
+    shown = await in_thread_if(many, SnapshotOut.showing, recorded.snapshot, recorded.instances)
     if not recorded.is_new:
         return Reply(shown, status=HTTPStatus.OK)
     return created(shown, dry_run=dry_run)
@@ -56,10 +57,11 @@ async def list_snapshots(call: Call, environment_id: UUID, query: ListQuery) -> 
     """List the snapshots of an environment with all their artifacts, the first one first."""
     async with call.read() as reader:
         page = await queries.list_snapshots(reader, call.tenant, query.window(), environment_id=environment_id)
-        if sum(snapshot.artifacts for snapshot in page.items) > MAX_LISTED:
+        number = sum(snapshot.artifacts for snapshot in page.items)
+        if number > MAX_LISTED and len(page.items) > 1:
             raise Invalid.of("size", f"these snapshots have more than {MAX_LISTED} artifacts; ask for fewer at a time")
         found = await queries.instances_of(reader, call.tenant, [_place(snapshot) for snapshot in page.items])
-    shown = [SnapshotOut.showing(*one) for one in zip(page.items, found, strict=True)]
+    shown = await in_thread_if(number > MAX_ON_LOOP, lambda: list(map(SnapshotOut.showing, page.items, found)))
     return Reply(shown, headers=list_headers(call.request, page))
 
 
@@ -80,7 +82,8 @@ async def get_snapshot(call: Call, environment_id: UUID, index: int) -> JudgedSn
 async def _judged(call: Call, reader: Reader, snapshot: Snapshot) -> JudgedSnapshotOut:
     [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
     compliance = await compliance_of_digests(reader, call.tenant, {artifact.digest for artifact in instances})
-    return judged(SnapshotOut.showing(snapshot, instances), compliance)
+    many = snapshot.artifacts > MAX_ON_LOOP
+    return await in_thread_if(many, lambda: judged(SnapshotOut.showing(snapshot, instances), compliance))
 
 
 async def compare_snapshots(call: Call, environment_id: UUID, query: DiffQuery) -> DiffOut:
@@ -95,7 +98,8 @@ async def compare_snapshots(call: Call, environment_id: UUID, query: DiffQuery) 
         for place in places:
             await queries.get_snapshot(reader, call.tenant, *place)
         before, after = await queries.instances_of(reader, call.tenant, places)
-    found = await asyncio.to_thread(lambda: differences(diff(before, after)))
+    many = len(before) + len(after) > MAX_ON_LOOP
+    found = await in_thread_if(many, lambda: differences(diff(before, after)))
     return DiffOut(
         environment_id=environment_id,
         to_environment_id=other,

@@ -97,7 +97,7 @@ class SnapshotOut(WireModel):
             snapshot_index=snapshot.n,
             recorded_at=snapshot.created_at,
             recorded_by=snapshot.reporter,
-            changes=len(snapshot.changes),
+            changes=snapshot.changed,
             artifacts=[
                 RunningOut.model_construct(
                     artifact_sha256=one.digest, artifact_name=one.name, artifact_tag=one.tag, instance_count=count

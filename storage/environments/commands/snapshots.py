@@ -1,6 +1,5 @@
 """Recording what runs in environments."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +24,7 @@ from storage.environments.holding import hold_environment
 from storage.environments.queries.environments import scope_of
 from storage.environments.queries.snapshots import RETURNED, latest_snapshot, snapshot_of
 from storage.environments.tables import running
+from storage.threads import in_thread_if
 
 MAX_ON_LOOP = 500
 """Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
@@ -36,9 +36,9 @@ SET last_n = $2, last_content = $3, last_artifacts = $4, last_reported_at = $5, 
 WHERE id = $1
 """
 _RECORD = f"""
-INSERT INTO snapshots (id, org_id, environment_id, n, environment_version, content, artifacts, changes, claimed_by,
-                       scope_label, recorded_by, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+INSERT INTO snapshots (id, org_id, environment_id, n, environment_version, content, artifacts, changed, changes,
+                       claimed_by, scope_label, recorded_by, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 RETURNING {RETURNED}
 """
 _NOW = "SELECT id, name, digest, tag, count FROM running WHERE environment_id = $1 AND upper_inf(during)"
@@ -75,6 +75,7 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     if not is_new:
         return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
     before = await _replace(tx, tenant, head, n, instances) if changed else instances
+    changes = changes_between(before, instances)
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -83,7 +84,8 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
         "environment_version": head["version"],
         "content": content,
         "artifacts": len(instances),
-        "changes": [change.to_json() for change in changes_between(before, instances)],
+        "changed": len(changes),
+        "changes": [change.to_json() for change in changes],
         "claimed_by": report.claimed_by,
         "scope_label": report.scope_label,
         "recorded_by": actor.principal_id,
@@ -106,7 +108,7 @@ async def _counting(head: Row, report: Report) -> tuple[Instances, bytes]:
         instances = within(scope, report.instances)
         return instances, content_hash(instances)
 
-    return counting() if len(report.instances) <= MAX_ON_LOOP else await asyncio.to_thread(counting)
+    return await in_thread_if(len(report.instances) > MAX_ON_LOOP, counting)
 
 
 async def _replace(tx: Transaction, tenant: Tenant, head: Row, n: int, instances: Instances) -> Instances:
@@ -156,6 +158,6 @@ def _event(actor: Actor, row: dict[str, Any]) -> Event:
         "environmentId": str(row["environment_id"]),
         "snapshotIndex": row["n"],
         "artifacts": row["artifacts"],
-        "changes": len(row["changes"]),
+        "changes": row["changed"],
     }
     return Event(AuditName.SNAPSHOT_RECORDED, actor, SNAPSHOT, row, payload, environment_id=row["environment_id"])
