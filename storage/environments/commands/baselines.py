@@ -21,6 +21,7 @@ BASELINES = Definition(
     baselines,
     shown={"environmentId": "environment_id", "snapshotId": "snapshot_id", "snapshotIndex": "n"},
     taken={},
+    environment="environment_id",
 )
 
 _SNAPSHOT = "SELECT id, n, content FROM snapshots WHERE org_id = $1 AND environment_id = $2 AND id = $3"
