@@ -2,9 +2,12 @@
 
 import base64
 import json
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import accumulate
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 from uuid import UUID
@@ -266,6 +269,26 @@ async def fetch_page(
     shown = rows[: window.size]
     following = Cursor(shown[-1][listing.time], shown[-1]["id"]) if len(rows) > window.size else None
     return [listing.make(row) for row in shown], following
+
+
+async def fetch_fitting(
+    reader: Reader, listing: Listing[T], where: Where, window: Window, *, weight: str, most: int, whole: bool
+) -> tuple[list[T], Cursor | None]:
+    """Return the first rows of one window, no more than weigh `most` together but at least one, and the next cursor.
+
+    `weight` is trusted SQL, which should not read large columns. Raises Invalid if the rows have to be `whole` and do
+    not fit: whoever counts pages would miss those that are left out.
+    """
+    time, alias = listing.time, listing.alias
+    weighing = f"{alias}{time}, {alias}id, {weight} AS weight"
+    weighed: Listing[int] = Listing(listing.noun, weighing, listing.source, itemgetter("weight"), alias, time)
+    weights, _ = await fetch_page(reader, weighed, where, window)
+    fitting = max(1, bisect_right(list(accumulate(weights)), most))
+    if fitting >= len(weights):
+        return await fetch_page(reader, listing, where, window)
+    if whole:
+        raise Invalid.of("size", f"so many {listing.noun}s are too much for one answer; ask for fewer at a time")
+    return await fetch_page(reader, listing, where, replace(window, size=fitting))
 
 
 async def capped_count(reader: Reader, source: str, where: Where) -> tuple[int, bool]:

@@ -27,6 +27,11 @@ class PageQuery(WireIn):
     size: Annotated[int, Field(ge=1, le=MAX_SIZE, description="Rows per page")] = DEFAULT_SIZE
     after: Annotated[str | None, Field(max_length=200, description="Cursor from a Link header; replaces page")] = None
 
+    @property
+    def counts_pages(self) -> bool:
+        """Whether the next page may be asked for by its number, and not by a cursor."""
+        return self.after is None and not self.model_fields_set.isdisjoint({"page", "size"})
+
     def window(self, *, descending: bool = False) -> Window:
         """Return the requested part of the list. Raises Invalid for a malformed cursor."""
         after = Cursor.parse(self.after) if self.after else None

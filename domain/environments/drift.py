@@ -36,14 +36,14 @@ class Drift:
         return DriftStatus.DRIFTED if self.added or self.removed or self.updated else DriftStatus.IN_SYNC
 
     @property
-    def size(self) -> int:
-        """The number of differences, those that are allowed among them."""
-        return sum(map(len, self.parts.values())) + len(self.allowed)
-
-    @property
     def parts(self) -> dict[str, Sequence[Difference]]:
         """The differences that are drift, by their names."""
         return {"added": self.added, "removed": self.removed, "updated": self.updated}
+
+    @property
+    def differences(self) -> int:
+        """How many there are, those that are allowed included."""
+        return len(self.allowed) + sum(map(len, self.parts.values()))
 
     def is_like(self, other: "Drift") -> bool:
         """Whether the same digests differ, and are allowed, under the same names, whatever their tags and counts."""

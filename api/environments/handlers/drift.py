@@ -7,12 +7,13 @@ from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
 from api.http.paging import ListQuery, list_reply
 from storage.environments.commands import baselines as commands
-from storage.environments.commands.drift import check_environment
+from storage.environments.commands.drift import MAX_ON_LOOP, check_environment
 from storage.environments.queries import baselines as queries
 from storage.environments.queries.drift import last_report
 from storage.environments.queries.drift import list_drift_reports as list_reports
 from storage.environments.queries.environments import get_environment
 from storage.environments.queries.snapshots import latest_snapshot
+from storage.threads import in_thread_if
 
 
 async def create_baseline(
@@ -59,8 +60,12 @@ async def get_drift(call: Call, environment_id: UUID) -> DriftOut:
 
 
 async def list_drift_reports(call: Call, environment_id: UUID, query: ListQuery) -> Reply[list[DriftReportOut]]:
-    """List the drift reports of an environment, the newest one first: one for each outcome unlike the one before."""
+    """List the drift reports of an environment, the newest one first: one for each outcome unlike the one before.
+
+    Without `page` and `size` the answer ends early if they have very many differences; follow its `Link`.
+    """
+    window, whole = query.window(descending=True), query.counts_pages
     async with call.read() as reader:
-        window = query.window(descending=True)
-        page = await list_reports(reader, call.tenant, window, environment_id=environment_id)
-    return list_reply(call, page, DriftReportOut)
+        page = await list_reports(reader, call.tenant, window, environment_id=environment_id, whole=whole)
+    many = sum(one.drift.differences for one in page.items) > MAX_ON_LOOP
+    return await in_thread_if(many, list_reply, call, page, DriftReportOut)

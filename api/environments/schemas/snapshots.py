@@ -13,9 +13,10 @@ from api.http.wire import Instant, WireIn, WireModel
 from domain.environments.artifacts import Diff, Difference, Instances, Running, counted
 from domain.environments.compliance import ArtifactCompliance, ComplianceState
 from domain.environments.snapshots import MAX_ARTIFACTS, Report, Snapshot
-from domain.errors import TooLarge
+from domain.errors import Invalid, TooLarge
 
 MAX_COUNT = 1_000_000
+MAX_INSTANCES = 2**31 - 1
 MAX_INDEX = 2**31 - 1
 
 
@@ -57,7 +58,7 @@ class SnapshotIn(WireIn):
     artifacts: list[RunningIn] = []
 
     def to_command(self, environment_id: UUID, *, only_changes: bool) -> Report:
-        """Return the input of the command. Raises TooLarge for too many different artifacts."""
+        """Return the input of the command. Raises TooLarge for too many different artifacts, Invalid for instances."""
         lines = (
             (Running(one.artifact_name, one.artifact_sha256, one.artifact_tag), one.instance_count)
             for one in self.artifacts
@@ -65,6 +66,8 @@ class SnapshotIn(WireIn):
         instances = counted(lines)
         if len(instances) > MAX_ARTIFACTS:
             raise TooLarge(f"artifacts: {len(instances)} different ones; a snapshot takes {MAX_ARTIFACTS}")
+        if max(instances.values(), default=0) > MAX_INSTANCES:
+            raise Invalid.of("artifacts", f"lines of one artifact add up to more than {MAX_INSTANCES} instances")
         return Report(environment_id, instances, self.recorded_by, self.scope_label, only_changes)
 
 

@@ -134,7 +134,7 @@ def _row(report: DriftReport) -> dict[str, Any]:
     return {
         **to_row(report),
         "status": report.status.value,
-        "differences": report.drift.size,
+        "differences": report.drift.differences,
         "drift": report.drift.to_json(),
     }
 

@@ -1,56 +1,45 @@
 """Reading drift reports."""
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from domain.environments.drift import Drift, DriftReport
 from domain.environments.environments import DriftStatus
-from domain.errors import Invalid, NotFound
+from domain.errors import NotFound
 from domain.tenant import Tenant
 from storage.database import Reader
 from storage.environments.queries.baselines import current_baseline
 from storage.environments.queries.environments import get_environment
-from storage.paging import Listing, Page, Window
+from storage.paging import Listing, Page, Window, capped_count, fetch_fitting
 from storage.rows import columns, from_row
 
 REPORT_COLUMNS = columns(DriftReport)
 report_of = from_row(DriftReport, status=DriftStatus, drift=Drift.of_json)
 
-MAX_LISTED = 20_000
-"""Differences in one answer that lists reports."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Outline:
-    """How much there is to read of a report."""
-
-    id: UUID
-    differences: int
-
-
-_OUTLINES = Listing("drift report", f"{columns(_Outline)}, created_at", "drift_reports", from_row(_Outline))
-_WHOLE = f"SELECT {REPORT_COLUMNS} FROM drift_reports WHERE org_id = $1 AND id = ANY($2::uuid[])"
+_REPORTS = Listing("drift report", REPORT_COLUMNS, "drift_reports", report_of)
 _LAST = f"""
 SELECT {REPORT_COLUMNS} FROM drift_reports
 WHERE org_id = $1 AND environment_id = $2 ORDER BY created_at DESC, id DESC LIMIT 1
 """
 
 
-async def list_drift_reports(
-    reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID
-) -> Page[DriftReport]:
-    """List the drift reports of an environment.
+MAX_LISTED = 20_000
+"""Differences in the reports of one page."""
 
-    Raises NotFound for the environment, Invalid if these reports have more than MAX_LISTED differences.
+
+async def list_drift_reports(
+    reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID, whole: bool
+) -> Page[DriftReport]:
+    """List the drift reports of an environment, as many as MAX_LISTED allows.
+
+    Raises NotFound for the environment, and Invalid if the window has to be `whole` and is too large.
     """
     await get_environment(reader, tenant, environment_id)
-    within = {"environment_id = {}": environment_id}
-    page = await _OUTLINES.page(reader, tenant.unscoped, window, within=within)
-    if sum(one.differences for one in page.items) > MAX_LISTED and len(page.items) > 1:
-        raise Invalid.of("size", f"these reports have more than {MAX_LISTED} differences; ask for fewer at a time")
-    rows = await reader.rows(_WHOLE, tenant.org_id, [one.id for one in page.items])
-    reports = {row["id"]: report_of(row) for row in rows}
-    return page.with_items([reports[one.id] for one in page.items])
+    where = _REPORTS.of(tenant.unscoped).and_("environment_id = {}", environment_id)
+    items, following = await fetch_fitting(
+        reader, _REPORTS, where, window, weight="differences", most=MAX_LISTED, whole=whole
+    )
+    number, capped = await capped_count(reader, _REPORTS.source, where)
+    return Page(items, number, window, following, capped)
 
 
 async def last_report(reader: Reader, tenant: Tenant, environment_id: UUID) -> DriftReport | None:

@@ -11,7 +11,7 @@ from domain.tenant import Tenant
 from storage.database import Reader
 from storage.environments.queries.environments import get_environment
 from storage.identity.queries.principals import reporter
-from storage.paging import Listing, Page, Window, fetch_page
+from storage.paging import Listing, Page, Window, fetch_fitting
 from storage.rows import columns, from_row
 
 RETURNED = f"{columns(Snapshot, but={'reporter'})}, {reporter('recorded_by')} AS reporter"
@@ -23,11 +23,22 @@ snapshot_of = from_row(Snapshot)
 _SNAPSHOTS = Listing("snapshot", RETURNED, "snapshots", snapshot_of)
 
 
-async def list_snapshots(reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID) -> Page[Snapshot]:
-    """List the snapshots of an environment, the first one first. Raises NotFound for the environment."""
+MAX_LISTED = 20_000
+"""Artifacts of the snapshots of one page, which also bounds their changes."""
+
+
+async def list_snapshots(
+    reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID, whole: bool
+) -> Page[Snapshot]:
+    """List the snapshots of an environment, the first one first, as many as MAX_LISTED allows.
+
+    Raises NotFound for the environment, and Invalid if the window has to be `whole` and is too large.
+    """
     environment = await get_environment(reader, tenant, environment_id)
     where = _SNAPSHOTS.of(tenant.unscoped).and_("environment_id = {}", environment_id)
-    found, following = await fetch_page(reader, _SNAPSHOTS, where, window)
+    found, following = await fetch_fitting(
+        reader, _SNAPSHOTS, where, window, weight="artifacts", most=MAX_LISTED, whole=whole
+    )
     return Page(found, environment.last_n, window, following)
 
 

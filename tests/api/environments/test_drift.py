@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from storage.environments.queries import drift as queries
 from tests.api.caller import Caller
 from tests.api.environments.reporting import A, B, C, events, line, make_environment, report
 from tests.api.times import assert_times
@@ -177,3 +178,22 @@ async def test_the_policy_says_who_is_told(api: Caller, policy: str, severities:
     assert known["deploymentsBlocked"] is (policy == "BLOCK")
     await report(api, environment, line("api", A))
     assert len(await messages(api, rule)) == 2 * len(severities)
+
+
+async def test_a_history_ends_early_rather_than_to_take_too_much_memory(
+    api: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MAX_LISTED", 7)
+    environment = await make_environment(api)
+    await report(api, environment, line("api", A))
+    await approve(api, environment)
+    for digest in (B, C, B, C):
+        await report(api, environment, *(line(f"api-{one}", digest) for one in range(3)))
+    where = f"/environments/{environment}/drift/history"
+    first = await api.get(where)
+    assert [one["snapshotIndex"] for one in first.json] == [5, 4]
+    assert first.headers["X-Total-Count"] == "4"
+    second = await api.get(first.headers["Link"].partition(">")[0].removeprefix("<"))
+    assert [one["snapshotIndex"] for one in second.json] == [3, 2]
+    assert "Link" not in second.headers
+    assert (await api.get(f"{where}?size=4", 400)).fields == ["size"]

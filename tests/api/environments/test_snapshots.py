@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 
 from domain.environments.snapshots import MAX_ARTIFACTS
+from storage.environments.queries import snapshots as queries
 from tests.api.caller import Caller
 from tests.api.environments.reporting import A, B, C, events, line, make_environment, report, without_states
 from tests.api.times import assert_times
@@ -176,8 +177,35 @@ async def test_a_report_takes_as_many_artifacts_as_is_said(api: Caller) -> None:
         made = await send([*many[1:], *many[1:]], 201)
     assert (len(made["artifacts"]), made["artifacts"][0]["instanceCount"]) == (MAX_ARTIFACTS, 2)
     assert (await api.get(f"{where}/deployments?size=1")).headers["X-Total-Count"] == "10000"
-    assert (await api.get(f"{where}/snapshots", 400)).fields == ["size"]
     assert len((await api.get(f"{where}/snapshots?size=1")).json[0]["artifacts"]) == MAX_ARTIFACTS
+
+
+async def test_a_list_of_snapshots_ends_early_rather_than_to_take_too_much_memory(
+    api: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "MAX_LISTED", 5)
+    environment = await make_environment(api)
+    for number in range(1, 7):
+        await report(api, environment, *(line(f"api-{one}", A) for one in range(6 if number == 4 else 2)))
+    where = f"/environments/{environment}/snapshots"
+    found, following = [], where
+    while following:
+        answer = await api.get(following)
+        assert answer.headers["X-Total-Count"] == "6"
+        found.append([one["snapshotIndex"] for one in answer.json])
+        following = answer.headers.get("Link", "").partition(">")[0].removeprefix("<")
+    assert found == [[1, 2], [3], [4], [5, 6]]
+    assert (await api.get(f"{where}?size=3", 400)).fields == ["size"]  # page 1 would begin with the fourth
+    assert len((await api.get(f"{where}?size=2")).json) == 2
+
+
+async def test_instances_of_one_artifact_add_up_to_what_can_be_stored(api: Caller) -> None:
+    environment = await make_environment(api)
+    many = [line("api", A, count=1_000_000)] * 2147
+    most = [*many, line("api", A, count=483_647)]
+    assert (await report(api, environment, *most))["artifacts"][0]["instanceCount"] == 2**31 - 1
+    refused = await api.post(f"/environments/{environment}/snapshots", {"artifacts": [*most, line("api", A)]}, 400)
+    assert refused.fields == ["artifacts"]
 
 
 @pytest.mark.parametrize("pattern", ["(", "(?=x)", "a" * 1001, r"\pL{900}"])
