@@ -183,7 +183,7 @@ async def test_the_policy_says_who_is_told(api: Caller, policy: str, severities:
 async def test_a_history_ends_early_rather_than_to_take_too_much_memory(
     api: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MAX_LISTED", 7)
+    monkeypatch.setattr(queries, "MAX_LISTED", 8)
     environment = await make_environment(api)
     await report(api, environment, line("api", A))
     await approve(api, environment)
