@@ -55,7 +55,9 @@ async def get_drift(call: Call, environment_id: UUID) -> DriftOut:
     if report is None or environment.must_be_checked(call.services.clock.now()):
         async with call.transaction() as tx:
             report = await check_environment(tx, call.tenant, environment_id, call.actor)
-    return DriftOut.showing(report, snapshot_id=snapshot.id, drift_policy=environment.drift_policy)
+    return DriftOut.showing(
+        report, snapshot_id=snapshot.id, snapshot_index=snapshot.n, drift_policy=environment.drift_policy
+    )
 
 
 async def list_drift_reports(call: Call, environment_id: UUID, query: ListQuery) -> Reply[list[DriftReportOut]]:

@@ -21,6 +21,14 @@ MAX_LISTED = 20_000
 
 
 @dataclass(frozen=True, slots=True)
+class ListedReport:
+    """A drift report with the snapshot that was compared."""
+
+    report: DriftReport
+    snapshot_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class _Outline:
     """How much there is to read of a report."""
 
@@ -29,7 +37,11 @@ class _Outline:
 
 
 _OUTLINES = Listing("drift report", f"{columns(_Outline)}, created_at", "drift_reports", from_row(_Outline))
-_WHOLE = f"SELECT {REPORT_COLUMNS} FROM drift_reports WHERE org_id = $1 AND id = ANY($2::uuid[])"
+_WHOLE = f"""
+SELECT {columns(DriftReport, prefix="d.")}, s.id AS snapshot_id
+FROM drift_reports d JOIN snapshots s ON s.environment_id = d.environment_id AND s.n = d.n
+WHERE d.org_id = $1 AND d.id = ANY($2::uuid[])
+"""
 _LAST = f"""
 SELECT {REPORT_COLUMNS} FROM drift_reports
 WHERE org_id = $1 AND environment_id = $2 ORDER BY created_at DESC, id DESC LIMIT 1
@@ -38,7 +50,7 @@ WHERE org_id = $1 AND environment_id = $2 ORDER BY created_at DESC, id DESC LIMI
 
 async def list_drift_reports(
     reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID
-) -> Page[DriftReport]:
+) -> Page[ListedReport]:
     """List the drift reports of an environment.
 
     Raises NotFound for the environment, Invalid if these reports have more than MAX_LISTED differences.
@@ -49,7 +61,7 @@ async def list_drift_reports(
     if sum(one.differences for one in page.items) > MAX_LISTED and len(page.items) > 1:
         raise Invalid.of("size", f"these reports have more than {MAX_LISTED} differences; ask for fewer at a time")
     rows = await reader.rows(_WHOLE, tenant.org_id, [one.id for one in page.items])
-    reports = {row["id"]: report_of(row) for row in rows}
+    reports = {row["id"]: ListedReport(report_of(row), row["snapshot_id"]) for row in rows}
     return page.with_items([reports[one.id] for one in page.items])
 
 
