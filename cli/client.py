@@ -44,6 +44,7 @@ MAX_ANSWER = 32 * 2**20
 _GOOD = frozenset({200, 201})
 _BUSY = frozenset({429, 502, 503, 504})
 _ADDRESS = f"The address of the API (--url or {URL_VARIABLE})"
+_API_PATH = "/api/v1"
 _VISIBLE = re.compile(r"[!-~]+")
 _MAX_SHOWN = 1000
 
@@ -197,4 +198,6 @@ def _base(address: str) -> URL:
         raise Invalid(f"{_ADDRESS} is not a URL") from None
     if not well or url.user or url.password or url.query_string or url.fragment:
         raise Invalid(f"{_ADDRESS} must be like https://trailgate.example.com, without a key, a query or a fragment")
+    if url.path.rstrip("/").endswith(_API_PATH):
+        raise Invalid(f"{_ADDRESS} is given without {_API_PATH}")
     return url

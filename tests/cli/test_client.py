@@ -157,6 +157,12 @@ def test_an_address_that_cannot_be_one(address: str, report) -> None:
     assert "The address of the API (--url or TRAILGATE_URL)" in done.err
 
 
+def test_the_address_is_the_servers_and_not_that_of_its_api(report) -> None:
+    done = report("https://trailgate.example.com/api/v1/")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "trailgate: The address of the API (--url or TRAILGATE_URL) is given without /api/v1\n"
+
+
 def test_the_address_may_have_a_path_and_come_from_the_environment(
     trailgate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
