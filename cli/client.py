@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from yarl import URL
 
 from cli.output import note, printable
@@ -80,6 +80,7 @@ class ErrorBody(BaseModel):
 
     message: str
     details: list[Detail] = []
+    request_id: str = Field("", alias="requestId")
 
 
 class Api:
@@ -171,6 +172,8 @@ def _explained(base: URL, response: aiohttp.ClientResponse, content: bytes) -> s
     shown = f"{answered}: {printable(said[:_MAX_SHOWN])}"
     if response.status == HTTPStatus.UNAUTHORIZED:
         return f"{shown.removesuffix('.')}. Set {KEY_VARIABLE} to a key of the organisation."
+    if response.status == HTTPStatus.INTERNAL_SERVER_ERROR and error.request_id:
+        return f"{shown.removesuffix('.')}: {printable(error.request_id[:_MAX_SHOWN])}"
     return shown
 
 

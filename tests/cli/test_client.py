@@ -94,6 +94,7 @@ def test_nobody_listens(report) -> None:
         (error(401, "No key"), "answered 401: No key. Set TRAILGATE_API_KEY to a key of the organisation."),
         (error(413, "Too many\x1b[31m"), "answered 413: Too many\\x1b[31m"),
         ((500, {}, b"\xff<html>"), "answered 500."),
+        (error(500, "Quote the request id.", requestId="5f"), "answered 500: Quote the request id: 5f"),
         ((404, {}, [1]), "answered 404."),
         ((200, {}, b"<html>"), "does not answer in JSON: is it the address of Trailgate?"),
         ((201, {}, {"snapshotIndex": "three"}), "The answer is not one of Trailgate's API: is it the right address?"),
