@@ -12,6 +12,7 @@ from cli.output import progress, say
 from domain.identity.organisations import Organisation
 from storage.counters import fold
 from storage.database import Database
+from storage.environments.rebuild import rebuild_environments
 from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_latest_results
 from storage.identity.queries.organisations import every_organisation
 from storage.ledger.rebuild import rebuild_tiles
@@ -26,6 +27,7 @@ class Derived(StrEnum):
     COUNTERS = "counters"
     TILES = "tiles"
     EDGES = "edges"
+    ENVIRONMENTS = "environments"
     ALL = "all"
 
 
@@ -34,6 +36,7 @@ REBUILDS: dict[Derived, Rebuild] = {
     Derived.COUNTERS: partial(rebuild_counters, counts=(*CORE_COUNTS, *COUNTS)),
     Derived.TILES: rebuild_tiles,
     Derived.EDGES: rebuild_edges,
+    Derived.ENVIRONMENTS: rebuild_environments,
 }
 
 _FOLD_BATCH = 5000
@@ -41,7 +44,11 @@ _FOLD_BATCH = 5000
 
 def rebuild(
     derived: Annotated[
-        Derived, typer.Argument(help="latest-results includes the status of trails.", show_default=False)
+        Derived,
+        typer.Argument(
+            help="latest-results includes the status of trails, environments what ran in each snapshot.",
+            show_default=False,
+        ),
     ],
 ) -> None:
     """Rebuild derived rows from the facts, and print how many were wrong."""

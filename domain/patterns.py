@@ -1,11 +1,14 @@
 """Regular expressions that people write: RE2, which matches in linear time, within limits on length and memory."""
 
+from functools import lru_cache
 from typing import Any
 
 import re2
 
 MAX_PATTERN = 1000
 """Characters of one pattern."""
+MAX_MATCHING = 2_000_000
+"""Instructions of patterns times texts that are matched in one go: in the worst case about three seconds."""
 _MEMORY = 64 * 1024
 """Bytes for one pattern, within which RE2 also keeps what it remembers while matching. A pattern that needs more is
 refused before it is compiled to its end."""
@@ -27,3 +30,7 @@ def compiled_pattern(text: str) -> Any:
     except re2.error as error:
         reason = bytes(error.args[0]).decode(errors="replace").partition(":")[0]
         raise BadPattern(f"that RE2 does not accept ({reason}): {text[:60]!r}") from error
+
+
+cached_pattern = lru_cache(maxsize=1000)(compiled_pattern)
+"""Compile a pattern that is stored, and therefore met again. Raises BadPattern."""

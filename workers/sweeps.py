@@ -99,13 +99,13 @@ async def _forget(database: Database, forget: Callable[[Transaction], Awaitable[
 
 SWEEPS: Mapping[Sweep, Work] = {
     Sweep.WAKE_UPS: wake_again,
+    Sweep.ENVIRONMENTS: check_environments,
     Sweep.COUNTERS: fold_counters,
     Sweep.PARTITIONS: prepare_partitions,
     Sweep.BLOBS: collect_blobs,
     Sweep.ANSWERS: forget_answers,
     Sweep.RETENTION: remove_old,
     Sweep.PUBLICATION: publish_missing,
-    Sweep.ENVIRONMENTS: check_environments,
     Sweep.RECONCILIATION: reconcile,
 }
 """The sweeps in the order in which they run: those that call other systems come last."""

@@ -4,16 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any, TypedDict
 from uuid import UUID
 
 from domain.errors import Invalid
-from domain.patterns import BadPattern, compiled_pattern
+from domain.patterns import BadPattern, cached_pattern
 
 MAX_FILTERS = 100
 """Names or patterns in one list of a scope."""
-MAX_PROGRAM = 20_000
+MAX_PROGRAM = 2_500
 """Instructions of all patterns of a scope; matching a name may take a microsecond for each thousand."""
 
 
@@ -75,6 +74,11 @@ class Scope:
         )
         return included and not _found(name, self.exclude_names, self.exclude_patterns)
 
+    @property
+    def program(self) -> int:
+        """The number of instructions of all patterns."""
+        return sum(cached_pattern(text).programsize for text in (*self.include_patterns, *self.exclude_patterns))
+
     def of_type(self, environment_type: EnvironmentType) -> "Scope":
         """Return what the scope means for an environment of this type."""
         if environment_type in UNFILTERED:
@@ -100,16 +104,13 @@ def check_scope(scope: Scope) -> None:
 
 def _program(field: str, text: str) -> int:
     try:
-        return int(_compiled(text).programsize)
+        return int(cached_pattern(text).programsize)
     except BadPattern as error:
         raise Invalid.of(field, f"has a pattern {error}") from error
 
 
 def _found(name: str, names: Sequence[str], patterns: Sequence[str]) -> bool:
-    return name in names or any(_compiled(text).fullmatch(name) is not None for text in patterns)
-
-
-_compiled = lru_cache(maxsize=1000)(compiled_pattern)
+    return name in names or any(cached_pattern(text).fullmatch(name) is not None for text in patterns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +141,10 @@ class Environment:
     """An environment with its newest version, and what its reports did to it.
 
     `stale_after` is the number of minutes without a report after which it is stale, None for no limit. `last_n` is the
-    number of its latest snapshot, 0 before the first one; `last_changed_at` is when something else ran for the last
-    time. `stale_since` is set while it is known to be stale. `drift_status` is None until something was compared with a
-    baseline. At `recheck_at` an entry of the allow-list expires that keeps an artifact from being drift.
+    number of its latest snapshot, 0 before the first one, and `last_artifacts` how many artifacts that has;
+    `last_changed_at` is when something else ran for the last time. `stale_since` is set while it is known to be stale.
+    `drift_status` is None until something was compared with a baseline. At `recheck_at` an entry of the allow-list
+    expires that keeps an artifact from being drift.
     """
 
     id: UUID
@@ -156,6 +158,7 @@ class Environment:
     scope: Scope
     stale_after: int | None
     last_n: int
+    last_artifacts: int
     last_reported_at: datetime | None
     last_changed_at: datetime | None
     stale_since: datetime | None

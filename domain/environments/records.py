@@ -92,3 +92,37 @@ DRIFT = RecordForm(
     ),
     read=Permission.FACTS_READ,
 )
+
+ALLOWLIST_ENTRY = RecordForm(
+    kind="allowlist_entry",
+    format=1,
+    columns=(
+        "id",
+        "org_id",
+        "environment_id",
+        "digest",
+        "name",
+        "pattern",
+        "reason",
+        "claimed_by",
+        "added_by",
+        "expires_at",
+        "created_at",
+    ),
+    read=Permission.FACTS_READ,
+)
+
+ALLOWLIST_REMOVAL = RecordForm(
+    kind="allowlist_removal",
+    format=1,
+    columns=("id", "org_id", "environment_id", "entry_id", "removed_by", "created_at"),
+    read=Permission.FACTS_READ,
+)
+
+ALLOWLIST_USE = RecordForm(
+    kind="allowlist_use",
+    format=1,
+    columns=("id", "org_id", "environment_id", "entry_id", "name", "digest", "created_at"),
+    read=Permission.FACTS_READ,
+)
+"""The first time that an entry lets an artifact through."""

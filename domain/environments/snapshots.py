@@ -8,6 +8,8 @@ from uuid import UUID
 
 from domain.environments.artifacts import Instances, Running
 from domain.environments.environments import Scope
+from domain.errors import TooLarge
+from domain.patterns import MAX_MATCHING
 
 MAX_ARTIFACTS = 10_000
 """Different artifacts of one snapshot."""
@@ -67,10 +69,14 @@ class Snapshot:
 
 
 def within(scope: Scope, instances: Instances) -> Instances:
-    """Return the instances of artifacts that count."""
+    """Return the instances of artifacts that count. Raises TooLarge for more names than its patterns are tried for."""
     if not scope:
         return instances
-    admitted = {name for name in {artifact.name for artifact in instances} if scope.admits(name)}
+    names = {artifact.name for artifact in instances}
+    if len(names) * scope.program > MAX_MATCHING:
+        most = MAX_MATCHING // scope.program
+        raise TooLarge(f"artifacts: {len(names)} names; with the patterns of its scope, the environment takes {most}")
+    admitted = {name for name in names if scope.admits(name)}
     return {artifact: count for artifact, count in instances.items() if artifact.name in admitted}
 
 

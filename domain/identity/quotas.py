@@ -35,6 +35,7 @@ class FixedLimit(StrEnum):
     EVIDENCE_FILES_PER_ATTESTATION = "evidence_files_per_attestation"
     PROVENANCE_KEYS = "provenance_keys"
     WEBHOOK_CONFIGS_PER_SOURCE = "webhook_configs_per_source"
+    ALLOWLIST_ENTRIES = "allowlist_entries"
     STREAMS_PER_KEY = "streams_per_key"
     STREAMS_PER_ORGANISATION = "streams_per_organisation"
     PAGE_SIZE = "page_size"

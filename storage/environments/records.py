@@ -1,6 +1,16 @@
 """Where verification finds the sealed records of environments."""
 
-from domain.environments.records import BASELINE, DEPLOYMENT, DRIFT, ENVIRONMENT, REPORTING, SNAPSHOT
+from domain.environments.records import (
+    ALLOWLIST_ENTRY,
+    ALLOWLIST_REMOVAL,
+    ALLOWLIST_USE,
+    BASELINE,
+    DEPLOYMENT,
+    DRIFT,
+    ENVIRONMENT,
+    REPORTING,
+    SNAPSHOT,
+)
 from storage.ledger.records import RecordSource
 
 _ENVIRONMENT = """
@@ -25,4 +35,7 @@ RECORDS = (
     RecordSource.eventful(REPORTING),
     RecordSource.plain(BASELINE, "baselines"),
     RecordSource.plain(DRIFT, "drift_reports"),
+    RecordSource.plain(ALLOWLIST_ENTRY, "allowlist"),
+    RecordSource.plain(ALLOWLIST_REMOVAL, "allowlist_removals"),
+    RecordSource.plain(ALLOWLIST_USE, "allowlist_uses"),
 )

@@ -20,6 +20,7 @@ environments = Table(
     optional("archived_at", Time),
     required("last_n", Integer),
     optional("last_content", LargeBinary),
+    required("last_artifacts", Integer),
     optional("last_reported_at", Time),
     optional("last_changed_at", Time),
     optional("due_at", Time),
@@ -38,8 +39,8 @@ environments = Table(
 """`kind` is `physical` or `logical`: a name belongs to one of either.
 
 The columns from `last_n` on say what reports did, and are outside of the sealed record. `last_content` is the hash of
-all that runs. At `due_at` the environment becomes stale, unless a report moves it. At `recheck_at` an entry of the
-allow-list expires that keeps an artifact from being drift.
+all that runs, `last_artifacts` how many different artifacts that is. At `due_at` the environment becomes stale, unless
+a report moves it. At `recheck_at` an entry of the allow-list expires that keeps an artifact from being drift.
 """
 
 environment_versions = Table(
@@ -160,3 +161,51 @@ drift_reports = Table(
 )
 """Comparisons of a baseline with a snapshot that had another outcome than the one before. `revision` counts, from 1,
 those of one snapshot, whose outcome depends on the allow-list. Later reports of an environment have later times."""
+
+allowlist = Table(
+    "allowlist",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid, ForeignKey(environments.c.id)),
+    optional("digest", Identifier),
+    optional("name", Identifier),
+    optional("pattern", Identifier),
+    required("reason", Text),
+    optional("claimed_by", Identifier),
+    required("added_by", Uuid),
+    optional("expires_at", Time),
+    required("created_at", Time),
+    Index(None, "org_id", "environment_id", "created_at", "id"),
+    Index("allowlist_until_idx", "environment_id", text("coalesce(expires_at, 'infinity'::timestamptz)")),
+    info=FACT,
+)
+
+allowlist_removals = Table(
+    "allowlist_removals",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid),
+    required("entry_id", Uuid, ForeignKey(allowlist.c.id)),
+    required("removed_by", Uuid),
+    required("created_at", Time),
+    UniqueConstraint("entry_id"),
+    info=FACT,
+)
+
+allowlist_uses = Table(
+    "allowlist_uses",
+    metadata,
+    key(),
+    org(),
+    required("environment_id", Uuid),
+    required("entry_id", Uuid, ForeignKey(allowlist.c.id)),
+    required("name", Identifier),
+    required("digest", Identifier),
+    required("created_at", Time),
+    UniqueConstraint("entry_id", "name", "digest"),
+    Index(None, "org_id", "entry_id", "created_at", "id"),
+    info=FACT,
+)
+"""Which artifacts each entry let through, and since when."""

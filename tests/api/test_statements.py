@@ -4,17 +4,20 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
+from uuid import UUID
 
 import pytest
 from asyncpg.connection import LoggedQuery
 
 from api.http.binding import Endpoint
 from api.http.calls import SERVICES
+from domain.environments.allow_list import NewUse
 from domain.notifications.triggers import Severity
+from storage.environments.commands.allow_list_uses import record_uses
 from storage.ledger import marks
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.services import Services
-from tests.api.caller import BUILT_DIGEST, DIGEST, Caller, unique
+from tests.api.caller import BUILT_DIGEST, DIGEST, NOBODY, Caller, unique
 from tests.api.table import WITH_BODY, asking_url, wanted_by, with_parameter
 from tests.api.walks import TO_MAKE, Walk
 from tests.api.webhooks.sending import github_headers
@@ -151,7 +154,16 @@ async def an_own_session(things: Things) -> None:
     await things.another_session((await things.api.get("/me")).json["id"])
 
 
+async def a_use(things: Things) -> None:
+    """Of the one entry of an allow-list."""
+    ids = await things.ids("environment_id", "entry_id")
+    use = NewUse(UUID(ids["environment_id"]), UUID(ids["entry_id"]), unique("app"), DIGEST)
+    async with things.api.client.app[SERVICES].database.transaction() as tx:
+        await record_uses(tx, things.api.tenant, [use], NOBODY)
+
+
 FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
+    "list_allow_list_uses": a_use,
     "list_artifact_deployments": the_same_artifact_again,
     "list_artifacts": an_artifact,
     "list_attestation_evidence": a_file,

@@ -65,6 +65,7 @@ async def test_every_tenant_table_has_its_tenant_and_an_index_for_it(services: S
         assert "org_id" in table.columns, f"{table.name} has no tenant"
         assert not table.columns["org_id"].nullable
         by_id_only = {
+            "allowlist_removals",
             "attestation_results",
             "environment_versions",
             "flow_versions",

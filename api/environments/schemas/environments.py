@@ -148,8 +148,8 @@ class EnvironmentOut(WireModel):
     """An environment. Its ETag is its version. `scope` is null when everything counts.
 
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
-    first snapshot. `driftStatus` is null until what runs was compared with a baseline.
-    `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK.
+    first snapshot; `artifacts` counts the different ones of the latest. `driftStatus` is null until what runs was
+    compared with a baseline. `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK.
     """
 
     id: UUID
@@ -165,6 +165,7 @@ class EnvironmentOut(WireModel):
     drifted_since: Instant | None
     deployments_blocked: bool = shows("blocks")
     last_snapshot_index: int = shows("last_n")
+    artifacts: int = shows("last_artifacts")
     last_reported_at: Instant | None
     last_changed_at: Instant | None
     version: int

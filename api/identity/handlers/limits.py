@@ -4,6 +4,7 @@ from api.http.calls import MEBIBYTE, Call
 from api.http.paging import MAX_SIZE
 from api.http.reading import MAX_DEPTH
 from api.identity.schemas.limits import FixedLimitOut, LimitsOut, QuotaOut, RateLimitOut
+from domain.environments.allow_list import MAX_ENTRIES
 from domain.facts.provenance import MAX_KEYS
 from domain.facts.webhook_configs import MAX_DEFAULT_CONFIGS
 from domain.identity.permissions import DEFAULT_ORGANISATION
@@ -48,6 +49,7 @@ def _fixed(settings: Settings) -> list[FixedLimitOut]:
             "Evidence files of one attestation",
         ),
         (FixedLimit.PROVENANCE_KEYS, "keys", MAX_KEYS, "Provenance keys of an organisation"),
+        (FixedLimit.ALLOWLIST_ENTRIES, "entries", MAX_ENTRIES, "Effective entries of an environment's allow-list"),
         (
             FixedLimit.STREAMS_PER_KEY,
             "streams",

@@ -15,7 +15,7 @@ from storage.database import Transaction
 from storage.environments.tables import deployments
 from storage.ids import derived_id
 
-_APPENDED_AT_ONCE = 200
+APPENDED_AT_ONCE = 200
 """Audit events written in one statement: some milliseconds of the event loop."""
 
 _NAMES = {
@@ -53,8 +53,8 @@ async def record_deployments(
     ids |= {(row["name"], row["digest"]): row["id"] for row in begun}
     shared = dict(zip(("environment_id", "deployed_n", "deployed_at"), place, strict=True))
     await _BEGIN.write(tx, {"org_id": tenant.org_id, **shared}, begun)
-    for start in range(0, len(differences), _APPENDED_AT_ONCE):
-        some = differences[start : start + _APPENDED_AT_ONCE]
+    for start in range(0, len(differences), APPENDED_AT_ONCE):
+        some = differences[start : start + APPENDED_AT_ONCE]
         await append(tx, tenant, [_event(snapshot, one, ids, actor) for one in some])
 
 

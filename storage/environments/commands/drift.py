@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from domain.audit.events import Actor, Event
+from domain.environments.allow_list import AllowListEntry, NewUse
 from domain.environments.artifacts import Instances, Running
 from domain.environments.drift import Comparison, Drift, DriftReport, audit_name, find_drift, next_report
 from domain.environments.environments import DriftPolicy, DriftStatus
@@ -17,7 +17,9 @@ from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert, Rows
 from storage.database import Row, Transaction
+from storage.environments.commands.allow_list_uses import record_uses
 from storage.environments.holding import hold_environment
+from storage.environments.queries.allow_list import allowed_artifacts
 from storage.environments.queries.drift import last_report, report_of
 from storage.environments.queries.snapshots import instances_of
 from storage.environments.tables import drift_reports, environments
@@ -26,6 +28,9 @@ from storage.rows import columns, to_row
 
 MAX_ON_LOOP = 500
 """Artifacts that are compared on the event loop."""
+
+Permitted = Mapping[Running, AllowListEntry]
+"""Artifacts that an allow-list permits, each with the entry that does."""
 
 _COMPARED = f"""
 SELECT b.environment_id AS place, b.id AS active_id, b.n AS baseline_n, {columns(DriftReport, prefix="last.")}
@@ -67,7 +72,9 @@ async def check_drift(tx: Transaction, tenant: Tenant, held: Sequence[Row], acto
     """
     comparisons = await _comparisons(tx, tenant, {one["id"]: one["last_n"] for one in held if one["last_n"]})
     places = [(one.environment_id, n) for one in comparisons for n in (one.baseline_n, one.n)]
-    drifts = await _compared(await instances_of(tx, tenant, places), [{} for _ in comparisons])
+    found = await instances_of(tx, tenant, places)
+    allowed = await _allowed(tx, tenant, comparisons, found)
+    drifts = await _compared(found, [allowed[one.environment_id] for one in comparisons])
     made = [
         (one, report)
         for one, drift in zip(comparisons, drifts, strict=True)
@@ -77,8 +84,10 @@ async def check_drift(tx: Transaction, tenant: Tenant, held: Sequence[Row], acto
         rows = [_row(report) for _, report in made]
         await _RECORD.write(tx, {}, rows)
         await append(tx, tenant, [_event(*one, row, actor) for one, row in zip(made, rows, strict=True)])
+        await record_uses(tx, tenant, [use for _, report in made for use in _uses(report)], actor)
     reports = {one.environment_id: one.last for one in comparisons} | {one.environment_id: new for one, new in made}
-    await tx.execute(_SHOW, *_STATES.arrays([_state(one["id"], reports.get(one["id"]), None) for one in held]))
+    states = [_state(one["id"], reports.get(one["id"]), allowed.get(one["id"], {})) for one in held]
+    await tx.execute(_SHOW, *_STATES.arrays(states))
     by_id = {one["id"]: one for one in held}
     notices = [notice for one, report in made for notice in _notices(by_id[one.environment_id], one, report)]
     await raise_notices(tx, tenant, notices)
@@ -99,12 +108,24 @@ async def _comparisons(tx: Transaction, tenant: Tenant, numbers: Mapping[UUID, i
     ]
 
 
-async def _compared(found: Sequence[Instances], allowed: Sequence[Mapping[Running, UUID]]) -> list[Drift]:
+async def _allowed(
+    tx: Transaction, tenant: Tenant, comparisons: Sequence[Comparison], found: Sequence[Instances]
+) -> Mapping[UUID, Permitted]:
+    """Return what the allow-list of each environment permits of what runs and the baseline does not have."""
+    pairs = zip(comparisons, found[::2], found[1::2], strict=True)
+    new = {one.environment_id: now.keys() - baseline.keys() for one, baseline, now in pairs}
+    return await allowed_artifacts(tx, tenant, new, tx.now)
+
+
+async def _compared(found: Sequence[Instances], allowed: Sequence[Permitted]) -> list[Drift]:
     """Compare each two moments of `found`, in a thread if there is much to compare."""
 
     def compare() -> list[Drift]:
         pairs = zip(found[::2], found[1::2], allowed, strict=True)
-        return [find_drift(baseline, now, permitted) for baseline, now, permitted in pairs]
+        return [
+            find_drift(baseline, now, {one: entry.id for one, entry in permitted.items()})
+            for baseline, now, permitted in pairs
+        ]
 
     return compare() if sum(map(len, found)) <= MAX_ON_LOOP else await asyncio.to_thread(compare)
 
@@ -113,14 +134,21 @@ def _row(report: DriftReport) -> dict[str, Any]:
     return {**to_row(report), "status": report.status.value, "drift": report.drift.to_json()}
 
 
-def _state(environment_id: UUID, report: DriftReport | None, recheck_at: datetime | None) -> dict[str, Any]:
-    """Return what the environment shows of its newest report; without a comparison, that there is none."""
+def _uses(report: DriftReport) -> list[NewUse]:
+    return [NewUse(report.environment_id, one.entry_id, *one.difference.newest[:2]) for one in report.drift.allowed]
+
+
+def _state(environment_id: UUID, report: DriftReport | None, permitted: Permitted) -> dict[str, Any]:
+    """Return what the environment shows of its newest report; without a comparison, that there is none.
+
+    It is compared again when the first entry expires that lets something through.
+    """
     drifted = report is not None and report.status is DriftStatus.DRIFTED
     return {
         "id": environment_id,
         "drift_status": report.status.value if report else None,
         "drifted_since": report.drifted_since if report and drifted else None,
-        "recheck_at": recheck_at,
+        "recheck_at": min((one.expires_at for one in permitted.values() if one.expires_at), default=None),
     }
 
 

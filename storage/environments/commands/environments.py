@@ -36,6 +36,7 @@ ENVIRONMENTS = Definition(
 NOTHING_REPORTED: Row = {
     "last_n": 0,
     "last_content": None,
+    "last_artifacts": 0,
     "last_reported_at": None,
     "last_changed_at": None,
     "due_at": None,

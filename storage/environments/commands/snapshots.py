@@ -4,7 +4,6 @@ import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 
@@ -14,6 +13,7 @@ from domain.environments.deployments import deployed
 from domain.environments.environments import EnvironmentType
 from domain.environments.records import SNAPSHOT
 from domain.environments.snapshots import Change, Report, Snapshot, changes_between, within
+from domain.errors import Unavailable
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
@@ -30,8 +30,9 @@ MAX_ON_LOOP = 500
 """Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
 
 _MOVE = """
-UPDATE environments SET last_n = $2, last_content = $3, last_reported_at = $4, last_changed_at = $5, due_at = $6,
-  stale_since = NULL
+UPDATE environments
+SET last_n = $2, last_content = $3, last_artifacts = $4, last_reported_at = $5, last_changed_at = $6, due_at = $7,
+    stale_since = NULL
 WHERE id = $1
 """
 _RECORD = f"""
@@ -68,12 +69,12 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     changed = head["last_content"] != content
     is_new = changed or not report.only_changes
     n, time = head["last_n"] + is_new, _time(tx, head)
-    await _move(tx, head, n, content, time)
+    await tx.execute(_MOVE, head["id"], *_moved(head, n, instances, content, time))
     if head["stale_since"]:
         await end_staleness(tx, tenant, head, actor)
     if not is_new:
         return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
-    before = await _replace(tx, tenant, report.environment_id, n, instances) if changed else instances
+    before = await _replace(tx, tenant, head, n, instances) if changed else instances
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -108,13 +109,22 @@ async def _counting(head: Row, report: Report) -> tuple[Instances, bytes]:
     return counting() if len(report.instances) <= MAX_ON_LOOP else await asyncio.to_thread(counting)
 
 
-async def _replace(tx: Transaction, tenant: Tenant, environment_id: UUID, n: int, instances: Instances) -> Instances:
-    """End in snapshot `n` what does not run any more, begin what runs now, and return what ran before."""
-    rows = {Running(row["name"], row["digest"], row["tag"]): row for row in await tx.rows(_NOW, environment_id)}
+async def _replace(tx: Transaction, tenant: Tenant, head: Row, n: int, instances: Instances) -> Instances:
+    """End in snapshot `n` what does not run any more, begin what runs now, and return what ran before.
+
+    Raises Unavailable for damaged rows: changes that were made of them would be sealed.
+    """
+    rows = {Running(row["name"], row["digest"], row["tag"]): row for row in await tx.rows(_NOW, head["id"])}
     before = {artifact: row["count"] for artifact, row in rows.items()}
+    if content_hash(before) != (head["last_content"] or content_hash({})):
+        raise Unavailable(
+            f"What is known to run in the environment {head['id']} contradicts itself; nothing can be reported until "
+            "an operator repairs it with `trailgate rebuild environments`.",
+            60,
+        )
     changes = changes_between(before, instances)
     await tx.execute(_END, [rows[one.artifact]["id"] for one in changes if one.before], n)
-    shared = {"org_id": tenant.org_id, "environment_id": environment_id, "during": asyncpg.Range(n)}
+    shared = {"org_id": tenant.org_id, "environment_id": head["id"], "during": asyncpg.Range(n)}
     await _BEGIN.write(tx, shared, [_begun(tx, one) for one in changes if one.after])
     return before
 
@@ -123,10 +133,10 @@ def _begun(tx: Transaction, change: Change) -> Row:
     return {"id": tx.new_id(), **change.artifact._asdict(), "count": change.after}
 
 
-async def _move(tx: Transaction, head: Row, n: int, content: bytes, time: datetime) -> None:
-    """Say in the environment what was reported last, and when."""
+def _moved(head: Row, n: int, instances: Instances, content: bytes, time: datetime) -> tuple[Any, ...]:
+    """Return what the environment says of its latest report, in the order of `_MOVE`."""
     changed_at = head["last_changed_at"] if head["last_content"] == content else time
-    await tx.execute(_MOVE, head["id"], n, content, time, changed_at, due_at(head["stale_after"], time))
+    return n, content, len(instances), time, changed_at, due_at(head["stale_after"], time)
 
 
 def due_at(stale_after: int | None, reported_at: datetime | None) -> datetime | None:

@@ -1,6 +1,7 @@
 """What time alone does to environments: nobody reports them any more, or an entry of their allow-list expires."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from typing import Literal
 from uuid import UUID
 
@@ -13,6 +14,9 @@ from storage.database import Row, Transaction
 from storage.environments.commands.drift import check_drift
 from storage.environments.holding import hold_environments
 from storage.notifications.commands.notices import raise_notices
+
+MAX_ARTIFACTS = 50_000
+"""Artifacts of several environments that are compared together, with as many of their baselines."""
 
 _DUE = """
 SELECT e.id, e.org_id, o.slug FROM environments e JOIN organisations o ON o.id = e.org_id
@@ -39,7 +43,8 @@ async def recheck_drift(tx: Transaction, limit: int) -> int:
     due = await _due(tx, "recheck_at", limit)
     for tenant, ids in due.items():
         for definer, held in _by_definer(await hold_environments(tx, tenant, ids)).items():
-            await check_drift(tx, tenant, held, definer)
+            for some in _portions(held):
+                await check_drift(tx, tenant, some, definer)
     return sum(map(len, due.values()))
 
 
@@ -67,6 +72,18 @@ def _by_definer(held: list[Row]) -> dict[Actor, list[Row]]:
     for one in held:
         found[_definer(one)].append(one)
     return found
+
+
+def _portions(held: list[Row]) -> Iterator[list[Row]]:
+    """Yield the environments in portions of which all that runs fits into memory."""
+    some: list[Row] = []
+    for one in held:
+        if some and sum(other["last_artifacts"] for other in some) + one["last_artifacts"] > MAX_ARTIFACTS:
+            yield some
+            some = []
+        some.append(one)
+    if some:
+        yield some
 
 
 def _event(name: AuditName, held: Row, actor: Actor) -> Event:

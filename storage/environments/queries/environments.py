@@ -41,8 +41,9 @@ def scope_of(row: Row) -> Scope:
 _ENVIRONMENTS = Listing(
     "environment",
     "e.id, e.org_id, e.name, e.kind, e.version, v.type, v.description, v.drift_policy, v.include_names, "
-    "v.include_patterns, v.exclude_names, v.exclude_patterns, v.stale_after, e.last_n, e.last_reported_at, "
-    "e.last_changed_at, e.stale_since, e.drift_status, e.drifted_since, e.recheck_at, e.created_at, e.updated_at",
+    "v.include_patterns, v.exclude_names, v.exclude_patterns, v.stale_after, e.last_n, e.last_artifacts, "
+    "e.last_reported_at, e.last_changed_at, e.stale_since, e.drift_status, e.drifted_since, e.recheck_at, "
+    "e.created_at, e.updated_at",
     "environments e JOIN environment_versions v "
     "ON v.environment_id = e.id AND v.version = e.version AND e.kind = 'physical'",
     environment_of,

@@ -21,6 +21,7 @@ def upgrade() -> None:
         _time("archived_at", nullable=True),
         sa.Column("last_n", sa.Integer(), nullable=False),
         sa.Column("last_content", sa.LargeBinary()),
+        sa.Column("last_artifacts", sa.Integer(), nullable=False),
         _time("last_reported_at", nullable=True),
         _time("last_changed_at", nullable=True),
         _time("due_at", nullable=True),

@@ -2,8 +2,10 @@
 
 import pytest
 
+from domain.environments.artifacts import Running
 from domain.environments.environments import MAX_FILTERS, EnvironmentType, Scope, check_scope
-from domain.errors import Invalid
+from domain.environments.snapshots import within
+from domain.errors import Invalid, TooLarge
 
 SCOPE = Scope(
     include_names=["api", "web"],
@@ -65,3 +67,10 @@ def test_a_pattern_that_backtracks_elsewhere_is_quick() -> None:
     scope = Scope(include_patterns=["(a+)+$"])
     check_scope(scope)
     assert not scope.admits("a" * 10_000 + "!")
+
+
+def test_more_names_than_the_patterns_can_be_tried_for_are_refused() -> None:
+    scope = Scope(include_patterns=["(?:word){100}|w.*"])
+    names = {Running(f"word{number}", "sha256:" + "a" * 64, None): 1 for number in range(10_000)}
+    with pytest.raises(TooLarge, match="10000 names"):
+        within(scope, names)

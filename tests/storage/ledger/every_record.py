@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Column
 
 import storage
+from domain.environments.allow_list import NewEntry, NewUse
 from domain.environments.artifacts import Running
 from domain.environments.baselines import NewBaseline
 from domain.environments.environments import EnvironmentType, NewEnvironment, Scope
@@ -36,6 +37,8 @@ from domain.identity.workload_identities import CiIssuer, WorkloadTerms
 from domain.identity.workloads import WorkloadProvider
 from storage.database import Transaction
 from storage.definitions import Commands, Definition
+from storage.environments.commands.allow_list import add_entry, remove_entry
+from storage.environments.commands.allow_list_uses import record_uses
 from storage.environments.commands.baselines import create_baseline
 from storage.environments.commands.environments import create_environment
 from storage.environments.commands.snapshots import record_snapshot
@@ -127,7 +130,20 @@ async def _environments(tx: Transaction, world: World) -> dict[str, UUID]:
         "snapshot": recorded.snapshot.id,
         "baseline": baseline.id,
         "drift": drift.id,
+        **await _allow_list(tx, world, environment.id),
     }
+
+
+async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> dict[str, UUID]:
+    """An entry of an allow-list, a use of it, and its removal."""
+    tenant, actor = world.tenant, world.actor
+    new = NewEntry("a hotfix", DIGEST, "app", "^app", "ada", datetime(2999, 1, 1, tzinfo=UTC))
+    entry = await add_entry(tx, tenant, environment_id, new, actor)
+    await record_uses(tx, tenant, [NewUse(environment_id, entry.id, "app", DIGEST)], actor)
+    await remove_entry(tx, tenant, environment_id, entry.id, actor)
+    use: UUID = await tx.value("SELECT id FROM allowlist_uses WHERE entry_id = $1", entry.id)
+    removal: UUID = await tx.value("SELECT id FROM allowlist_removals WHERE entry_id = $1", entry.id)
+    return {"allowlist_entry": entry.id, "allowlist_use": use, "allowlist_removal": removal}
 
 
 async def _plain(world: World, made: set[str]) -> dict[str, UUID]:

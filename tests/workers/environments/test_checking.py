@@ -4,11 +4,18 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+
+from domain.environments.allow_list import NewEntry
 from domain.environments.artifacts import Running
-from domain.environments.environments import Environment, EnvironmentType, NewEnvironment
+from domain.environments.baselines import NewBaseline
+from domain.environments.environments import DriftStatus, Environment, EnvironmentType, NewEnvironment
 from domain.environments.snapshots import Report
 from domain.notifications.triggers import Trigger
 from storage.database import Row
+from storage.environments.commands import staleness
+from storage.environments.commands.allow_list import add_entry
+from storage.environments.commands.baselines import create_baseline
 from storage.environments.commands.environments import archive_environment, create_environment, update_environment
 from storage.environments.commands.snapshots import record_snapshot
 from storage.environments.queries.environments import get_environment
@@ -19,6 +26,7 @@ from tests.storage.world import World
 from workers.environments.checking import BATCH, check_environments
 
 APP = Running("app", "sha256:" + "a" * 64, "1")
+DEBUG = Running("debug", "sha256:" + "d" * 64, None)
 MINUTES = 5
 LATE = timedelta(minutes=MINUTES, seconds=1)
 
@@ -30,9 +38,10 @@ async def environment(world: World, name: str = "production", stale_after: int |
     return made.id
 
 
-async def reported(world: World, environment_id: UUID) -> None:
+async def reported(world: World, environment_id: UUID, *others: Running) -> None:
     async with world.services.database.transaction() as tx:
-        await record_snapshot(tx, world.tenant, Report(environment_id, {APP: 1}), world.actor)
+        running = dict.fromkeys((APP, *others), 1)
+        await record_snapshot(tx, world.tenant, Report(environment_id, running), world.actor)
 
 
 async def known(world: World, environment_id: UUID) -> Environment:
@@ -123,3 +132,28 @@ async def test_how_long_a_check_has_been_due_is_a_gauge(own_services: Services) 
     await check_environments(later(own_services, 2 * LATE))
     async with own_services.database.read() as reader:
         assert (await read_gauges(reader, due + LATE)).environments_lag == timedelta()
+
+
+async def test_what_was_allowed_until_now_is_drift_without_a_report(
+    own_services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In portions, of which each has as much to compare as fits."""
+    monkeypatch.setattr(staleness, "MAX_ARTIFACTS", 3)
+    world = await World.founded(own_services)
+    await world.rule(trigger=Trigger.DRIFT_DETECTED)
+    ids = [await environment(world, f"host-{number}", None) for number in range(5)]
+    until = own_services.clock.now() + timedelta(hours=1)
+    for one in ids:
+        await reported(world, one)
+        async with own_services.database.transaction() as tx:
+            await create_baseline(tx, world.tenant, NewBaseline(one), world.actor)
+            await add_entry(tx, world.tenant, one, NewEntry("a test", name="debug", expires_at=until), world.actor)
+        await reported(world, one, DEBUG)
+    await check_environments(own_services)
+    assert await told(world) == []
+    for _ in range(2):
+        await check_environments(later(own_services, timedelta(hours=2)))
+    assert sorted(await told(world)) == [f"host-{number} drifted from its baseline" for number in range(5)]
+    for one in ids:
+        assert (await known(world, one)).drift_status is DriftStatus.DRIFTED
+        assert (await known(world, one)).recheck_at is None
