@@ -17,6 +17,11 @@ _VERSIONS = """
 SELECT v.* FROM unnest($1::uuid[], $2::int[]) AS held(id, version)
 JOIN environment_versions v ON v.environment_id = held.id AND v.version = held.version
 """
+_HOLD_ONE = """
+SELECT * FROM environments
+WHERE org_id = $1 AND id = $2 AND kind = 'physical' AND archived_at IS NULL FOR NO KEY UPDATE
+"""
+_VERSION = "SELECT * FROM environment_versions WHERE environment_id = $1 AND version = $2"
 
 
 async def hold_environments(tx: Transaction, tenant: Tenant, ids: Sequence[UUID]) -> list[Row]:
@@ -32,9 +37,14 @@ async def hold_environments(tx: Transaction, tenant: Tenant, ids: Sequence[UUID]
 
 
 async def hold_environment(tx: Transaction, tenant: Tenant, environment_id: UUID) -> Row:
-    """Lock one environment within the tenant's scopes. Raises NotFound."""
+    """Lock one environment within the tenant's scopes and return it with its newest version. Raises NotFound.
+
+    Every report does this. Its statements are planned once; those for many are planned whenever they run, as the best
+    plan depends on the number of ids.
+    """
     check_environment_scope(tenant, environment_id)
-    held = await hold_environments(tx, tenant, [environment_id])
-    if not held:
+    head = await tx.row(_HOLD_ONE, tenant.org_id, environment_id)
+    if head is None:
         raise NotFound(f"There is no environment {environment_id}.")
-    return held[0]
+    [version] = await tx.rows(_VERSION, environment_id, head["version"])
+    return {**version, **head}
