@@ -9,8 +9,8 @@ class Plan:
     """`seconds` is the length of one measurement under load; `backlog` the deliveries that are drained.
 
     `trails` are seeded for the large database, a hundredth of them for the small one; `flow_trails` into the large
-    flow. `upload` is in bytes. Each of the `environments` is reported once in each of the `minutes`; `snapshots` are those
-    of the environment with most of them. `peers_python` runs the peers that are no dependencies of ours.
+    flow. `upload` is in bytes. Each of the `environments` is reported once in each of the `minutes`; `snapshots` are
+    those of the environment with most of them. `peers_python` runs the peers that are no dependencies of ours.
     """
 
     rounds: int = 5

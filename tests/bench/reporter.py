@@ -35,7 +35,10 @@ JOIN environment_versions v ON v.environment_id = e.id AND v.version = e.version
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """An environment with what runs in it after each number of changes; `phase` is where in its period it begins."""
+    """An environment with what runs in it after each number of changes, and after one more, which is only rehearsed.
+
+    `phase` is where in its period it begins.
+    """
 
     id: UUID
     tenant: Tenant
@@ -53,16 +56,19 @@ def _changes(phase: int, minute: int) -> int:
 
 
 async def main(settings: Settings, minutes: int) -> None:
-    """Report when told to, over connections that are open by then."""
+    """Report when told to, over connections that are open by then and have prepared their statements."""
     async with opened(settings) as database:
-        await asyncio.gather(*(_connect(database) for _ in range(CONNECTIONS)))
         environments = await _environments(database, minutes)
+        all_connected = asyncio.Barrier(CONNECTIONS)
+        await asyncio.gather(*(_rehearse(database, one, all_connected) for one in environments[:CONNECTIONS]))
         await on_cue(lambda: _report(database, environments, minutes))
 
 
-async def _connect(database: Database) -> None:
-    async with database.read() as reader:
-        await reader.value("SELECT pg_sleep(0.2)")  # until all the others have one, too
+async def _rehearse(database: Database, one: Reported, all_connected: asyncio.Barrier) -> None:
+    """Report a change on a connection of its own, where the statements are prepared thereby, and undo it."""
+    async with database.transaction(dry_run=True) as tx:
+        await all_connected.wait()
+        await record_snapshot(tx, one.tenant, Report(one.id, one.states[-1]), one.reporter)
 
 
 async def _environments(database: Database, minutes: int) -> list[Reported]:
@@ -74,7 +80,7 @@ async def _environments(database: Database, minutes: int) -> list[Reported]:
             Tenant(row["org_id"], DEFAULT_ORGANISATION),
             Actor(row["created_by"]),
             number % PERIOD,
-            [runs(number, changes) for changes in range(_changes(number % PERIOD, minutes) + 1)],
+            [runs(number, changes) for changes in range(_changes(number % PERIOD, minutes) + 2)],
         )
         for number, row in enumerate(rows)
     ]

@@ -1,4 +1,4 @@
-"""What becomes of reading snapshots, differences and drift when an environment has a thousand times as many snapshots."""
+"""What becomes of reading snapshots, differences and drift when an environment has a thousand times as many."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
