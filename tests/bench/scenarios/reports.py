@@ -30,7 +30,7 @@ PER_REPORT = "µs/report"
 _ENVIRONMENTS = "SELECT array_agg(id ORDER BY name) FROM environments"
 _NOTE = (
     "Minutes are simulated: the clock moves on by one when all environments are reported. One in "
-    f"{PERIOD} reports has a new version of one artifact, which is a deployment and drift from the baseline; the others "
+    f"{PERIOD} reports has a new version of one artifact: a deployment, and drift from the baseline. The others "
     f"change nothing. Over HTTP, {CONNECTIONS} clients send reports that change nothing, and get the whole snapshot in "
     "return."
 )
