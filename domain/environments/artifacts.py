@@ -31,9 +31,7 @@ def counted(reported: Iterable[tuple[Running, int]]) -> Instances:
 
 def content_hash(instances: Instances) -> bytes:
     """Return the SHA-256 of what runs, the same for every order in which it is reported."""
-    lines = sorted(
-        [*artifact[:2], artifact.tag or "", artifact.tag is None, count] for artifact, count in instances.items()
-    )
+    lines = sorted((name, digest, tag or "", tag is None, count) for (name, digest, tag), count in instances.items())
     return sha256(orjson.dumps(lines)).digest()
 
 

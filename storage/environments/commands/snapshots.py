@@ -35,10 +35,11 @@ SET last_n = $2, last_content = $3, last_artifacts = $4, last_reported_at = $5, 
     stale_since = NULL
 WHERE id = $1
 """
+_ALSO = ("id", "org_id", "environment_version", "changed", "changes", "claimed_by", "scope_label", "recorded_by")
 _RECORD = f"""
-INSERT INTO snapshots (id, org_id, environment_id, n, environment_version, content, artifacts, changed, changes,
-                       claimed_by, scope_label, recorded_by, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+WITH moved AS ({_MOVE})
+INSERT INTO snapshots (environment_id, n, content, artifacts, created_at, {", ".join(_ALSO)})
+VALUES ($1, $2, $3, $4, $5, {", ".join(f"${n}" for n in range(8, 8 + len(_ALSO)))})
 RETURNING {RETURNED}
 """
 _NOW = "SELECT id, name, digest, tag, count FROM running WHERE environment_id = $1 AND upper_inf(during)"
@@ -69,13 +70,14 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     changed = head["last_content"] != content
     is_new = changed or not report.only_changes
     n, time = head["last_n"] + is_new, _time(tx, head)
-    await tx.execute(_MOVE, head["id"], *_moved(head, n, instances, content, time))
+    moved = _moved(head, n, instances, content, time)
     if head["stale_since"]:
         await end_staleness(tx, tenant, head, actor)
     if not is_new:
+        await tx.execute(_MOVE, *moved)
         return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
     before = await _replace(tx, tenant, head, n, instances) if changed else instances
-    changes = changes_between(before, instances)
+    changes = changes_between(before, instances) if changed else []
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -91,7 +93,7 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
         "recorded_by": actor.principal_id,
         "created_at": time,
     }
-    [stored] = await tx.rows(_RECORD, *row.values())
+    [stored] = await tx.rows(_RECORD, *moved, *(row[name] for name in _ALSO))
     snapshot = snapshot_of(stored)
     if changed:
         await append(tx, tenant, [_event(actor, row)])
@@ -138,7 +140,7 @@ def _begun(tx: Transaction, change: Change) -> Row:
 def _moved(head: Row, n: int, instances: Instances, content: bytes, time: datetime) -> tuple[Any, ...]:
     """Return what the environment says of its latest report, in the order of `_MOVE`."""
     changed_at = head["last_changed_at"] if head["last_content"] == content else time
-    return n, content, len(instances), time, changed_at, due_at(head["stale_after"], time)
+    return head["id"], n, content, len(instances), time, changed_at, due_at(head["stale_after"], time)
 
 
 def due_at(stale_after: int | None, reported_at: datetime | None) -> datetime | None:
