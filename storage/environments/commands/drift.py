@@ -93,6 +93,13 @@ async def check_drift(tx: Transaction, tenant: Tenant, held: Sequence[Row], acto
     await raise_notices(tx, tenant, notices)
 
 
+async def tell_drift(tx: Transaction, tenant: Tenant, environment: Row) -> None:
+    """Tell people that an environment, which is locked, has drifted, if it has."""
+    if environment["drift_status"] == DriftStatus.DRIFTED:
+        report = await last_report(tx, tenant, environment["id"])
+        await raise_notices(tx, tenant, [_detected(environment, report)] if report else [])
+
+
 async def _comparisons(tx: Transaction, tenant: Tenant, numbers: Mapping[UUID, int]) -> list[Comparison]:
     rows = await tx.rows(_COMPARED, tenant.org_id, list(numbers))
     return [
@@ -175,10 +182,13 @@ def _notices(environment: Row, comparison: Comparison, report: DriftReport) -> l
     """Return what people are told: that drift began, or that it ended."""
     if environment["drift_policy"] == DriftPolicy.IGNORE or comparison.before is report.status:
         return []
-    name = environment["name"]
     if report.status is DriftStatus.DRIFTED:
-        differing = sorted({one.name for found in report.drift.parts.values() for one in found})
-        blocks = environment["drift_policy"] == DriftPolicy.BLOCK
-        return [drift_detected(report.environment_id, name, differing, blocks=blocks)]
+        return [_detected(environment, report)]
     since = report.drifted_since or report.created_at
-    return [drift_resolved(report.environment_id, name, since, report.created_at)]
+    return [drift_resolved(report.environment_id, environment["name"], since, report.created_at)]
+
+
+def _detected(environment: Row, report: DriftReport) -> Notice:
+    differing = sorted({one.name for found in report.drift.parts.values() for one in found})
+    blocks = environment["drift_policy"] == DriftPolicy.BLOCK
+    return drift_detected(report.environment_id, environment["name"], differing, blocks=blocks)

@@ -1,11 +1,13 @@
 """Defining environments. Every change makes a version that is kept: snapshots cite the one they were taken with."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from domain.audit.events import Actor
 from domain.environments.environments import (
+    DriftPolicy,
     Environment,
     EnvironmentChange,
     EnvironmentKind,
@@ -17,6 +19,7 @@ from domain.environments.records import ENVIRONMENT
 from domain.tenant import Tenant
 from storage.database import Row, Transaction
 from storage.definitions import Definition
+from storage.environments.commands.drift import tell_drift
 from storage.environments.commands.snapshots import due_at
 from storage.environments.queries.environments import environment_of
 from storage.environments.scoping import check_environment_scope
@@ -78,12 +81,16 @@ async def update_environment(
 ) -> Environment:
     """Change an environment for future snapshots, unless nothing changes.
 
-    `expected` are the versions that the caller accepts, None for any. Raises NotFound, Stale for another version,
-    Invalid for a bad scope, Conflict when the name is taken.
+    Drift that was ignored is told to people when it is not ignored any more. `expected` are the versions that the
+    caller accepts, None for any. Raises NotFound, Stale for another version, Invalid for a bad scope, Conflict when the
+    name is taken.
     """
     check_environment_scope(tenant, environment_id)
     held = await ENVIRONMENTS.hold(tx, tenant, environment_id, expected)
-    return environment_of(await ENVIRONMENTS.change(tx, tenant, actor, held, _columns(change, held)))
+    row = await ENVIRONMENTS.change(tx, tenant, actor, held, _columns(change, held, tx.now))
+    if held["drift_policy"] == DriftPolicy.IGNORE and row["drift_policy"] != DriftPolicy.IGNORE:
+        await tell_drift(tx, tenant, row)
+    return environment_of(row)
 
 
 async def archive_environment(
@@ -95,11 +102,18 @@ async def archive_environment(
     return environment_of(await ENVIRONMENTS.archive(tx, tenant, actor, held))
 
 
-def _columns(change: EnvironmentChange, held: Row) -> dict[str, Any]:
+def _columns(change: EnvironmentChange, held: Row, now: datetime) -> dict[str, Any]:
     columns: dict[str, Any] = {**change}
     if (scope := columns.pop("scope", None)) is not None:
         check_scope(scope)
         columns |= scope_columns(scope)
     if columns.get("stale_after", held["stale_after"]) != held["stale_after"]:
-        columns |= {"due_at": due_at(columns["stale_after"], held["last_reported_at"]), "stale_since": None}
+        columns |= _staleness(due_at(columns["stale_after"], held["last_reported_at"]), held, now)
     return columns
+
+
+def _staleness(due: datetime | None, held: Row, now: datetime) -> dict[str, Any]:
+    """Return when an environment becomes stale; what is stale and still is remains so, untold."""
+    if held["stale_since"] and due and due <= now:
+        return {"due_at": None, "stale_since": due}
+    return {"due_at": due, "stale_since": None}

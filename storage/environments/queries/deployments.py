@@ -77,7 +77,13 @@ async def places_of_digests(reader: Reader, tenant: Tenant, digests: Collection[
     return found
 
 
+_RUNNING = """removed_n IS NULL AND NOT EXISTS (
+  SELECT FROM environments e WHERE e.id = deployments.environment_id AND e.archived_at IS NOT NULL
+)"""
+"""Nothing is known to run in an archived environment, although nobody reported that it ended."""
+
+
 def _state(*, running: bool | None) -> dict[str, None]:
     if running is None:
         return {}
-    return {"removed_n IS NULL" if running else "removed_n IS NOT NULL": None}
+    return {_RUNNING if running else f"NOT ({_RUNNING})": None}

@@ -58,6 +58,18 @@ async def test_the_deployments_of_an_artifact_are_found_by_its_digest(api: Calle
     assert (await api.get("/artifacts/abc/deployments", 400)).fields == ["digest"]
 
 
+async def test_nothing_runs_in_an_archived_environment(api: Caller) -> None:
+    gone, kept = [await make_environment(api) for _ in range(2)]
+    for environment in (gone, kept):
+        await report(api, environment, line("api", C))
+    await api.send("DELETE", f"/environments/{gone}")
+    where = f"/artifacts/{C}/deployments"
+    for query, found in (("", [gone, kept]), ("?running=true", [kept]), ("?running=false", [gone])):
+        answer = await api.get(f"{where}{query}")
+        assert [one["environmentId"] for one in answer.json] == found
+        assert answer.headers["X-Total-Count"] == str(len(found))
+
+
 async def test_every_difference_is_an_audit_event(api: Caller) -> None:
     environment = await make_environment(api)
     await report(api, environment, line("api", A), line("web", C))

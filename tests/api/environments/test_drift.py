@@ -194,6 +194,23 @@ async def test_the_policy_says_who_is_told(api: Caller, policy: str, severities:
     assert len(await messages(api, rule)) == 2 * len(severities)
 
 
+async def test_drift_that_was_ignored_is_told_when_it_is_not_ignored_any_more(api: Caller) -> None:
+    environment = await make_environment(api, driftPolicy="IGNORE")
+    where = f"/environments/{environment}"
+    rule = await api.make_rule(triggerEvent="DRIFT_DETECTED")
+    await report(api, environment, line("api", A))
+    await approve(api, environment)
+    await report(api, environment, line("api", B))
+    for policy, told in (("IGNORE", 0), ("BLOCK", 1), ("WARN", 1)):
+        await api.send("PUT", where, json={"driftPolicy": policy})
+        assert len(await messages(api, rule)) == told
+    await report(api, environment, line("api", A))
+    assert len(await messages(api, rule)) == 2
+    for policy in ("IGNORE", "WARN"):
+        await api.send("PUT", where, json={"driftPolicy": policy})
+    assert len(await messages(api, rule)) == 2, "nothing is to be told without drift"
+
+
 async def test_a_history_ends_early_rather_than_to_take_too_much_memory(
     api: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

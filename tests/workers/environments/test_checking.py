@@ -113,6 +113,23 @@ async def test_another_limit_counts_from_the_last_report(own_services: Services)
     assert (await known(world, production)).stale_since is None
 
 
+async def test_another_limit_does_not_tell_again_that_an_environment_is_stale(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    await world.rule(trigger=Trigger.DRIFT_DETECTED)
+    production = await environment(world)
+    await reported(world, production)
+    late = World(later(own_services, 3 * LATE), world.tenant, world.actor)
+    await check_environments(late.services)
+    for limit in (MINUTES + 1, 2 * MINUTES):
+        async with late.services.database.transaction() as tx:
+            changed = await update_environment(tx, world.tenant, production, {"stale_after": limit}, world.actor)
+        assert changed.stale_since == (changed.last_reported_at or changed.created_at) + timedelta(minutes=limit)
+        await check_environments(late.services)
+    assert await told(world) == ["production is stale"]
+    await reported(late, production)
+    assert await told(world) == ["production is stale", "production is reported again"]
+
+
 async def test_every_environment_is_checked_however_many_are_due(own_services: Services) -> None:
     world = await World.founded(own_services)
     ids = [await environment(world, f"host-{number}") for number in range(BATCH + 5)]
