@@ -32,7 +32,7 @@ _NOTE = (
     "Minutes are simulated: the clock moves on by one when all environments are reported. One in "
     f"{PERIOD} reports has a new version of one artifact: a deployment, and drift from the baseline. The others "
     f"change nothing. Over HTTP, {CONNECTIONS} clients send reports that change nothing, and get the whole snapshot in "
-    "return."
+    "return. The database is analyzed before, as autovacuum would do in operation."
 )
 
 
@@ -133,6 +133,7 @@ def _template(testbed: Testbed, prepared: Prepared, environments: int) -> str:
     if not fetch_value(testbed.admin_url, f"SELECT EXISTS (SELECT FROM pg_database WHERE datname = '{name}')"):
         url = testbed.fresh(name, TEMPLATE)
         asyncio.run(make_fleet(bench_settings(testbed, url), prepared, environments))
+        execute(url, "ANALYZE")
         testbed.settle()
         asyncio.run(seal_template(testbed.admin_url, name))
     return name
