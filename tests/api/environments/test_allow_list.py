@@ -328,6 +328,6 @@ async def test_an_entry_that_expires_lets_drift_begin(api: Caller, app_services:
     for moment, status in ((soon - timedelta(minutes=1), "IN_SYNC"), (soon, "DRIFTED"), (soon, "DRIFTED")):
         with time_machine.travel(moment, tick=False):
             async with app_services.database.transaction() as tx:
-                await recheck_drift(tx, 1000)
+                await recheck_drift(tx, api.tenant, [UUID(environment)])
             assert (await api.get(f"/environments/{environment}")).json["driftStatus"] == status
     assert len(await events(api, "DRIFT_DETECTED")) == 1

@@ -12,6 +12,7 @@ from domain.environments.baselines import NewBaseline
 from domain.environments.environments import DriftStatus, Environment, EnvironmentType, NewEnvironment
 from domain.environments.snapshots import Report
 from domain.notifications.triggers import Trigger
+from domain.patterns import BadPattern
 from storage.database import Row
 from storage.environments.commands import staleness
 from storage.environments.commands.allow_list import add_entry
@@ -137,6 +138,30 @@ async def test_every_environment_is_checked_however_many_are_due(own_services: S
         await reported(world, one)
     await check_environments(later(own_services, LATE))
     assert len(await names(world)) == BATCH + 5
+
+
+async def test_what_cannot_be_checked_keeps_no_other_organisation_waiting(own_services: Services) -> None:
+    damaged, sound = [await World.founded(own_services) for _ in range(2)]
+    until = own_services.clock.now() + timedelta(hours=1)
+    for world in (damaged, sound):
+        one = await environment(world, stale_after=None)
+        await reported(world, one)
+        async with own_services.database.transaction() as tx:
+            await create_baseline(tx, world.tenant, NewBaseline(one), world.actor)
+            await add_entry(tx, world.tenant, one, NewEntry("a test", name="debug", expires_at=until), world.actor)
+        await reported(world, one, DEBUG)
+    async with own_services.database.transaction() as tx:
+        await tx.execute(
+            "INSERT INTO allowlist (id, org_id, environment_id, pattern, reason, added_by, created_at) "
+            "SELECT gen_random_uuid(), org_id, environment_id, '(', '', added_by, now() FROM allowlist "
+            "WHERE org_id = $1",
+            damaged.tenant.org_id,
+        )
+    with pytest.raises(BadPattern):
+        await check_environments(later(own_services, timedelta(hours=2)))
+    states = "SELECT drift_status FROM environments WHERE org_id = $1"
+    assert [row["drift_status"] for row in await rows(sound, states)] == [DriftStatus.DRIFTED]
+    assert [row["drift_status"] for row in await rows(damaged, states)] == [DriftStatus.IN_SYNC]
 
 
 async def test_how_long_a_check_has_been_due_is_a_gauge(own_services: Services) -> None:
