@@ -1,6 +1,6 @@
 """Running artifacts, counted, and the difference between two moments."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,9 +23,9 @@ Instances = Mapping[Running, int]
 
 def counted(reported: Iterable[tuple[Running, int]]) -> Instances:
     """Return what is reported with each artifact once; the counts of lines that name the same artifact add up."""
-    found: Counter[Running] = Counter()
+    found: dict[Running, int] = {}
     for artifact, count in reported:
-        found[artifact] += count
+        found[artifact] = found.get(artifact, 0) + count
     return found
 
 
