@@ -9,6 +9,7 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.environments.artifacts import Difference
 from domain.environments.records import DEPLOYMENT
 from domain.environments.snapshots import Snapshot
+from domain.errors import Unavailable
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert, Rows
@@ -45,10 +46,15 @@ _BEGIN = Batch(
 async def record_deployments(
     tx: Transaction, tenant: Tenant, snapshot: Snapshot, differences: Sequence[Difference], actor: Actor
 ) -> None:
-    """Record the deployments that a snapshot begins and ends, with an audit event for each artifact."""
+    """Record the deployments that a snapshot begins and ends, with an audit event for each artifact.
+
+    Raises Unavailable unless each deployment that ends is known once.
+    """
     ended = [one.before._asdict() for one in differences if one.before]
     place = (snapshot.environment_id, snapshot.n, snapshot.created_at)
     rows = await tx.rows(_END, *place, *_ENDED.arrays(ended)) if ended else []
+    if len(rows) != len(ended):
+        raise damaged(snapshot.environment_id)
     ids = {(row["name"], row["digest"]): row["id"] for row in rows}
     begun = [begun_row(snapshot.id, snapshot.created_at, one) for one in differences if one.after]
     ids |= {(row["name"], row["digest"]): row["id"] for row in begun}
@@ -57,6 +63,15 @@ async def record_deployments(
     for start in range(0, len(differences), APPENDED_AT_ONCE):
         some = differences[start : start + APPENDED_AT_ONCE]
         await append(tx, tenant, [_event(snapshot, one, ids, actor) for one in some])
+
+
+def damaged(environment_id: UUID) -> Unavailable:
+    """Return the error of a report to an environment of which the derived rows are not what was reported."""
+    return Unavailable(
+        f"What is known to run in the environment {environment_id} contradicts itself; nothing can be reported until "
+        "an operator repairs it with `trailgate rebuild environments`.",
+        60,
+    )
 
 
 def begun_row(snapshot_id: UUID, time: datetime, difference: Difference) -> dict[str, Any]:

@@ -108,7 +108,8 @@ def _columns(change: EnvironmentChange, held: Row, now: datetime) -> dict[str, A
         check_scope(scope)
         columns |= scope_columns(scope)
     if columns.get("stale_after", held["stale_after"]) != held["stale_after"]:
-        columns |= _staleness(due_at(columns["stale_after"], held["last_reported_at"]), held, now)
+        reported_at = held["last_reported_at"] and min(held["last_reported_at"], now)
+        columns |= _staleness(due_at(columns["stale_after"], reported_at), held, now)
     return columns
 
 

@@ -12,12 +12,11 @@ from domain.environments.deployments import deployed
 from domain.environments.environments import EnvironmentType
 from domain.environments.records import SNAPSHOT
 from domain.environments.snapshots import Change, Report, Snapshot, changes_between, within
-from domain.errors import Unavailable
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
-from storage.environments.commands.deployments import record_deployments
+from storage.environments.commands.deployments import damaged, record_deployments
 from storage.environments.commands.drift import check_drift
 from storage.environments.commands.staleness import end_staleness
 from storage.environments.holding import hold_environment
@@ -70,7 +69,8 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     changed = head["last_content"] != content
     is_new = changed or not report.only_changes
     n, time = head["last_n"] + is_new, _time(tx, head)
-    moved = _moved(head, n, instances, content, time)
+    due = due_at(head["stale_after"], tx.now)  # not `time`: that is far ahead for long, if the clock once was
+    moved = (*_moved(head, n, instances, content, time), due)
     if head["stale_since"]:
         await end_staleness(tx, tenant, head, actor)
     if not is_new:
@@ -121,11 +121,7 @@ async def _replace(tx: Transaction, tenant: Tenant, head: Row, n: int, instances
     rows = {Running(row["name"], row["digest"], row["tag"]): row for row in await tx.rows(_NOW, head["id"])}
     before = {artifact: row["count"] for artifact, row in rows.items()}
     if content_hash(before) != (head["last_content"] or content_hash({})):
-        raise Unavailable(
-            f"What is known to run in the environment {head['id']} contradicts itself; nothing can be reported until "
-            "an operator repairs it with `trailgate rebuild environments`.",
-            60,
-        )
+        raise damaged(head["id"])
     changes = changes_between(before, instances)
     await tx.execute(_END, [rows[one.artifact]["id"] for one in changes if one.before], n)
     shared = {"org_id": tenant.org_id, "environment_id": head["id"], "during": asyncpg.Range(n)}
@@ -138,9 +134,9 @@ def _begun(tx: Transaction, change: Change) -> Row:
 
 
 def _moved(head: Row, n: int, instances: Instances, content: bytes, time: datetime) -> tuple[Any, ...]:
-    """Return what the environment says of its latest report, in the order of `_MOVE`."""
+    """Return what the environment says of its latest report, in the order of `_MOVE`, without when it is due."""
     changed_at = head["last_changed_at"] if head["last_content"] == content else time
-    return head["id"], n, content, len(instances), time, changed_at, due_at(head["stale_after"], time)
+    return head["id"], n, content, len(instances), time, changed_at
 
 
 def due_at(stale_after: int | None, reported_at: datetime | None) -> datetime | None:

@@ -212,6 +212,8 @@ async def test_a_report_that_was_only_to_record_changes_is_not_forgotten(world: 
         "DELETE FROM running",
         "UPDATE running SET count = 9 WHERE upper_inf(during)",
         "UPDATE environments SET last_content = 'x' WHERE last_n > 0",
+        "DELETE FROM deployments",
+        DAMAGES["deployments twice"],
     ],
 )
 async def test_nothing_that_was_made_of_damaged_rows_is_sealed(world: World, damage: str) -> None:

@@ -87,6 +87,17 @@ async def test_silence_is_told_once_and_so_is_its_end(own_services: Services) ->
     assert len(await names(world)) == 2
 
 
+async def test_a_clock_that_once_was_ahead_hides_no_silence(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    production = await environment(world)
+    await reported(World(later(own_services, timedelta(days=365)), world.tenant, world.actor), production)
+    await reported(world, production)
+    await check_environments(own_services)
+    assert await names(world) == []
+    await check_environments(later(own_services, LATE))
+    assert await names(world) == ["environment.stale"]
+
+
 async def test_without_a_limit_or_a_report_nothing_is_stale(own_services: Services) -> None:
     world = await World.founded(own_services)
     await environment(world, "never reported")
