@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from yarl import URL
 
 from cli.output import note, printable
@@ -44,6 +44,7 @@ MAX_ANSWER = 32 * 2**20
 _GOOD = frozenset({200, 201})
 _BUSY = frozenset({429, 502, 503, 504})
 _ADDRESS = f"The address of the API (--url or {URL_VARIABLE})"
+_API_PATH = "/api/v1"
 _VISIBLE = re.compile(r"[!-~]+")
 _MAX_SHOWN = 1000
 
@@ -79,6 +80,7 @@ class ErrorBody(BaseModel):
 
     message: str
     details: list[Detail] = []
+    request_id: str = Field("", alias="requestId")
 
 
 class Api:
@@ -170,6 +172,8 @@ def _explained(base: URL, response: aiohttp.ClientResponse, content: bytes) -> s
     shown = f"{answered}: {printable(said[:_MAX_SHOWN])}"
     if response.status == HTTPStatus.UNAUTHORIZED:
         return f"{shown.removesuffix('.')}. Set {KEY_VARIABLE} to a key of the organisation."
+    if response.status == HTTPStatus.INTERNAL_SERVER_ERROR and error.request_id:
+        return f"{shown.removesuffix('.')}: {printable(error.request_id[:_MAX_SHOWN])}"
     return shown
 
 
@@ -197,4 +201,6 @@ def _base(address: str) -> URL:
         raise Invalid(f"{_ADDRESS} is not a URL") from None
     if not well or url.user or url.password or url.query_string or url.fragment:
         raise Invalid(f"{_ADDRESS} must be like https://trailgate.example.com, without a key, a query or a fragment")
+    if url.path.rstrip("/").endswith(_API_PATH):
+        raise Invalid(f"{_ADDRESS} is given without {_API_PATH}")
     return url

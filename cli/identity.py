@@ -83,7 +83,9 @@ def create_key(
     ] = None,
     scope: Annotated[
         list[str] | None,
-        typer.Option(metavar="SCOPE", help="Limit the key to this flow:ID or repo:NAME; may be repeated."),
+        typer.Option(
+            metavar="SCOPE", help="Limit the key to this flow:ID, repo:NAME or environment:ID; may be repeated."
+        ),
     ] = None,
     expires_in: Annotated[
         str | None, typer.Option(help="Lifetime, such as 90m, 12h, 30d or 8w; by default unlimited.")

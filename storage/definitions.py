@@ -39,6 +39,7 @@ class Definition:
     the fields of the audit payload to columns; the id is always included. `taken` maps the name of a unique constraint
     to the error message for a violation; it may contain columns of the row in braces. `counter` names the counter of
     the definitions that are not archived. `where` is the condition on the rows of this kind, if the table has others.
+    `environment` names the column of the environment that its audit events are about, if they are about one.
     """
 
     noun: str
@@ -49,6 +50,7 @@ class Definition:
     versions: Table | None = None
     counter: str | None = None
     where: str = "true"
+    environment: str | None = None
     _update: str = field(init=False, default="")
 
     def __post_init__(self) -> None:
@@ -64,7 +66,9 @@ class Definition:
         words = self.form.kind.split("_")
         id_name = words[0] + "".join(map(str.title, words[1:])) + "Id"
         payload = {id_name: str(record["id"]), **{name: _plain(record[column]) for name, column in self.shown.items()}}
-        return Event(AuditName(f"{self.form.kind}.{verb}"), actor, self.form, record, payload)
+        environment_id = record[self.environment] if self.environment else None
+        name = AuditName(f"{self.form.kind}.{verb}")
+        return Event(name, actor, self.form, record, payload, environment_id=environment_id)
 
     async def create(self, tx: Transaction, tenant: Tenant, actor: Actor, values: Row) -> dict[str, Any]:
         """Create the first version and return the whole row. Raises Conflict when a unique value is taken."""

@@ -109,7 +109,7 @@ class Endpoint:
         if not caller.may(permission):
             return f"This request needs the permission {permission.value}"
         if caller.scopes is not None and not self.route.scoped:
-            return "This request needs a key without scopes: what it concerns belongs to no flow and no repository"
+            return "This request needs a key without scopes: it concerns more than a flow, repository or environment"
         return None
 
     def _parameters(self, request: web.Request) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Running artifacts, counted, and the difference between two moments."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -23,17 +23,15 @@ Instances = Mapping[Running, int]
 
 def counted(reported: Iterable[tuple[Running, int]]) -> Instances:
     """Return what is reported with each artifact once; the counts of lines that name the same artifact add up."""
-    found: Counter[Running] = Counter()
+    found: dict[Running, int] = {}
     for artifact, count in reported:
-        found[artifact] += count
+        found[artifact] = found.get(artifact, 0) + count
     return found
 
 
 def content_hash(instances: Instances) -> bytes:
     """Return the SHA-256 of what runs, the same for every order in which it is reported."""
-    lines = sorted(
-        [*artifact[:2], artifact.tag or "", artifact.tag is None, count] for artifact, count in instances.items()
-    )
+    lines = sorted((name, digest, tag or "", tag is None, count) for (name, digest, tag), count in instances.items())
     return sha256(orjson.dumps(lines)).digest()
 
 

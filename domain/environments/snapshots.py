@@ -52,8 +52,8 @@ class Change(NamedTuple):
 class Snapshot:
     """A recorded snapshot; `n` is its number, `artifacts` how many different ones run.
 
-    `changes` is what is different from the snapshot before. `reporter` is the claimed reporter, or else the name of the
-    principal that sent the report.
+    `changed` is how many of them are unlike in the snapshot before. `reporter` is the claimed reporter, or else the
+    name of the principal that sent the report.
     """
 
     id: UUID
@@ -62,9 +62,19 @@ class Snapshot:
     n: int
     environment_version: int
     artifacts: int
-    changes: Sequence[Change]
+    changed: int
     reporter: str
     scope_label: str | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSnapshot:
+    """A snapshot that changes something, with what is different from the one before."""
+
+    id: UUID
+    n: int
+    changes: Sequence[Change]
     created_at: datetime
 
 

@@ -119,7 +119,7 @@ def environment_stale(environment_id: UUID, name: str, minutes: int, since: date
         environment_id,
         Severity.WARNING,
         title=f"{name} is stale",
-        message=f"Nothing was reported about {name} for {minutes} minutes: nobody knows whether it drifted.",
+        message=f"Nothing was reported about {name} for {_minutes(minutes)}: nobody knows whether it drifted.",
         data={"environment": name, "status": "STALE", "staleSince": since.isoformat()},
     )
 
@@ -158,4 +158,10 @@ def _listed(names: Sequence[str]) -> str:
 
 def _spelled(length: timedelta) -> str:
     minutes = round(length.total_seconds() / 60)
-    return f"{minutes} minutes" if minutes < _HOURS else f"{minutes // 60} hours {minutes % 60} minutes"
+    if minutes < 1:
+        return "less than a minute"
+    return _minutes(minutes) if minutes < _HOURS else f"{minutes // 60} hours {_minutes(minutes % 60)}"
+
+
+def _minutes(number: int) -> str:
+    return "1 minute" if number == 1 else f"{number} minutes"

@@ -32,6 +32,8 @@ def read_documents(content: bytes) -> list[Any]:
     text = readable(as_utf8(content)).strip()
     if not text:
         raise Unreadable("The input is empty: the command that prints it has probably failed")
+    if text[:1] not in (b"[", b"{"):
+        raise Unreadable("The input is not JSON: kubectl needs `-o json`, and `docker ps` needs `--format json`")
     try:
         return [parse_json(text)]
     except Unreadable:

@@ -7,14 +7,14 @@ from typing import Any
 from uuid import UUID
 
 from domain.environments.environments import DriftStatus
-from domain.environments.snapshots import Snapshot
+from domain.environments.snapshots import Change, ChangedSnapshot
 from domain.tenant import Tenant
 from storage.batches import Batch, BatchInsert
 from storage.database import LONG, Database, Row, Transaction
-from storage.environments.queries.snapshots import RETURNED, snapshot_of
 from storage.environments.replay import Replay, Replayed
 from storage.environments.tables import deployments, running
 from storage.rebuild import Progress
+from storage.rows import columns, from_row
 
 CHUNK = 1000
 """Snapshots of an environment that are replayed in one transaction."""
@@ -36,11 +36,11 @@ FROM environments WHERE id = $1 FOR NO KEY UPDATE
 """
 _NEWEST = "SELECT n, content, artifacts, created_at FROM snapshots WHERE environment_id = $1 ORDER BY n DESC LIMIT 1"
 _CHANGED = f"""
-SELECT {RETURNED} FROM (
-  SELECT *, sum(jsonb_array_length(changes)) OVER (ORDER BY n) - jsonb_array_length(changes) AS changes_before
+SELECT {columns(ChangedSnapshot)} FROM (
+  SELECT *, sum(changed) OVER (ORDER BY n) - changed AS changes_before
   FROM snapshots WHERE environment_id = $1 AND n > $2 AND n <= $3
 ) AS chunk
-WHERE (changes <> '[]' OR n = 1) AND changes_before < $4 ORDER BY n
+WHERE (changed > 0 OR n = 1) AND changes_before < $4 ORDER BY n
 """
 
 _INTERVAL = ("name", "digest", "tag", "count", "during")
@@ -57,6 +57,7 @@ WHERE org_id = $1 AND environment_id = $2
   AND NOT EXISTS (SELECT FROM unnest($5::uuid[]) AS begun(id) WHERE begun.id = d.id)
 """
 _PLACE = ("org_id", "environment_id")
+_snapshot = from_row(ChangedSnapshot, changes=lambda stored: tuple(map(Change.of_json, stored)))
 _interval: Any = itemgetter(*_INTERVAL)
 _BEGIN = Batch(BatchInsert(running, ("id", *_INTERVAL), shared=_PLACE))
 _VALUES = tuple(column.name for column in deployments.columns if column.name not in {"id", *_PLACE})
@@ -134,7 +135,7 @@ class _Environment:
         self._id = environment_id
         self._place = {"org_id": tenant.org_id, "environment_id": environment_id}
         self._replay = Replay()
-        self._last: Snapshot | None = None  # the last one that changes something
+        self._last: ChangedSnapshot | None = None  # the last one that changes something
 
     async def rebuild_chunk(self, tx: Transaction) -> int:
         """Compare the rows that the next snapshots make final with those that are there; return how many differed."""
@@ -150,18 +151,18 @@ class _Environment:
         mended += await self._mend_deployments(tx, found, before, until)
         return mended + await self._mend_shown(tx, shown, newest) if self.is_done else mended
 
-    async def _next(self, tx: Transaction, newest_n: int) -> Sequence[Snapshot]:
+    async def _next(self, tx: Transaction, newest_n: int) -> Sequence[ChangedSnapshot]:
         """Return those of the next snapshots that change something."""
         until = min(self.n + CHUNK, newest_n)
         rows = await tx.rows(_CHANGED, self._id, self.n, until, MOST_CHANGES)
-        snapshots = [snapshot_of(row) for row in rows]
+        snapshots = [_snapshot(row) for row in rows]
         is_cut = sum(len(snapshot.changes) for snapshot in snapshots) >= MOST_CHANGES
         self.n = snapshots[-1].n if is_cut else until
         self.is_done = self.n == newest_n
         return snapshots
 
     async def _mend_running(
-        self, tx: Transaction, found: Replayed, before: Snapshot | None, until: Snapshot | None
+        self, tx: Transaction, found: Replayed, before: ChangedSnapshot | None, until: ChangedSnapshot | None
     ) -> int:
         """Compare the intervals that end behind the snapshot `before`, and up to `until`."""
         bounds = (before.n if before else None, until.n if until else None)
@@ -177,7 +178,7 @@ class _Environment:
         return max(len(superfluous) + empty, len(missing))  # a wrong row is superfluous, and the right one missing
 
     async def _mend_deployments(
-        self, tx: Transaction, found: Replayed, before: Snapshot | None, until: Snapshot | None
+        self, tx: Transaction, found: Replayed, before: ChangedSnapshot | None, until: ChangedSnapshot | None
     ) -> int:
         """Remove deployments that did not begin behind the snapshot `before`, and up to `until`; write what ended."""
         times = (before.created_at + _TICK if before else None, until.created_at if until else None)

@@ -24,9 +24,7 @@ SELECT environment_id AS id, org_id, name, kind, version, archived_at, type, des
        include_names, include_patterns, exclude_names, exclude_patterns, stale_after, members, created_at, created_by
 FROM environment_versions
 """
-_SNAPSHOT = (
-    f"SELECT {', '.join(SNAPSHOT.columns)} FROM (SELECT * FROM snapshots WHERE changes <> '[]' OR n = 1) AS changed"
-)
+_SNAPSHOT = f"SELECT {', '.join(SNAPSHOT.columns)} FROM (SELECT * FROM snapshots WHERE changed > 0 OR n = 1) AS changed"
 
 RECORDS = (
     RecordSource(ENVIRONMENT, "environments", _ENVIRONMENT, "e.id", versions=_VERSIONS, versions_id="environment_id"),

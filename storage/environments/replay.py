@@ -9,7 +9,7 @@ import asyncpg
 
 from domain.environments.artifacts import Difference, Instances, Running
 from domain.environments.deployments import deployed
-from domain.environments.snapshots import Snapshot, replayed
+from domain.environments.snapshots import ChangedSnapshot, replayed
 from storage.database import Row
 from storage.environments.commands.deployments import begun_row
 
@@ -33,7 +33,7 @@ class Replay:
         self._running: dict[str, dict[Running, tuple[int, int]]] = {}  # by name: the count, and the first snapshot
         self._deployments: dict[tuple[str, str], dict[str, Any]] = {}
 
-    def replay(self, snapshots: Sequence[Snapshot], *, are_last: bool) -> Replayed:
+    def replay(self, snapshots: Sequence[ChangedSnapshot], *, are_last: bool) -> Replayed:
         """Replay the next snapshots that change something and return the rows of what ended with one of them.
 
         With the last ones, the rows of what still runs are returned, too.
@@ -54,7 +54,7 @@ class Replay:
         """Return what runs under these names."""
         return {artifact: count for name in names for artifact, (count, _) in self._running.get(name, {}).items()}
 
-    def _change(self, snapshot: Snapshot) -> Iterator[Row]:
+    def _change(self, snapshot: ChangedSnapshot) -> Iterator[Row]:
         """Change what runs, and return the intervals that this ends."""
         for artifact, _, count in snapshot.changes:
             intervals = self._running.setdefault(artifact.name, {})
@@ -70,15 +70,20 @@ class Replay:
             for artifact, (count, since) in intervals.items():
                 yield _interval(artifact, count, since, None)
 
-    def _end(self, snapshot: Snapshot, difference: Difference) -> Iterator[Row]:
+    def _end(self, snapshot: ChangedSnapshot, difference: Difference) -> Iterator[Row]:
         if difference.before:
             row = self._deployments.pop((difference.name, difference.before.digest))
             yield {**row, "removed_n": snapshot.n, "removed_at": snapshot.created_at}
 
-    def _begin(self, snapshot: Snapshot, difference: Difference) -> Iterator[UUID]:
+    def _begin(self, snapshot: ChangedSnapshot, difference: Difference) -> Iterator[UUID]:
         if difference.after:
             place = {"deployed_n": snapshot.n, "deployed_at": snapshot.created_at}
-            row = {**begun_row(snapshot, difference), **place, "removed_n": None, "removed_at": None}
+            row = {
+                **begun_row(snapshot.id, snapshot.created_at, difference),
+                **place,
+                "removed_n": None,
+                "removed_at": None,
+            }
             self._deployments[difference.name, difference.after.digest] = row
             yield row["id"]
 

@@ -81,6 +81,7 @@ snapshots = Table(
     required("environment_version", Integer),
     required("content", LargeBinary),
     required("artifacts", Integer),
+    required("changed", Integer),
     document("changes"),
     optional("claimed_by", Identifier),
     optional("scope_label", Identifier),
@@ -91,7 +92,8 @@ snapshots = Table(
     info=FACT,
 )
 """`changes` is the difference from the snapshot before: `[name, digest, tag, count before, count after]` for each
-artifact whose count is another one. `content` is the hash of all that runs. Later snapshots have later times."""
+artifact whose count is another one, and `changed` how many those are. `content` is the hash of all that runs. Later
+snapshots have later times."""
 
 running = Table(
     "running",
@@ -164,6 +166,7 @@ drift_reports = Table(
     required("n", Integer),
     required("revision", Integer),
     required("status", Identifier),
+    required("differences", Integer),
     document("drift"),
     optional("drifted_since", Time),
     required("created_at", Time),

@@ -18,7 +18,9 @@ from tests.bench.scenarios import (
     peers,
     processes,
     relay,
+    reports,
     scale,
+    snapshots,
     startup,
     upload,
 )
@@ -58,4 +60,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     notify.NAME: Scenario(notify.run),
     startup.NAME: Scenario(startup.run),
     scale.NAME: Scenario(scale.run),
+    reports.NAME: Scenario(reports.run, reports.profile),
+    snapshots.NAME: Scenario(snapshots.run),
 }

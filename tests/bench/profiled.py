@@ -1,6 +1,6 @@
 """Runs a module of ours, and profiles it from SIGUSR1 to SIGUSR2: its start-up and its end do not count.
 
-`python -m tests.bench.profiled OUTPUT MODULE`
+`python -m tests.bench.profiled OUTPUT MODULE [WORD…]`
 """
 
 import cProfile
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 
-def main(output: Path, module: str) -> None:
+def main(output: Path, module: str, *words: str) -> None:
     """Run the module as `python -m` would."""
     profile = cProfile.Profile()
 
@@ -22,9 +22,9 @@ def main(output: Path, module: str) -> None:
 
     signal.signal(signal.SIGUSR1, lambda *_: profile.enable())
     signal.signal(signal.SIGUSR2, keep)
-    sys.argv = [module]
+    sys.argv = [module, *words]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -70,11 +70,14 @@ async def fill_flow(url: str, place: Place, trails: int) -> None:
                 await connection.execute(statement)
     finally:
         await connection.close()
-    await _forget_changes(url)
+    await forget_changes(url)
 
 
-async def _forget_changes(url: str) -> None:
-    """From a connection of its own: the other one adds up what it changed only as it ends."""
+async def forget_changes(url: str) -> None:
+    """Give autovacuum no reason to analyze.
+
+    From a connection of its own: the one that wrote adds up what it changed only as it ends.
+    """
     connection = await asyncpg.connect(url)
-    await connection.execute("SELECT pg_stat_reset()")  # so that autovacuum sees no reason to analyze
+    await connection.execute("SELECT pg_stat_reset()")
     await connection.close()

@@ -12,7 +12,18 @@ from tests.bench.product import Prepared, prepare
 from tests.bench.report import render
 from tests.bench.testbed import Testbed, fetch_value, open_testbed
 
-SHORT = Plan(rounds=1, seconds=0.5, backlog=600, trails=1000, flow_trails=2000, upload=2**24, profile=True)
+SHORT = Plan(
+    rounds=1,
+    seconds=0.5,
+    backlog=600,
+    trails=1000,
+    flow_trails=2000,
+    upload=2**24,
+    environments=60,
+    minutes=2,
+    snapshots=2000,
+    profile=True,
+)
 
 pytestmark = [
     pytest.mark.slow,

@@ -94,6 +94,7 @@ def test_nobody_listens(report) -> None:
         (error(401, "No key"), "answered 401: No key. Set TRAILGATE_API_KEY to a key of the organisation."),
         (error(413, "Too many\x1b[31m"), "answered 413: Too many\\x1b[31m"),
         ((500, {}, b"\xff<html>"), "answered 500."),
+        (error(500, "Quote the request id.", requestId="5f"), "answered 500: Quote the request id: 5f"),
         ((404, {}, [1]), "answered 404."),
         ((200, {}, b"<html>"), "does not answer in JSON: is it the address of Trailgate?"),
         ((201, {}, {"snapshotIndex": "three"}), "The answer is not one of Trailgate's API: is it the right address?"),
@@ -155,6 +156,12 @@ def test_an_address_that_cannot_be_one(address: str, report) -> None:
     done = report(address)
     assert (done.status, done.out) == (2, "")
     assert "The address of the API (--url or TRAILGATE_URL)" in done.err
+
+
+def test_the_address_is_the_servers_and_not_that_of_its_api(report) -> None:
+    done = report("https://trailgate.example.com/api/v1/")
+    assert (done.status, done.out) == (2, "")
+    assert done.err == "trailgate: The address of the API (--url or TRAILGATE_URL) is given without /api/v1\n"
 
 
 def test_the_address_may_have_a_path_and_come_from_the_environment(

@@ -128,6 +128,7 @@ def test_a_cluster_is_reported(snapshot, served: Served) -> None:
         "artifactName": "registry.example.com:5000/shop/web",
         "artifactTag": "1.2.0",
         "instanceCount": 3,
+        "complianceState": "UNKNOWN",
     }
     pinned = next(one for one in recorded["artifacts"] if one["artifactName"].endswith("pinned"))
     assert (pinned["artifactTag"], pinned["instanceCount"]) == (None, 1)

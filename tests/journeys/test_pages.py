@@ -15,7 +15,10 @@ from tests.journeys.processes import ADMIN_KEY
 from tests.paths import DOCS, ROOT
 
 TOOLS = ("bash", "curl", "openssl", "python3")
-PAGES = (ROOT / "README.md", DOCS / "guide.md", DOCS / "ci.md", DOCS / "notifications.md", DOCS / "access.md")
+PAGES = (
+    ROOT / "README.md",
+    *(DOCS / f"{name}.md" for name in ("guide", "ci", "environments", "notifications", "access")),
+)
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
 
@@ -110,6 +113,11 @@ async def test_a_ci_jobs_day(running: Running, folder: Path) -> None:
     assert "PROVENANCE_VERIFIED" in lines
     assert "verified" in lines
     assert lines[-1] == lines[-2], "the second attempt got the answer of the first"
+
+
+async def test_what_runs_in_environments(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "environments.md"), running, folder)
+    assert any('"reasons":[{"code":"NOT_REPORTED"' in line and '"debug-shell"' in line for line in lines)
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:

@@ -56,7 +56,9 @@ async def get_drift(call: Call, environment_id: UUID) -> DriftOut:
     if report is None or environment.must_be_checked(call.services.clock.now()):
         async with call.transaction() as tx:
             report = await check_environment(tx, call.tenant, environment_id, call.actor)
-    return DriftOut.showing(report, snapshot_id=snapshot.id, drift_policy=environment.drift_policy)
+    return DriftOut.showing(
+        report, snapshot_id=snapshot.id, snapshot_index=snapshot.n, drift_policy=environment.drift_policy
+    )
 
 
 async def list_drift_reports(call: Call, environment_id: UUID, query: ListQuery) -> Reply[list[DriftReportOut]]:
@@ -67,5 +69,5 @@ async def list_drift_reports(call: Call, environment_id: UUID, query: ListQuery)
     window, whole = query.window(descending=True), query.counts_pages
     async with call.read() as reader:
         page = await list_reports(reader, call.tenant, window, environment_id=environment_id, whole=whole)
-    many = sum(one.drift.differences for one in page.items) > MAX_ON_LOOP
+    many = sum(one.report.drift.differences for one in page.items) > MAX_ON_LOOP
     return await in_thread_if(many, list_reply, call, page, DriftReportOut)

@@ -1,6 +1,5 @@
 """Handlers of snapshots, and of the difference between two."""
 
-import asyncio
 from functools import partial
 from http import HTTPStatus
 from typing import Annotated
@@ -40,10 +39,11 @@ async def record_snapshot(
     last report, and returns the latest snapshot with 200. Artifacts outside the environment's scope do not count.
     """
     read = partial(body.to_command, environment_id, only_changes=only_changes)
-    report = read() if len(body.artifacts) <= MAX_ON_LOOP else await asyncio.to_thread(read)
+    report = await in_thread_if(len(body.artifacts) > MAX_ON_LOOP, read)
     async with call.transaction(dry_run=dry_run) as tx:
         recorded = await commands.record_snapshot(tx, call.tenant, report, call.actor)
-    shown = SnapshotOut.showing(recorded.snapshot, recorded.instances)
+    many = recorded.snapshot.artifacts > MAX_ON_LOOP
+    shown = await in_thread_if(many, SnapshotOut.showing, recorded.snapshot, recorded.instances)
     if not recorded.is_new:
         return Reply(shown, status=HTTPStatus.OK)
     return created(shown, dry_run=dry_run)
@@ -80,7 +80,8 @@ async def get_snapshot(call: Call, environment_id: UUID, index: int) -> JudgedSn
 async def _judged(call: Call, reader: Reader, snapshot: Snapshot) -> JudgedSnapshotOut:
     [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
     compliance = await compliance_of_digests(reader, call.tenant, {artifact.digest for artifact in instances})
-    return judged(SnapshotOut.showing(snapshot, instances), compliance)
+    many = snapshot.artifacts > MAX_ON_LOOP
+    return await in_thread_if(many, lambda: judged(SnapshotOut.showing(snapshot, instances), compliance))
 
 
 async def compare_snapshots(call: Call, environment_id: UUID, query: DiffQuery) -> DiffOut:
@@ -95,7 +96,8 @@ async def compare_snapshots(call: Call, environment_id: UUID, query: DiffQuery) 
         for place in places:
             await queries.get_snapshot(reader, call.tenant, *place)
         before, after = await queries.instances_of(reader, call.tenant, places)
-    found = await asyncio.to_thread(lambda: differences(diff(before, after)))
+    many = len(before) + len(after) > MAX_ON_LOOP
+    found = await in_thread_if(many, lambda: differences(diff(before, after)))
     return DiffOut(
         environment_id=environment_id,
         to_environment_id=other,

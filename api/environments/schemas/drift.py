@@ -10,6 +10,7 @@ from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.environments.baselines import NewBaseline
 from domain.environments.drift import DriftReport
 from domain.environments.environments import DriftPolicy, DriftStatus
+from storage.environments.queries.drift import ListedReport
 
 
 class BaselineIn(WireIn):
@@ -50,7 +51,7 @@ class AllowedOut(DifferenceOut):
 
 
 class DriftReportOut(WireModel):
-    """A comparison of a snapshot with the baseline.
+    """A comparison of a snapshot with the baseline. `generatedAt` is the time of the comparison.
 
     `driftedSince` is when the drift began that the report shows or, with the status IN_SYNC, ended; null if there was
     none. What the allow-list permits is no drift.
@@ -59,6 +60,7 @@ class DriftReportOut(WireModel):
     id: UUID
     environment_id: UUID
     baseline_id: UUID
+    snapshot_id: UUID
     snapshot_index: int
     generated_at: Instant
     status: DriftStatus
@@ -70,16 +72,15 @@ class DriftReportOut(WireModel):
     allowlisted: list[AllowedOut]
 
     @classmethod
-    def of(cls, report: DriftReport, _call: Call) -> Self:
+    def of(cls, listed: ListedReport, _call: Call) -> Self:
         """Return the report with what differs."""
-        return cls.showing(report)
+        return cls.showing(listed.report, snapshot_id=listed.snapshot_id, snapshot_index=listed.report.n)
 
     @classmethod
     def showing(cls, report: DriftReport, **further: object) -> Self:
         """Return the report with what differs, and with further fields."""
         return cls.filled(
             report,
-            snapshot_index=report.n,
             generated_at=report.created_at,
             has_drift=report.status is DriftStatus.DRIFTED,
             allowlisted=[
@@ -94,9 +95,8 @@ class DriftReportOut(WireModel):
 class DriftOut(DriftReportOut):
     """The drift of an environment from its active baseline now.
 
-    `snapshotId` is the latest snapshot; `snapshotIndex` and `generatedAt` are those of the comparison, after which
-    nothing changed. `driftPolicy` says what drift does.
+    `snapshotId` and `snapshotIndex` are those of the latest snapshot, whose outcome is that of the comparison at
+    `generatedAt`. `driftPolicy` says what drift does.
     """
 
-    snapshot_id: UUID
     drift_policy: DriftPolicy

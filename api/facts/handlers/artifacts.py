@@ -26,7 +26,9 @@ async def report_artifact(
     check_org_slug(call, body.org_slug)
     new = body.to_command(trail_id, call.actor)
     async with call.transaction(dry_run=dry_run) as tx:
-        [known] = await _known(call, tx, await commands.record_artifacts(tx, call.tenant, [new]))
+        reports = await commands.record_artifacts(tx, call.tenant, [new])
+    async with call.read() as reader:  # the trail is not kept locked for this
+        [known] = await _known(call, reader, reports)
     return created(ArtifactOut.of(known, call), dry_run=dry_run)
 
 

@@ -1,5 +1,6 @@
 """Approving snapshots as baselines."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from domain.audit.events import Actor
@@ -21,8 +22,10 @@ BASELINES = Definition(
     baselines,
     shown={"environmentId": "environment_id", "snapshotId": "snapshot_id", "snapshotIndex": "n"},
     taken={},
+    environment="environment_id",
 )
 
+_TICK = timedelta(microseconds=1)
 _SNAPSHOT = "SELECT id, n, content FROM snapshots WHERE org_id = $1 AND environment_id = $2 AND id = $3"
 _LATEST = "SELECT id, n, content FROM snapshots WHERE org_id = $1 AND environment_id = $2 AND n = $3"
 _ACTIVE = "SELECT * FROM baselines WHERE environment_id = $1 AND archived_at IS NULL"
@@ -31,14 +34,17 @@ _ACTIVE = "SELECT * FROM baselines WHERE environment_id = $1 AND archived_at IS 
 async def create_baseline(tx: Transaction, tenant: Tenant, new: NewBaseline, actor: Actor) -> Baseline:
     """Approve a snapshot in place of the active baseline, and compare what runs with it.
 
+    Later baselines have later times, also if the one before was approved while this one waited for the lock.
     Raises NotFound for the environment, and for a snapshot that is not one of it.
     """
     environment = await hold_environment(tx, tenant, new.environment_id)
     snapshot = await _snapshot(tx, tenant, environment, new.snapshot_id)
     active = await tx.row(_ACTIVE, new.environment_id)
+    time = max(tx.now, active["created_at"] + _TICK) if active else tx.now
     if active:
-        await BASELINES.change(tx, tenant, actor, dict(active), {"archived_at": tx.now}, verb="replaced")
+        await BASELINES.change(tx, tenant, actor, dict(active), {"archived_at": time}, verb="replaced")
     values = {
+        "created_at": time,
         "environment_id": new.environment_id,
         "snapshot_id": snapshot["id"] if snapshot else None,
         "n": snapshot["n"] if snapshot else None,

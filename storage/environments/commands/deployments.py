@@ -1,6 +1,7 @@
 """Recording since when artifacts run in an environment, and that they ceased to."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -55,7 +56,7 @@ async def record_deployments(
     if len(rows) != len(ended):
         raise damaged(snapshot.environment_id)
     ids = {(row["name"], row["digest"]): row["id"] for row in rows}
-    begun = [begun_row(snapshot, one) for one in differences if one.after]
+    begun = [begun_row(snapshot.id, snapshot.created_at, one) for one in differences if one.after]
     ids |= {(row["name"], row["digest"]): row["id"] for row in begun}
     shared = dict(zip(("environment_id", "deployed_n", "deployed_at"), place, strict=True))
     await _BEGIN.write(tx, {"org_id": tenant.org_id, **shared}, begun)
@@ -73,11 +74,11 @@ def damaged(environment_id: UUID) -> Unavailable:
     )
 
 
-def begun_row(snapshot: Snapshot, difference: Difference) -> dict[str, Any]:
+def begun_row(snapshot_id: UUID, time: datetime, difference: Difference) -> dict[str, Any]:
     """Return the columns in which the deployments that a snapshot begins differ; a rebuild gives the same."""
-    source = uuid5(snapshot.id, f"{difference.newest.name}\0{difference.newest.digest}")
+    source = uuid5(snapshot_id, f"{difference.newest.name}\0{difference.newest.digest}")
     return {
-        "id": derived_id(snapshot.created_at, source),
+        "id": derived_id(time, source),
         **difference.newest._asdict(),
         "replaced": difference.before.digest if difference.before else None,
     }

@@ -1,6 +1,5 @@
 """Comparing what runs with the baselines, and recording every outcome that is another one than before."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -25,6 +24,7 @@ from storage.environments.queries.snapshots import instances_of
 from storage.environments.tables import drift_reports, environments
 from storage.notifications.commands.notices import raise_notices
 from storage.rows import columns, to_row
+from storage.threads import in_thread_if
 
 MAX_ON_LOOP = 500
 """Artifacts that are compared on the event loop."""
@@ -134,11 +134,16 @@ async def _compared(found: Sequence[Instances], allowed: Sequence[Permitted]) ->
             for baseline, now, permitted in pairs
         ]
 
-    return compare() if sum(map(len, found)) <= MAX_ON_LOOP else await asyncio.to_thread(compare)
+    return await in_thread_if(sum(map(len, found)) > MAX_ON_LOOP, compare)
 
 
 def _row(report: DriftReport) -> dict[str, Any]:
-    return {**to_row(report), "status": report.status.value, "drift": report.drift.to_json()}
+    return {
+        **to_row(report),
+        "status": report.status.value,
+        "differences": report.drift.differences,
+        "drift": report.drift.to_json(),
+    }
 
 
 def _uses(report: DriftReport) -> list[NewUse]:

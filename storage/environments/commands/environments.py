@@ -34,6 +34,7 @@ ENVIRONMENTS = Definition(
     versions=environment_versions,
     counter="environments",
     where="kind = 'physical'",
+    environment="id",
 )
 
 

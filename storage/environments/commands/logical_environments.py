@@ -44,6 +44,7 @@ LOGICAL_ENVIRONMENTS = Definition(
     versions=environment_versions,
     counter="logical_environments",
     where="kind = 'logical'",
+    environment="id",
 )
 
 _SAME_MEMBERS: Row = {"members_added": [], "members_removed": []}

@@ -1,6 +1,5 @@
 """Recording what runs in environments."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +23,7 @@ from storage.environments.holding import hold_environment
 from storage.environments.queries.environments import scope_of
 from storage.environments.queries.snapshots import RETURNED, latest_snapshot, snapshot_of
 from storage.environments.tables import running
+from storage.threads import in_thread_if
 
 MAX_ON_LOOP = 500
 """Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
@@ -34,10 +34,11 @@ SET last_n = $2, last_content = $3, last_artifacts = $4, last_reported_at = $5, 
     stale_since = NULL
 WHERE id = $1
 """
+_ALSO = ("id", "org_id", "environment_version", "changed", "changes", "claimed_by", "scope_label", "recorded_by")
 _RECORD = f"""
-INSERT INTO snapshots (id, org_id, environment_id, n, environment_version, content, artifacts, changes, claimed_by,
-                       scope_label, recorded_by, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+WITH moved AS ({_MOVE})
+INSERT INTO snapshots (environment_id, n, content, artifacts, created_at, {", ".join(_ALSO)})
+VALUES ($1, $2, $3, $4, $5, {", ".join(f"${n}" for n in range(8, 8 + len(_ALSO)))})
 RETURNING {RETURNED}
 """
 _NOW = "SELECT id, name, digest, tag, count FROM running WHERE environment_id = $1 AND upper_inf(during)"
@@ -69,12 +70,14 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     is_new = changed or not report.only_changes
     n, time = head["last_n"] + is_new, _time(tx, head)
     due = due_at(head["stale_after"], tx.now)  # not `time`: that is far ahead for long, if the clock once was
-    await tx.execute(_MOVE, head["id"], *_moved(head, n, instances, content, time), due)
+    moved = (*_moved(head, n, instances, content, time), due)
     if head["stale_since"]:
         await end_staleness(tx, tenant, head, actor)
     if not is_new:
+        await tx.execute(_MOVE, *moved)
         return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
     before = await _replace(tx, tenant, head, n, instances) if changed else instances
+    changes = changes_between(before, instances) if changed else []
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -83,13 +86,14 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
         "environment_version": head["version"],
         "content": content,
         "artifacts": len(instances),
-        "changes": [change.to_json() for change in changes_between(before, instances)],
+        "changed": len(changes),
+        "changes": [change.to_json() for change in changes],
         "claimed_by": report.claimed_by,
         "scope_label": report.scope_label,
         "recorded_by": actor.principal_id,
         "created_at": time,
     }
-    [stored] = await tx.rows(_RECORD, *row.values())
+    [stored] = await tx.rows(_RECORD, *moved, *(row[name] for name in _ALSO))
     snapshot = snapshot_of(stored)
     if changed:
         await append(tx, tenant, [_event(actor, row)])
@@ -106,7 +110,7 @@ async def _counting(head: Row, report: Report) -> tuple[Instances, bytes]:
         instances = within(scope, report.instances)
         return instances, content_hash(instances)
 
-    return counting() if len(report.instances) <= MAX_ON_LOOP else await asyncio.to_thread(counting)
+    return await in_thread_if(len(report.instances) > MAX_ON_LOOP, counting)
 
 
 async def _replace(tx: Transaction, tenant: Tenant, head: Row, n: int, instances: Instances) -> Instances:
@@ -132,7 +136,7 @@ def _begun(tx: Transaction, change: Change) -> Row:
 def _moved(head: Row, n: int, instances: Instances, content: bytes, time: datetime) -> tuple[Any, ...]:
     """Return what the environment says of its latest report, in the order of `_MOVE`, without when it is due."""
     changed_at = head["last_changed_at"] if head["last_content"] == content else time
-    return n, content, len(instances), time, changed_at
+    return head["id"], n, content, len(instances), time, changed_at
 
 
 def due_at(stale_after: int | None, reported_at: datetime | None) -> datetime | None:
@@ -152,6 +156,6 @@ def _event(actor: Actor, row: dict[str, Any]) -> Event:
         "environmentId": str(row["environment_id"]),
         "snapshotIndex": row["n"],
         "artifacts": row["artifacts"],
-        "changes": len(row["changes"]),
+        "changes": row["changed"],
     }
     return Event(AuditName.SNAPSHOT_RECORDED, actor, SNAPSHOT, row, payload, environment_id=row["environment_id"])

@@ -10,14 +10,14 @@ from domain.environments.artifacts import Running
 from domain.tenant import Tenant
 from storage.database import Reader
 from storage.environments.queries.environments import get_environment
+from storage.identity.queries.principals import reporter
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 
 _REMOVED_AT = "(SELECT r.created_at FROM allowlist_removals r WHERE r.entry_id = a.id)"
 _COLUMNS = f"""
-a.id, a.org_id, a.environment_id, a.digest, a.name, a.pattern, a.reason, coalesce(
-  a.claimed_by, (SELECT username FROM principals w WHERE w.id = a.added_by AND w.erased_at IS NULL), a.added_by::text
-) AS approver, a.created_at, a.expires_at, {_REMOVED_AT} AS removed_at, (
+a.id, a.org_id, a.environment_id, a.digest, a.name, a.pattern, a.reason, {reporter("a.added_by")} AS approver,
+a.created_at, a.expires_at, {_REMOVED_AT} AS removed_at, (
   SELECT u.created_at FROM allowlist_uses u
   WHERE u.org_id = a.org_id AND u.entry_id = a.id ORDER BY u.created_at, u.id LIMIT 1
 ) AS first_used_at

@@ -1,5 +1,6 @@
 """Reading drift reports."""
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from domain.environments.drift import Drift, DriftReport
@@ -15,30 +16,45 @@ from storage.rows import columns, from_row
 REPORT_COLUMNS = columns(DriftReport)
 report_of = from_row(DriftReport, status=DriftStatus, drift=Drift.of_json)
 
-_REPORTS = Listing("drift report", REPORT_COLUMNS, "drift_reports", report_of)
+
+@dataclass(frozen=True, slots=True)
+class ListedReport:
+    """A drift report with the snapshot that was compared."""
+
+    report: DriftReport
+    snapshot_id: UUID
+
+
+_REPORTS = Listing(
+    "drift report",
+    f"{columns(DriftReport, prefix='d.')}, s.id AS snapshot_id",
+    "drift_reports d JOIN snapshots s ON s.environment_id = d.environment_id AND s.n = d.n",
+    lambda row: ListedReport(report_of(row), row["snapshot_id"]),
+    alias="d.",
+)
 _LAST = f"""
 SELECT {REPORT_COLUMNS} FROM drift_reports
 WHERE org_id = $1 AND environment_id = $2 ORDER BY created_at DESC, id DESC LIMIT 1
 """
 
 
-MAX_LISTED = 1_000_000
-"""Bytes, as they are stored, of the differences in the reports of one page: 20,000 differences, or some more."""
+MAX_LISTED = 20_000
+"""Differences in the reports of one page."""
 
 
 async def list_drift_reports(
     reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID, whole: bool
-) -> Page[DriftReport]:
+) -> Page[ListedReport]:
     """List the drift reports of an environment, as many as MAX_LISTED allows.
 
     Raises NotFound for the environment, and Invalid if the window has to be `whole` and is too large.
     """
     await get_environment(reader, tenant, environment_id)
-    where = _REPORTS.of(tenant.unscoped).and_("environment_id = {}", environment_id)
+    where = _REPORTS.of(tenant.unscoped).and_("d.environment_id = {}", environment_id)
     items, following = await fetch_fitting(
-        reader, _REPORTS, where, window, weight="pg_column_size(drift)", most=MAX_LISTED, whole=whole
+        reader, _REPORTS, where, window, weight="d.differences", most=MAX_LISTED, whole=whole
     )
-    number, capped = await capped_count(reader, _REPORTS.source, where)
+    number, capped = await capped_count(reader, "drift_reports d", where)
     return Page(items, number, window, following, capped)
 
 

@@ -5,10 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.environments.artifacts import Instances, Running
-from domain.environments.snapshots import Change, Snapshot
+from domain.environments.snapshots import Snapshot
 from domain.errors import NotFound
 from domain.tenant import Tenant
-from storage.database import Reader, Row
+from storage.database import Reader
 from storage.environments.queries.environments import get_environment
 from storage.identity.queries.principals import reporter
 from storage.paging import Listing, Page, Window, fetch_fitting
@@ -17,12 +17,7 @@ from storage.rows import columns, from_row
 RETURNED = f"{columns(Snapshot, but={'reporter'})}, {reporter('recorded_by')} AS reporter"
 """The columns from which a snapshot is made."""
 
-_snapshot = from_row(Snapshot)
-
-
-def snapshot_of(row: Row) -> Snapshot:
-    """Make a snapshot of its row."""
-    return _snapshot({**row, "changes": tuple(Change.of_json(one) for one in row["changes"])})
+snapshot_of = from_row(Snapshot)
 
 
 _SNAPSHOTS = Listing("snapshot", RETURNED, "snapshots", snapshot_of)

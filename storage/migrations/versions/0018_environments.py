@@ -79,6 +79,7 @@ def upgrade() -> None:
         _number("environment_version"),
         sa.Column("content", sa.LargeBinary(), nullable=False),
         _number("artifacts"),
+        _number("changed"),
         sa.Column("changes", JSONB(), nullable=False),
         _text("claimed_by", nullable=True),
         _text("scope_label", nullable=True),

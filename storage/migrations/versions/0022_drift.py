@@ -41,6 +41,7 @@ def upgrade() -> None:
         sa.Column("n", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("status", sa.Text(collation="C"), nullable=False),
+        sa.Column("differences", sa.Integer(), nullable=False),
         sa.Column("drift", JSONB(), nullable=False),
         _time("drifted_since", nullable=True),
         _time("created_at"),

@@ -108,6 +108,20 @@ async def test_what_runs_is_compared_with_the_baseline(api: Caller) -> None:
     assert {name: found[name] for name in listed[0]} == listed[0], "nothing is lost"
 
 
+async def test_a_report_names_the_snapshot_that_was_compared_and_the_answer_the_latest_one(api: Caller) -> None:
+    environment = await make_environment(api)
+    await report(api, environment, line("api", A))
+    await approve(api, environment)
+    compared = await report(api, environment, line("api", B))
+    latest = await report(api, environment, line("api", B))
+
+    def named(found: Any) -> tuple[str, int]:
+        return found["snapshotId"], found["snapshotIndex"]
+
+    assert named(await drift(api, environment)) == (latest["id"], latest["snapshotIndex"])
+    assert named((await history(api, environment))[0]) == (compared["id"], compared["snapshotIndex"])
+
+
 async def test_asking_again_stores_nothing(api: Caller) -> None:
     environment = await make_environment(api)
     await report(api, environment, line("api", A))
@@ -200,7 +214,7 @@ async def test_drift_that_was_ignored_is_told_when_it_is_not_ignored_any_more(ap
 async def test_a_history_ends_early_rather_than_to_take_too_much_memory(
     api: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "MAX_LISTED", 1500)
+    monkeypatch.setattr(queries, "MAX_LISTED", 8)
     environment = await make_environment(api)
     await report(api, environment, line("api", A))
     await approve(api, environment)

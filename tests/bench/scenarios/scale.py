@@ -1,41 +1,28 @@
 """What becomes of reading and deciding when there is a hundred times as much: the same requests to two databases."""
 
 import asyncio
-import http.client
 import json
 import random
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from hashlib import sha256
-from urllib.parse import urlsplit
 
 import asyncpg
 
 from storage.database import Reader
 from storage.ledger.queries import inclusion_proof
+from tests.bench.asking import REQUESTS, Question, times_of
 from tests.bench.figures import Spread
 from tests.bench.outcomes import TIMES, Check, Outcome, Series
 from tests.bench.plan import Plan
 from tests.bench.product import Prepared, bench_settings
 from tests.bench.seed import PER_TRAIL, Place, seed, shown
-from tests.bench.testbed import ADMIN_KEY, TEMPLATE, Running, Testbed, fetch_value
+from tests.bench.testbed import TEMPLATE, Testbed, fetch_value
 
 NAME = "scale"
 SHARE = 100
-REQUESTS = 40
-"""Of each kind and round, in turn to both."""
 SMALL, LARGE = "bench_small", "bench_large"
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One request; `body` None makes it a GET."""
-
-    path: str
-    body: bytes | None = None
 
 
 def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
@@ -44,7 +31,7 @@ def run(testbed: Testbed, prepared: Prepared, plan: Plan) -> Outcome:
     urls = {name: _seeded(testbed, prepared, name, trails) for name, trails in sizes.items()}
     with ExitStack() as running:
         apis = {name: running.enter_context(testbed.api(url)) for name, url in urls.items()}
-        times = _times(apis, _questions(prepared, urls), plan.rounds)
+        times = times_of(apis, _questions(prepared, urls), plan.rounds)
     proofs = asyncio.run(_proofs(urls[LARGE], prepared))
     ratios = {what: _ratio(found) for what, found in times.items()}
     checks = [
@@ -97,39 +84,6 @@ def _questions(prepared: Prepared, urls: Mapping[str, str]) -> dict[str, dict[st
 
 
 _SOME_TRAIL = "SELECT id FROM trails ORDER BY created_at DESC LIMIT 1"
-
-
-def _times(
-    apis: Mapping[str, Running], questions: Mapping[str, Mapping[str, Question]], rounds: int
-) -> dict[str, dict[str, list[float]]]:
-    """Medians in milliseconds, one a round."""
-    found: dict[str, dict[str, list[float]]] = {what: {name: [] for name in apis} for what in questions}
-    for what, by_name in questions.items():
-        for _ in range(rounds + 1):  # the first one warms up
-            taken: dict[str, list[float]] = {name: [] for name in apis}
-            for _ in range(REQUESTS):
-                for name, api in apis.items():
-                    taken[name].append(_ask(api, by_name[name]))
-            for name, times in taken.items():
-                found[what][name].append(statistics.median(times))
-        for times in found[what].values():
-            del times[0]
-    return found
-
-
-def _ask(api: Running, question: Question) -> float:
-    connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=30)
-    headers = {"X-Api-Key": ADMIN_KEY, "Content-Type": "application/json"}
-    connection.connect()
-    started = time.perf_counter()
-    connection.request("POST" if question.body else "GET", question.path, question.body, headers)
-    answer = connection.getresponse()
-    answer.read()
-    elapsed = (time.perf_counter() - started) * 1000
-    connection.close()
-    if answer.status != http.HTTPStatus.OK:
-        raise RuntimeError(f"{question.path} was answered with {answer.status}")
-    return elapsed
 
 
 def _ratio(found: Mapping[str, Sequence[float]]) -> float:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.environments.artifacts import Instances, Running
-from domain.environments.snapshots import Snapshot, changes_between
+from domain.environments.snapshots import ChangedSnapshot, changes_between
 from storage.environments.replay import Replay, Replayed
 
 ARTIFACTS = st.builds(Running, st.sampled_from("ab"), st.sampled_from("12"), st.sampled_from([None, "", "x"]))
@@ -18,10 +18,10 @@ MOMENTS = st.lists(st.dictionaries(ARTIFACTS, st.integers(1, 2), max_size=5), ma
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def taken(moments: Sequence[Instances]) -> list[Snapshot]:
+def taken(moments: Sequence[Instances]) -> list[ChangedSnapshot]:
     """The snapshots of these moments that change something."""
     snapshots = [
-        Snapshot(UUID(int=n), UUID(int=0), UUID(int=0), n, 1, len(now), changes_between(before, now), "", None, at(n))
+        ChangedSnapshot(UUID(int=n), n, changes_between(before, now), at(n))
         for n, (before, now) in enumerate(zip([{}, *moments], moments, strict=False), 1)
     ]
     return [one for one in snapshots if one.changes or one.n == 1]
