@@ -87,7 +87,8 @@ class RunningOut(WireModel):
 class SnapshotOut(WireModel):
     """What ran when this was reported.
 
-    `changes` is the number of artifacts that differ from the snapshot before; an update counts as two, the old and the new one.
+    `changes` is the number of artifacts that differ from the snapshot before; an update counts as two, the
+    old and the new one.
     """
 
     id: UUID
