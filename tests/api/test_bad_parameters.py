@@ -137,7 +137,7 @@ UNKNOWN_IDS = Walk(WITH_ID, requests=1)
 @UNKNOWN_IDS.routes()
 async def test_what_nobody_has_is_404(api: Caller, endpoint: Endpoint) -> None:
     body = example_of(body_model(endpoint)) if endpoint.signature.body else None
-    answer = await api.send(endpoint.route.method, url_of(endpoint), json=body, data=file_for(endpoint))
+    answer = await api.send(endpoint.route.method, asking_url(endpoint), json=body, data=file_for(endpoint))
     if endpoint.route.name in EMPTY_OF_NOBODY:
         assert (answer.status, answer.json) == (200, [])
     elif endpoint.route.name == "verify_ledger_record":

@@ -9,7 +9,7 @@ from api.http.binding import Endpoint
 from domain.identity.permissions import Permission
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation, trail_body
-from tests.api.table import EMPTY_OF_NOBODY, WITH_ID, body_of, file_for, url_of, wanted_by
+from tests.api.table import EMPTY_OF_NOBODY, WITH_ID, asking_url, body_of, file_for, wanted_by
 from tests.api.walks import TO_MAKE, Walk
 from tests.api.world import make_world
 
@@ -25,7 +25,7 @@ async def test_a_foreign_id_is_404_and_ones_own_is_not(
 ) -> None:
     stranger = await found_organisation(http, app_services)
     world = await make_world(api, *wanted_by(endpoint))
-    url, body = url_of(endpoint, **world), body_of(endpoint, world) or None
+    url, body = asking_url(endpoint, **world), body_of(endpoint, world) or None
     foreign = await stranger.send(endpoint.route.method, url, json=body, data=file_for(endpoint))
     if endpoint.route.name in EMPTY_OF_NOBODY:
         assert (foreign.status, foreign.json) == (200, [])

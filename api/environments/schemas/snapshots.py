@@ -1,15 +1,15 @@
 """Request and response models of snapshots and of the difference between two."""
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import AliasChoices, Field
+from pydantic import AliasChoices, Field, model_validator
 
 from api.http.calls import Call
 from api.http.digests import Sha256
 from api.http.texts import Name, Short
-from api.http.wire import Instant, WireIn, WireModel
+from api.http.wire import Instant, WireIn, WireModel, field_keys
 from domain.environments.artifacts import Diff, Difference, Instances, Running, counted
 from domain.environments.compliance import ArtifactCompliance, ComplianceState
 from domain.environments.snapshots import MAX_ARTIFACTS, Report, Snapshot
@@ -60,6 +60,16 @@ class SnapshotIn(WireIn):
     recorded_by: Short | None = None
     scope_label: Annotated[Short | None, Field(validation_alias=AliasChoices("scopeLabel", "scope"))] = None
     artifacts: list[RunningIn] = []
+
+    @model_validator(mode="before")
+    @classmethod
+    def _names_artifacts(cls, data: Any) -> Any:
+        """Refuse a body in which the name of `artifacts` seems misspelt: it would say that nothing runs any more."""
+        if isinstance(data, Mapping) and "artifacts" not in data:
+            known = {key for name in cls.model_fields for key in field_keys(cls, name)}
+            if unknown := sorted(map(str, data.keys() - known)):
+                raise ValueError(f"artifacts is not given, but {unknown[0]}; give an empty list if nothing runs")
+        return data
 
     def to_command(self, environment_id: UUID, *, only_changes: bool) -> Report:
         """Return the input of the command. Raises TooLarge for too many different artifacts, Invalid for instances."""

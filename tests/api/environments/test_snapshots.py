@@ -160,6 +160,16 @@ async def test_a_bad_line_is_named_and_changes_nothing(api: Caller, fields: dict
     await api.get(f"/environments/{environment}/snapshots/latest", 404)
 
 
+async def test_a_misspelt_report_does_not_say_that_nothing_runs(api: Caller) -> None:
+    environment = await make_environment(api)
+    await report(api, environment, line("api", A))
+    where = f"/environments/{environment}/snapshots"
+    refused = await api.post(where, {"artifact": [line("api", B)]}, 400)
+    assert "artifacts" in refused.json["message"]
+    assert (await api.post(where, {"artifacts": [line("api", A)], "cluster": "eu"})).json["changes"] == 0
+    assert (await api.post(where, {"recordedBy": "agent"})).json["artifacts"] == []
+
+
 async def test_a_report_takes_as_many_artifacts_as_is_said(api: Caller) -> None:
     environment = await make_environment(api)
     where = f"/environments/{environment}"
