@@ -1,10 +1,12 @@
 """The sweep of environments: silence is told once, and so is its end; repeated, the sweep does nothing."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
+from asyncpg.connection import LoggedQuery
 
 from domain.environments.allow_list import NewEntry
 from domain.environments.artifacts import Running
@@ -19,6 +21,7 @@ from storage.environments.commands.allow_list import add_entry
 from storage.environments.commands.baselines import create_baseline
 from storage.environments.commands.environments import archive_environment, create_environment, update_environment
 from storage.environments.commands.snapshots import record_snapshot
+from storage.environments.commands.staleness import recheck_drift
 from storage.environments.queries.environments import get_environment
 from storage.gauges import read_gauges
 from storage.services import Services
@@ -43,6 +46,16 @@ async def reported(world: World, environment_id: UUID, *others: Running) -> None
     async with world.services.database.transaction() as tx:
         running = dict.fromkeys((APP, *others), 1)
         await record_snapshot(tx, world.tenant, Report(environment_id, running), world.actor)
+
+
+async def allowed_until(world: World, environment_id: UUID, until: datetime) -> None:
+    """An environment in which something runs that its allow-list permits until then."""
+    await reported(world, environment_id)
+    async with world.services.database.transaction() as tx:
+        await create_baseline(tx, world.tenant, NewBaseline(environment_id), world.actor)
+        entry = NewEntry("a test", name="debug", expires_at=until)
+        await add_entry(tx, world.tenant, environment_id, entry, world.actor)
+    await reported(world, environment_id, DEBUG)
 
 
 async def known(world: World, environment_id: UUID) -> Environment:
@@ -155,12 +168,7 @@ async def test_what_cannot_be_checked_keeps_no_other_organisation_waiting(own_se
     damaged, sound = [await World.founded(own_services) for _ in range(2)]
     until = own_services.clock.now() + timedelta(hours=1)
     for world in (damaged, sound):
-        one = await environment(world, stale_after=None)
-        await reported(world, one)
-        async with own_services.database.transaction() as tx:
-            await create_baseline(tx, world.tenant, NewBaseline(one), world.actor)
-            await add_entry(tx, world.tenant, one, NewEntry("a test", name="debug", expires_at=until), world.actor)
-        await reported(world, one, DEBUG)
+        await allowed_until(world, await environment(world, stale_after=None), until)
     async with own_services.database.transaction() as tx:
         await tx.execute(
             "INSERT INTO allowlist (id, org_id, environment_id, pattern, reason, added_by, created_at) "
@@ -197,11 +205,7 @@ async def test_what_was_allowed_until_now_is_drift_without_a_report(
     ids = [await environment(world, f"host-{number}", None) for number in range(5)]
     until = own_services.clock.now() + timedelta(hours=1)
     for one in ids:
-        await reported(world, one)
-        async with own_services.database.transaction() as tx:
-            await create_baseline(tx, world.tenant, NewBaseline(one), world.actor)
-            await add_entry(tx, world.tenant, one, NewEntry("a test", name="debug", expires_at=until), world.actor)
-        await reported(world, one, DEBUG)
+        await allowed_until(world, one, until)
     await check_environments(own_services)
     assert await told(world) == []
     for _ in range(2):
@@ -210,3 +214,26 @@ async def test_what_was_allowed_until_now_is_drift_without_a_report(
     for one in ids:
         assert (await known(world, one)).drift_status is DriftStatus.DRIFTED
         assert (await known(world, one)).recheck_at is None
+
+
+async def test_many_environments_are_compared_in_as_many_statements_as_one(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    until = own_services.clock.now() + timedelta(hours=1)
+    late, counts = later(own_services, timedelta(hours=2)), []
+    for size in (1, 30):
+        ids = [await environment(world, f"host-{size}-{number}", None) for number in range(size)]
+        for one in ids:
+            await allowed_until(world, one, until)
+        statements: list[str] = []
+        log = partial(_note, statements)
+        async with late.database.transaction() as tx:
+            tx.connection.add_query_logger(log)
+            await recheck_drift(tx, world.tenant, ids)
+            tx.connection.remove_query_logger(log)
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+def _note(statements: list[str], query: LoggedQuery) -> None:
+    if "typeinfo_tree" not in query.query:  # asyncpg looks a type up once
+        statements.append(query.query)
