@@ -30,10 +30,10 @@ CROSS JOIN LATERAL (SELECT 'sha256:' || encode(sha256(('version ' || n / 2)::byt
 """
 _STATEMENTS = (
     """
-INSERT INTO snapshots (id, org_id, environment_id, n, environment_version, content, artifacts, changes, recorded_by,
-                       created_at)
+INSERT INTO snapshots (id, org_id, environment_id, n, environment_version, content, artifacts, changed, changes,
+                       recorded_by, created_at)
 SELECT pg_temp.seeded(1, c.n, c.at), s.org_id, s.environment_id, c.n, s.environment_version,
-       CASE WHEN is_approved THEN s.content ELSE sha256(c.n::text::bytea) END, s.artifacts,
+       CASE WHEN is_approved THEN s.content ELSE sha256(c.n::text::bytea) END, s.artifacts, 2,
        jsonb_build_array(jsonb_build_array(name, approved, approved_tag, 1 - is_approved::int, is_approved::int),
                          jsonb_build_array(name, other, other_tag, is_approved::int, 1 - is_approved::int)),
        s.recorded_by, c.at
@@ -55,10 +55,10 @@ FROM (
 ORDER BY n
 """,
     """
-INSERT INTO drift_reports (id, org_id, environment_id, baseline_id, n, revision, status, drift, drifted_since,
-                           created_at)
+INSERT INTO drift_reports (id, org_id, environment_id, baseline_id, n, revision, status, differences, drift,
+                           drifted_since, created_at)
 SELECT pg_temp.seeded(4, c.n, c.at), b.org_id, b.environment_id, b.id, c.n, 1,
-       CASE WHEN is_approved THEN 'IN_SYNC' ELSE 'DRIFTED' END,
+       CASE WHEN is_approved THEN 'IN_SYNC' ELSE 'DRIFTED' END, 1 - is_approved::int,
        jsonb_build_object('added', '[]'::jsonb, 'removed', '[]'::jsonb, 'allowed', '[]'::jsonb, 'updated',
          CASE WHEN is_approved THEN '[]' ELSE jsonb_build_array(jsonb_build_array(
            name, jsonb_build_array(approved, approved_tag, 1), jsonb_build_array(other, other_tag, 1))) END),

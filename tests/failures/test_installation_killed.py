@@ -51,7 +51,8 @@ class Installation:
         """Everybody at once, as when the machine runs out of memory."""
         parent = psutil.Process(self._up.process.pid)
         for one in (parent, *parent.children(recursive=True)):
-            one.kill()
+            with suppress(psutil.NoSuchProcess):  # it has ended with its parent
+                one.kill()
         self._up.process.wait(30)
 
     def stop(self) -> None:

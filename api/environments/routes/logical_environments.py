@@ -47,6 +47,7 @@ ROUTES = tagged(
 
         Its name is not that of any other environment, physical or logical.
         """,
+        errors=(404, 409),
     ),
     _LOGICAL_ENVIRONMENTS.update(
         update_logical_environment,
