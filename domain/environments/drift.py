@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from domain.audit.events import AuditName
 from domain.environments.artifacts import Difference, Instances, Running, diff
 from domain.environments.environments import DriftStatus
-
-_TICK = timedelta(microseconds=1)
+from domain.moments import later_than
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +130,7 @@ def next_report(comparison: Comparison, drift: Drift, report_id: UUID, now: date
     of_baseline = last is not None and last.baseline_id == comparison.baseline_id
     if last and of_baseline and drift.is_like(last.drift):
         return None
-    time = max(now, last.created_at + _TICK) if last else now
+    time = later_than(last.created_at if last else None, now)
     began = time if drift.status is DriftStatus.DRIFTED else None
     return DriftReport(
         id=report_id,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,9 @@ from storage.counters import NO_PARENT
 from storage.database import Transaction
 from storage.ids import randomness
 from storage.schedule.wakeups import Job
+
+_PORTION = 200
+"""Events of one statement: some milliseconds of the event loop."""
 
 _nonces = randomness(16)
 
@@ -52,6 +56,13 @@ async def append(
     tx.audited.add(tenant.org_id)
     await _APPEND.write(tx, {"org_id": tenant.org_id, "occurred_at": tx.now}, rows, deltas, rows)
     return [row["id"] for row in rows]
+
+
+async def append_in_portions(tx: Transaction, tenant: Tenant, events: Iterable[Event]) -> None:
+    """Write the events of an action that may have thousands, so that other requests get their turn meanwhile."""
+    remaining = iter(events)
+    while portion := list(islice(remaining, _PORTION)):
+        await append(tx, tenant, portion)
 
 
 _ERASE = "UPDATE audit_events SET payload = NULL, nonce = NULL, record_hash = NULL WHERE record_id = $1"

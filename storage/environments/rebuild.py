@@ -1,13 +1,14 @@
 """Rebuilding what is derived from snapshots: what ran in each, deployments, and what environments show of reports."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
 from domain.environments.environments import DriftStatus
 from domain.environments.snapshots import Change, ChangedSnapshot
+from domain.moments import TICK
 from domain.tenant import Tenant
 from storage.batches import Batch, BatchInsert
 from storage.database import LONG, Database, Row, Transaction
@@ -23,7 +24,6 @@ MOST_CHANGES = 20_000
 
 _PAGE = 500
 """Environments listed at once."""
-_TICK = timedelta(microseconds=1)
 
 _ENVIRONMENTS = """
 SELECT id, created_at FROM environments
@@ -181,7 +181,7 @@ class _Environment:
         self, tx: Transaction, found: Replayed, before: ChangedSnapshot | None, until: ChangedSnapshot | None
     ) -> int:
         """Remove deployments that did not begin behind the snapshot `before`, and up to `until`; write what ended."""
-        times = (before.created_at + _TICK if before else None, until.created_at if until else None)
+        times = (before.created_at + TICK if before else None, until.created_at if until else None)
         removed = await tx.execute(_NOT_BEGUN, *self._place.values(), *times, found.begun)
         return removed + await _DEPLOY.write(tx, self._place, found.deployments)
 

@@ -7,12 +7,12 @@ from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
 from api.http.paging import ListQuery, list_reply
 from storage.environments.commands import baselines as commands
-from storage.environments.commands.drift import MAX_ON_LOOP, check_environment
+from storage.environments.commands.drift import check_environment
 from storage.environments.queries import baselines as queries
 from storage.environments.queries.drift import last_report
 from storage.environments.queries.drift import list_drift_reports as list_reports
 from storage.environments.queries.environments import get_environment
-from storage.environments.queries.snapshots import latest_snapshot
+from storage.environments.queries.snapshots import MAX_ON_LOOP, latest_of
 from storage.threads import in_thread_if
 
 
@@ -52,7 +52,7 @@ async def get_drift(call: Call, environment_id: UUID) -> DriftOut:
     async with call.read() as reader:
         environment = await get_environment(reader, call.tenant, environment_id)
         report = await last_report(reader, call.tenant, environment_id)
-        snapshot = await latest_snapshot(reader, call.tenant, environment_id)
+        snapshot = await latest_of(reader, call.tenant, environment)
     if report is None or environment.must_be_checked(call.services.clock.now()):
         async with call.transaction() as tx:
             report = await check_environment(tx, call.tenant, environment_id, call.actor)

@@ -10,9 +10,8 @@ from domain.environments.logical_environments import ArtifactGroup, MergedSnapsh
 from domain.errors import Invalid
 from storage.database import Reader
 from storage.environments.commands import logical_environments as commands
-from storage.environments.commands.snapshots import MAX_ON_LOOP
 from storage.environments.queries import logical_environments as queries
-from storage.environments.queries.snapshots import instances_of
+from storage.environments.queries.snapshots import MAX_ON_LOOP, instances_of
 from storage.threads import in_thread_if
 
 MAX_MERGED = 20_000

@@ -13,7 +13,6 @@ from api.environments.schemas.snapshots import (
     SnapshotIn,
     SnapshotOut,
     differences,
-    judged,
 )
 from api.http.calls import Call, Header, Reply
 from api.http.dry_runs import Created, DryRun, created
@@ -22,9 +21,9 @@ from domain.environments.artifacts import diff
 from domain.environments.snapshots import Snapshot
 from storage.database import Reader
 from storage.environments.commands import snapshots as commands
-from storage.environments.commands.snapshots import MAX_ON_LOOP
 from storage.environments.queries import snapshots as queries
 from storage.environments.queries.compliance import compliance_of_digests
+from storage.environments.queries.snapshots import MAX_ON_LOOP
 from storage.threads import in_thread_if
 
 OnlyChanges = Annotated[bool, Header("X-Only-Changes", query="onlyChanges")]
@@ -81,7 +80,7 @@ async def _judged(call: Call, reader: Reader, snapshot: Snapshot) -> JudgedSnaps
     [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
     compliance = await compliance_of_digests(reader, call.tenant, {artifact.digest for artifact in instances})
     many = snapshot.artifacts > MAX_ON_LOOP
-    return await in_thread_if(many, lambda: judged(SnapshotOut.showing(snapshot, instances), compliance))
+    return await in_thread_if(many, JudgedSnapshotOut.judged, snapshot, instances, compliance)
 
 
 async def compare_snapshots(call: Call, environment_id: UUID, query: DiffQuery) -> DiffOut:

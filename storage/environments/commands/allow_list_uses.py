@@ -6,10 +6,9 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.environments.allow_list import NewUse
 from domain.environments.records import ALLOWLIST_USE
 from domain.tenant import Tenant
-from storage.audit.commands import append
+from storage.audit.commands import append_in_portions
 from storage.batches import Batch, BatchInsert
 from storage.database import Row, Transaction
-from storage.environments.commands.deployments import APPENDED_AT_ONCE
 from storage.environments.tables import allowlist_uses
 
 _RECORD = Batch(
@@ -31,8 +30,7 @@ async def record_uses(tx: Transaction, tenant: Tenant, uses: Iterable[NewUse], a
         return
     first = {row["id"] for row in await _RECORD.write_returning(tx, shared, rows)}
     new = [{**shared, **row} for row in rows if row["id"] in first]
-    for start in range(0, len(new), APPENDED_AT_ONCE):
-        await append(tx, tenant, [_event(actor, row) for row in new[start : start + APPENDED_AT_ONCE]])
+    await append_in_portions(tx, tenant, (_event(actor, row) for row in new))
 
 
 def _event(actor: Actor, row: Row) -> Event:

@@ -1,6 +1,5 @@
 """Approving snapshots as baselines."""
 
-from datetime import timedelta
 from uuid import UUID
 
 from domain.audit.events import Actor
@@ -8,12 +7,13 @@ from domain.environments.baselines import Baseline, NewBaseline
 from domain.environments.environments import DriftStatus
 from domain.environments.records import BASELINE
 from domain.errors import NotFound
+from domain.moments import later_than
 from domain.tenant import Tenant
 from storage.database import Row, Transaction
 from storage.definitions import Definition
 from storage.environments.commands.drift import check_drift
 from storage.environments.holding import hold_environment
-from storage.environments.queries.baselines import current_baseline
+from storage.environments.queries.baselines import active_baseline
 from storage.environments.tables import baselines
 
 BASELINES = Definition(
@@ -25,7 +25,6 @@ BASELINES = Definition(
     environment="environment_id",
 )
 
-_TICK = timedelta(microseconds=1)
 _SNAPSHOT = "SELECT id, n, content FROM snapshots WHERE org_id = $1 AND environment_id = $2 AND id = $3"
 _LATEST = "SELECT id, n, content FROM snapshots WHERE org_id = $1 AND environment_id = $2 AND n = $3"
 _ACTIVE = "SELECT * FROM baselines WHERE environment_id = $1 AND archived_at IS NULL"
@@ -40,7 +39,7 @@ async def create_baseline(tx: Transaction, tenant: Tenant, new: NewBaseline, act
     environment = await hold_environment(tx, tenant, new.environment_id)
     snapshot = await _snapshot(tx, tenant, environment, new.snapshot_id)
     active = await tx.row(_ACTIVE, new.environment_id)
-    time = max(tx.now, active["created_at"] + _TICK) if active else tx.now
+    time = later_than(active["created_at"] if active else None, tx.now)
     if active:
         await BASELINES.change(tx, tenant, actor, dict(active), {"archived_at": time}, verb="replaced")
     values = {
@@ -55,7 +54,7 @@ async def create_baseline(tx: Transaction, tenant: Tenant, new: NewBaseline, act
     drifted = environment["drift_status"] == DriftStatus.DRIFTED
     if drifted or snapshot is None or snapshot["content"] != environment["last_content"]:
         await check_drift(tx, tenant, [environment], actor)
-    return await current_baseline(tx, tenant, new.environment_id)
+    return await active_baseline(tx, new.environment_id)
 
 
 async def _snapshot(tx: Transaction, tenant: Tenant, environment: Row, snapshot_id: UUID | None) -> Row | None:

@@ -11,14 +11,11 @@ from domain.environments.records import DEPLOYMENT
 from domain.environments.snapshots import Snapshot
 from domain.errors import Unavailable
 from domain.tenant import Tenant
-from storage.audit.commands import append
+from storage.audit.commands import append_in_portions
 from storage.batches import Batch, BatchInsert, Rows
 from storage.database import Transaction
 from storage.environments.tables import deployments
 from storage.ids import derived_id
-
-APPENDED_AT_ONCE = 200
-"""Audit events written in one statement: some milliseconds of the event loop."""
 
 _NAMES = {
     (False, True): AuditName.ARTIFACT_DEPLOYED,
@@ -60,9 +57,7 @@ async def record_deployments(
     ids |= {(row["name"], row["digest"]): row["id"] for row in begun}
     shared = dict(zip(("environment_id", "deployed_n", "deployed_at"), place, strict=True))
     await _BEGIN.write(tx, {"org_id": tenant.org_id, **shared}, begun)
-    for start in range(0, len(differences), APPENDED_AT_ONCE):
-        some = differences[start : start + APPENDED_AT_ONCE]
-        await append(tx, tenant, [_event(snapshot, one, ids, actor) for one in some])
+    await append_in_portions(tx, tenant, (_event(snapshot, one, ids, actor) for one in differences))
 
 
 def damaged(environment_id: UUID) -> Unavailable:

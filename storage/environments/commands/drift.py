@@ -20,14 +20,11 @@ from storage.environments.commands.allow_list_uses import record_uses
 from storage.environments.holding import hold_environment
 from storage.environments.queries.allow_list import allowed_artifacts
 from storage.environments.queries.drift import last_report, report_of
-from storage.environments.queries.snapshots import instances_of
+from storage.environments.queries.snapshots import MAX_ON_LOOP, instances_of
 from storage.environments.tables import drift_reports, environments
 from storage.notifications.commands.notices import raise_notices
 from storage.rows import columns, to_row
 from storage.threads import in_thread_if
-
-MAX_ON_LOOP = 500
-"""Artifacts that are compared on the event loop."""
 
 Permitted = Mapping[Running, AllowListEntry]
 """Artifacts that an allow-list permits, each with the entry that does."""

@@ -12,6 +12,7 @@ from domain.environments.deployments import deployed
 from domain.environments.environments import EnvironmentType
 from domain.environments.records import SNAPSHOT
 from domain.environments.snapshots import Change, Report, Snapshot, changes_between, within
+from domain.moments import later_than
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.batches import Batch, BatchInsert
@@ -21,12 +22,9 @@ from storage.environments.commands.drift import check_drift
 from storage.environments.commands.staleness import end_staleness
 from storage.environments.holding import hold_environment
 from storage.environments.queries.environments import scope_of
-from storage.environments.queries.snapshots import RETURNED, latest_snapshot, snapshot_of
+from storage.environments.queries.snapshots import MAX_ON_LOOP, RETURNED, latest_snapshot, snapshot_of
 from storage.environments.tables import running
 from storage.threads import in_thread_if
-
-MAX_ON_LOOP = 500
-"""Artifacts of a report that is filtered and hashed on the event loop, which takes about a millisecond."""
 
 _MOVE = """
 UPDATE environments
@@ -46,7 +44,6 @@ _END = "UPDATE running SET during = int4range(lower(during), $2) WHERE id = ANY(
 _BEGIN = Batch(
     BatchInsert(running, ("id", "name", "digest", "tag", "count"), shared=("org_id", "environment_id", "during"))
 )
-_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +65,16 @@ async def record_snapshot(tx: Transaction, tenant: Tenant, report: Report, actor
     instances, content = await _counting(head, report)
     changed = head["last_content"] != content
     is_new = changed or not report.only_changes
-    n, time = head["last_n"] + is_new, _time(tx, head)
+    n, time = head["last_n"] + is_new, later_than(head["last_reported_at"], tx.now)
+    changed_at = time if changed else head["last_changed_at"]
     due = due_at(head["stale_after"], tx.now)  # not `time`: that is far ahead for long, if the clock once was
-    moved = (*_moved(head, n, instances, content, time), due)
+    moved = (head["id"], n, content, len(instances), time, changed_at, due)
     if head["stale_since"]:
         await end_staleness(tx, tenant, head, actor)
     if not is_new:
         await tx.execute(_MOVE, *moved)
         return Recorded(await latest_snapshot(tx, tenant, report.environment_id), instances, is_new=False)
-    before = await _replace(tx, tenant, head, n, instances) if changed else instances
-    changes = changes_between(before, instances) if changed else []
+    before, changes = await _replace(tx, tenant, head, n, instances) if changed else (instances, [])
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -113,8 +110,10 @@ async def _counting(head: Row, report: Report) -> tuple[Instances, bytes]:
     return await in_thread_if(len(report.instances) > MAX_ON_LOOP, counting)
 
 
-async def _replace(tx: Transaction, tenant: Tenant, head: Row, n: int, instances: Instances) -> Instances:
-    """End in snapshot `n` what does not run any more, begin what runs now, and return what ran before.
+async def _replace(
+    tx: Transaction, tenant: Tenant, head: Row, n: int, instances: Instances
+) -> tuple[Instances, list[Change]]:
+    """End in snapshot `n` what does not run any more, begin what runs now; return what ran before, and the changes.
 
     Raises Unavailable for damaged rows: changes that were made of them would be sealed.
     """
@@ -126,28 +125,16 @@ async def _replace(tx: Transaction, tenant: Tenant, head: Row, n: int, instances
     await tx.execute(_END, [rows[one.artifact]["id"] for one in changes if one.before], n)
     shared = {"org_id": tenant.org_id, "environment_id": head["id"], "during": asyncpg.Range(n)}
     await _BEGIN.write(tx, shared, [_begun(tx, one) for one in changes if one.after])
-    return before
+    return before, changes
 
 
 def _begun(tx: Transaction, change: Change) -> Row:
     return {"id": tx.new_id(), **change.artifact._asdict(), "count": change.after}
 
 
-def _moved(head: Row, n: int, instances: Instances, content: bytes, time: datetime) -> tuple[Any, ...]:
-    """Return what the environment says of its latest report, in the order of `_MOVE`, without when it is due."""
-    changed_at = head["last_changed_at"] if head["last_content"] == content else time
-    return head["id"], n, content, len(instances), time, changed_at
-
-
 def due_at(stale_after: int | None, reported_at: datetime | None) -> datetime | None:
     """Return when an environment becomes stale that was reported then; None for never."""
     return reported_at + timedelta(minutes=stale_after) if stale_after and reported_at else None
-
-
-def _time(tx: Transaction, head: Row) -> datetime:
-    """Return the time of a report, which is later than that of the last one also when the clock was set back."""
-    last = head["last_reported_at"]
-    return tx.now if last is None else max(tx.now, last + _TICK)
 
 
 def _event(actor: Actor, row: dict[str, Any]) -> Event:

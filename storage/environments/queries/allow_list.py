@@ -1,6 +1,5 @@
 """Reading allow-lists, and finding what they let through."""
 
-import asyncio
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from uuid import UUID
@@ -13,6 +12,7 @@ from storage.environments.queries.environments import get_environment
 from storage.identity.queries.principals import reporter
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
+from storage.threads import in_thread_if
 
 _REMOVED_AT = "(SELECT r.created_at FROM allowlist_removals r WHERE r.entry_id = a.id)"
 _COLUMNS = f"""
@@ -94,6 +94,5 @@ async def allowed_artifacts(
     def match() -> Mapping[UUID, Mapping[Running, AllowListEntry]]:
         return {one: matching(entries[one], running) for one, running in artifacts.items()}
 
-    if any(entry.pattern for found in entries.values() for entry in found):
-        return await asyncio.to_thread(match)  # the worst pattern takes milliseconds for one name
-    return match()
+    slow = any(entry.pattern for found in entries.values() for entry in found)
+    return await in_thread_if(slow, match)  # the worst pattern takes milliseconds for one name

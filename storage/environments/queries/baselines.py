@@ -11,12 +11,10 @@ from storage.identity.queries.principals import reporter
 from storage.paging import Listing, Page, Window
 from storage.rows import columns, from_row
 
-BASELINE_COLUMNS = f"{columns(Baseline, but={'approver'})}, {reporter('created_by')} AS approver"
-
-_BASELINES = Listing("baseline", BASELINE_COLUMNS, "baselines", from_row(Baseline))
-_ACTIVE = f"SELECT {BASELINE_COLUMNS} FROM baselines WHERE environment_id = $1 AND archived_at IS NULL"
-
-baseline_of = from_row(Baseline)
+_baseline = from_row(Baseline)
+_COLUMNS = f"{columns(Baseline, but={'approver'})}, {reporter('created_by')} AS approver"
+_BASELINES = Listing("baseline", _COLUMNS, "baselines", _baseline)
+_ACTIVE = f"SELECT {_COLUMNS} FROM baselines WHERE environment_id = $1 AND archived_at IS NULL"
 
 
 async def list_baselines(reader: Reader, tenant: Tenant, window: Window, *, environment_id: UUID) -> Page[Baseline]:
@@ -29,7 +27,12 @@ async def list_baselines(reader: Reader, tenant: Tenant, window: Window, *, envi
 async def current_baseline(reader: Reader, tenant: Tenant, environment_id: UUID) -> Baseline:
     """Return the active baseline of an environment. Raises NotFound for it or for the environment."""
     await get_environment(reader, tenant, environment_id)
+    return await active_baseline(reader, environment_id)
+
+
+async def active_baseline(reader: Reader, environment_id: UUID) -> Baseline:
+    """Return the active baseline of an environment that is known to be there. Raises NotFound."""
     row = await reader.row(_ACTIVE, environment_id)
     if row is None:
         raise NotFound(f"The environment {environment_id} has no active baseline; approve a snapshot as one first.")
-    return baseline_of(row)
+    return _baseline(row)

@@ -8,7 +8,7 @@ from domain.environments.environments import DriftStatus
 from domain.errors import NotFound
 from domain.tenant import Tenant
 from storage.database import Reader
-from storage.environments.queries.baselines import current_baseline
+from storage.environments.queries.baselines import active_baseline
 from storage.environments.queries.environments import get_environment
 from storage.paging import Listing, Page, Window, capped_count, fetch_fitting
 from storage.rows import columns, from_row
@@ -61,9 +61,9 @@ async def list_drift_reports(
 async def last_report(reader: Reader, tenant: Tenant, environment_id: UUID) -> DriftReport | None:
     """Return what is known of the drift from the active baseline; None if nothing was compared with it yet.
 
-    Raises NotFound for the environment, its baseline, and the snapshot of the baseline.
+    The environment is known to be there. Raises NotFound for its baseline, and the snapshot of the baseline.
     """
-    baseline = await current_baseline(reader, tenant, environment_id)
+    baseline = await active_baseline(reader, environment_id)
     if baseline.n is None:
         raise NotFound(
             f"The baseline {baseline.id} has no snapshot, as it was made before the first one; approve another one."

@@ -5,6 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.environments.artifacts import Instances, Running
+from domain.environments.environments import Environment
 from domain.environments.snapshots import Snapshot
 from domain.errors import NotFound
 from domain.tenant import Tenant
@@ -19,6 +20,8 @@ RETURNED = f"{columns(Snapshot, but={'reporter'})}, {reporter('recorded_by')} AS
 
 snapshot_of = from_row(Snapshot)
 
+MAX_ON_LOOP = 500
+"""Artifacts that are filtered, hashed, compared or shown on the event loop, which takes about a millisecond."""
 
 _SNAPSHOTS = Listing("snapshot", RETURNED, "snapshots", snapshot_of)
 
@@ -63,14 +66,20 @@ async def latest_snapshot(
 
     Raises NotFound for the environment, and before its first snapshot.
     """
-    environment = await get_environment(reader, tenant, environment_id)
+    return await latest_of(reader, tenant, await get_environment(reader, tenant, environment_id), at=at)
+
+
+async def latest_of(
+    reader: Reader, tenant: Tenant, environment: Environment, *, at: datetime | None = None
+) -> Snapshot:
+    """Do the same for an environment that was read."""
     if at is None:
-        row = await reader.row(_NUMBERED, tenant.org_id, environment_id, environment.last_n)
+        row = await reader.row(_NUMBERED, tenant.org_id, environment.id, environment.last_n)
     else:
-        row = await reader.row(_AT, tenant.org_id, environment_id, at)
+        row = await reader.row(_AT, tenant.org_id, environment.id, at)
     if row is None:
         until = f" until {at.isoformat()}" if at else " yet"
-        raise NotFound(f"Nothing was reported to run in the environment {environment_id}{until}.")
+        raise NotFound(f"Nothing was reported to run in the environment {environment.id}{until}.")
     return snapshot_of(row)
 
 
