@@ -3,7 +3,6 @@
 The order inside every request: authenticate → permission → parameters → body. All that can be resolved at start-up is.
 """
 
-import asyncio
 from http import HTTPStatus
 from typing import Any
 
@@ -22,7 +21,7 @@ from api.http.transport.bodies import Unread, expect_later, read_body
 from api.http.transport.uploads import MULTIPART, UPLOAD_THREADS, URL_ENCODED, WRITERS, Form
 from domain.errors import Denial, FieldError, Forbidden, Invalid
 from domain.identity.permissions import Permission, Principal
-from storage.threads import Threads
+from storage.threads import Threads, in_thread_if
 
 OPERATION: web.RequestKey[str] = web.RequestKey("operation", str)
 """The operationId of the route that matched, for logs and metrics."""
@@ -272,7 +271,7 @@ def _read_query(fields: Fields, request: web.Request) -> Any:
 
 async def _read_body(adapter: TypeAdapter[Any], raw: bytes) -> Any:
     """Screen and validate a body; a large one in a thread. Raises Invalid."""
-    return await asyncio.to_thread(_validated, adapter, raw) if len(raw) > MAX_ON_LOOP else _validated(adapter, raw)
+    return await in_thread_if(len(raw) > MAX_ON_LOOP, _validated, adapter, raw)
 
 
 def _validated(adapter: TypeAdapter[Any], raw: bytes) -> Any:

@@ -28,9 +28,14 @@ class PageQuery(WireIn):
     after: Annotated[str | None, Field(max_length=200, description="Cursor from a Link header; replaces page")] = None
 
     @property
+    def paged(self) -> bool:
+        """Whether `page` or `size` is given."""
+        return not self.model_fields_set.isdisjoint({"page", "size"})
+
+    @property
     def counts_pages(self) -> bool:
         """Whether the next page may be asked for by its number, and not by a cursor."""
-        return self.after is None and not self.model_fields_set.isdisjoint({"page", "size"})
+        return self.after is None and self.paged
 
     def window(self, *, descending: bool = False) -> Window:
         """Return the requested part of the list. Raises Invalid for a malformed cursor."""
@@ -50,11 +55,6 @@ class ListQuery(PageQuery):
 
 class EitherQuery(PageQuery):
     """With `page` or `size` the answer is a page object, without them an array."""
-
-    @property
-    def paged(self) -> bool:
-        """Whether the answer is a page object."""
-        return not self.model_fields_set.isdisjoint({"page", "size"})
 
     def window(self, *, descending: bool = False) -> Window:
         """Return the requested part of the list: of an array, as many rows as one answer may have."""

@@ -6,7 +6,6 @@ suspicious body is parsed a second time, to find and name the field.
 A byte order mark is ignored (RFC 8259, section 8.1). Of duplicate keys the last one wins.
 """
 
-import asyncio
 import json
 import math
 import re
@@ -19,6 +18,7 @@ from pydantic_core import from_json
 from api.http.problems import dotted
 from domain.errors import FieldError, Invalid, UnsupportedMedia
 from domain.json_text import readable, without_mark
+from storage.threads import in_thread_if
 
 MAX_ON_LOOP = 256 * 1024
 """Bytes of the largest body that is screened on the event loop; larger ones are screened in a thread."""
@@ -107,7 +107,7 @@ _PIECE = 64 * 1024
 
 async def guarded(raw: bytes) -> bytes:
     """Do what `guard` does; for a large body in a thread."""
-    return await asyncio.to_thread(guard, raw) if len(raw) > MAX_ON_LOOP else guard(raw)
+    return await in_thread_if(len(raw) > MAX_ON_LOOP, guard, raw)
 
 
 def guard(raw: bytes) -> bytes:
