@@ -12,6 +12,7 @@ from storage.environments import tables as environment_tables
 from storage.environments.records import RECORDS as ENVIRONMENT_RECORDS
 from storage.facts import tables as facts_tables
 from storage.facts.records import RECORDS as FACTS_RECORDS
+from storage.gates import tables as gate_tables
 from storage.idempotency import tables as idempotency_tables
 from storage.identity import tables as identity_tables
 from storage.identity.records import RECORDS as IDENTITY_RECORDS
@@ -31,6 +32,7 @@ TABLES = (
     blob_tables,
     environment_tables,
     facts_tables,
+    gate_tables,
     idempotency_tables,
     identity_tables,
     inbox_tables,

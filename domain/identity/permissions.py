@@ -19,6 +19,7 @@ class Permission(StrEnum):
     POLICIES_MANAGE = "policies:manage"
     GATE_EVALUATE = "gate:evaluate"
     APPROVALS_DECIDE = "approvals:decide"
+    APPROVALS_OVERRIDE = "approvals:override"
     EVIDENCE_READ = "evidence:read"
     EVIDENCE_WRITE = "evidence:write"
     AUDIT_READ = "audit:read"

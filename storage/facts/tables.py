@@ -331,6 +331,22 @@ verdicts = Table(
     info=FACT,
 )
 
+approval_outcomes = Table(
+    "approval_outcomes",
+    metadata,
+    key(),
+    org(),
+    required("trail_id", Uuid, ForeignKey(trails.c.id)),
+    required("resolution", Identifier),
+    optional("digest", Identifier),
+    optional("environment_id", Uuid),
+    required("roles", ARRAY(Identifier)),
+    required("resolved_at", Time),
+    Index(None, "trail_id", "resolved_at", "id"),
+    info=FACT,
+)
+"""How approvals ended that people decided; the id is the approval's. It counts for trails, assertions and the gate."""
+
 webhook_configs = Table(
     "webhook_configs",
     metadata,

@@ -66,9 +66,11 @@ async def test_every_tenant_table_has_its_tenant_and_an_index_for_it(services: S
         assert not table.columns["org_id"].nullable
         by_id_only = {
             "allowlist_removals",
+            "approval_outcomes",
             "attestation_results",
             "environment_versions",
             "flow_versions",
+            "policy_versions",
             "idempotency_keys",
             "judgements",
             "provenance_checks",

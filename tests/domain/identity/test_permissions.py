@@ -29,6 +29,7 @@ environments:report   x     x        -        x          x        -       -     
 policies:manage       x     -        -        -          -        -       -     -
 gate:evaluate         x     x        -        x          -        -       -     -
 approvals:decide      x     x        -        -          -        -       -     -
+approvals:override    x     -        -        -          -        -       -     -
 evidence:read         x     x        x        -          -        -       x     -
 evidence:write        x     x        -        x          -        -       -     -
 audit:read            x     x        x        -          -        -       x     -
