@@ -148,6 +148,9 @@ class Settings(BaseSettings):
     attempts_retention_days: int = Field(
         90, ge=1, description="Days to keep outgoing messages and the attempts to send them"
     )
+    gate_default_decision: Literal["ALLOWED", "BLOCKED"] = Field(
+        "ALLOWED", description="What the gate decides where no policy applies; it says so in the reason"
+    )
     notifications_retention_days: int = Field(180, ge=1, description="Days to keep in-app notifications")
     quota_evidence_bytes: int = _quota(
         Quota.EVIDENCE_BYTES,

@@ -45,11 +45,26 @@ class ReasonCode(StrEnum):
     NOTHING_RUNS = "NOTHING_RUNS"
     ARTIFACTS_NON_COMPLIANT = "ARTIFACTS_NON_COMPLIANT"
     ARTIFACTS_UNKNOWN = "ARTIFACTS_UNKNOWN"
+    PROVENANCE_MISSING = "PROVENANCE_MISSING"
+    PROVENANCE_UNVERIFIED = "PROVENANCE_UNVERIFIED"
+    SIGNATURE_MISSING = "SIGNATURE_MISSING"
+    APPROVAL_REJECTED = "APPROVAL_REJECTED"
+    TRAIL_NON_COMPLIANT = "TRAIL_NON_COMPLIANT"
+    TRAIL_PENDING = "TRAIL_PENDING"
+    SECURITY_SCAN_FAILED = "SECURITY_SCAN_FAILED"
+    OPA_DENIED = "OPA_DENIED"
+    OPA_UNAVAILABLE = "OPA_UNAVAILABLE"
+    POLICY_UNREADABLE = "POLICY_UNREADABLE"
+    ENVIRONMENT_DRIFTED = "ENVIRONMENT_DRIFTED"
+    NO_POLICY = "NO_POLICY"
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why something is not compliant: for programs a code, for people a text; with the attestation and its trail."""
+    """Why something is not compliant: for programs a code, for people a text; with the attestation and its trail.
+
+    `policy_id` is the policy that demands what is missing, None if the flow itself does.
+    """
 
     code: ReasonCode
     message: str
@@ -58,6 +73,7 @@ class Reason:
     attestation_id: UUID | None = None
     flow_id: UUID | None = None
     trail_id: UUID | None = None
+    policy_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +171,7 @@ def _shortcomings(asked: Asked, assessment: Assessment) -> Iterator[Reason]:
     """Yield what keeps an artifact from being compliant: what failed first."""
     findings = [one for one in assessment.findings if one.state is not State.SATISFIED]
     for finding in sorted(findings, key=lambda one: one.state is not State.FAILED):
-        yield from _of_finding(finding)
+        yield from reasons_of(finding)
     for result in assessment.unasked:
         message = f"attestation {result.label} failed, although it is not required"
         yield _about(ReasonCode.ATTESTATION_FAILED, message, result)
@@ -167,7 +183,7 @@ def _shortcomings(asked: Asked, assessment: Assessment) -> Iterator[Reason]:
             yield Reason(ReasonCode.REQUIREMENTS_UNREADABLE, problem)
 
 
-def _of_finding(finding: RequirementResult) -> Iterator[Reason]:
+def reasons_of(finding: RequirementResult) -> Iterator[Reason]:
     """Yield what is wrong with one requirement: every result that failed or is pending, else that it is missing."""
     required = finding.requirement
     failed = [one for one in finding.latest if one.status == ResultStatus.FAILED]

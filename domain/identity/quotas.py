@@ -36,6 +36,7 @@ class FixedLimit(StrEnum):
     PROVENANCE_KEYS = "provenance_keys"
     WEBHOOK_CONFIGS_PER_SOURCE = "webhook_configs_per_source"
     ALLOWLIST_ENTRIES = "allowlist_entries"
+    POLICIES = "policies"
     STREAMS_PER_KEY = "streams_per_key"
     STREAMS_PER_ORGANISATION = "streams_per_organisation"
     PAGE_SIZE = "page_size"

@@ -11,6 +11,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+MAX_TOLD = 2000
+"""Characters of the reasons that a notice tells."""
 MAX_LISTED = 10
 """Artifacts that a notice names."""
 _HOURS = 120
@@ -84,6 +86,32 @@ def trail_non_compliant(trail_id: UUID, flow_id: UUID, flow_name: str) -> Notice
         subject=f"trail:{trail_id}",
         flow_id=flow_id,
         data={"trailId": str(trail_id), "flow": flow_name},
+    )
+
+
+def gate_blocked(
+    verdict_id: UUID,
+    digest: str,
+    name: str,
+    reason: str,
+    *,
+    environment: str | None,
+    flow_id: UUID | None,
+    environment_id: UUID | None,
+) -> Notice:
+    """Make the notice of an artifact that the gate does not let through, to the environment if one is named."""
+    to = f" to {environment}" if environment else ""
+    return Notice(
+        Trigger.GATE_BLOCKED,
+        Severity.WARNING,
+        title=f"Deployment of {name}{to} was blocked",
+        message=f"The gate does not let {name} ({digest}) through{to}: {reason[:MAX_TOLD]}",
+        entity_type="VERDICT",
+        entity_id=verdict_id,
+        subject=f"digest:{digest}",
+        flow_id=flow_id,
+        environment_id=environment_id,
+        data={"sha256Digest": digest, "artifact": name, "environment": environment, "decision": "BLOCKED"},
     )
 
 

@@ -309,28 +309,6 @@ provenance_keys = Table(
     info=DEFINITION,
 )
 
-verdicts = Table(
-    "verdicts",
-    metadata,
-    key(),
-    org(),
-    required("kind", Identifier),
-    optional("flow_id", Uuid),
-    optional("trail_id", Uuid),
-    optional("environment_id", Uuid),
-    required("digest", Identifier),
-    required("outcome", Identifier),
-    document("inputs"),
-    document("result"),
-    required("decided_by", Uuid),
-    required("created_at", Time),
-    Index(None, "org_id", "created_at", "id"),
-    Index(None, "org_id", "flow_id", "created_at", "id"),
-    Index(None, "org_id", "digest", "created_at", "id"),
-    Index("verdicts_trail_idx", "trail_id", postgresql_where=text("trail_id IS NOT NULL")),
-    info=FACT,
-)
-
 approval_outcomes = Table(
     "approval_outcomes",
     metadata,

@@ -55,6 +55,7 @@ def name_of(endpoint: Endpoint) -> str:
 
 BODY_IDS: Mapping[str, str] = {
     "flowId": "flow_id",
+    "policyId": "policy_id",
     "trailId": "trail_id",
     "userId": "new_user_id",
     "ownerId": "owner_id",

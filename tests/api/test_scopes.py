@@ -28,7 +28,7 @@ NOT_THERE_YET = {"get_provenance"}
 OF_SESSIONS = {"start_session", "list_sessions", "sign_out"}
 """Routes for people alone, whose tests are in tests/api/identity/test_sessions.py."""
 SCOPED = tuple(one for one in GUARDED if one.route.scoped and one.route.name not in OF_SESSIONS | OF_JOBS)
-LISTED = ("flow_id", "trail_id", "attestation_id", "artifact_id", "evidence_id", "verdict_id")
+LISTED = ("flow_id", "trail_id", "attestation_id", "artifact_id", "evidence_id", "verdict_id", "gate_result_id")
 """What is made before a list without an id in its path is asked for."""
 LISTED_APART = {
     "list_environments": ("environment_id",),

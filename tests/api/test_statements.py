@@ -12,8 +12,11 @@ from asyncpg.connection import LoggedQuery
 from api.http.binding import Endpoint
 from api.http.calls import SERVICES
 from domain.environments.allow_list import NewUse
+from domain.gates.policies import NewAttachment, NewPolicy, PolicyKind, PolicySettings
 from domain.notifications.triggers import Severity
 from storage.environments.commands.allow_list_uses import record_uses
+from storage.gates.commands.attachments import attach_policy
+from storage.gates.commands.policies import create_policy
 from storage.ledger import marks
 from storage.notifications.commands.inapp import NewNotification, notify
 from storage.services import Services
@@ -154,6 +157,20 @@ async def a_verdict(things: Things) -> None:
     await things.api.post("/assert", {"flowId": (await things.flow())["id"], "sha256Digest": DIGEST}, 200)
 
 
+async def a_decision(things: Things) -> None:
+    await things.artifact()
+    await things.api.post("/gate/evaluate", {"artifactSha256": DIGEST}, 200)
+
+
+async def an_attachment(things: Things) -> None:
+    """Of a policy of its own."""
+    tenant, flow_id = things.api.tenant, UUID((await things.flow())["id"])
+    new = NewPolicy(PolicyKind.ATTACHABLE, PolicySettings(unique("policy")))
+    async with things.api.client.app[SERVICES].database.transaction() as tx:
+        policy = await create_policy(tx, tenant, new, NOBODY)
+        await attach_policy(tx, tenant, NewAttachment(policy.id, flow_id=flow_id), NOBODY)
+
+
 async def nothing(things: Things) -> None:
     """The list has a row already, and gets no other."""
 
@@ -196,6 +213,7 @@ FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "list_environments": an_environment_with_an_artifact,
     "list_evidence_gaps": a_gap,
     "list_flow_trails": a_trail,
+    "list_gate_results": a_decision,
     "list_ledger_entries": a_checkpoint,
     "list_member_sessions": a_session,
     "list_messages": a_message,
@@ -204,6 +222,7 @@ FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "list_notification_rules": a_rule,
     "list_notifications": a_notification,
     "list_organisations": nothing,
+    "list_policy_attachments": an_attachment,
     "list_provenance_keys": a_provenance_key,
     "list_sessions": an_own_session,
     "list_snapshots": a_deployment,

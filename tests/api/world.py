@@ -121,6 +121,12 @@ class Things:
         return (await self.api.post("/assert", body, 200)).json
 
     @once
+    async def gate_result(self) -> Any:
+        await self.built_artifact()
+        body = {"flowId": (await self.flow())["id"], "artifactSha256": BUILT_DIGEST}
+        return (await self.api.post("/gate/evaluate", body, 200)).json
+
+    @once
     async def provenance_key(self) -> Any:
         return await self.api.make_provenance_key()
 
@@ -216,6 +222,7 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "artifact_id": (Things.artifact, "id"),
     "digest": (Things.built_artifact, "sha256Digest"),
     "verdict_id": (Things.verdict, "verdictId"),
+    "gate_result_id": (Things.gate_result, "id"),
     "provenance_key_id": (Things.provenance_key, "id"),
     "config_id": (Things.config, "id"),
     "receipt_id": (Things.receipt, "receiptId"),

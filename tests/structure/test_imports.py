@@ -167,6 +167,7 @@ def test_every_folder_inside_a_layer_is_an_area_or_known() -> None:
             "schedule",
             "search",
             "secrets",
+            "verdicts",
         },
         "workers": set(),
         "api": {"http", "monitoring", "webhooks"},

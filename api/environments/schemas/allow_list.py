@@ -1,26 +1,16 @@
 """Request and response models of allow-lists."""
 
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AliasChoices, BeforeValidator, Field, StringConstraints
+from pydantic import AliasChoices, Field, StringConstraints
 
 from api.http.calls import Call
 from api.http.digests import Sha256
 from api.http.paging import ListQuery
-from api.http.texts import Name, Short
+from api.http.texts import Name, OrBlank, Short
 from api.http.wire import GrantIn, Instant, WireModel, shows
 from domain.environments.allow_list import MAX_PATTERN, AllowListEntry, EntryStatus, NewEntry
-
-T = TypeVar("T")
-
-
-def _given(value: Any) -> Any:
-    """Take a blank text as absent: as a pattern it would be found in every name."""
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-OrBlank = Annotated[T | None, BeforeValidator(_given)]
 
 
 class AllowListEntryIn(GrantIn):

@@ -1,5 +1,7 @@
 """Reading environments."""
 
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from uuid import UUID
 
@@ -11,6 +13,7 @@ from domain.environments.environments import (
     EnvironmentType,
     Scope,
 )
+from domain.errors import Invalid, NotFound
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
@@ -56,6 +59,49 @@ _ENVIRONMENTS = Listing(
 async def get_environment(reader: Reader, tenant: Tenant, environment_id: UUID) -> Environment:
     """Return one environment. Raises NotFound, also if it is archived or belongs to another organisation."""
     return await _ENVIRONMENTS.get(reader, tenant, environment_id)
+
+
+_NAMED = f"""
+{_ENVIRONMENTS.select}
+WHERE e.org_id = $1 AND e.archived_at IS NULL AND (e.id = ANY($2::uuid[]) OR e.name = ANY($3::text[]))
+"""
+
+
+async def named_environments(reader: Reader, tenant: Tenant, references: Collection[str]) -> Mapping[str, Environment]:
+    """Return environments by how they are referred to: by their id, or else by their name. Raises NotFound."""
+    ids = {reference: _id(reference) for reference in references}
+    rows = await reader.rows(_NAMED, tenant.org_id, [one for one in ids.values() if one], list(references))
+    known: dict[UUID | str, Environment] = {}
+    for environment in map(environment_of, rows):
+        if tenant.scopes is None or environment.id in tenant.scopes.environments:
+            known |= {environment.id: environment, environment.name: environment}
+    found = {}
+    for reference, one_id in ids.items():
+        environment_or_none = known.get(one_id or reference) or known.get(reference)
+        if environment_or_none is None:
+            raise NotFound(f"There is no environment {reference[:100]}.")
+        found[reference] = environment_or_none
+    return found
+
+
+async def only_environment(reader: Reader, tenant: Tenant, references: Collection[str]) -> Environment | None:
+    """Return the environment that all references name, None without any. Raises NotFound, and Invalid for several."""
+    named = await named_environments(reader, tenant, references) if references else {}
+    return the_only_one(list(named.values()))
+
+
+def the_only_one(environments: Collection[Environment]) -> Environment | None:
+    """Return the environment that was named, perhaps in several ways. Raises Invalid if there is more than one."""
+    found = {one.id: one for one in environments}
+    if len(found) > 1:
+        raise Invalid.of("environment", "is another one than environmentId; give one of them")
+    return next(iter(found.values()), None)
+
+
+def _id(reference: str) -> UUID | None:
+    with suppress(ValueError):
+        return UUID(reference)
+    return None
 
 
 async def list_environments(

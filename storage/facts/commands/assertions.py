@@ -13,15 +13,13 @@ from domain.facts.evaluation import Candidate, LatestResult
 from domain.facts.records import VERDICT
 from domain.facts.verdicts import AssertionInputs, Basis, Verdict, VerdictKind, result_to_json
 from domain.tenant import Tenant
-from storage.audit.commands import append
-from storage.batches import Batch, BatchInsert, Rows
-from storage.counters import NO_PARENT
+from storage.batches import Rows
 from storage.database import Row, Transaction
 from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
 from storage.facts.queries.trails import flows_of_trails
-from storage.facts.tables import verdicts
 from storage.rows import from_row
+from storage.verdicts.commands import keep_verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +64,6 @@ JOIN trails t ON t.id = found.trail_id
 ORDER BY t.id FOR SHARE OF t
 """
 """FOR SHARE: assertions do not block each other, and no report can change a trail's results while they are read."""
-
-_KEEP = Batch(
-    BatchInsert(
-        verdicts,
-        ("id", "kind", "flow_id", "trail_id", "digest", "outcome", "inputs", "result", "decided_by"),
-        shared=("org_id", "created_at"),
-    )
-)
 
 _verdict = from_row(Verdict)
 
@@ -174,9 +164,8 @@ async def _keep(
     tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion], judged: Sequence[_Judged]
 ) -> list[Decision]:
     rows = [_row(tx, tenant, assertion, one) for assertion, one in zip(new, judged, strict=True)]
-    await _KEEP.write(tx, {"org_id": tenant.org_id, "created_at": tx.now}, rows)
     events = [_event(assertion, row) for assertion, row in zip(new, rows, strict=True)]
-    await append(tx, tenant, events, [("verdicts", NO_PARENT)] * len(rows))
+    await keep_verdicts(tx, tenant, rows, events)
     return [Decision(_verdict(row), one.assessment, one.flow_name) for row, one in zip(rows, judged, strict=True)]
 
 

@@ -1,6 +1,8 @@
 """Reading provenance with its newest check."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from domain.errors import NotFound
@@ -83,6 +85,57 @@ async def get_provenance_of_digest(reader: Reader, tenant: Tenant, digest: str) 
         known = await reader.value(f"SELECT EXISTS (SELECT FROM artifact_reports r WHERE {reported})", *reported.values)
         raise NotFound(f"No provenance is recorded for {normal}." if known else f"There is no artifact {normal}.")
     return _made(row)
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenanceStanding:
+    """The newest check of an artifact's provenance. `revoked_at` is when the key of its signature was deleted."""
+
+    provenance_id: UUID
+    check: int
+    verified: bool
+    revoked_at: datetime | None
+
+
+_STANDINGS = """
+SELECT p.report_id, p.id, c.n, c.status, k.archived_at
+FROM provenance p
+JOIN LATERAL (
+  SELECT n, status, key_id FROM provenance_checks WHERE provenance_id = p.id ORDER BY n DESC LIMIT 1
+) c ON true
+LEFT JOIN provenance_keys k ON k.id = c.key_id
+WHERE p.org_id = $1 AND p.report_id = ANY($2::uuid[])
+"""
+
+
+async def provenance_standings(
+    reader: Reader, tenant: Tenant, report_ids: Sequence[UUID]
+) -> Mapping[UUID, ProvenanceStanding]:
+    """Return the standing of the provenance of each report that has any."""
+    rows = await reader.rows(_STANDINGS, tenant.org_id, report_ids)
+    return {row["report_id"]: _standing(row) for row in rows}
+
+
+_CITED = """
+SELECT p.id, c.n, c.status, k.archived_at
+FROM unnest($2::uuid[], $3::int[]) AS cited(id, n)
+JOIN provenance p ON p.id = cited.id AND p.org_id = $1
+JOIN provenance_checks c ON c.provenance_id = p.id AND c.n = cited.n
+LEFT JOIN provenance_keys k ON k.id = c.key_id
+"""
+
+
+async def cited_provenance(
+    reader: Reader, tenant: Tenant, cited: Sequence[tuple[UUID, int]]
+) -> Mapping[UUID, ProvenanceStanding]:
+    """Return the cited check of each provenance: (provenance id, number of the check)."""
+    ids, numbers = [one for one, _ in cited], [n for _, n in cited]
+    rows = await reader.rows(_CITED, tenant.org_id, ids, numbers)
+    return {row["id"]: _standing(row) for row in rows}
+
+
+def _standing(row: Row) -> ProvenanceStanding:
+    return ProvenanceStanding(row["id"], row["n"], row["status"] == CheckStatus.VERIFIED, row["archived_at"])
 
 
 def _made(row: Row) -> Provenance:

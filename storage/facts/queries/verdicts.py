@@ -9,7 +9,15 @@ from domain.facts.assertions import Assessment, assess, unknown_artifact
 from domain.facts.attestations import ResultStatus
 from domain.facts.digests import normalise_digest
 from domain.facts.evaluation import LatestResult
-from domain.facts.verdicts import AssertionInputs, Basis, Verdict, latest_result_to_json, result_to_json, results_among
+from domain.facts.verdicts import (
+    AssertionInputs,
+    Basis,
+    Verdict,
+    VerdictKind,
+    latest_result_to_json,
+    result_to_json,
+    results_among,
+)
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
@@ -20,16 +28,33 @@ from storage.paging import Listing, Page, Window
 _VERDICTS = Listing.plain(Verdict, "verdicts", "verdict", limits=limits_on_trail("verdicts", flow_id=True))
 
 
-async def get_verdict(reader: Reader, tenant: Tenant, verdict_id: UUID) -> Verdict:
-    """Return one verdict. Raises NotFound, also for another organisation's."""
-    return await _VERDICTS.get(reader, tenant, verdict_id)
+async def get_verdict(reader: Reader, tenant: Tenant, verdict_id: UUID, *, kind: VerdictKind | None = None) -> Verdict:
+    """Return one verdict, of a kind if given. Raises NotFound, also for another organisation's."""
+    verdict = await _VERDICTS.get(reader, tenant, verdict_id)
+    if kind is not None and verdict.kind != kind:
+        raise _VERDICTS.missing(verdict_id)
+    return verdict
 
 
 async def list_verdicts(
-    reader: Reader, tenant: Tenant, window: Window, *, flow_id: UUID | None = None, digest: str | None = None
+    reader: Reader,
+    tenant: Tenant,
+    window: Window,
+    *,
+    kind: VerdictKind | None = None,
+    outcome: str | None = None,
+    flow_id: UUID | None = None,
+    environment_id: UUID | None = None,
+    digest: str | None = None,
 ) -> Page[Verdict]:
-    """List verdicts in the direction of the window, oldest first by default; of one flow and one digest if given."""
-    filters = {"flow_id = {}": flow_id, "digest = {}": normalise_digest(digest) if digest else None}
+    """List verdicts in the direction of the window, oldest first by default, filtered by the given values."""
+    filters = {
+        "kind = {}": kind and kind.value,
+        "outcome = {}": outcome,
+        "flow_id = {}": flow_id,
+        "environment_id = {}": environment_id,
+        "digest = {}": normalise_digest(digest) if digest else None,
+    }
     return await _VERDICTS.page(reader, tenant, window, filters=filters, counter=("verdicts", NO_PARENT))
 
 

@@ -16,19 +16,10 @@ from hypothesis import strategies as st
 
 from domain.errors import Invalid
 from domain.facts.conditions import compiled
+from domain.facts.documents import MAX_CONDITION, MAX_PATTERNS, MAX_PROGRAM, MAX_REQUIREMENTS
 from domain.facts.flows import Flow
 from domain.facts.requirements import ArtifactSlot, Requirement, RequirementSet, Template
-from domain.facts.templates import (
-    FIELD,
-    MAX_ARTIFACTS,
-    MAX_CONDITION,
-    MAX_PATTERNS,
-    MAX_PROGRAM,
-    MAX_REQUIREMENTS,
-    parse_template,
-    template_document,
-    written_template,
-)
+from domain.facts.templates import FIELD, MAX_ARTIFACTS, parse_template, template_document, written_template
 
 FULL = """
 version: 1

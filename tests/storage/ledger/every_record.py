@@ -31,6 +31,7 @@ from domain.facts.provenance import (
 )
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
+from domain.gates.policies import NewAttachment, NewPolicy, PolicyKind, PolicySettings
 from domain.identity.api_keys import NewApiKey
 from domain.identity.sessions import NewSession, SignInMethod
 from domain.identity.workload_identities import CiIssuer, WorkloadTerms
@@ -49,6 +50,8 @@ from storage.facts.commands.evidence import attach_reference
 from storage.facts.commands.provenance import NewProvenance, record_provenance
 from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
+from storage.gates.commands.attachments import attach_policy
+from storage.gates.commands.policies import create_policy
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.sessions import start_session
 from storage.identity.commands.sign_ins import SSO_IDENTITIES
@@ -89,6 +92,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
         facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
+        facts |= await _gates(tx, world, flow)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -144,6 +148,16 @@ async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> di
     use: UUID = await tx.value("SELECT id FROM allowlist_uses WHERE entry_id = $1", entry.id)
     removal: UUID = await tx.value("SELECT id FROM allowlist_removals WHERE entry_id = $1", entry.id)
     return {"allowlist_entry": entry.id, "allowlist_use": use, "allowlist_removal": removal}
+
+
+async def _gates(tx: Transaction, world: World, flow: Flow) -> dict[str, UUID]:
+    """A deployment policy that demands everything, and a policy that is attached to the flow."""
+    settings = PolicySettings("p", "d", required_types=("BUILD",), opa_bundles=("b",), yaml="artifacts: {}")
+    new = NewPolicy(PolicyKind.DEPLOYMENT, settings, flow.id)
+    policy = await create_policy(tx, world.tenant, new, world.actor)
+    other = await create_policy(tx, world.tenant, NewPolicy(PolicyKind.ATTACHABLE, settings), world.actor)
+    attachment = await attach_policy(tx, world.tenant, NewAttachment(other.id, flow_id=flow.id), world.actor)
+    return {"policy": policy.id, "policy_attachment": attachment.id}
 
 
 async def _plain(world: World, made: set[str]) -> dict[str, UUID]:

@@ -1,0 +1,8 @@
+"""Routes of the gate, with the permission that each one needs. The most frequent routes come first."""
+
+from api.gates.routes import gate, policies
+
+ROUTES = (
+    *gate.ROUTES,
+    *policies.ROUTES,
+)

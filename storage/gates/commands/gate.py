@@ -1,0 +1,277 @@
+"""Deciding whether artifacts may be deployed, one or many in one transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from domain.audit.events import Actor, AuditName, Event
+from domain.environments.allow_list import AllowListEntry
+from domain.environments.artifacts import Running
+from domain.environments.environments import Environment
+from domain.errors import Invalid, NotFound
+from domain.facts.records import VERDICT
+from domain.facts.verdicts import Verdict, VerdictKind
+from domain.gates.evaluation import needed
+from domain.gates.gate import GateDecision, GateOutcome, Known, Place, decide
+from domain.gates.verdicts import GateInputs, result_to_json
+from domain.notifications.triggers import Notice, gate_blocked
+from domain.tenant import Tenant
+from storage.database import Row, Transaction
+from storage.environments.queries.allow_list import allowed_artifacts
+from storage.environments.queries.environments import named_environments, the_only_one
+from storage.facts.queries.flows import get_flow
+from storage.facts.queries.held_reports import HeldReport, Subject, digests_on_trails, held_reports
+from storage.facts.queries.trails import flows_of_trails
+from storage.gates.queries.evidence import sources_of
+from storage.gates.queries.policies import applicable_policies
+from storage.notifications.commands.notices import raise_notices
+from storage.rows import from_row
+from storage.verdicts.commands import keep_verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request to decide whether an artifact may be deployed.
+
+    `environments` are the ids or names of the one environment that it is to be deployed to, none if that is not known.
+    `digest`, in its stored form, may be None if `trail_id` is that of a trail with one artifact. `claimed_by` is the
+    asker that the request names: shown, never trusted.
+    """
+
+    actor: Actor
+    digest: str | None
+    environments: tuple[str, ...] = ()
+    flow_id: UUID | None = None
+    trail_id: UUID | None = None
+    claimed_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A decision with its verdict. `readable` are the flows of which the tenant may know what was found."""
+
+    verdict: Verdict
+    inputs: GateInputs
+    decision: GateDecision
+    actor: Actor
+    readable: frozenset[UUID]
+
+
+_verdict = from_row(Verdict)
+
+
+async def decide_gate(
+    tx: Transaction, tenant: Tenant, questions: Sequence[Question], *, default: GateOutcome
+) -> list[Decided]:
+    """Decide questions by the newest report of each artifact in every flow, and by the policies that apply to it.
+
+    The trails are locked while their evidence is read; every verdict is stored with its inputs and audited, and notices
+    are raised for what is blocked. `default` is the decision where no policy applies. Return the decisions in the order
+    of the questions. Raises NotFound for an unknown environment, flow or trail, and for what is outside the tenant's
+    scopes, and Invalid for a trail that does not have just one artifact, if none is named.
+    """
+    cases = await _cases(tx, tenant, questions)
+    await _check_flows(tx, tenant, cases)
+    _check_scopes(tenant, cases)
+    inputs = await _inputs(tx, tenant, cases, default)
+    return await _keep(tx, tenant, cases, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A question, with the environment and the reports of the artifact that it is about, the newest report first."""
+
+    question: Question
+    subject: Subject
+    environment: Environment | None
+    reports: Sequence[HeldReport]
+
+    @property
+    def environment_id(self) -> UUID | None:
+        return self.environment.id if self.environment else None
+
+
+async def _cases(tx: Transaction, tenant: Tenant, questions: Sequence[Question]) -> list[_Case]:
+    places = await named_environments(tx, tenant, {name for one in questions for name in one.environments})
+    subjects = await _subjects(tx, tenant, questions)
+    reports = await held_reports(tx, tenant, subjects)
+    return [
+        _Case(one, subjects[n], the_only_one([places[name] for name in one.environments]), reports.get(n, ()))
+        for n, one in enumerate(questions)
+    ]
+
+
+async def _subjects(tx: Transaction, tenant: Tenant, questions: Sequence[Question]) -> list[Subject]:
+    """Return the artifact of each question."""
+    trail_ids = [one.trail_id for one in questions if one.trail_id]
+    if not trail_ids:
+        return [Subject(_named(one.digest), one.flow_id) for one in questions]
+    flows = await flows_of_trails(tx, tenant, trail_ids)
+    for one in questions:
+        if one.trail_id and (one.trail_id not in flows or one.flow_id not in (None, flows[one.trail_id])):
+            raise NotFound(f"There is no trail {one.trail_id}" + (" in this flow." if one.flow_id else "."))
+    unnamed = [one.trail_id for one in questions if one.trail_id and one.digest is None]
+    digests = await digests_on_trails(tx, tenant, unnamed) if unnamed else {}
+    return [
+        Subject(_named(one.digest) if one.digest else _only_digest(one, digests), one.flow_id, one.trail_id)
+        for one in questions
+    ]
+
+
+def _named(digest: str | None) -> str:
+    if digest is None:
+        raise Invalid.of("artifactSha256", "is required, unless trailId is given")
+    return digest
+
+
+def _only_digest(question: Question, digests: Mapping[UUID, Sequence[str]]) -> str:
+    found = digests.get(question.trail_id, ()) if question.trail_id else ()
+    if len(found) != 1:
+        many = f"has {'several artifacts' if found else 'no artifact'}"
+        raise Invalid.of("artifactSha256", f"is required, because trail {question.trail_id} {many}")
+    return found[0]
+
+
+async def _check_flows(tx: Transaction, tenant: Tenant, cases: Sequence[_Case]) -> None:
+    """Raise NotFound for a flow that does not exist. One that reported the artifact does."""
+    for flow_id in {case.question.flow_id for case in cases if not case.reports}:
+        if flow_id is not None:
+            await get_flow(tx, tenant.unscoped, flow_id)
+
+
+def _check_scopes(tenant: Tenant, cases: Sequence[_Case]) -> None:
+    """Raise NotFound for an artifact outside the scopes, unless the environment is within them: that was checked."""
+    if tenant.scopes is None:
+        return
+    for case in cases:
+        readable = bool(case.reports) and all(one.readable for one in case.reports)
+        of_own_flow = case.question.flow_id in tenant.scopes.flows
+        if case.environment is None and not readable and not of_own_flow:
+            raise NotFound(f"There is no artifact {case.subject.digest}.")
+
+
+async def _inputs(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], default: GateOutcome) -> list[GateInputs]:
+    """Return what each question is decided by."""
+    reports = [report for case in cases for report in case.reports]
+    environment_ids = {case.environment_id for case in cases if case.environment_id}
+    applicable = await applicable_policies(tx, tenant, {one.flow_id for one in reports}, environment_ids)
+    policies = [applicable.to({one.flow_id for one in case.reports}, case.environment_id) for case in cases]
+    sources = await sources_of(tx, tenant, reports, needed(policy for some in policies for policy in some))
+    allowed = await _allowed(tx, tenant, cases)
+    made = []
+    for case, applying, entry in zip(cases, policies, allowed, strict=True):
+        own = [sources[one.report_id] for one in case.reports]
+        evidence = [source.evidence for source in own]
+        known = Known(case.subject.digest, _place(case.environment), entry, evidence, applying, default)
+        question = case.question
+        made.append(GateInputs(known, own, tx.now, question.flow_id, question.trail_id, question.claimed_by))
+    return made
+
+
+def _place(environment: Environment | None) -> Place | None:
+    if environment is None:
+        return None
+    return Place(environment.id, environment.version, environment.name, environment.blocks)
+
+
+async def _allowed(tx: Transaction, tenant: Tenant, cases: Sequence[_Case]) -> list[AllowListEntry | None]:
+    """Return the entry of the environment's allow-list that lets each artifact through, if there is one.
+
+    An artifact that was reported under several names is let through only if each of them is.
+    """
+    named = [[Running(name, case.subject.digest, None) for name in _names(case)] for case in cases]
+    artifacts: dict[UUID, set[Running]] = {}
+    for case, running in zip(cases, named, strict=True):
+        if case.environment_id:
+            artifacts.setdefault(case.environment_id, set()).update(running)
+    entries = await allowed_artifacts(tx, tenant, artifacts, tx.now) if artifacts else {}
+    found = []
+    for case, running in zip(cases, named, strict=True):
+        of_environment = entries.get(case.environment_id, {}) if case.environment_id else {}
+        letting = [of_environment.get(one) for one in running]
+        found.append(letting[0] if all(one and _lets(one, case) for one in letting) else None)
+    return found
+
+
+def _names(case: _Case) -> list[str]:
+    return list(dict.fromkeys(one.candidate.name for one in case.reports)) or [""]
+
+
+def _lets(entry: AllowListEntry, case: _Case) -> bool:
+    """Whether an entry lets an artifact through. One that nobody reported has no name: only its digest counts."""
+    return bool(case.reports) or entry.digest == case.subject.digest
+
+
+async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs: Sequence[GateInputs]) -> list[Decided]:
+    decisions = [decide(one.known) for one in inputs]
+    rows = [_row(tx, tenant, *one) for one in zip(cases, inputs, decisions, strict=True)]
+    events = [_event(case.question.actor, row) for case, row in zip(cases, rows, strict=True)]
+    await keep_verdicts(tx, tenant, rows, events)
+    blocked = [one for one in zip(rows, inputs, decisions, strict=True) if one[2].outcome is GateOutcome.BLOCKED]
+    await raise_notices(tx, tenant, [_notice(*one) for one in blocked])
+    return [
+        Decided(_verdict(row), given, decision, case.question.actor, _readable(case))
+        for case, row, given, decision in zip(cases, rows, inputs, decisions, strict=True)
+    ]
+
+
+def _readable(case: _Case) -> frozenset[UUID]:
+    return frozenset(one.flow_id for one in case.reports if one.readable)
+
+
+def _row(tx: Transaction, tenant: Tenant, case: _Case, inputs: GateInputs, decision: GateDecision) -> dict[str, Any]:
+    """Return the verdict as it is written and sealed. It names the flow and the trail only if there is just one."""
+    only = case.reports[0] if len(case.reports) == 1 else None
+    return {
+        "id": tx.new_id(),
+        "org_id": tenant.org_id,
+        "kind": VerdictKind.GATE.value,
+        "flow_id": only.flow_id if only else case.question.flow_id,
+        "trail_id": only.trail_id if only else case.question.trail_id,
+        "environment_id": case.environment_id,
+        "digest": case.subject.digest,
+        "outcome": decision.outcome.value,
+        "inputs": inputs.to_json(),
+        "result": result_to_json(inputs.known, decision),
+        "decided_by": case.question.actor.principal_id,
+        "created_at": tx.now,
+    }
+
+
+def _event(actor: Actor, row: Row) -> Event:
+    allowed = row["outcome"] == GateOutcome.ALLOWED
+    payload = {
+        "verdictId": str(row["id"]),
+        "sha256Digest": row["digest"],
+        "environmentId": str(row["environment_id"]) if row["environment_id"] else None,
+        "flowId": str(row["flow_id"]) if row["flow_id"] else None,
+        "trailId": str(row["trail_id"]) if row["trail_id"] else None,
+        "decision": row["outcome"],
+        "reason": row["result"]["reason"],
+        "policies": row["result"]["policies"],
+    }
+    return Event(
+        AuditName.GATE_ALLOWED if allowed else AuditName.GATE_BLOCKED,
+        actor,
+        VERDICT,
+        row,
+        payload,
+        trail_id=row["trail_id"],
+        environment_id=row["environment_id"],
+        digest=row["digest"],
+    )
+
+
+def _notice(row: Row, inputs: GateInputs, decision: GateDecision) -> Notice:
+    evidence, place = inputs.known.evidence, inputs.known.place
+    name = evidence[0].candidate.name if evidence else row["digest"]
+    return gate_blocked(
+        row["id"],
+        row["digest"],
+        name,
+        decision.message,
+        environment=place.name if place else None,
+        flow_id=row["flow_id"],
+        environment_id=row["environment_id"],
+    )

@@ -1,0 +1,16 @@
+"""Where verification finds the sealed records of the gate."""
+
+from domain.gates.records import POLICY, POLICY_ATTACHMENT
+from storage.gates.tables import policies, policy_versions
+from storage.ledger.records import RecordSource
+
+_OF_VERSION = ("created_at", *(one.name for one in policy_versions.columns if one.name not in policies.columns))
+_COLUMNS = ", ".join(f"{'v' if name in _OF_VERSION else 'p'}.{name}" for name in POLICY.columns)
+_POLICY = f"SELECT {_COLUMNS} FROM policies p JOIN policy_versions v ON v.policy_id = p.id AND v.version = p.version"
+_VERSIONS = f"SELECT policy_id AS id, {', '.join(name for name in POLICY.columns if name != 'id')} FROM policy_versions"
+
+RECORDS = (
+    RecordSource(POLICY, "policies", _POLICY, "p.id", versions=_VERSIONS, versions_id="policy_id"),
+    RecordSource.plain(POLICY_ATTACHMENT, "policy_attachments"),
+)
+"""The record forms of the gate and the rows they are read from."""
