@@ -8,7 +8,7 @@ from api.http.paging import ListQuery
 from api.http.texts import Short
 from api.http.wire import Instant, WireModel, shows
 from domain.facts.verdicts import Verdict
-from storage.facts.queries.verdicts import Recomputation
+from storage.facts.queries.cited import Recomputation
 
 
 class VerdictsQuery(ListQuery):

@@ -7,10 +7,11 @@ from domain.facts.approvals import ApprovalOutcome, Resolution
 from storage.database import Reader
 from storage.rows import columns, from_row
 
-_outcome = from_row(ApprovalOutcome, resolution=Resolution, roles=tuple)
+OUTCOME_COLUMNS = columns(ApprovalOutcome)
+outcome_of = from_row(ApprovalOutcome, resolution=Resolution, roles=tuple)
 _OUTCOMES = f"""
 SELECT found.* FROM unnest($1::uuid[]) AS wanted(trail_id) CROSS JOIN LATERAL (
-  SELECT {columns(ApprovalOutcome)} FROM approval_outcomes WHERE trail_id = wanted.trail_id
+  SELECT {OUTCOME_COLUMNS} FROM approval_outcomes WHERE trail_id = wanted.trail_id
   ORDER BY resolved_at DESC, id DESC LIMIT {{most}}
 ) found
 """
@@ -22,5 +23,5 @@ async def outcomes_of(reader: Reader, trail_ids: Collection[UUID]) -> Mapping[UU
     """Return the decided approvals of each trail that has any, newest first."""
     found: dict[UUID, list[ApprovalOutcome]] = {}
     for row in await reader.rows(_OUTCOMES.format(most=MAX_OUTCOMES), list(trail_ids)):
-        found.setdefault(row["trail_id"], []).append(_outcome(row))
+        found.setdefault(row["trail_id"], []).append(outcome_of(row))
     return found
