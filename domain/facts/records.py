@@ -220,6 +220,13 @@ VERDICT = RecordForm(
     read=Permission.FACTS_READ,
 )
 
+APPROVAL_OUTCOME = RecordForm(
+    kind="approval_outcome",
+    format=1,
+    columns=("id", "org_id", "trail_id", "resolution", "digest", "environment_id", "roles", "resolved_at"),
+    read=Permission.FACTS_READ,
+)
+
 WEBHOOK_CONFIG = RecordForm(
     kind="webhook_config",
     format=1,

@@ -1,6 +1,7 @@
 """Where verification finds the sealed records of the facts surface."""
 
 from domain.facts.records import (
+    APPROVAL_OUTCOME,
     ARTIFACT_REPORT,
     ATTESTATION,
     ATTESTATION_1,
@@ -53,5 +54,6 @@ RECORDS = (
     RecordSource.plain(PROVENANCE_CHECK, "provenance_checks"),
     RecordSource.plain(PROVENANCE_KEY, "provenance_keys"),
     RecordSource.plain(VERDICT, "verdicts"),
+    RecordSource.plain(APPROVAL_OUTCOME, "approval_outcomes"),
     RecordSource.plain(WEBHOOK_CONFIG, "webhook_configs"),
 )

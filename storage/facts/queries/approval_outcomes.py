@@ -4,6 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from domain.facts.approvals import ApprovalOutcome, Resolution
+from domain.facts.evaluation import Asked
+from domain.tenant import Tenant
 from storage.database import Reader
 from storage.rows import columns, from_row
 
@@ -24,3 +26,17 @@ async def outcomes_of(reader: Reader, trail_ids: Collection[UUID]) -> Mapping[UU
     for row in await reader.rows(_OUTCOMES.format(most=MAX_OUTCOMES), list(trail_ids)):
         found.setdefault(row["trail_id"], []).append(_outcome(row))
     return found
+
+
+async def required_outcomes(reader: Reader, asked: Mapping[UUID, Asked]) -> Mapping[UUID, Sequence[ApprovalOutcome]]:
+    """Return the same of those trails that require an approval; without any of them nothing is read."""
+    requiring = [trail_id for trail_id, one in asked.items() if one.approval]
+    return await outcomes_of(reader, requiring) if requiring else {}
+
+
+_WITH_IDS = f"SELECT {columns(ApprovalOutcome)} FROM approval_outcomes WHERE org_id = $1 AND id = ANY($2::uuid[])"
+
+
+async def outcomes_with_ids(reader: Reader, tenant: Tenant, ids: Collection[UUID]) -> list[ApprovalOutcome]:
+    """Return the decided approvals with these ids; those that are gone are left out."""
+    return [_outcome(row) for row in await reader.rows(_WITH_IDS, tenant.org_id, list(ids))] if ids else []
