@@ -1,5 +1,6 @@
 """Reading environments."""
 
+from contextlib import suppress
 from dataclasses import fields
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from domain.environments.environments import (
     EnvironmentType,
     Scope,
 )
+from domain.errors import NotFound
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
@@ -56,6 +58,17 @@ _ENVIRONMENTS = Listing(
 async def get_environment(reader: Reader, tenant: Tenant, environment_id: UUID) -> Environment:
     """Return one environment. Raises NotFound, also if it is archived or belongs to another organisation."""
     return await _ENVIRONMENTS.get(reader, tenant, environment_id)
+
+
+async def find_environment(reader: Reader, tenant: Tenant, name_or_id: str) -> Environment:
+    """Return one environment by its name or, if the text is one, by its id. Raises NotFound."""
+    with suppress(ValueError):
+        return await get_environment(reader, tenant, UUID(name_or_id))
+    where = _ENVIRONMENTS.of(tenant).and_("e.name = {}", name_or_id)
+    row = await reader.row(f"{_ENVIRONMENTS.select} WHERE {where}", *where.values)
+    if row is None:
+        raise NotFound(f"There is no environment '{name_or_id[:100]}'.")
+    return environment_of(row)
 
 
 async def list_environments(

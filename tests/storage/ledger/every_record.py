@@ -85,7 +85,12 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         key, _ = await create_api_key(tx, world.tenant, NewApiKey(world.actor.principal_id, "k"), world.actor)
         new_session = NewSession(world.actor.principal_id, SignInMethod.API_KEY, api_key_id=key.id)
         session, _ = await start_session(tx, world.tenant, new_session, timedelta(hours=1), world.actor)
-        subject = {"principal_id": world.actor.principal_id, "issuer": "https://idp.example.com", "subject": "s"}
+        subject = {
+            "principal_id": world.actor.principal_id,
+            "issuer": "https://idp.example.com",
+            "subject": "s",
+            "groups": ["g"],
+        }
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
         facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
