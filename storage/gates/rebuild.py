@@ -24,7 +24,8 @@ WITH fresh AS MATERIALIZED (
          EXISTS (SELECT FROM approval_decisions d WHERE d.approval_id = a.id AND d.overrides) AS overridden
   FROM approvals a
   LEFT JOIN approval_outcomes o ON o.id = a.id
-  LEFT JOIN audit_events e ON e.record_id = a.id AND e.name = 'approval.expired'
+  LEFT JOIN audit_events e ON e.org_id = a.org_id AND e.trail_id = a.trail_id AND e.name = 'approval.expired'
+    AND e.payload ->> 'approvalId' = a.id::text
   WHERE a.id = ANY($1::uuid[])
 )
 UPDATE approvals a SET status = f.status, resolved_at = f.resolved_at, overridden = f.overridden

@@ -19,7 +19,7 @@ async def record_outcome(
 
     `trails` is the trail, locked before the approval itself: so whoever holds an approval never waits for a trail.
     """
-    row = {**to_row(outcome), "org_id": tenant.org_id, "roles": list(outcome.roles)}
+    row = {**to_row(outcome), "org_id": tenant.org_id, "roles": list(outcome.roles), "record_id": tx.new_id()}
     await insert(tx, "approval_outcomes", row)
     await refresh_status(tx, tenant, trails)
     await append(tx, tenant, [_event(outcome, actor, row)])

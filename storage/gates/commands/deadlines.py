@@ -45,7 +45,7 @@ async def expire_approvals(tx: Transaction, tenant: Tenant, ids: Sequence[UUID])
     if not due:
         return
     await tx.execute(_EXPIRE, [one.id for one in due])
-    await append(tx, tenant, [_event(one) for one in due])
+    await append(tx, tenant, [_event(tx.new_id(), one) for one in due])
     subjects = await subjects_of(tx, tenant, due)
     notices = [approval_expired(subject, one.deadline or tx.now) for subject, one in zip(subjects, due, strict=True)]
     await raise_notices(tx, tenant, notices)
@@ -71,7 +71,7 @@ async def _hold_due(tx: Transaction, tenant: Tenant, column: Due, ids: Sequence[
     return await approvals_with_ids(tx, tenant, [row["id"] for row in held]) if held else []
 
 
-def _event(approval: Approval) -> Event:
+def _event(expiry_id: UUID, approval: Approval) -> Event:
     """Make the event of an approval that expired, which is nobody's act: the actor is whoever requested it."""
     payload = {
         "approvalId": str(approval.id),
@@ -84,7 +84,7 @@ def _event(approval: Approval) -> Event:
         AuditName.APPROVAL_EXPIRED,
         Actor(approval.requested_by),
         APPROVAL_EXPIRY,
-        {"id": approval.id},
+        {"id": expiry_id},
         payload,
         trail_id=approval.trail_id,
         environment_id=approval.environment_id,

@@ -31,6 +31,7 @@ from domain.facts.provenance import (
 )
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
+from domain.gates.approvals import ApprovalRule, NewApproval
 from domain.identity.api_keys import NewApiKey
 from domain.identity.sessions import NewSession, SignInMethod
 from domain.identity.workload_identities import CiIssuer, WorkloadTerms
@@ -49,10 +50,12 @@ from storage.facts.commands.evidence import attach_reference
 from storage.facts.commands.provenance import NewProvenance, record_provenance
 from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
+from storage.gates.commands.approvals import request_approval
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.sessions import start_session
 from storage.identity.commands.sign_ins import SSO_IDENTITIES
 from storage.identity.commands.workload_identities import create_workload_identity
+from tests.storage.gates.deciding import decided, person
 from tests.storage.world import World
 
 DIGEST, OTHER = ("sha256:" + letter * 64 for letter in "cd")
@@ -94,6 +97,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
         facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
+        facts |= await _gates(tx, world, trail, facts["environment"])
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -149,6 +153,27 @@ async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> di
     use: UUID = await tx.value("SELECT id FROM allowlist_uses WHERE entry_id = $1", entry.id)
     removal: UUID = await tx.value("SELECT id FROM allowlist_removals WHERE entry_id = $1", entry.id)
     return {"allowlist_entry": entry.id, "allowlist_use": use, "allowlist_removal": removal}
+
+
+async def _gates(tx: Transaction, world: World, trail: Trail, environment_id: UUID) -> dict[str, UUID]:
+    """An approval that was requested, with all that may be said of it, and granted."""
+    new = NewApproval(
+        trail.id,
+        "eve",
+        ApprovalRule(("bob",), groups=("cab",)),
+        DIGEST,
+        environment_id,
+        comments="1.4",
+        newest_commit="abc",
+        oldest_commit="def",
+        claimed_by="Eve",
+        deadline=datetime(2999, 1, 1, tzinfo=UTC),
+    )
+    approval = await request_approval(tx, world.tenant, new, world.actor)
+    assert await decided(tx, world, approval, person("bob", groups={"cab"}), comments="fine", claimed_by="Bob")
+    decision: UUID = await tx.value("SELECT id FROM approval_decisions WHERE approval_id = $1", approval.id)
+    ended: UUID = await tx.value("SELECT record_id FROM approval_outcomes WHERE id = $1", approval.id)
+    return {"approval": approval.id, "approval_decision": decision, "approval_outcome": ended}
 
 
 async def _plain(world: World, made: set[str]) -> dict[str, UUID]:
