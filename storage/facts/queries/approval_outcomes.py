@@ -1,6 +1,7 @@
 """Reading the decided approvals of trails."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 from domain.facts.approvals import ApprovalOutcome, Resolution
@@ -40,3 +41,11 @@ _WITH_IDS = f"SELECT {columns(ApprovalOutcome)} FROM approval_outcomes WHERE org
 async def outcomes_with_ids(reader: Reader, tenant: Tenant, ids: Collection[UUID]) -> list[ApprovalOutcome]:
     """Return the decided approvals with these ids; those that are gone are left out."""
     return [_outcome(row) for row in await reader.rows(_WITH_IDS, tenant.org_id, list(ids))] if ids else []
+
+
+async def last_resolved_at(reader: Reader, trail_id: UUID) -> datetime | None:
+    """Return when the newest decided approval of a trail was decided; None if there is none."""
+    found: datetime | None = await reader.value(
+        "SELECT max(resolved_at) FROM approval_outcomes WHERE trail_id = $1", trail_id
+    )
+    return found

@@ -26,11 +26,13 @@ from domain.gates.approvals import (
     roles_of,
 )
 from domain.gates.records import APPROVAL, APPROVAL_DECISION
+from domain.moments import later_than
 from domain.notifications.triggers import approval_rejected, approval_required, break_glass_used
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
 from storage.environments.queries.environments import find_environment, get_environment
+from storage.facts.queries.approval_outcomes import last_resolved_at
 from storage.facts.queries.artifacts import candidates_of
 from storage.facts.queries.flows import get_flow
 from storage.facts.queries.trails import get_trail
@@ -124,12 +126,11 @@ async def decide_approval(
     ended = resolution(approval.rule, [*before, decision])
     if ended is None:
         return None
-    await tx.execute(_RESOLVE, approval_id, ended.value, new.overrides, tx.now)
+    at = later_than(await last_resolved_at(tx, approval.trail_id), tx.now)  # the newest outcome of a trail counts
+    await tx.execute(_RESOLVE, approval_id, ended.value, new.overrides, at)
     await _notify(tx, tenant, approval, decision)
     roles = roles_of(approval.rule, [*before, decision])
-    return ApprovalOutcome(
-        approval.id, approval.trail_id, ended, approval.digest, approval.environment_id, roles, tx.now
-    )
+    return ApprovalOutcome(approval.id, approval.trail_id, ended, approval.digest, approval.environment_id, roles, at)
 
 
 _RESOLVE = "UPDATE approvals SET status = $2, overridden = $3, resolved_at = $4, remind_at = NULL WHERE id = $1"
@@ -153,7 +154,8 @@ async def _record(tx: Transaction, tenant: Tenant, approval: Approval, new: NewD
     await insert(tx, "approval_decisions", row)
     about = {"trail_id": approval.trail_id, "digest": approval.digest, "environment_id": approval.environment_id}
     await append(tx, tenant, [_event(_name_of(new), actor, APPROVAL_DECISION, row, {**row, **about})])
-    return (await decisions_of(tx, tenant, [approval.id]))[approval.id][-1]
+    made = (await decisions_of(tx, tenant, [approval.id]))[approval.id]
+    return next(one for one in made if one.id == row["id"])  # not the last one: it may have waited for its turn
 
 
 def _name_of(new: NewDecision) -> AuditName:
