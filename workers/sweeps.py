@@ -23,6 +23,7 @@ from storage.schedule.wakeups import Job, begin
 from storage.services import Services
 from workers.environments.checking import check_environments
 from workers.facts.reconciliation import reconcile
+from workers.gates.approvals import check_approvals
 from workers.host import JOB_TIMEOUT, Work
 from workers.metrics import SWEEP_FAILURES
 from workers.seal import publish_missing
@@ -100,6 +101,7 @@ async def _forget(database: Database, forget: Callable[[Transaction], Awaitable[
 SWEEPS: Mapping[Sweep, Work] = {
     Sweep.WAKE_UPS: wake_again,
     Sweep.ENVIRONMENTS: check_environments,
+    Sweep.APPROVALS: check_approvals,
     Sweep.COUNTERS: fold_counters,
     Sweep.PARTITIONS: prepare_partitions,
     Sweep.BLOBS: collect_blobs,

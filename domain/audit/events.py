@@ -29,6 +29,7 @@ class AuditName(StrEnum):
     SSO_CONFIG_UPDATED = "sso_config.updated"
     SSO_CONFIG_DELETED = "sso_config.deleted"
     SSO_IDENTITY_CREATED = "sso_identity.created"
+    SSO_IDENTITY_UPDATED = "sso_identity.updated"
     SSO_IDENTITY_DELETED = "sso_identity.deleted"
     WORKLOAD_IDENTITY_CREATED = "workload_identity.created"
     WORKLOAD_IDENTITY_UPDATED = "workload_identity.updated"

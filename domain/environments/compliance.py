@@ -7,6 +7,7 @@ from enum import StrEnum
 from itertools import islice
 from uuid import UUID
 
+from domain.facts.approvals import ApprovalOutcome, Standing
 from domain.facts.assertions import AssertionOutcome, Assessment, assess
 from domain.facts.attestations import ResultStatus
 from domain.facts.evaluation import Asked, Candidate, LatestResult, RequirementResult, State
@@ -40,6 +41,7 @@ class ReasonCode(StrEnum):
     ATTESTATION_PENDING = "ATTESTATION_PENDING"
     ATTESTATION_FAILED = "ATTESTATION_FAILED"
     APPROVAL_MISSING = "APPROVAL_MISSING"
+    APPROVAL_REJECTED = "APPROVAL_REJECTED"
     REQUIREMENTS_UNREADABLE = "REQUIREMENTS_UNREADABLE"
     OUT_OF_SCOPE = "OUT_OF_SCOPE"
     NOTHING_RUNS = "NOTHING_RUNS"
@@ -48,7 +50,6 @@ class ReasonCode(StrEnum):
     PROVENANCE_MISSING = "PROVENANCE_MISSING"
     PROVENANCE_UNVERIFIED = "PROVENANCE_UNVERIFIED"
     SIGNATURE_MISSING = "SIGNATURE_MISSING"
-    APPROVAL_REJECTED = "APPROVAL_REJECTED"
     TRAIL_NON_COMPLIANT = "TRAIL_NON_COMPLIANT"
     TRAIL_PENDING = "TRAIL_PENDING"
     SECURITY_SCAN_FAILED = "SECURITY_SCAN_FAILED"
@@ -95,13 +96,19 @@ class Judgement:
 
 
 def judge(
-    asked: Asked, latest: Sequence[LatestResult], candidate: Candidate, *, flow_id: UUID, trail_id: UUID
+    asked: Asked,
+    latest: Sequence[LatestResult],
+    candidate: Candidate,
+    outcomes: Sequence[ApprovalOutcome] = (),
+    *,
+    flow_id: UUID,
+    trail_id: UUID,
 ) -> Judgement:
     """Judge an artifact as an assertion does, except that one of which nothing is required is UNKNOWN."""
-    assessment = assess(asked, latest, candidate)
+    assessment = assess(asked, latest, candidate, outcomes)
     if assessment.outcome is AssertionOutcome.NON_COMPLIANT:
         state, reasons = ComplianceState.NON_COMPLIANT, _shortcomings(asked, assessment)
-    elif assessment.findings:
+    elif assessment.findings or assessment.approval:
         state, reasons = ComplianceState.COMPLIANT, iter(())
     else:
         message = f"the flow {asked.flow_name} requires no attestations of it"
@@ -175,8 +182,9 @@ def _shortcomings(asked: Asked, assessment: Assessment) -> Iterator[Reason]:
     for result in assessment.unasked:
         message = f"attestation {result.label} failed, although it is not required"
         yield _about(ReasonCode.ATTESTATION_FAILED, message, result)
-    if asked.approval:
-        yield Reason(ReasonCode.APPROVAL_MISSING, "an approval is required and none was granted")
+    if (approval := assessment.approval) and approval.problem:
+        rejected = approval.standing is Standing.REJECTED
+        yield Reason(ReasonCode.APPROVAL_REJECTED if rejected else ReasonCode.APPROVAL_MISSING, approval.problem)
     problems = [asked.requirements.problem, *(one.problem for one in findings)]
     for problem in problems:
         if problem:

@@ -19,7 +19,7 @@ class ApprovalOutcome:
     """A decided approval of a trail. `id` is the approval's.
 
     `digest` is the artifact and `environment_id` the environment that it is limited to; None if it is not. `roles` are
-    the roles and groups of those who approved.
+    the roles and groups of those who approved; if the approval was overridden, those that it required as well.
     """
 
     id: UUID
@@ -61,6 +61,29 @@ def standing(
         return Standing.MISSING, None
     if newest.resolution is Resolution.REJECTED:
         return Standing.REJECTED, newest
-    held = {role.casefold() for role in newest.roles}
-    granted = all(role.casefold() in held for role in roles)
-    return (Standing.GRANTED if granted else Standing.MISSING), newest
+    return (Standing.MISSING if lacking_roles(newest, roles) else Standing.GRANTED), newest
+
+
+def lacking_roles(outcome: ApprovalOutcome, roles: Iterable[str]) -> list[str]:
+    """Return those of the roles that nobody had who approved."""
+    held = {role.casefold() for role in outcome.roles}
+    return [role for role in roles if role.casefold() not in held]
+
+
+def trail_standing(
+    outcomes: Collection[ApprovalOutcome], digests: Collection[str], *, roles: Collection[str] = ()
+) -> Standing:
+    """Return what decided approvals say about a trail as a whole: the worst of what they say about its artifacts."""
+    found = {standing(outcomes, digest, roles=roles)[0] for digest in digests or (None,)}
+    return next(one for one in (Standing.REJECTED, Standing.MISSING, Standing.GRANTED) if one in found)
+
+
+def shortcoming(found: Standing, newest: ApprovalOutcome | None, roles: Iterable[str]) -> str | None:
+    """Say what is wrong with the approval that is required; None if it was granted."""
+    if found is Standing.GRANTED:
+        return None
+    if newest is None:
+        return "an approval is required and none was granted"
+    if found is Standing.REJECTED:
+        return f"the approval {newest.id} was rejected"
+    return f"the approval {newest.id} lacks somebody with the role {', '.join(lacking_roles(newest, roles))}"

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.facts.approvals import ApprovalOutcome
 from domain.facts.attestations import ResultStatus
 from domain.facts.evaluation import (
+    ApprovalFinding,
     Asked,
     Candidate,
     LatestResult,
@@ -36,7 +38,8 @@ class Considered:
 class Assessment:
     """The outcome with its reasons. As in OpenFactstore's API, failed types and names are listed as missing as well.
 
-    `findings` are the requirements that apply, `unasked` the failed results that count because there are none.
+    `findings` are the requirements that apply, `unasked` the failed results that count because there are none,
+    `approval` what became of the approval, if one is required.
     """
 
     outcome: AssertionOutcome
@@ -48,10 +51,16 @@ class Assessment:
     details: str
     findings: tuple[RequirementResult, ...] = ()
     unasked: tuple[LatestResult, ...] = ()
+    approval: ApprovalFinding | None = None
 
 
-def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -> Assessment:
-    """Judge an artifact by the requirements of its flow.
+def assess(
+    asked: Asked,
+    latest: Sequence[LatestResult],
+    candidate: Candidate,
+    outcomes: Sequence[ApprovalOutcome] = (),
+) -> Assessment:
+    """Judge an artifact by the requirements of its flow. `outcomes` are the decided approvals of its trail.
 
     Attestations that are not required count only if no requirement applies: then any newest result FAILED blocks.
     """
@@ -59,7 +68,9 @@ def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -
     unmet = any(one.state is not State.SATISFIED for one in findings)
     relevant = about(candidate, latest)
     unasked = [newest for newest in relevant if newest.status == ResultStatus.FAILED] if not findings else []
-    blocked = bool(unmet or unasked or asked.approval or asked.requirements.problem)
+    approval = asked.approval_of(outcomes, candidate.digest)
+    unapproved = approval.problem if approval else None
+    blocked = bool(unmet or unasked or unapproved or asked.requirements.problem)
     asked_for = {newest.attestation_id for one in findings for newest in one.latest}
     return Assessment(
         AssertionOutcome.NON_COMPLIANT if blocked else AssertionOutcome.COMPLIANT,
@@ -68,9 +79,10 @@ def assess(asked: Asked, latest: Sequence[LatestResult], candidate: Candidate) -
         missing_names=labels(findings, State.MISSING, State.FAILED, named=True),
         failed_names=labels(findings, State.FAILED, named=True),
         considered=tuple(Considered(newest, newest.attestation_id in asked_for) for newest in relevant),
-        details=_details(asked, findings, unasked),
+        details=_details(asked, findings, unasked, unapproved),
         findings=tuple(findings),
         unasked=tuple(unasked),
+        approval=approval,
     )
 
 
@@ -92,13 +104,15 @@ def _types(latest: Sequence[LatestResult]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(newest.type for newest in latest))
 
 
-def _details(asked: Asked, findings: Sequence[RequirementResult], unasked: Sequence[LatestResult]) -> str:
+def _details(
+    asked: Asked, findings: Sequence[RequirementResult], unasked: Sequence[LatestResult], unapproved: str | None
+) -> str:
     failed, missing = labels(findings, State.FAILED), labels(findings, State.MISSING)
     parts = [
         f"failed: {', '.join(failed)}" if failed else "",
         f"missing: {', '.join(missing)}" if missing else "",
         f"failed although not required: {', '.join(newest.label for newest in unasked)}" if unasked else "",
-        "an approval is required and none was granted" if asked.approval else "",
+        unapproved,
         asked.requirements.problem,
         *(one.problem for one in findings if one.problem),
     ]

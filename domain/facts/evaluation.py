@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
+from domain.facts.approvals import ApprovalOutcome, Standing, shortcoming, standing, trail_standing
 from domain.facts.attestations import ResultStatus
 from domain.facts.conditions import Context, InvalidCondition, holds
 from domain.facts.requirements import ANY_TYPE, Requirement, RequirementSet
@@ -69,33 +70,64 @@ class RequirementResult:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What the evaluator needs from the flow: its requirements, its approval rule, and the values for conditions."""
+    """What the evaluator needs from the flow: its requirements, its approval rule, and the values for conditions.
+
+    `approver_roles` are the roles of which each must be that of somebody who approved.
+    """
 
     requirements: RequirementSet
     approval: bool
     flow_name: str
     flow_tags: tuple[tuple[str, str], ...] = ()
+    approver_roles: tuple[str, ...] = ()
 
     def context(self, candidate: Candidate | None) -> Context:
         """Return the values for conditions about an artifact, or about the trail if None."""
         name, digest = (candidate.name, candidate.digest) if candidate else (None, None)
         return Context(self.flow_name, dict(self.flow_tags), name, digest)
 
+    def approval_of(self, outcomes: Sequence[ApprovalOutcome], digest: str) -> "ApprovalFinding | None":
+        """Return whether an artifact is approved as its flow requires, if it requires that."""
+        if not self.approval:
+            return None
+        found, newest = standing(outcomes, digest, roles=self.approver_roles)
+        return ApprovalFinding(found, newest, shortcoming(found, newest, self.approver_roles))
 
-def trail_status(asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]) -> TrailStatus:
-    """Compute the status of a trail.
 
-    Any newest result FAILED makes it NON_COMPLIANT. It is COMPLIANT when every requirement that applies is satisfied,
-    every artifact of the template was reported, and no approval is required; without artifacts in the template, at
-    least one result must have PASSED as well. Approvals are not implemented yet: flows that require one stay PENDING.
+@dataclass(frozen=True, slots=True)
+class ApprovalFinding:
+    """What the approval that is required says: the newest one that was decided, and what is wrong, if anything."""
+
+    standing: Standing
+    newest: ApprovalOutcome | None
+    problem: str | None
+
+
+def trail_status(
+    asked: Asked,
+    latest: Sequence[LatestResult],
+    artifacts: Sequence[Candidate],
+    outcomes: Sequence[ApprovalOutcome] = (),
+) -> TrailStatus:
+    """Compute the status of a trail. `outcomes` are its decided approvals; only if one is required they count.
+
+    Any newest result FAILED makes it NON_COMPLIANT, and so does a rejected approval. It is COMPLIANT when every
+    requirement that applies is satisfied, every artifact of the template was reported, and the approval, if required,
+    was granted; without artifacts in the template, at least one result must have PASSED as well.
     """
-    if any(newest.status == ResultStatus.FAILED for newest in latest):
+    approval = _approval(asked, artifacts, outcomes) if asked.approval else Standing.GRANTED
+    if approval is Standing.REJECTED or any(newest.status == ResultStatus.FAILED for newest in latest):
         return TrailStatus.NON_COMPLIANT
     findings = trail_findings(asked, latest, artifacts)
     complete = findings is not None and all(one.state is State.SATISFIED for one in findings)
     passed = any(newest.status == ResultStatus.PASSED for newest in latest)
     settled = passed or bool(asked.requirements.artifacts)  # an empty trail of a flow without requirements is PENDING
-    return TrailStatus.COMPLIANT if complete and settled and not asked.approval else TrailStatus.PENDING
+    approved = approval is Standing.GRANTED
+    return TrailStatus.COMPLIANT if complete and settled and approved else TrailStatus.PENDING
+
+
+def _approval(asked: Asked, artifacts: Sequence[Candidate], outcomes: Sequence[ApprovalOutcome]) -> Standing:
+    return trail_standing(outcomes, {one.digest for one in artifacts}, roles=asked.approver_roles)
 
 
 def trail_findings(

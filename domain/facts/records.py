@@ -220,6 +220,15 @@ VERDICT = RecordForm(
     read=Permission.FACTS_READ,
 )
 
+APPROVAL_OUTCOME = RecordForm(
+    kind="approval_outcome",
+    format=1,
+    columns=("record_id", "id", "org_id", "trail_id", "resolution", "digest", "environment_id", "roles", "resolved_at"),
+    read=Permission.FACTS_READ,
+    id_column="record_id",
+)
+"""How an approval ended. It has an id of its own, for in the ledger an id stands for one record."""
+
 WEBHOOK_CONFIG = RecordForm(
     kind="webhook_config",
     format=1,

@@ -12,6 +12,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from domain.canonical import normalise
+from domain.facts.approvals import ApprovalOutcome
 from domain.facts.assertions import Assessment
 from domain.facts.evaluation import Candidate, LatestResult
 
@@ -50,7 +51,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class AssertionInputs:
-    """The inputs of an assertion. `candidate` is None if no trail of the flow had reported the artifact."""
+    """The inputs of an assertion. `candidate` is None if no trail of the flow had reported the artifact.
+
+    `approvals` is the decided approval that counts, if one is required and was decided.
+    """
 
     flow_id: UUID
     flow_version: int
@@ -60,6 +64,7 @@ class AssertionInputs:
     report_id: UUID | None = None
     candidate: Candidate | None = None
     latest: Sequence[LatestResult] = ()
+    approvals: Sequence[ApprovalOutcome] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is stored and sealed."""
@@ -72,11 +77,14 @@ class AssertionInputs:
             "artifactId": str(self.report_id) if self.report_id else None,
             "artifactName": self.candidate.name if self.candidate else None,
             "results": [latest_result_to_json(newest) for newest in in_order(self.latest)],
+            "approvals": [str(one.id) for one in self.approvals],
         }
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], latest: Sequence[LatestResult]) -> Self:
-        """Read what `to_json` returned, with latest results that the caller has read again."""
+    def from_json(
+        cls, stored: Mapping[str, Any], latest: Sequence[LatestResult], approvals: Sequence[ApprovalOutcome]
+    ) -> Self:
+        """Read what `to_json` returned, with latest results and approvals that the caller has read again."""
         name, trail, report = stored["artifactName"], stored["trailId"], stored["artifactId"]
         return cls(
             flow_id=UUID(stored["flowId"]),
@@ -87,7 +95,13 @@ class AssertionInputs:
             report_id=UUID(report) if report else None,
             candidate=Candidate(name, stored["digest"]) if name is not None else None,
             latest=latest,
+            approvals=approvals,
         )
+
+
+def approvals_among(inputs: Mapping[str, Any]) -> list[UUID]:
+    """Return the ids of the approvals in stored inputs. Verdicts from before there were approvals have none."""
+    return [UUID(one) for one in inputs.get("approvals", ())]
 
 
 def in_order(latest: Iterable[LatestResult]) -> list[LatestResult]:

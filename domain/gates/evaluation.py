@@ -10,7 +10,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.environments.compliance import Reason, ReasonCode, reasons_of
-from domain.facts.approvals import ApprovalOutcome, Standing, standing
+from domain.facts.approvals import ApprovalOutcome, Standing, shortcoming, standing
 from domain.facts.attestations import ResultStatus
 from domain.facts.conditions import InvalidCondition, holds
 from domain.facts.evaluation import Asked, Candidate, LatestResult, State, artifact_findings, trail_status
@@ -51,8 +51,8 @@ class Opinion:
 class Evidence:
     """What is known of an artifact by its newest report in one flow, and by the trail of that report.
 
-    `latest` and `artifacts` are those of the whole trail. `roles` are those that approvals of the flow need. `failed`
-    are the security scans that breached their thresholds, by attestation. `opinions` are those of bundles by name.
+    `latest` and `artifacts` are those of the whole trail, `approvals` its decided ones. `failed` are the security scans
+    that breached their thresholds, by attestation. `opinions` are those of bundles by name.
     """
 
     flow_id: UUID
@@ -63,13 +63,8 @@ class Evidence:
     artifacts: Sequence[Candidate] = ()
     provenance: ProvenanceState = ProvenanceState.NONE
     approvals: Sequence[ApprovalOutcome] = ()
-    roles: Sequence[str] = ()
     failed: Mapping[UUID, ScanFinding] = field(default_factory=dict)
     opinions: Mapping[str, Opinion] = field(default_factory=dict)
-
-    def approval(self, environment_id: UUID | None) -> Standing:
-        """Return whether a deployment of the artifact, to an environment if given, was approved."""
-        return standing(self.approvals, self.candidate.digest, environment_id, roles=self.roles)[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,20 +199,19 @@ def _signed(code: ReasonCode, message: str, evidence: Evidence) -> _Finding:
 
 
 def _approval(_rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _Finding:
-    return _approved(evidence.approval(environment_id))
-
-
-def _approved(granted: Standing) -> _Finding:
-    if granted is Standing.GRANTED:
+    roles = evidence.asked.approver_roles
+    found, newest = standing(evidence.approvals, evidence.candidate.digest, environment_id, roles=roles)
+    problem = shortcoming(found, newest, roles)
+    if problem is None:
         return _SATISFIED
-    if granted is Standing.REJECTED:
-        return _Finding(State.FAILED, (Reason(ReasonCode.APPROVAL_REJECTED, "the approval was rejected"),))
-    return _missing(ReasonCode.APPROVAL_MISSING, "an approval is required and none was granted")
+    if found is Standing.REJECTED:
+        return _Finding(State.FAILED, (Reason(ReasonCode.APPROVAL_REJECTED, problem),))
+    return _missing(ReasonCode.APPROVAL_MISSING, problem)
 
 
-def _trail_compliance(_rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _Finding:
+def _trail_compliance(rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _Finding:
     """Judge the trail anew: an approval for the environment alone counts here, though not for its stored status."""
-    if evidence.asked.approval and (lacking := _approved(evidence.approval(environment_id))) != _SATISFIED:
+    if evidence.asked.approval and (lacking := _approval(rule, evidence, environment_id)) != _SATISFIED:
         return lacking
     status = trail_status(replace(evidence.asked, approval=False), evidence.latest, evidence.artifacts)
     if status is TrailStatus.COMPLIANT:

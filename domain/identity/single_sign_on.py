@@ -89,13 +89,17 @@ class SsoConfig:
 
 @dataclass(frozen=True, slots=True)
 class SsoPerson:
-    """A person according to a verified id_token. `role` is None if the groups do not decide it."""
+    """A person according to a verified id_token. `role` is None if the groups do not decide it.
+
+    `groups` are those that the token names, in order; rules of approvals may ask for them.
+    """
 
     issuer: str
     subject: str
     email: str
     name: str
     role: str | None
+    groups: tuple[str, ...] = ()
 
 
 def check_terms(terms: SsoTerms, *, http_allowed: bool) -> None:
@@ -140,7 +144,8 @@ def person_of(config: SsoConfig, issuer: str, subject: str, claims: Mapping[str,
         raise Forbidden("The e-mail address contains characters that look like others.")
     address = normal_email(email)
     shown = name.strip()[:MAX_TEXT] if isinstance(name, str) and name.isprintable() else ""
-    return SsoPerson(issuer, subject, address, shown or address, _role(config, names["role"], claims))
+    groups = tuple(sorted({group[:MAX_TEXT] for group in _texts(claims.get(names["role"])) if group}))
+    return SsoPerson(issuer, subject, address, shown or address, _role(config, names["role"], claims), groups)
 
 
 def _role(config: SsoConfig, claim: str, claims: Mapping[str, Any]) -> str | None:

@@ -28,10 +28,11 @@ class Trigger(StrEnum):
     APPROVAL_REQUIRED = "APPROVAL_REQUIRED"
     TRAIL_NON_COMPLIANT = "TRAIL_NON_COMPLIANT"
     APPROVAL_REJECTED = "APPROVAL_REJECTED"
+    BREAK_GLASS_USED = "BREAK_GLASS_USED"
 
 
 CONCERNING_FLOWS = frozenset(Trigger) - {Trigger.DRIFT_DETECTED}
-CONCERNING_ENVIRONMENTS = frozenset({Trigger.GATE_BLOCKED, Trigger.DRIFT_DETECTED})
+CONCERNING_ENVIRONMENTS = frozenset(Trigger) - {Trigger.ATTESTATION_FAILED, Trigger.TRAIL_NON_COMPLIANT}
 """The triggers whose notices name a flow, and those whose notices name an environment."""
 
 
@@ -160,6 +161,101 @@ def environment_reported(environment_id: UUID, name: str) -> Notice:
         title=f"{name} is reported again",
         message=f"What runs in {name} is known again.",
         data={"environment": name, "status": "REPORTED"},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalSubject:
+    """What a notice of an approval names. `requester` is the name of whoever requested it."""
+
+    id: UUID
+    trail_id: UUID
+    flow_id: UUID
+    flow_name: str
+    digest: str | None
+    environment_id: UUID | None
+    requester: str
+
+
+def approval_required(
+    subject: ApprovalSubject, wanted: Sequence[str], deadline: datetime | None, *, reminds: bool = False
+) -> Notice:
+    """Make the notice of an approval that waits for people; `wanted` says for whom, if it is not for anybody."""
+    until = f" until {deadline:%Y-%m-%d %H:%M} UTC" if deadline else ""
+    return _of_approval(
+        Trigger.APPROVAL_REQUIRED,
+        Severity.WARNING if reminds else Severity.INFO,
+        subject,
+        title=f"An approval of {subject.flow_name} is {'still ' if reminds else ''}waiting",
+        message=f"{subject.requester} asks for the approval of {_subject(subject)}{until}, "
+        f"by {_listed(wanted) if wanted else 'anybody who may decide'}.",
+        data={"status": "PENDING_APPROVAL", "deadline": deadline, "requiredApprovers": list(wanted[:MAX_LISTED])},
+    )
+
+
+def approval_rejected(subject: ApprovalSubject, by: str, comments: str | None) -> Notice:
+    """Make the notice of an approval that somebody rejected."""
+    return _of_approval(
+        Trigger.APPROVAL_REJECTED,
+        Severity.WARNING,
+        subject,
+        title=f"An approval of {subject.flow_name} was rejected",
+        message=f"{by} rejected {_subject(subject)}{f': {comments}' if comments else '.'}",
+        data={"status": "REJECTED", "decidedBy": by},
+    )
+
+
+def approval_expired(subject: ApprovalSubject, deadline: datetime) -> Notice:
+    """Make the notice of an approval that was not decided in time, which comes to the same as a rejection."""
+    return _of_approval(
+        Trigger.APPROVAL_REJECTED,
+        Severity.WARNING,
+        subject,
+        title=f"An approval of {subject.flow_name} expired",
+        message=f"{_subject(subject)} was not approved until {deadline:%Y-%m-%d %H:%M} UTC; request it again.",
+        data={"status": "EXPIRED", "deadline": deadline},
+    )
+
+
+def break_glass_used(subject: ApprovalSubject, by: str, reason: str) -> Notice:
+    """Make the notice of an approval that somebody granted against its rule."""
+    return _of_approval(
+        Trigger.BREAK_GLASS_USED,
+        Severity.CRITICAL,
+        subject,
+        title=f"Break glass: an approval of {subject.flow_name} was overridden",
+        message=f"{by} approved {_subject(subject)} without those who have to approve: {reason}",
+        data={"status": "APPROVED", "decidedBy": by, "reason": reason},
+    )
+
+
+def _subject(subject: ApprovalSubject) -> str:
+    what = f"the artifact {subject.digest} of" if subject.digest else "all of"
+    where = f", for the environment {subject.environment_id}" if subject.environment_id else ""
+    return f"{what} the trail {subject.trail_id} of the flow {subject.flow_name}{where}"
+
+
+def _of_approval(
+    trigger: Trigger, severity: Severity, subject: ApprovalSubject, *, title: str, message: str, data: Mapping[str, Any]
+) -> Notice:
+    about = {
+        "approvalId": str(subject.id),
+        "trailId": str(subject.trail_id),
+        "flow": subject.flow_name,
+        "artifactSha256": subject.digest,
+        "requestedBy": subject.requester,
+    }
+    return Notice(
+        trigger,
+        severity,
+        title=title,
+        message=message[:1].upper() + message[1:],
+        entity_type="APPROVAL",
+        entity_id=subject.id,
+        subject=f"trail:{subject.trail_id}",
+        flow_id=subject.flow_id,
+        environment_id=subject.environment_id,
+        data={**about, **data},
     )
 
 

@@ -1,6 +1,7 @@
 """Where verification finds the sealed records of the facts surface."""
 
 from domain.facts.records import (
+    APPROVAL_OUTCOME,
     ARTIFACT_REPORT,
     ATTESTATION,
     ATTESTATION_1,
@@ -42,6 +43,8 @@ SELECT id, org_id, attestation_id, n, status, reason, details, processor, eviden
 FROM (SELECT * FROM attestation_results WHERE n > 1) AS later
 """
 
+_OUTCOME = f"SELECT {', '.join(APPROVAL_OUTCOME.columns)} FROM approval_outcomes"
+
 RECORDS = (
     RecordSource(FLOW, "flows", _FLOW, "f.id", older=(FLOW_1,), versions=_FLOW_VERSIONS, versions_id="flow_id"),
     RecordSource.plain(TRAIL, "trails", older=(TRAIL_1,)),
@@ -53,5 +56,6 @@ RECORDS = (
     RecordSource.plain(PROVENANCE_CHECK, "provenance_checks"),
     RecordSource.plain(PROVENANCE_KEY, "provenance_keys"),
     RecordSource.plain(VERDICT, "verdicts"),
+    RecordSource(APPROVAL_OUTCOME, "approval_outcomes", _OUTCOME, "record_id"),
     RecordSource.plain(WEBHOOK_CONFIG, "webhook_configs"),
 )

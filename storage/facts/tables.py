@@ -320,10 +320,15 @@ approval_outcomes = Table(
     optional("environment_id", Uuid),
     required("roles", ARRAY(Identifier)),
     required("resolved_at", Time),
+    required("record_id", Uuid),
     Index(None, "trail_id", "resolved_at", "id"),
+    Index(None, "record_id"),
     info=FACT,
 )
-"""How approvals ended that people decided; the id is the approval's. It counts for trails, assertions and the gate."""
+"""How approvals ended that people decided. It counts for trails, assertions and the gate.
+
+The id is the approval's; `record_id` is the id of this fact in the ledger.
+"""
 
 webhook_configs = Table(
     "webhook_configs",

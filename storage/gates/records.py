@@ -1,6 +1,6 @@
 """Where verification finds the sealed records of the gate."""
 
-from domain.gates.records import POLICY, POLICY_ATTACHMENT
+from domain.gates.records import APPROVAL, APPROVAL_DECISION, APPROVAL_EXPIRY, POLICY, POLICY_ATTACHMENT
 from storage.gates.tables import policies, policy_versions
 from storage.ledger.records import RecordSource
 
@@ -12,5 +12,8 @@ _VERSIONS = f"SELECT policy_id AS id, {', '.join(name for name in POLICY.columns
 RECORDS = (
     RecordSource(POLICY, "policies", _POLICY, "p.id", versions=_VERSIONS, versions_id="policy_id"),
     RecordSource.plain(POLICY_ATTACHMENT, "policy_attachments"),
+    RecordSource.plain(APPROVAL, "approvals"),
+    RecordSource.plain(APPROVAL_DECISION, "approval_decisions"),
+    RecordSource.eventful(APPROVAL_EXPIRY),
 )
 """The record forms of the gate and the rows they are read from."""

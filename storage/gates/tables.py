@@ -1,8 +1,20 @@
-"""Tables of the gate: policies and what they are attached to."""
+"""Tables of the gate: policies and what they are attached to, and approvals."""
 
-from sqlalchemy import ARRAY, Boolean, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, Uuid, text
+from sqlalchemy import (
+    ARRAY,
+    Boolean,
+    ForeignKey,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 
-from storage.schema import DEFINITION, Identifier, Time, document, key, metadata, optional, org, required
+from storage.schema import DEFINITION, FACT, Identifier, Time, document, key, metadata, optional, org, required
 
 _ACTIVE = "archived_at IS NULL"
 
@@ -95,3 +107,71 @@ policy_attachments = Table(
     info=DEFINITION,
 )
 """A policy is attached to an environment or to a flow."""
+
+approvals = Table(
+    "approvals",
+    metadata,
+    key(),
+    org(),
+    required("trail_id", Uuid),
+    required("flow_id", Uuid),
+    optional("digest", Identifier),
+    optional("environment_id", Uuid),
+    document("rule"),
+    optional("comments", Text),
+    optional("newest_commit", Identifier),
+    optional("oldest_commit", Identifier),
+    required("requested_by", Uuid),
+    required("requester", Identifier),
+    optional("claimed_by", Identifier),
+    required("author", ARRAY(Identifier)),
+    optional("deadline", Time),
+    required("created_at", Time),
+    required("named", ARRAY(Identifier)),
+    required("barred", ARRAY(Identifier)),
+    required("status", Identifier),
+    required("overridden", Boolean),
+    optional("resolved_at", Time),
+    optional("remind_at", Time),
+    Index(None, "org_id", "created_at", "id"),
+    Index(None, "org_id", "status", "created_at", "id"),
+    Index(None, "org_id", "flow_id", "created_at", "id"),
+    Index(None, "org_id", "trail_id", "created_at", "id"),
+    Index(
+        "approvals_environment_idx",
+        "org_id",
+        "environment_id",
+        "created_at",
+        "id",
+        postgresql_where=text("environment_id IS NOT NULL"),
+    ),
+    Index("approvals_overridden_idx", "org_id", "resolved_at", "id", postgresql_where=text("overridden")),
+    Index("approvals_due_idx", "deadline", postgresql_where=text("status = 'PENDING_APPROVAL'")),
+    Index("approvals_remind_idx", "remind_at", postgresql_where=text("remind_at IS NOT NULL")),
+    info={"kind": "HEAD"},
+)
+"""What was requested, which is sealed, and what became of it, which `trailgate rebuild` derives from the decisions.
+
+`named` and `barred` are the marks and the aliases of the rule, for finding what somebody may decide. At `remind_at`
+people are reminded, unless it is resolved before.
+"""
+
+approval_decisions = Table(
+    "approval_decisions",
+    metadata,
+    key(),
+    org(),
+    required("approval_id", Uuid, ForeignKey(approvals.c.id)),
+    required("decider", Identifier),
+    required("resolution", Identifier),
+    required("overrides", Boolean),
+    optional("comments", Text),
+    required("meets", ARRAY(Identifier)),
+    required("roles", ARRAY(Identifier)),
+    required("decided_by", Uuid),
+    optional("claimed_by", Identifier),
+    required("created_at", Time),
+    UniqueConstraint("approval_id", "decider", "overrides"),
+    info=FACT,
+)
+"""Nobody decides twice; but whoever has approved may still override what the others have not decided."""

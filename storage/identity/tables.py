@@ -169,12 +169,16 @@ sso_identities = Table(
     required("created_at", Time),
     required("updated_at", Time),
     optional("archived_at", Time),
+    optional("groups", ARRAY(Identifier)),
     Index("sso_identities_subject_key", "org_id", "issuer", "subject", unique=True, postgresql_where=_ACTIVE),
     Index("sso_identities_principal_key", "org_id", "principal_id", "issuer", unique=True, postgresql_where=_ACTIVE),
     Index(None, "principal_id"),
     info=DEFINITION,
 )
-"""Which person a subject of a provider is. It counts only in the organisation whose provider that is."""
+"""Which person a subject of a provider is. It counts only in the organisation whose provider that is.
+
+`groups` are those that the provider told at the last sign-in.
+"""
 
 workload_identities = Table(
     "workload_identities",

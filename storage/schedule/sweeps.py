@@ -16,6 +16,7 @@ class Sweep(StrEnum):
     RETENTION = "retention"
     PUBLICATION = "publication"
     ENVIRONMENTS = "environments"
+    APPROVALS = "approvals"
     RECONCILIATION = "reconciliation"
 
 
@@ -32,6 +33,7 @@ INTERVALS: Mapping[Sweep, timedelta] = {
     Sweep.RETENTION: timedelta(hours=1),
     Sweep.PUBLICATION: timedelta(minutes=5),
     Sweep.ENVIRONMENTS: timedelta(seconds=30),
+    Sweep.APPROVALS: timedelta(seconds=30),
     Sweep.RECONCILIATION: timedelta(seconds=30),
 }
 """EVERY_ROUND means in each round of sweeps. Blobs run twice per minute, because their shard changes every minute."""

@@ -32,6 +32,8 @@ LISTED = ("flow_id", "trail_id", "attestation_id", "artifact_id", "evidence_id",
 """What is made before a list without an id in its path is asked for."""
 LISTED_APART = {
     "list_environments": ("environment_id",),
+    "list_approvals": ("approval_id",),
+    "list_break_glass_approvals": ("overridden_approval_id",),
     "list_logical_environments": ("logical_environment_id",),
 }
 KEPT_APART = Walk(SCOPED, requests=2 * (TO_MAKE + 6) + 6)

@@ -196,9 +196,19 @@ async def a_use(things: Things) -> None:
         await record_uses(tx, things.api.tenant, [use], NOBODY)
 
 
+async def an_approval(things: Things) -> None:
+    await things.another_approval()
+
+
+async def an_overridden_approval(things: Things) -> None:
+    await things.another_overridden_approval()
+
+
 FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "get_environment_compliance": one_more_that_runs,
     "list_allow_list_uses": a_use,
+    "list_approvals": an_approval,
+    "list_break_glass_approvals": an_overridden_approval,
     "list_artifact_deployments": the_same_artifact_again,
     "list_artifacts": an_artifact,
     "list_attestation_evidence": a_file,
@@ -247,7 +257,7 @@ async def one_more(endpoint: Endpoint, things: Things) -> None:
         await things.another(creation)
 
 
-REQUESTS = {"list_environments": 2, "list_members": 2, "list_sessions": 2}
+REQUESTS = {"list_break_glass_approvals": 2, "list_environments": 2, "list_members": 2, "list_sessions": 2}
 """How many requests one more row takes, where that is not one."""
 STATEMENTS = Walk(LISTS, requests=lambda endpoint: 2 + ROWS * REQUESTS.get(endpoint.route.name, 1) + TO_MAKE)
 

@@ -120,6 +120,24 @@ class Things:
         body = {"flowId": (await self.flow())["id"], "sha256Digest": BUILT_DIGEST}
         return (await self.api.post("/assert", body, 200)).json
 
+    async def another_approval(self) -> Any:
+        """One more that its requester may decide, each time."""
+        path = f"/trails/{(await self.trail())['id']}/approvals"
+        return (await self.api.post(path, {"allowRequester": True})).json
+
+    async def another_overridden_approval(self) -> Any:
+        """One more, each time."""
+        path = f"/approvals/{(await self.another_approval())['id']}/break-glass"
+        return (await self.api.post(path, {"reason": "an incident"}, 200)).json
+
+    @once
+    async def approval(self) -> Any:
+        return await self.another_approval()
+
+    @once
+    async def overridden_approval(self) -> Any:
+        return await self.another_overridden_approval()
+
     @once
     async def gate_result(self) -> Any:
         await self.built_artifact()
@@ -223,6 +241,8 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "digest": (Things.built_artifact, "sha256Digest"),
     "verdict_id": (Things.verdict, "verdictId"),
     "gate_result_id": (Things.gate_result, "id"),
+    "approval_id": (Things.approval, "id"),
+    "overridden_approval_id": (Things.overridden_approval, "id"),
     "provenance_key_id": (Things.provenance_key, "id"),
     "config_id": (Things.config, "id"),
     "receipt_id": (Things.receipt, "receiptId"),

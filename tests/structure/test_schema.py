@@ -66,6 +66,7 @@ async def test_every_tenant_table_has_its_tenant_and_an_index_for_it(services: S
         assert not table.columns["org_id"].nullable
         by_id_only = {
             "allowlist_removals",
+            "approval_decisions",
             "approval_outcomes",
             "attestation_results",
             "environment_versions",

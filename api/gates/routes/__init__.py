@@ -1,8 +1,9 @@
 """Routes of the gate, with the permission that each one needs. The most frequent routes come first."""
 
-from api.gates.routes import gate, policies
+from api.gates.routes import approvals, gate, policies
 
 ROUTES = (
     *gate.ROUTES,
+    *approvals.ROUTES,
     *policies.ROUTES,
 )

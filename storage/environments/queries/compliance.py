@@ -35,7 +35,7 @@ MAX_JUDGED = 10_000
 async def compliance_of_digests(
     reader: Reader, tenant: Tenant, digests: Collection[str]
 ) -> Mapping[str, ArtifactCompliance]:
-    """Judge digests by the newest report in every flow, with three statements, however many there are.
+    """Judge digests by the newest report in every flow, with three or four statements, however many there are.
 
     The state does not depend on the tenant's scopes; a flow outside them is not named, nor what it found.
     """
@@ -48,7 +48,14 @@ def _judge(digests: Collection[str], reports: Mapping[str, Sequence[NewestReport
 
 
 def _judged(report: NewestReport) -> Judgement:
-    judgement = judge(report.asked, report.latest, report.candidate, flow_id=report.flow_id, trail_id=report.trail_id)
+    judgement = judge(
+        report.asked,
+        report.latest,
+        report.candidate,
+        report.outcomes,
+        flow_id=report.flow_id,
+        trail_id=report.trail_id,
+    )
     return judgement if report.readable else judgement.out_of_scope()
 
 
@@ -71,7 +78,7 @@ GROUP BY place ORDER BY place
 async def compliance_of_environments(
     reader: Reader, tenant: Tenant, environment_ids: Sequence[UUID]
 ) -> Mapping[UUID, EnvironmentCompliance]:
-    """Judge what runs in environments within the tenant's scopes, with four statements, however many there are.
+    """Judge what runs in environments within the tenant's scopes, with five statements at most.
 
     One environment is always judged, and as many of the others, in their order, as MAX_RUNNING and MAX_JUDGED allow;
     the rest is left out.

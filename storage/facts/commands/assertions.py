@@ -7,6 +7,7 @@ from uuid import UUID
 
 from domain.audit.events import Actor, AuditName, Event
 from domain.errors import NotFound
+from domain.facts.approvals import ApprovalOutcome
 from domain.facts.assertions import AssertionOutcome, Assessment, assess, unknown_artifact
 from domain.facts.digests import normalise_digest
 from domain.facts.evaluation import Candidate, LatestResult
@@ -15,6 +16,7 @@ from domain.facts.verdicts import AssertionInputs, Basis, Verdict, VerdictKind, 
 from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Row, Transaction
+from storage.facts.queries.approval_outcomes import outcomes_of
 from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
 from storage.facts.queries.trails import flows_of_trails
@@ -45,7 +47,7 @@ class Decision:
 
 
 _FLOWS = """
-SELECT f.id, f.version, v.name, v.tags, v.required_types, v.requires_approval, v.template
+SELECT f.id, f.version, v.name, v.tags, v.required_types, v.requires_approval, v.required_approver_roles, v.template
 FROM flows f JOIN flow_versions v ON v.flow_id = f.id AND v.version = f.version
 WHERE f.org_id = $1 AND f.id = ANY($2::uuid[]) AND f.archived_at IS NULL
 """
@@ -80,8 +82,10 @@ async def decide(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -
     found = await _candidates(tx, tenant, wanted)
     _check_scopes(tenant, wanted, found)
     latest = await latest_results_of(tx, {row["trail_id"] for row in found.values()}) if found else {}
+    requiring = {row["trail_id"] for place, row in found.items() if flows[wanted[place][0]]["requires_approval"]}
+    outcomes = await outcomes_of(tx, requiring) if requiring else {}
     judged = [
-        _judge(flows[flow_id], normalise_digest(assertion.digest), found.get(place), latest)
+        _judge(flows[flow_id], normalise_digest(assertion.digest), found.get(place), latest, outcomes)
         for place, (flow_id, assertion) in enumerate(wanted)
     ]
     return await _keep(tx, tenant, new, judged)
@@ -141,17 +145,32 @@ class _Judged:
     flow_name: str
 
 
-def _judge(flow: Row, digest: str, found: Row | None, latest: Mapping[UUID, Sequence[LatestResult]]) -> _Judged:
+def _judge(
+    flow: Row,
+    digest: str,
+    found: Row | None,
+    latest: Mapping[UUID, Sequence[LatestResult]],
+    outcomes: Mapping[UUID, Sequence[ApprovalOutcome]],
+) -> _Judged:
     basis = _basis(flow, found)
     asked = asked_by({**flow, "template": found["template"]} if found and basis is Basis.TRAIL_TEMPLATE else flow)
     if found is None:
         inputs = AssertionInputs(flow["id"], flow["version"], digest, basis)
         return _Judged(inputs, unknown_artifact(asked), flow["name"])
     candidate, on_trail = Candidate(found["name"], digest), latest[found["trail_id"]]
+    assessment = assess(asked, on_trail, candidate, outcomes.get(found["trail_id"], ()))
     inputs = AssertionInputs(
-        flow["id"], flow["version"], digest, basis, found["trail_id"], found["report_id"], candidate, on_trail
+        flow["id"],
+        flow["version"],
+        digest,
+        basis,
+        found["trail_id"],
+        found["report_id"],
+        candidate,
+        on_trail,
+        [assessment.approval.newest] if assessment.approval and assessment.approval.newest else (),
     )
-    return _Judged(inputs, assess(asked, on_trail, candidate), flow["name"])
+    return _Judged(inputs, assessment, flow["name"])
 
 
 def _basis(flow: Row, found: Row | None) -> Basis:

@@ -13,8 +13,9 @@ from storage.batches import Rows
 from storage.database import Transaction
 from storage.facts import tables
 from storage.facts.commands.runs import counted_results
+from storage.facts.queries.approval_outcomes import required_outcomes
 from storage.facts.queries.artifacts import candidates_of
-from storage.facts.queries.requirements import asked_in_texts
+from storage.facts.queries.requirements import ASKED_IN_TEXTS, asked_in_texts
 from storage.notifications.commands.notices import raise_notices
 
 
@@ -28,10 +29,8 @@ class LockedTrail:
     asked: Asked
 
 
-_LOCK = """
-SELECT t.id, t.flow_id, t.git_repository, t.status, v.name, v.tags::text AS tags,
-       to_json(v.required_types)::text AS required_types, v.requires_approval,
-       coalesce(t.template, v.template)::text AS template
+_LOCK = f"""
+SELECT t.id, t.flow_id, t.git_repository, t.status, {ASKED_IN_TEXTS}
 FROM trails t JOIN flow_versions v ON v.flow_id = t.flow_id AND v.version = t.flow_version
 WHERE t.org_id = $1 AND t.id = ANY($2::uuid[])
 ORDER BY t.id FOR NO KEY UPDATE OF t
@@ -68,13 +67,17 @@ async def refresh_status(tx: Transaction, tenant: Tenant, trails: Sequence[Locke
 async def judge_trails(
     tx: Transaction, tenant: Tenant, trails: Sequence[LockedTrail]
 ) -> tuple[list[tuple[LockedTrail, TrailStatus]], int]:
-    """Judge locked trails by their latest results and artifacts.
+    """Judge locked trails by their latest results, their artifacts, and their decided approvals if they require one.
 
     Return the changed trails with their new status, and how many latest results were marked as superseded or not.
     """
     latest, marked = await counted_results(tx, [trail.id for trail in trails])
-    artifacts = await candidates_of(tx, tenant, [trail.id for trail in trails if trail.asked.requirements.artifacts])
-    verdicts = [trail_status(trail.asked, latest[trail.id], artifacts.get(trail.id, ())) for trail in trails]
+    outcomes = await required_outcomes(tx, {trail.id: trail.asked for trail in trails})
+    with_artifacts = [one.id for one in trails if one.asked.requirements.artifacts or one.id in outcomes]
+    artifacts = await candidates_of(tx, tenant, with_artifacts)
+    verdicts = [
+        trail_status(one.asked, latest[one.id], artifacts.get(one.id, ()), outcomes.get(one.id, ())) for one in trails
+    ]
     changed = [(trail, now) for trail, now in zip(trails, verdicts, strict=True) if now != trail.status]
     if changed:
         rows = [{"id": trail.id, "status": now.value} for trail, now in changed]

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from domain.facts.approvals import ApprovalOutcome
 from domain.facts.attestations import ResultStatus
 from domain.facts.evaluation import Asked, LatestResult
 from domain.facts.verdicts import Verdict, latest_result_to_json
 from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Reader, Row
-from storage.facts.queries.approval_outcomes import OUTCOME_COLUMNS, outcome_of
-from storage.facts.queries.requirements import asked_in_texts
+from storage.facts.queries.requirements import ASKED_IN_TEXTS, asked_in_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,27 +75,17 @@ class Cited(NamedTuple):
 
 _CITED = Rows({"flow_id": "uuid", "version": "int", "template_of": "uuid"})
 _REQUIREMENTS = f"""
-SELECT v.flow_id, v.version, cited.template_of, v.name, v.tags::text AS tags,
-       to_json(v.required_types)::text AS required_types, v.requires_approval, v.required_approver_roles,
-       (CASE WHEN cited.template_of IS NULL THEN v.template ELSE coalesce(t.template, '{{}}') END)::text AS template
+SELECT v.flow_id, v.version, cited.template_of, {ASKED_IN_TEXTS}
 FROM {_CITED.source("cited", 2)}
 JOIN flow_versions v ON v.flow_id = cited.flow_id AND v.version = cited.version AND v.org_id = $1
 LEFT JOIN trails t ON t.id = cited.template_of AND t.org_id = $1
 """
 
 
-async def cited_requirements(
-    reader: Reader, tenant: Tenant, cited: Collection[Cited]
-) -> Mapping[Cited, tuple[Asked, tuple[str, ...]]]:
-    """Return what versions of flows require, and the roles whose approval they need; nothing of one that is gone."""
+async def cited_requirements(reader: Reader, tenant: Tenant, cited: Collection[Cited]) -> Mapping[Cited, Asked]:
+    """Return what versions of flows require; nothing of one that is gone."""
     rows = await reader.rows(_REQUIREMENTS, tenant.org_id, *_CITED.arrays([one._asdict() for one in cited]))
-    return {
-        Cited(row["flow_id"], row["version"], row["template_of"]): (
-            asked_in_texts(row),
-            tuple(row["required_approver_roles"]),
-        )
-        for row in rows
-    }
+    return {Cited(row["flow_id"], row["version"], row["template_of"]): asked_in_texts(row) for row in rows}
 
 
 _REPORTS = """
@@ -109,14 +97,3 @@ WHERE org_id = $1 AND id = ANY($2::uuid[])
 async def cited_reports(reader: Reader, tenant: Tenant, report_ids: Sequence[UUID]) -> Mapping[UUID, Row]:
     """Return reports of artifacts, with trail, name and digest, by their ids."""
     return {row["id"]: row for row in await reader.rows(_REPORTS, tenant.org_id, report_ids)}
-
-
-_OUTCOMES = f"SELECT {OUTCOME_COLUMNS} FROM approval_outcomes WHERE org_id = $1 AND id = ANY($2::uuid[])"
-
-
-async def cited_approvals(
-    reader: Reader, tenant: Tenant, approval_ids: Sequence[UUID]
-) -> Mapping[UUID, ApprovalOutcome]:
-    """Return decided approvals by their ids."""
-    rows = await reader.rows(_OUTCOMES, tenant.org_id, approval_ids)
-    return {row["id"]: outcome_of(row) for row in rows}

@@ -30,7 +30,8 @@ def _row(row: Row) -> Row:
 _TRAILS = Listing(
     "trail",
     "t.id, t.flow_id, t.git_commit_sha, t.git_branch, t.status, t.created_at, "
-    f"v.name, v.tags, v.required_types, v.requires_approval, {_TEMPLATE} AS template",
+    f"v.name, v.tags, v.required_types, v.requires_approval, v.required_approver_roles, "
+    f"{_TEMPLATE} AS template",
     _FROM,
     _row,
     alias="t.",

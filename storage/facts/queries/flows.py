@@ -1,5 +1,6 @@
 """Reading flows."""
 
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from domain.facts.flows import Flow
@@ -31,3 +32,9 @@ async def get_flow(reader: Reader, tenant: Tenant, flow_id: UUID) -> Flow:
 async def list_flows(reader: Reader, tenant: Tenant, window: Window, *, name: str | None = None) -> Page[Flow]:
     """List the organisation's flows, oldest first; a name matches one flow at most."""
     return await _FLOWS.page(reader, tenant, window, filters={"f.name = {}": name}, counter=("flows", NO_PARENT))
+
+
+async def flow_names(reader: Reader, tenant: Tenant, flow_ids: Collection[UUID]) -> Mapping[UUID, str]:
+    """Return the names of flows by id, also of archived ones, whatever the tenant's scopes."""
+    sql = "SELECT id, name FROM flows WHERE org_id = $1 AND id = ANY($2::uuid[])"
+    return {row["id"]: row["name"] for row in await reader.rows(sql, tenant.org_id, list(flow_ids))}

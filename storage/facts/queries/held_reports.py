@@ -10,7 +10,7 @@ from domain.facts.evaluation import Asked, Candidate
 from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Row, Transaction
-from storage.facts.queries.requirements import asked_in_texts
+from storage.facts.queries.requirements import ASKED_IN_TEXTS, asked_in_texts
 
 
 class Subject(NamedTuple):
@@ -26,7 +26,7 @@ class HeldReport:
     """The newest report of an artifact in one flow.
 
     `asked` is what its trail requires: by the version of the flow that the trail pins, or by a template of its own.
-    `roles` are those whose approval the flow needs. `readable`: the trail is within the tenant's scopes.
+    `readable`: the trail is within the tenant's scopes.
     """
 
     report_id: UUID
@@ -36,7 +36,6 @@ class HeldReport:
     own_template: bool
     candidate: Candidate
     asked: Asked
-    roles: tuple[str, ...]
     readable: bool
     created_at: datetime
 
@@ -72,9 +71,7 @@ on_trails AS (
   WHERE asked.trail_id IS NOT NULL
 )
 SELECT n.place, n.id AS report_id, n.digest, n.flow_id, n.trail_id, n.name AS artifact_name, n.created_at,
-       t.flow_version, t.git_repository, t.template IS NOT NULL AS own_template, v.name, v.tags::text AS tags,
-       to_json(v.required_types)::text AS required_types, v.requires_approval, v.required_approver_roles,
-       coalesce(t.template, v.template)::text AS template
+       t.flow_version, t.git_repository, t.template IS NOT NULL AS own_template, {ASKED_IN_TEXTS}
 FROM (SELECT * FROM newest UNION ALL SELECT * FROM on_trails) n
 JOIN trails t ON t.id = n.trail_id
 JOIN flow_versions v ON v.flow_id = t.flow_id AND v.version = t.flow_version
@@ -109,7 +106,6 @@ def _held(tenant: Tenant, row: Row) -> HeldReport:
         own_template=row["own_template"],
         candidate=Candidate(row["artifact_name"], row["digest"]),
         asked=asked_in_texts(row),
-        roles=tuple(row["required_approver_roles"]),
         readable=tenant.scopes is None or tenant.scopes.contain(row["flow_id"], row["git_repository"]),
         created_at=row["created_at"],
     )

@@ -5,11 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from domain.facts.approvals import ApprovalOutcome
 from domain.facts.evaluation import Asked, Candidate, LatestResult
 from domain.tenant import Tenant
 from storage.database import Reader, Row
+from storage.facts.queries.approval_outcomes import required_outcomes
 from storage.facts.queries.latest_results import latest_result, latest_rows_of
-from storage.facts.queries.requirements import asked_in_texts
+from storage.facts.queries.requirements import ASKED_IN_TEXTS, asked_in_texts
 from storage.threads import in_thread_if
 
 MAX_ON_LOOP = 50
@@ -21,7 +23,8 @@ class NewestReport:
     """The newest report of a digest in one flow.
 
     `asked` is what its trail requires, by the flow version that the trail pins or the trail's own template; `latest`
-    are the results about the artifact or the trail as a whole. `readable`: the trail is within the tenant's scopes.
+    are the results about the artifact or the trail as a whole, `outcomes` the decided approvals of the trail, if one
+    is required. `readable`: the trail is within the tenant's scopes.
     """
 
     flow_id: UUID
@@ -29,6 +32,7 @@ class NewestReport:
     candidate: Candidate
     asked: Asked
     latest: Sequence[LatestResult]
+    outcomes: Sequence[ApprovalOutcome]
     readable: bool
 
 
@@ -50,10 +54,8 @@ SELECT digest, flow_id, trail_id, name FROM newest ORDER BY created_at DESC, id 
 """
 """One index probe for each digest and flow, however often the digest was reported there."""
 
-_ASKED = """
-SELECT array_agg(t.id) AS trail_ids, array_agg(t.git_repository) AS repositories,
-       v.name, v.tags::text AS tags, to_json(v.required_types)::text AS required_types, v.requires_approval,
-       coalesce(t.template, v.template)::text AS template
+_ASKED = f"""
+SELECT array_agg(t.id) AS trail_ids, array_agg(t.git_repository) AS repositories, {ASKED_IN_TEXTS}
 FROM trails t JOIN flow_versions v ON v.flow_id = t.flow_id AND v.version = t.flow_version
 WHERE t.org_id = $1 AND t.id = ANY($2::uuid[])
 GROUP BY v.flow_id, v.version, t.template
@@ -64,36 +66,46 @@ GROUP BY v.flow_id, v.version, t.template
 async def newest_reports(
     reader: Reader, tenant: Tenant, digests: Collection[str]
 ) -> Mapping[str, Sequence[NewestReport]]:
-    """Return the newest report in each flow for every digest that has any, newest first, with three statements.
+    """Return the newest report in each flow for every digest that has any, newest first.
 
+    It takes three statements, and another one if a flow requires approvals.
     Scopes hide nothing here, for they must not change what is concluded: see `readable`.
     """
     rows = await reader.rows(_NEWEST, tenant.org_id, list(digests)) if digests else []
     if not rows:
         return {}
     trail_ids = list({row["trail_id"] for row in rows})
-    asked = await reader.rows(_ASKED, tenant.org_id, trail_ids)
+    trails = _trails(await reader.rows(_ASKED, tenant.org_id, trail_ids))
+    outcomes = await required_outcomes(reader, {trail_id: asked for trail_id, (asked, _) in trails.items()})
     latest = await latest_rows_of(reader, trail_ids)
-    return await in_thread_if(len(rows) > MAX_ON_LOOP, _put_together, tenant, rows, asked, latest)
+    return await in_thread_if(len(rows) > MAX_ON_LOOP, _put_together, tenant, rows, trails, outcomes, latest)
+
+
+Trails = Mapping[UUID, tuple[Asked, str | None]]
+"""What each trail requires, and its repository."""
 
 
 def _put_together(
-    tenant: Tenant, rows: Sequence[Row], asked: Sequence[Row], latest: Sequence[Row]
+    tenant: Tenant,
+    rows: Sequence[Row],
+    trails: Trails,
+    outcomes: Mapping[UUID, Sequence[ApprovalOutcome]],
+    latest: Sequence[Row],
 ) -> Mapping[str, Sequence[NewestReport]]:
-    trails = _trails(asked)
     results = _Results(latest)
     found: dict[str, list[NewestReport]] = defaultdict(list)
     for row in rows:
         flow_id, trail_id, candidate = row["flow_id"], row["trail_id"], Candidate(row["name"], row["digest"])
         requirements, repository = trails[trail_id]
         readable = tenant.scopes is None or tenant.scopes.contain(flow_id, repository)
-        about = results.about(trail_id, candidate)
-        found[candidate.digest].append(NewestReport(flow_id, trail_id, candidate, requirements, about, readable))
+        about, approvals = results.about(trail_id, candidate), outcomes.get(trail_id, ())
+        found[candidate.digest].append(
+            NewestReport(flow_id, trail_id, candidate, requirements, about, approvals, readable)
+        )
     return found
 
 
-def _trails(asked: Sequence[Row]) -> Mapping[UUID, tuple[Asked, str | None]]:
-    """Return what each trail requires, and its repository."""
+def _trails(asked: Sequence[Row]) -> Trails:
     found = {}
     for row in asked:
         requirements = asked_in_texts(row)

@@ -11,12 +11,14 @@ from domain.facts.verdicts import (
     Basis,
     Verdict,
     VerdictKind,
+    approvals_among,
     result_to_json,
     results_among,
 )
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
+from storage.facts.queries.approval_outcomes import outcomes_with_ids
 from storage.facts.queries.cited import Recomputation, cited_results, recomputed, result_differences
 from storage.facts.queries.requirements import asked_by
 from storage.facts.scoping import limits_on_trail
@@ -56,7 +58,7 @@ async def list_verdicts(
 
 
 _VERSION = """
-SELECT name, tags, required_types, requires_approval, template FROM flow_versions
+SELECT name, tags, required_types, requires_approval, required_approver_roles, template FROM flow_versions
 WHERE org_id = $1 AND flow_id = $2 AND version = $3
 """
 _TRAIL_TEMPLATE = "SELECT template FROM trails WHERE org_id = $1 AND id = $2"
@@ -66,14 +68,17 @@ SELECT coalesce(slot, name) AS name, digest, trail_id FROM artifact_reports WHER
 
 
 async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recomputation:
-    """Recompute a verdict from the current state of the facts that it cites, with at most four statements."""
+    """Recompute a verdict from the current state of the facts that it cites, with at most five statements."""
     version = await reader.row(_VERSION, tenant.org_id, verdict.flow_id, verdict.inputs["flowVersion"])
     if version is None:
         return Recomputation(None, [f"version {verdict.inputs['flowVersion']} of flow {verdict.flow_id} is gone"])
     seen = results_among(verdict.inputs)
     latest = await cited_results(reader, tenant, seen)
-    inputs = AssertionInputs.from_json(verdict.inputs, latest)
+    cited = approvals_among(verdict.inputs)
+    approvals = await outcomes_with_ids(reader, tenant, cited)
+    inputs = AssertionInputs.from_json(verdict.inputs, latest, approvals)
     differences = result_differences(seen, latest)
+    differences += [f"approval {one} is gone" for one in cited if one not in {found.id for found in approvals}]
     differences += await _report_differences(reader, tenant, inputs)
     if inputs.basis is Basis.TRAIL_TEMPLATE:
         trail = await reader.row(_TRAIL_TEMPLATE, tenant.org_id, inputs.trail_id)
@@ -84,7 +89,9 @@ async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recompu
 
 def _assessment(version: Row | Mapping[str, Any], inputs: AssertionInputs) -> Assessment:
     asked = asked_by(version)
-    return assess(asked, inputs.latest, inputs.candidate) if inputs.candidate else unknown_artifact(asked)
+    if inputs.candidate is None:
+        return unknown_artifact(asked)
+    return assess(asked, inputs.latest, inputs.candidate, inputs.approvals)
 
 
 async def _report_differences(reader: Reader, tenant: Tenant, inputs: AssertionInputs) -> list[str]:

@@ -66,7 +66,6 @@ def _source(
         artifacts=artifacts,
         provenance=provenance_state(provenance),
         approvals=approvals,
-        roles=report.roles,
     )
     cited = (provenance.provenance_id, provenance.check) if provenance else None
     return Source(report.report_id, report.flow_version, report.own_template, cited, evidence)

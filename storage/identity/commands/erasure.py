@@ -50,13 +50,15 @@ async def _erase(tx: Transaction, tenant: Tenant, held: dict[str, Any], actor: A
     await revoke_invitation_of(tx, tenant, held["email"], actor)
     await _erase_labels(tx, held["id"], actor)
     await tx.execute("UPDATE sessions SET user_agent = NULL, address = NULL WHERE principal_id = $1", held["id"])
-    await tx.execute("UPDATE sso_identities SET issuer = NULL, subject = NULL WHERE principal_id = $1", held["id"])
+    await tx.execute(_FORGET_SUBJECT, held["id"])
     await tx.execute("DELETE FROM idempotency_keys WHERE principal_id = $1", held["id"])
     nothing = {"name": None, "description": None, "email": None, "github_id": None}
     # Only a user's address names a person; `admin`, the first administrator, has none, and each start looks for it.
     username = held["username"] if held["email"] is None else f"{ERASED}-{held['id']}"
     await USERS.change(tx, tenant, actor, held, {**nothing, "username": username, "erased_at": tx.now}, verb="erased")
 
+
+_FORGET_SUBJECT = "UPDATE sso_identities SET issuer = NULL, subject = NULL, groups = NULL WHERE principal_id = $1"
 
 _RELABEL = """
 UPDATE api_keys k SET name = $2, version = k.version + 1 FROM organisations o

@@ -45,6 +45,7 @@ async def sign_in(tx: Transaction, tenant: Tenant, config: SsoConfig, person: Ss
     await tx.value(_ONE_AT_A_TIME, f"{person.issuer} {person.subject}")
     user_id = await _user(tx, tenant, person, actor)
     themselves = replace(actor, principal_id=user_id)
+    await _keep_groups(tx, tenant, person, themselves)
     held = await hold_membership(tx, tenant, user_id)
     if held is None:
         await _check_never_left(tx, tenant, user_id)
@@ -77,8 +78,16 @@ async def _link(tx: Transaction, tenant: Tenant, person: SsoPerson, old: Subject
         raise Conflict("The e-mail address belongs to another account of the identity provider.", "state")
     if old is not None:
         await SSO_IDENTITIES.archive(tx, tenant, actor, await SSO_IDENTITIES.hold(tx, tenant, old.id))
-    values = {"principal_id": actor.principal_id, "issuer": person.issuer, "subject": person.subject}
+    values = {"principal_id": actor.principal_id, "issuer": person.issuer, "subject": person.subject, "groups": None}
     await SSO_IDENTITIES.create(tx, tenant, actor, values)
+
+
+async def _keep_groups(tx: Transaction, tenant: Tenant, person: SsoPerson, actor: Actor) -> None:
+    """Keep the groups of this sign-in with the subject's link, whose next version the audit shows."""
+    link = await link_of_subject(tx, tenant, person.issuer, person.subject)
+    if link is not None:
+        held = await SSO_IDENTITIES.hold(tx, tenant, link.id)
+        await SSO_IDENTITIES.change(tx, tenant, actor, held, {"groups": list(person.groups) or None})
 
 
 async def _create(tx: Transaction, tenant: Tenant, person: SsoPerson, actor: Actor) -> UUID:

@@ -31,6 +31,7 @@ from domain.facts.provenance import (
 )
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
+from domain.gates.approvals import ApprovalRule, NewApproval
 from domain.gates.policies import NewAttachment, NewPolicy, PolicyKind, PolicySettings
 from domain.identity.api_keys import NewApiKey
 from domain.identity.sessions import NewSession, SignInMethod
@@ -50,12 +51,14 @@ from storage.facts.commands.evidence import attach_reference
 from storage.facts.commands.provenance import NewProvenance, record_provenance
 from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
+from storage.gates.commands.approvals import request_approval
 from storage.gates.commands.attachments import attach_policy
 from storage.gates.commands.policies import create_policy
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.sessions import start_session
 from storage.identity.commands.sign_ins import SSO_IDENTITIES
 from storage.identity.commands.workload_identities import create_workload_identity
+from tests.storage.gates.deciding import decided, person
 from tests.storage.world import World
 
 DIGEST, OTHER = ("sha256:" + letter * 64 for letter in "cd")
@@ -88,11 +91,17 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         key, _ = await create_api_key(tx, world.tenant, NewApiKey(world.actor.principal_id, "k"), world.actor)
         new_session = NewSession(world.actor.principal_id, SignInMethod.API_KEY, api_key_id=key.id)
         session, _ = await start_session(tx, world.tenant, new_session, timedelta(hours=1), world.actor)
-        subject = {"principal_id": world.actor.principal_id, "issuer": "https://idp.example.com", "subject": "s"}
+        subject = {
+            "principal_id": world.actor.principal_id,
+            "issuer": "https://idp.example.com",
+            "subject": "s",
+            "groups": ["g"],
+        }
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
         facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
-        facts |= await _gates(tx, world, flow)
+        facts |= await _policies(tx, world, flow)
+        facts |= await _approvals(tx, world, trail, facts["environment"])
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -150,7 +159,7 @@ async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> di
     return {"allowlist_entry": entry.id, "allowlist_use": use, "allowlist_removal": removal}
 
 
-async def _gates(tx: Transaction, world: World, flow: Flow) -> dict[str, UUID]:
+async def _policies(tx: Transaction, world: World, flow: Flow) -> dict[str, UUID]:
     """A deployment policy that demands everything, and a policy that is attached to the flow."""
     settings = PolicySettings("p", "d", required_types=("BUILD",), opa_bundles=("b",), yaml="artifacts: {}")
     new = NewPolicy(PolicyKind.DEPLOYMENT, settings, flow.id)
@@ -158,6 +167,27 @@ async def _gates(tx: Transaction, world: World, flow: Flow) -> dict[str, UUID]:
     other = await create_policy(tx, world.tenant, NewPolicy(PolicyKind.ATTACHABLE, settings), world.actor)
     attachment = await attach_policy(tx, world.tenant, NewAttachment(other.id, flow_id=flow.id), world.actor)
     return {"policy": policy.id, "policy_attachment": attachment.id}
+
+
+async def _approvals(tx: Transaction, world: World, trail: Trail, environment_id: UUID) -> dict[str, UUID]:
+    """An approval that was requested, with all that may be said of it, and granted."""
+    new = NewApproval(
+        trail.id,
+        "eve",
+        ApprovalRule(("bob",), groups=("cab",)),
+        DIGEST,
+        environment_id,
+        comments="1.4",
+        newest_commit="abc",
+        oldest_commit="def",
+        claimed_by="Eve",
+        deadline=datetime(2999, 1, 1, tzinfo=UTC),
+    )
+    approval = await request_approval(tx, world.tenant, new, world.actor)
+    assert await decided(tx, world, approval, person("bob", groups={"cab"}), comments="fine", claimed_by="Bob")
+    decision: UUID = await tx.value("SELECT id FROM approval_decisions WHERE approval_id = $1", approval.id)
+    ended: UUID = await tx.value("SELECT record_id FROM approval_outcomes WHERE id = $1", approval.id)
+    return {"approval": approval.id, "approval_decision": decision, "approval_outcome": ended}
 
 
 async def _plain(world: World, made: set[str]) -> dict[str, UUID]:

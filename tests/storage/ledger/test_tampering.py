@@ -50,7 +50,12 @@ ELSEWHERE = {
     ("attestation", "reason"): "attestation_results",
     ("attestation", "processor"): "attestation_results",
 }
-ID_COLUMN = {"flow_versions": "flow_id", "environment_versions": "environment_id", "policy_versions": "policy_id"}
+ID_COLUMN = {
+    "flow_versions": "flow_id",
+    "environment_versions": "environment_id",
+    "approval_outcomes": "record_id",
+    "policy_versions": "policy_id",
+}
 DECLARED = [(kind, column) for kind, source in RECORDS.items() for column in source.form.columns]
 LEDGER_COLUMNS = ("seq", "event_id", "leaf", "previous_hash", "entry_hash", "sealed_at")
 _EVENTS_IN_ORDER = "SELECT event_id FROM ledger_entries WHERE org_id = $1 ORDER BY seq"
@@ -177,7 +182,7 @@ async def test_a_single_record_tells_as_well(sealed: tuple[World, dict[str, UUID
     for kind, record_id in records.items():
         source = RECORDS[kind]
         column = next(c for c in reversed(source.form.columns) if c != "id" and (kind, c) not in ELSEWHERE)
-        sql, *args = await change_of(world, source.table, "id", record_id, column)
+        sql, *args = await change_of(world, source.table, ID_COLUMN.get(source.table, "id"), record_id, column)
         try:
             async with world.services.database.transaction() as tx:
                 await tx.execute("SET LOCAL session_replication_role = replica")

@@ -27,7 +27,8 @@ from storage.gauges import read_gauges
 from storage.services import Services
 from tests.storage.shifted import later
 from tests.storage.world import World
-from workers.environments.checking import BATCH, check_environments
+from workers.environments.checking import check_environments
+from workers.overdue import BATCH
 
 APP = Running("app", "sha256:" + "a" * 64, "1")
 DEBUG = Running("debug", "sha256:" + "d" * 64, None)

@@ -1,0 +1,52 @@
+"""Rebuilding what became of approvals, from their outcomes, their decisions and the record that they expired."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+from domain.tenant import Tenant
+from storage.database import Database
+from storage.rebuild import Progress
+
+CHUNK = 500
+"""Approvals locked and compared in one transaction."""
+
+_NEXT = """
+SELECT id, created_at FROM approvals
+WHERE org_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4 FOR NO KEY UPDATE
+"""
+_MEND = """
+WITH fresh AS MATERIALIZED (
+  SELECT a.id,
+         CASE WHEN o.id IS NOT NULL THEN o.resolution WHEN e.id IS NOT NULL THEN 'EXPIRED' ELSE 'PENDING_APPROVAL' END
+           AS status,
+         CASE WHEN o.id IS NOT NULL THEN o.resolved_at WHEN e.id IS NOT NULL THEN a.deadline END AS resolved_at,
+         EXISTS (SELECT FROM approval_decisions d WHERE d.approval_id = a.id AND d.overrides) AS overridden
+  FROM approvals a
+  LEFT JOIN approval_outcomes o ON o.id = a.id
+  LEFT JOIN audit_events e ON e.org_id = a.org_id AND e.trail_id = a.trail_id AND e.name = 'approval.expired'
+    AND e.payload ->> 'approvalId' = a.id::text
+  WHERE a.id = ANY($1::uuid[])
+)
+UPDATE approvals a SET status = f.status, resolved_at = f.resolved_at, overridden = f.overridden
+FROM fresh f
+WHERE a.id = f.id AND (a.status, a.resolved_at, a.overridden) IS DISTINCT FROM (f.status, f.resolved_at, f.overridden)
+"""
+
+
+async def rebuild_approvals(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
+    """Rebuild the status of every approval; `seen` counts them.
+
+    The approvals of a chunk are locked, so a decision waits for one chunk at most.
+    """
+    seen = mended = 0
+    after = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+    while True:
+        async with database.transaction() as tx:
+            rows = await tx.rows(_NEXT, tenant.org_id, *after, CHUNK)
+            if not rows:
+                break
+            mended += await tx.execute(_MEND, [row["id"] for row in rows])
+        seen, after = seen + len(rows), (rows[-1]["created_at"], rows[-1]["id"])
+        yield Progress(seen, mended)
+    yield Progress(seen, mended)
