@@ -63,6 +63,7 @@ def statement(verdict: Verdict, address: str, level: str) -> dict[str, Any]:
     `address` is the public address of this installation, `level` what `build_level` returned. Raises Rejected for a
     verdict about something that is not named by a SHA-256.
     """
+    address = _normal(address)
     api, inputs = f"{address}/api/v1", verdict.inputs
     passed = verdict.outcome in _POSITIVE
     resource = _resource(verdict, api)
@@ -83,6 +84,13 @@ def statement(verdict: Verdict, address: str, level: str) -> dict[str, Any]:
             f"{address}{VERDICTS}": str(verdict.id),
         },
     }
+
+
+def _normal(address: str) -> str:
+    """Write scheme and host in lower case, as URIs in statements have to be."""
+    scheme, separator, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme.lower()}{separator}{host.lower()}{slash}{path}"
 
 
 def _sha256(verdict: Verdict) -> str:

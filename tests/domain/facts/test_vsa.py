@@ -116,6 +116,15 @@ def test_a_trails_own_template_is_named_by_the_trail() -> None:
     assert json.loads(base64.b64decode(policy["content"]))["trailId"] == str(TRAIL)
 
 
+@pytest.mark.parametrize(
+    ("address", "base"),
+    [("HTTPS://Trailgate.Example.com", ADDRESS), ("https://Example.com/Base", "https://example.com/Base")],
+)
+def test_uris_are_normalised_as_in_toto_demands(address: str, base: str) -> None:
+    resource = statement(ASSERTED, address, UNEVALUATED)["predicate"]["resourceUri"]
+    assert resource == f"{base}/api/v1/flows/{FLOW}"
+
+
 def test_an_unknown_artifact_has_neither_name_nor_inputs() -> None:
     bare = replace(ASSERTED, flow_id=None, trail_id=None, inputs={}, outcome="NON_COMPLIANT")
     made = statement(bare, ADDRESS, UNEVALUATED)
