@@ -20,6 +20,7 @@ class VerdictKind(StrEnum):
     """The kind of request that a verdict answers."""
 
     ASSERT = "assert"
+    GATE = "gate"
 
 
 class Basis(StrEnum):

@@ -327,6 +327,8 @@ verdicts = Table(
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "flow_id", "created_at", "id"),
     Index(None, "org_id", "digest", "created_at", "id"),
+    Index(None, "org_id", "kind", "created_at", "id"),
+    Index(None, "org_id", "outcome", "created_at", "id"),
     Index("verdicts_trail_idx", "trail_id", postgresql_where=text("trail_id IS NOT NULL")),
     info=FACT,
 )

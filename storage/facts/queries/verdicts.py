@@ -9,7 +9,15 @@ from domain.facts.assertions import Assessment, assess, unknown_artifact
 from domain.facts.attestations import ResultStatus
 from domain.facts.digests import normalise_digest
 from domain.facts.evaluation import LatestResult
-from domain.facts.verdicts import AssertionInputs, Basis, Verdict, latest_result_to_json, result_to_json, results_among
+from domain.facts.verdicts import (
+    AssertionInputs,
+    Basis,
+    Verdict,
+    VerdictKind,
+    latest_result_to_json,
+    result_to_json,
+    results_among,
+)
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
@@ -26,10 +34,22 @@ async def get_verdict(reader: Reader, tenant: Tenant, verdict_id: UUID) -> Verdi
 
 
 async def list_verdicts(
-    reader: Reader, tenant: Tenant, window: Window, *, flow_id: UUID | None = None, digest: str | None = None
+    reader: Reader,
+    tenant: Tenant,
+    window: Window,
+    *,
+    flow_id: UUID | None = None,
+    digest: str | None = None,
+    kind: VerdictKind | None = None,
+    outcome: str | None = None,
 ) -> Page[Verdict]:
-    """List verdicts in the direction of the window, oldest first by default; of one flow and one digest if given."""
-    filters = {"flow_id = {}": flow_id, "digest = {}": normalise_digest(digest) if digest else None}
+    """List verdicts in the direction of the window, oldest first by default; only those that meet all filters."""
+    filters = {
+        "flow_id = {}": flow_id,
+        "digest = {}": normalise_digest(digest) if digest else None,
+        "kind = {}": kind,
+        "outcome = {}": outcome,
+    }
     return await _VERDICTS.page(reader, tenant, window, filters=filters, counter=("verdicts", NO_PARENT))
 
 
