@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -129,7 +129,10 @@ def _signer(envelope: DsseEnvelope, keys: Sequence[TrustedKey]) -> TrustedKey:
     """Return the key of the first valid signature: one suffices. Raises Unverifiable if there is none."""
     if not envelope.signatures:
         raise Unverifiable("It bears no signature.")
-    signer = find_signer(pae(envelope.payload_type, envelope.payload), envelope.signatures, keys)
+    known = {name for one in keys for name in (one.id, one.key_id)}
+    # A key id is a hint in the signer's own spelling: one that is unknown here does not exclude any key.
+    signatures = [one if one.key_id in known else replace(one, key_id=None) for one in envelope.signatures]
+    signer = find_signer(pae(envelope.payload_type, envelope.payload), signatures, keys)
     if signer is None:
         named = sorted({one.key_id or "none" for one in envelope.signatures})[:5]
         ours = sorted({one.key_id for one in keys})[:5]

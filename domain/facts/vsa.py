@@ -67,7 +67,6 @@ def statement(verdict: Verdict, address: str, level: str) -> dict[str, Any]:
     api, inputs = f"{address}/api/v1", verdict.inputs
     passed = verdict.outcome in _POSITIVE
     resource = _resource(verdict, api)
-    attestations = _input_attestations(verdict, api)
     return {
         "_type": STATEMENT_TYPE,
         "subject": [{"name": inputs.get("artifactName") or "_", "digest": {"sha256": _sha256(verdict)}}],
@@ -77,7 +76,7 @@ def statement(verdict: Verdict, address: str, level: str) -> dict[str, Any]:
             "timeVerified": verdict.created_at,
             "resourceUri": resource,
             "policy": {"uri": resource, "mediaType": "application/json", **_content(_policy(verdict))},
-            **({"inputAttestations": attestations} if len(attestations) <= MAX_INPUTS else {}),
+            **_input_attestations(verdict, api),
             "verificationResult": PASSED if passed else FAILED,
             "verifiedLevels": [level if passed else FAILED],
             "slsaVersion": SLSA_VERSION,
@@ -127,17 +126,17 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
     return {"content": base64.b64encode(text).decode(), "digest": _digest_of(text)}
 
 
-def _input_attestations(verdict: Verdict, api: str) -> list[dict[str, Any]]:
+def _input_attestations(verdict: Verdict, api: str) -> dict[str, Any]:
     """Return every result that was looked at, with the SHA-256 of its entry in the verdict's inputs."""
     results = verdict.inputs.get("results", verdict.inputs.get("heads", ()))
-    at = f"{api}/trails/{verdict.trail_id}/attestations"
-    return [
-        {
-            "digest": _digest_of(canonical_json(one)),
-            **({"uri": f"{at}/{one['attestationId']}"} if verdict.trail_id else {}),
-        }
-        for one in results
-    ]
+    return {"inputAttestations": [_input(one, verdict, api) for one in results]} if len(results) <= MAX_INPUTS else {}
+
+
+def _input(result: Mapping[str, Any], verdict: Verdict, api: str) -> dict[str, Any]:
+    digest, attestation = _digest_of(canonical_json(result)), result.get("attestationId")
+    located = verdict.trail_id and attestation
+    where = {"uri": f"{api}/trails/{verdict.trail_id}/attestations/{attestation}"} if located else {}
+    return {"digest": digest, **where}
 
 
 def _digest_of(data: bytes) -> dict[str, str]:

@@ -191,6 +191,13 @@ def test_a_trusted_key_may_have_signed_something_else(verify) -> None:
     assert verify(made(b"[" * 5000)).status == 1
 
 
+@pytest.mark.parametrize("key_id", ["another's spelling", new_signer().fingerprint, SIGNER.key_id.upper()])
+def test_a_key_id_that_is_unknown_here_excludes_no_key(verify, key_id: str) -> None:
+    envelope = made(said())
+    envelope["signatures"][0]["keyid"] = key_id
+    assert verify(envelope).status == 0
+
+
 def test_one_of_several_signatures_suffices(verify) -> None:
     envelope, other = made(said()), made(said(), STRANGER)
     envelope["signatures"] = [{"sig": "!"}, other["signatures"][0], {**envelope["signatures"][0], "keyid": ""}]
