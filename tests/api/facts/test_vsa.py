@@ -3,6 +3,7 @@
 import json
 from base64 import b64decode, b64encode
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -209,6 +210,22 @@ async def test_a_verdict_that_somebody_wrote_into_the_database_is_never_signed(
     assert "queue of waiting events" in (await summary(api, verdict, 409)).json["message"]
     await change(app_services, "DELETE FROM audit_events WHERE record_id = $1", UUID(verdict))
     assert "is missing" in (await summary(api, verdict, 409)).json["message"]
+
+
+async def test_a_forged_event_before_the_sealed_one_does_not_prove_an_altered_verdict(
+    api: Caller, app_services: Services
+) -> None:
+    """It fits the altered row and waits, while the entry of the true event is in the ledger."""
+    verdict, _ = await decided(api, requiredAttestations=["junit"])
+    await Sealer()(app_services)
+    await change(app_services, "UPDATE verdicts SET outcome = 'COMPLIANT' WHERE id = $1", UUID(verdict))
+    async with app_services.database.transaction() as tx:
+        tx.now -= timedelta(hours=1)
+        row = await tx.row("SELECT * FROM verdicts WHERE id = $1", UUID(verdict))
+        assert row
+        await append(tx, api.tenant, [Event(AuditName.GATE_ALLOWED, NOBODY, VERDICT, row, {})])
+        await tx.execute("DELETE FROM unsealed WHERE org_id = $1", api.tenant.org_id)
+    assert "is altered" in (await summary(api, verdict, 409)).json["message"]
 
 
 async def test_an_entry_without_checkpoint_counts_only_under_a_head_that_we_wrote(
