@@ -1,7 +1,6 @@
 """`trailgate keys` and `trailgate organisations`: manage API keys and organisations."""
 
 import asyncio
-import re
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -9,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from cli.durations import duration
 from cli.installation import located, opened, read_settings
 from cli.output import note, say, table
 from domain.audit.events import Actor
@@ -36,9 +36,6 @@ organisations = typer.Typer(help="Create and list organisations, and set their l
 
 DEFAULT_ROLE = "reporter"
 MAX_KEYS = 10_000
-
-_DURATION = re.compile(r"([1-9]\d{0,3})([mhdw])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def _known_role(given: str | None) -> str | None:
@@ -96,7 +93,7 @@ def create_key(
         raise typer.BadParameter("--role is for a new principal, --principal names an existing one: give one of them")
     if not name.strip():
         raise typer.BadParameter("--name must state the purpose of the key")
-    lifetime = _duration(expires_in) if expires_in is not None else None
+    lifetime = duration("--expires-in", expires_in) if expires_in is not None else None
     scopes = checked_scopes(scope) if scope else None
     request = KeyRequest(name, organisation, role or DEFAULT_ROLE, principal, permission or None, scopes, lifetime)
     with located(read_settings()) as settings:
@@ -231,10 +228,3 @@ async def administrator(reader: Reader, settings: Settings) -> Actor:
     if admin_id is None:
         raise NotConfigured("There is no administrator yet: start `trailgate up` or `trailgate api` once.")
     return Actor(admin_id, region=settings.region)
-
-
-def _duration(text: str) -> timedelta:
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise typer.BadParameter(f"--expires-in: {text!r} is not a lifetime like 90m, 12h, 30d or 8w")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})

@@ -31,13 +31,14 @@ from cli.snapshot import snapshot
 from cli.sweep import sweep
 from cli.up import up
 from cli.users import users
+from cli.vsa import verify_vsa
 from domain.errors import TrailgateError
 from storage.database import UNREACHABLE
 from storage.keys import UnusableKey
 from storage.services import NotConfigured
 
 FAILED = 2
-"""The exit status of a command that could not run; 1 is the negative result of `verify` and `migrate --check`."""
+"""The exit status of a command that could not run; 1 is a negative result, of `verify` or `migrate --check`."""
 
 app = typer.Typer(
     name="trailgate",
@@ -46,6 +47,7 @@ app = typer.Typer(
 )
 for command in (up, api, worker, migrate, openapi, verify, rebuild, backup, restore, settings, roles, seed, doctor):
     app.command()(command)
+app.command()(verify_vsa)
 organisations.command()(limits)
 app.add_typer(keys, name="keys")
 app.add_typer(organisations, name="organisations")

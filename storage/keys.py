@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
 from domain.audit.ledger import KEY_NAME
@@ -32,9 +33,15 @@ def key_id(public_key: bytes) -> str:
     return hashlib.sha256(KEY_NAME.encode() + b"\n" + _ED25519 + public_key).digest()[:4].hex()
 
 
+def pem_of(public_key: bytes) -> str:
+    """Return a public key as SPKI in PEM, the form that other tools read."""
+    key = Ed25519PublicKey.from_public_bytes(public_key)
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """Signs checkpoints with Ed25519."""
+    """Signs checkpoints, and verdicts that travel, with Ed25519."""
 
     private_key: Ed25519PrivateKey
 

@@ -21,6 +21,7 @@ verdicts = Table(
     required("created_at", Time),
     Index(None, "org_id", "created_at", "id"),
     Index(None, "org_id", "kind", "created_at", "id"),
+    Index(None, "org_id", "outcome", "created_at", "id"),
     Index(None, "org_id", "flow_id", "created_at", "id"),
     Index(None, "org_id", "digest", "created_at", "id"),
     Index(None, "org_id", "environment_id", "created_at", "id", postgresql_where=text("environment_id IS NOT NULL")),

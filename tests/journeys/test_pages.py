@@ -17,7 +17,7 @@ from tests.paths import DOCS, ROOT
 TOOLS = ("bash", "curl", "openssl", "python3")
 PAGES = (
     ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("guide", "ci", "environments", "notifications", "access")),
+    *(DOCS / f"{name}.md" for name in ("guide", "ci", "vsa", "environments", "notifications", "access")),
 )
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
@@ -113,6 +113,13 @@ async def test_a_ci_jobs_day(running: Running, folder: Path) -> None:
     assert "PROVENANCE_VERIFIED" in lines
     assert "verified" in lines
     assert lines[-1] == lines[-2], "the second attempt got the answer of the first"
+
+
+async def test_a_verdict_that_travels(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "vsa.md"), running, folder)
+    assert "ACCEPTED" in lines
+    assert any(line.startswith("NOT ACCEPTED: it is about sha256:") for line in lines)
+    assert "Signature Verified Successfully" in lines
 
 
 async def test_what_runs_in_environments(running: Running, folder: Path) -> None:

@@ -24,9 +24,12 @@ from api.audit.schemas.ledger import (
 from api.http.accept import prefers
 from api.http.calls import Call, Reply
 from domain.errors import NotFound
+from storage.keys import pem_of
 from storage.ledger import chain, queries, verification
 from storage.ledger.heads import Inconsistent, known_of, problem_of
 from storage.registry import RECORDS
+
+PEM = "application/x-pem-file"
 
 
 async def list_ledger_entries(call: Call, query: LedgerQuery) -> LedgerPage:
@@ -114,13 +117,16 @@ async def get_checkpoint(call: Call, tree_size: str) -> CheckpointOut | web.Resp
     return checkpoint
 
 
-async def list_signing_keys(call: Call) -> Reply[list[SigningKeyOut]]:
-    """List the public keys that checkpoints are signed with, newest first.
+async def list_signing_keys(call: Call) -> Reply[list[SigningKeyOut]] | web.Response:
+    """List the public keys that checkpoints and verdicts are signed with, newest first.
 
-    Obtain the keys from a trusted source before an audit: a forged server would list keys of its own.
+    Obtain the keys from a trusted source before an audit: a forged server would list keys of its own. With `Accept:
+    application/x-pem-file` the response is all keys in PEM, the file that `trailgate verify-vsa` and others take.
     """
     async with call.read() as reader:
         keys = await queries.signing_keys(reader, call.services.trusted_keys)
+    if prefers(call.request, PEM, to="application/json"):
+        return web.Response(text="".join(pem_of(key.public_key) for key in keys), content_type=PEM)
     return Reply([SigningKeyOut.of(key, call) for key in keys], headers={"X-Total-Count": str(len(keys))})
 
 

@@ -14,6 +14,7 @@ from domain.audit.events import AuditName
 from domain.audit.ledger import KEY_NAME, signed_note
 from domain.audit.records import RecordForm
 from domain.identity.permissions import Permission
+from storage.keys import pem_of
 from storage.ledger.chain import ChainVerdict
 from storage.ledger.queries import MAX_SIZE, LedgerEntry, SigningKey, StoredCheckpoint
 from storage.ledger.verification import InclusionProof, Opening, RecordVerdict
@@ -179,6 +180,7 @@ class SigningKeyOut(WireModel):
     key_id: Annotated[str, Field(description="The key id in signatures", examples=["d81429a2"])]
     algorithm: Annotated[str, Field(examples=["Ed25519"])]
     public_key: Annotated[str, Field(description="32 bytes in base64")]
+    public_key_pem: Annotated[str, Field(description="SPKI in PEM, for tools that verify DSSE envelopes")]
     verifier_key: Annotated[str, Field(examples=["trailgate+d81429a2+AZ3…"])]
     is_current: bool
     created_at: Instant
@@ -190,6 +192,7 @@ class SigningKeyOut(WireModel):
             key_id=key.key_id,
             algorithm="Ed25519",
             public_key=base64.b64encode(key.public_key).decode(),
+            public_key_pem=pem_of(key.public_key),
             verifier_key=f"{KEY_NAME}+{key.key_id}+{base64.b64encode(_ED25519 + key.public_key).decode()}",
             is_current=key.is_current,
             created_at=key.created_at,

@@ -24,7 +24,7 @@ async def assert_compliance(call: Call, body: AssertIn, dry_run: DryRun = False)
 async def list_verdicts(call: Call, query: VerdictsQuery) -> Reply[list[VerdictOut]]:
     """List the verdicts, oldest first.
 
-    The list can be filtered by flow and artifact.
+    The list can be filtered by flow, artifact, kind and outcome.
     """
     async with call.read() as reader:
         page = await queries.list_verdicts(reader, call.tenant, query.window(), **query.to_filters())

@@ -1,14 +1,18 @@
 """Request and response models of verdicts."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
+
+from pydantic import model_validator
 
 from api.http.paging import ListQuery
 from api.http.texts import Short
 from api.http.wire import Instant, WireModel, shows
-from domain.facts.verdicts import Verdict
+from domain.facts.verdicts import Verdict, VerdictKind
 from storage.facts.queries.cited import Recomputation
+
+_OUTCOMES = {VerdictKind.ASSERT: ("COMPLIANT", "NON_COMPLIANT"), VerdictKind.GATE: ("ALLOWED", "BLOCKED")}
 
 
 class VerdictsQuery(ListQuery):
@@ -16,10 +20,19 @@ class VerdictsQuery(ListQuery):
 
     flow_id: UUID | None = None
     sha256_digest: Short | None = None
+    kind: VerdictKind | None = None
+    outcome: Literal["COMPLIANT", "NON_COMPLIANT", "ALLOWED", "BLOCKED"] | None = None
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.kind and self.outcome and self.outcome not in _OUTCOMES[self.kind]:
+            raise ValueError(f"outcome is not one of kind {self.kind}: {', '.join(_OUTCOMES[self.kind])}")
+        return self
 
     def to_filters(self) -> Mapping[str, Any]:
-        """Return the filters, as keyword arguments of the query."""
-        return {"flow_id": self.flow_id, "digest": self.sha256_digest}
+        """Return the filters, as keyword arguments of the query: an outcome is of one kind only."""
+        kind = self.kind if self.outcome is None else None
+        return {"flow_id": self.flow_id, "digest": self.sha256_digest, "kind": kind, "outcome": self.outcome}
 
 
 class VerdictOut(WireModel):

@@ -7,16 +7,14 @@ Envelopes are untrusted text: whatever their content, only Unverifiable is raise
 
 from base64 import b64decode
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
-from uuid import UUID
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
 from domain.errors import Invalid
-from domain.facts.provenance import ProvenanceKey
 from integrations.formats.dsse.keys import PublicKey, read_public_key
 
 MAX_ENVELOPE = 1 << 20
@@ -131,9 +129,23 @@ def pae(payload_type: str, payload: bytes) -> bytes:
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def find_signer(
-    message: bytes, signatures: Sequence[DsseSignature], keys: Sequence[ProvenanceKey]
-) -> ProvenanceKey | None:
+class KnownKey(Protocol):
+    """A public key that somebody vouches for: `key_id` is its id in signatures, `public_key` its SPKI PEM."""
+
+    @property
+    def id(self) -> Hashable: ...  # noqa: D102 - each key has its own
+
+    @property
+    def key_id(self) -> str: ...  # noqa: D102
+
+    @property
+    def public_key(self) -> str: ...  # noqa: D102
+
+
+K = TypeVar("K", bound=KnownKey)
+
+
+def find_signer(message: bytes, signatures: Sequence[DsseSignature], keys: Sequence[K]) -> K | None:
     """Return the key of the first valid signature, or None.
 
     A signature with a key id is checked only with the keys of that id or fingerprint, one without with every key;
@@ -141,7 +153,7 @@ def find_signer(
     """
     known = _readable(keys)
     named = _by_name(known)
-    tries: Counter[UUID] = Counter()
+    tries: Counter[Hashable] = Counter()
     for signature in sorted(signatures, key=lambda one: one.key_id is None):
         decoded = read_base64(signature.text)
         for key, public_key in known if signature.key_id is None else named.get(signature.key_id, ()):
@@ -155,12 +167,9 @@ def find_signer(
     return None
 
 
-Known = tuple[ProvenanceKey, PublicKey]
-
-
-def _readable(keys: Sequence[ProvenanceKey]) -> list[Known]:
+def _readable(keys: Sequence[K]) -> list[tuple[K, PublicKey]]:
     """Parse the stored keys, and skip those that can no longer be read."""
-    known: list[Known] = []
+    known: list[tuple[K, PublicKey]] = []
     for key in keys:
         try:
             known.append((key, read_public_key(key.public_key)))
@@ -169,8 +178,8 @@ def _readable(keys: Sequence[ProvenanceKey]) -> list[Known]:
     return known
 
 
-def _by_name(known: Sequence[Known]) -> dict[str, list[Known]]:
-    named: defaultdict[str, list[Known]] = defaultdict(list)
+def _by_name(known: Sequence[tuple[K, PublicKey]]) -> dict[str, list[tuple[K, PublicKey]]]:
+    named: defaultdict[str, list[tuple[K, PublicKey]]] = defaultdict(list)
     for key, public_key in known:
         for name in {key.key_id, public_key.fingerprint}:
             named[name].append((key, public_key))

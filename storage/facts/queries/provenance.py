@@ -8,6 +8,8 @@ from uuid import UUID
 from domain.errors import NotFound
 from domain.facts.digests import normalise_digest
 from domain.facts.provenance import Build, BuilderType, Check, CheckStatus, Provenance, ProvenanceClaim, SlsaLevel
+from domain.facts.verdicts import Verdict
+from domain.facts.vsa import ProvenanceThen
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.facts.queries.artifacts import REPORTS
@@ -157,3 +159,24 @@ def _made(row: Row) -> Provenance:
         created_at=row["checked_at"],
     )
     return Provenance(row["id"], row["report_id"], row["trail_id"], claim, row["created_at"], check)
+
+
+_THEN = """
+SELECT p.id, p.slsa_level, c.id AS check_id, c.status, c.predicate_type
+FROM provenance p
+JOIN LATERAL (
+  SELECT id, status, predicate_type FROM provenance_checks
+  WHERE provenance_id = p.id AND created_at <= $4 ORDER BY n DESC LIMIT 1
+) c ON true
+WHERE p.org_id = $1 AND p.report_id = $2 AND p.digest = $3 AND p.created_at <= $4
+"""
+_then = from_row(ProvenanceThen, slsa_level=SlsaLevel, status=CheckStatus)
+
+
+async def provenance_then(reader: Reader, tenant: Tenant, verdict: Verdict) -> ProvenanceThen | None:
+    """Return the provenance of the artifact that a verdict judged, as it was then; None if none was recorded."""
+    report = verdict.inputs.get("artifactId")
+    if report is None:
+        return None
+    row = await reader.row(_THEN, tenant.org_id, UUID(report), verdict.digest, verdict.created_at)
+    return _then(row) if row else None

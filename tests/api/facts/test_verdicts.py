@@ -110,6 +110,22 @@ async def test_verdicts_are_listed_by_flow_and_artifact(api: Caller) -> None:
     assert [one["id"] for one in by_digest] == [other["verdictId"]]
 
 
+async def test_verdicts_are_listed_by_kind_and_outcome(api: Caller) -> None:
+    negative, _ = await decided(api, templateYaml=TEMPLATE)
+    positive, _ = await decided(api)
+    for query, wanted in (
+        ("kind=assert", [negative, positive]),
+        ("kind=GATE", []),
+        ("outcome=non-compliant", [negative]),
+        ("kind=assert&outcome=COMPLIANT", [positive]),
+        (f"outcome=COMPLIANT&flowId={negative['flowId']}", []),
+    ):
+        assert [one["id"] for one in (await api.get(f"/verdicts?{query}")).json] == [one["verdictId"] for one in wanted]
+    await api.get("/verdicts?kind=guess", status=400)
+    await api.get("/verdicts?outcome=maybe", status=400)
+    await api.get("/verdicts?kind=gate&outcome=COMPLIANT", status=400)
+
+
 async def test_a_verdict_is_proven_by_the_ledger(api: Caller, app_services: Services) -> None:
     answer, _ = await decided(api)
     await Sealer()(app_services)
