@@ -11,7 +11,7 @@ from domain.facts.records import FLOW
 from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.definitions import Definition
-from storage.facts.scoping import check_flow_scope
+from storage.facts.queries.scoping import check_flow_scope
 from storage.facts.tables import flow_versions, flows
 from storage.rows import from_row
 

@@ -9,8 +9,8 @@ from domain.facts.evaluation import Candidate
 from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Reader
+from storage.facts.queries.scoping import limits_on_trail
 from storage.facts.queries.trails import get_trail
-from storage.facts.scoping import limits_on_trail
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 

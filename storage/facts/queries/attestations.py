@@ -7,8 +7,8 @@ from domain.errors import NotFound
 from domain.facts.attestations import Attestation, EvidenceSummary, ResultStatus
 from domain.tenant import Tenant
 from storage.database import Reader, Row
+from storage.facts.queries.scoping import limits_on_trail
 from storage.facts.queries.trails import get_trail
-from storage.facts.scoping import limits_on_trail
 from storage.paging import Listing, Page, Window
 
 _WITH_RESULT = """

@@ -13,7 +13,7 @@ from storage.facts.queries.artifacts import candidates_of
 from storage.facts.queries.attestations import count_by_type
 from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
-from storage.facts.scoping import trail_limits
+from storage.facts.queries.scoping import trail_limits
 from storage.paging import Listing, Page, Where, Window, capped_count, fetch_page
 
 MAX_UNSURE = 1000

@@ -7,8 +7,8 @@ from domain.errors import NotFound
 from domain.facts.evidence import Evidence
 from domain.tenant import Tenant
 from storage.database import Reader
+from storage.facts.queries.scoping import limits_on_trail
 from storage.facts.queries.trails import get_trail
-from storage.facts.scoping import limits_on_trail
 from storage.paging import Listing, Page, Where, Window
 
 _EVIDENCE = Listing.plain(Evidence, "evidence", "evidence", limits=limits_on_trail("evidence"))

@@ -7,7 +7,7 @@ from domain.facts.flows import Flow
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader
-from storage.facts.scoping import flow_limits
+from storage.facts.queries.scoping import flow_limits
 from storage.paging import Listing, Page, Window
 from storage.rows import from_row
 

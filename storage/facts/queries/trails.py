@@ -9,7 +9,7 @@ from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Reader
 from storage.facts.queries.flows import get_flow
-from storage.facts.scoping import trail_limits
+from storage.facts.queries.scoping import trail_limits
 from storage.paging import Listing, Page, Where, Window
 
 _TRAILS = Listing.plain(Trail, "trails", "trail", limits=trail_limits())

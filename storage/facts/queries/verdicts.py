@@ -21,7 +21,7 @@ from storage.database import Reader, Row
 from storage.facts.queries.approval_outcomes import outcomes_with_ids
 from storage.facts.queries.cited import Recomputation, cited_results, recomputed, result_differences
 from storage.facts.queries.requirements import asked_by
-from storage.facts.scoping import limits_on_trail
+from storage.facts.queries.scoping import limits_on_trail
 from storage.paging import Listing, Page, Window
 
 _VERDICTS = Listing.plain(Verdict, "verdicts", "verdict", limits=limits_on_trail("verdicts", flow_id=True))

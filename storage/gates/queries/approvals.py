@@ -13,8 +13,8 @@ from domain.notifications.triggers import ApprovalSubject
 from domain.tenant import Tenant
 from storage.database import Reader, Transaction
 from storage.facts.queries.flows import flow_names
+from storage.facts.queries.scoping import limits_on_trail
 from storage.facts.queries.trails import get_trail
-from storage.facts.scoping import limits_on_trail
 from storage.gates.queries.approvers import mine
 from storage.identity.queries.principals import reporter
 from storage.paging import Listing, Page, Window

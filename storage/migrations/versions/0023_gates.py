@@ -33,7 +33,6 @@ def upgrade() -> None:
             f"CREATE TRIGGER {name} BEFORE {timing} ON approval_outcomes "
             f"FOR EACH {scope} EXECUTE FUNCTION trailgate_refuse_change()"
         )
-    op.create_index(op.f("verdicts_org_id_kind_created_at_id_idx"), "verdicts", ["org_id", "kind", "created_at", "id"])
     op.create_index(
         op.f("verdicts_org_id_environment_id_created_at_id_idx"),
         "verdicts",
