@@ -53,7 +53,8 @@ class Verdict:
 class AssertionInputs:
     """The inputs of an assertion. `candidate` is None if no trail of the flow had reported the artifact.
 
-    `approvals` is the decided approval that counts, if one is required and was decided.
+    `approvals` is the decided approval that counts, if one is required and was decided. `policies` is what the policies
+    of the flow looked at, in its stored form.
     """
 
     flow_id: UUID
@@ -65,10 +66,12 @@ class AssertionInputs:
     candidate: Candidate | None = None
     latest: Sequence[LatestResult] = ()
     approvals: Sequence[ApprovalOutcome] = ()
+    policies: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is stored and sealed."""
         return {
+            **(self.policies or {}),
             "flowId": str(self.flow_id),
             "flowVersion": self.flow_version,
             "digest": self.digest,

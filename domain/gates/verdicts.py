@@ -82,6 +82,11 @@ def result_to_json(known: Known, decision: GateDecision) -> dict[str, Any]:
     }
 
 
+def demands_to_json(policies: Sequence[PolicyVersion], source: Source) -> dict[str, Any]:
+    """Return what the policies of a flow looked at for an assertion, in the form that is stored and sealed."""
+    return {"policies": [_policy(one) for one in policies], "reports": [_source(source)]}
+
+
 def _signature_verified(known: Known) -> bool | None:
     if needed(known.policies).isdisjoint({Check.SIGNATURE, Check.VERIFIED_PROVENANCE}):
         return None

@@ -8,7 +8,9 @@ from api.facts.schemas.verdicts import RecomputationOut, VerdictOut, VerdictsQue
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
 from api.http.paging import list_reply
+from domain.facts.verdicts import VerdictKind
 from storage.facts.queries import verdicts as queries
+from storage.gates.queries.recomputation import recompute_assertion, recompute_gate
 
 
 async def assert_compliance(call: Call, body: AssertIn, dry_run: DryRun = False) -> Created[AssertionOut]:
@@ -45,4 +47,5 @@ async def recompute_verdict(call: Call, verdict_id: UUID) -> RecomputationOut:
     """
     async with call.snapshot() as reader:
         verdict = await queries.get_verdict(reader, call.tenant, verdict_id)
-        return RecomputationOut.compared(verdict, await queries.recompute(reader, call.tenant, verdict))
+        recompute = recompute_gate if verdict.kind == VerdictKind.GATE else recompute_assertion
+        return RecomputationOut.compared(verdict, await recompute(reader, call.tenant, verdict))

@@ -104,6 +104,16 @@ def _id(reference: str) -> UUID | None:
     return None
 
 
+_CITED = """
+SELECT name, drift_policy FROM environment_versions WHERE org_id = $1 AND environment_id = $2 AND version = $3
+"""
+
+
+async def cited_environment(reader: Reader, tenant: Tenant, environment_id: UUID, version: int) -> Row | None:
+    """Return the name and the drift policy of a version of an environment, also of an archived one."""
+    return await reader.row(_CITED, tenant.org_id, environment_id, version)
+
+
 async def list_environments(
     reader: Reader, tenant: Tenant, window: Window, *, name: str | None = None
 ) -> Page[Environment]:

@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.audit.events import Actor, AuditName, Event
 from domain.errors import NotFound
 from domain.facts.approvals import ApprovalOutcome
-from domain.facts.assertions import AssertionOutcome, Assessment, assess, unknown_artifact
+from domain.facts.assertions import NO_DEMANDS, AssertionOutcome, Assessment, Demands, assess, unknown_artifact
 from domain.facts.digests import normalise_digest
 from domain.facts.evaluation import Candidate, LatestResult
 from domain.facts.records import VERDICT
@@ -17,6 +17,7 @@ from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Row, Transaction
 from storage.facts.queries.approval_outcomes import outcomes_of
+from storage.facts.queries.asserted import Asserted, Policies, demanding_nothing
 from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.requirements import asked_by
 from storage.facts.queries.trails import flows_of_trails
@@ -54,10 +55,10 @@ WHERE f.org_id = $1 AND f.id = ANY($2::uuid[]) AND f.archived_at IS NULL
 
 _ASKED = Rows({"place": "int", "flow_id": "uuid", "digest": "text", "trail_id": "uuid"})
 _CANDIDATES = f"""
-SELECT asked.place, found.id AS report_id, found.name, t.id AS trail_id, t.git_repository, t.template
+SELECT asked.place, found.id AS report_id, found.name, found.digest, t.id AS trail_id, t.git_repository, t.template
 FROM {_ASKED.source("asked", 2)}
 CROSS JOIN LATERAL (
-  SELECT id, trail_id, coalesce(slot, name) AS name FROM artifact_reports r
+  SELECT id, trail_id, coalesce(slot, name) AS name, digest FROM artifact_reports r
   WHERE r.org_id = $1 AND r.flow_id = asked.flow_id AND r.digest = asked.digest
     AND (asked.trail_id IS NULL OR r.trail_id = asked.trail_id)
   ORDER BY r.created_at DESC, r.id DESC LIMIT 1
@@ -70,12 +71,15 @@ ORDER BY t.id FOR SHARE OF t
 _verdict = from_row(Verdict)
 
 
-async def decide(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -> list[Decision]:
+async def decide(
+    tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion], *, policies: Policies = demanding_nothing
+) -> list[Decision]:
     """Decide assertions by the flow's current version and the newest report of each digest in the flow.
 
-    A trail's own template replaces the flow's. The trails are locked while their latest results are read; every verdict
-    is stored with its inputs and audited. Return the decisions in the order of `new`. Raises NotFound for an unknown
-    flow, an unknown trail, a trail of another flow, and what is outside the tenant's scopes.
+    A trail's own template replaces the flow's; `policies` says what the policies of the flow demand besides. The trails
+    are locked while their latest results are read; every verdict is stored with its inputs and audited. Return the
+    decisions in the order of `new`. Raises NotFound for an unknown flow, an unknown trail, a trail of another flow, and
+    what is outside the tenant's scopes.
     """
     wanted = await _with_flows(tx, tenant, new)
     flows = await _flows(tx, tenant, {flow_id for flow_id, _ in wanted})
@@ -84,11 +88,20 @@ async def decide(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -
     latest = await latest_results_of(tx, {row["trail_id"] for row in found.values()}) if found else {}
     requiring = {row["trail_id"] for place, row in found.items() if flows[wanted[place][0]]["requires_approval"]}
     outcomes = await outcomes_of(tx, requiring) if requiring else {}
+    asserted = {place: _asserted(flows[wanted[place][0]], row) for place, row in found.items()}
+    known = _Known(latest, outcomes, await policies(tx, tenant, asserted))
     judged = [
-        _judge(flows[flow_id], normalise_digest(assertion.digest), found.get(place), latest, outcomes)
+        _judge(flows[flow_id], normalise_digest(assertion.digest), place, found.get(place), known)
         for place, (flow_id, assertion) in enumerate(wanted)
     ]
     return await _keep(tx, tenant, new, judged)
+
+
+def _asserted(flow: Row, found: Row) -> Asserted:
+    own = found["template"] is not None
+    asked = asked_by({**flow, "template": found["template"]} if own else flow)
+    candidate = Candidate(found["name"], found["digest"])
+    return Asserted(found["report_id"], flow["id"], flow["version"], found["trail_id"], own, candidate, asked)
 
 
 async def _with_flows(tx: Transaction, tenant: Tenant, new: Sequence[NewAssertion]) -> list[tuple[UUID, NewAssertion]]:
@@ -139,26 +152,30 @@ async def _candidates(tx: Transaction, tenant: Tenant, wanted: Sequence[tuple[UU
 
 
 @dataclass(frozen=True, slots=True)
+class _Known:
+    """Latest results and decided approvals by trail, and what policies demand by the position of the assertion."""
+
+    latest: Mapping[UUID, Sequence[LatestResult]]
+    outcomes: Mapping[UUID, Sequence[ApprovalOutcome]]
+    demands: Mapping[int, Demands]
+
+
+@dataclass(frozen=True, slots=True)
 class _Judged:
     inputs: AssertionInputs
     assessment: Assessment
     flow_name: str
 
 
-def _judge(
-    flow: Row,
-    digest: str,
-    found: Row | None,
-    latest: Mapping[UUID, Sequence[LatestResult]],
-    outcomes: Mapping[UUID, Sequence[ApprovalOutcome]],
-) -> _Judged:
+def _judge(flow: Row, digest: str, place: int, found: Row | None, known: _Known) -> _Judged:
     basis = _basis(flow, found)
     asked = asked_by({**flow, "template": found["template"]} if found and basis is Basis.TRAIL_TEMPLATE else flow)
     if found is None:
         inputs = AssertionInputs(flow["id"], flow["version"], digest, basis)
         return _Judged(inputs, unknown_artifact(asked), flow["name"])
-    candidate, on_trail = Candidate(found["name"], digest), latest[found["trail_id"]]
-    assessment = assess(asked, on_trail, candidate, outcomes.get(found["trail_id"], ()))
+    candidate, on_trail = Candidate(found["name"], digest), known.latest[found["trail_id"]]
+    demands, approvals = known.demands.get(place, NO_DEMANDS), known.outcomes.get(found["trail_id"], ())
+    assessment = assess(asked, on_trail, candidate, approvals, demands.shortcomings)
     inputs = AssertionInputs(
         flow["id"],
         flow["version"],
@@ -169,6 +186,7 @@ def _judge(
         candidate,
         on_trail,
         [assessment.approval.newest] if assessment.approval and assessment.approval.newest else (),
+        demands.inputs,
     )
     return _Judged(inputs, assessment, flow["name"])
 

@@ -1,10 +1,10 @@
 """Reading verdicts, and recomputing them from their inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from domain.facts.assertions import Assessment, assess, unknown_artifact
+from domain.facts.assertions import Assessment, Shortcoming, assess, unknown_artifact
 from domain.facts.digests import normalise_digest
 from domain.facts.verdicts import (
     AssertionInputs,
@@ -67,8 +67,13 @@ SELECT coalesce(slot, name) AS name, digest, trail_id FROM artifact_reports WHER
 """
 
 
-async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recomputation:
-    """Recompute a verdict from the current state of the facts that it cites, with at most five statements."""
+async def recompute(
+    reader: Reader, tenant: Tenant, verdict: Verdict, lacking: Sequence[Shortcoming] = ()
+) -> Recomputation:
+    """Recompute an assertion from the current state of the facts that it cites, with at most five statements.
+
+    `lacking` is what the cited policies demand and the artifact lacks.
+    """
     version = await reader.row(_VERSION, tenant.org_id, verdict.flow_id, verdict.inputs["flowVersion"])
     if version is None:
         return Recomputation(None, [f"version {verdict.inputs['flowVersion']} of flow {verdict.flow_id} is gone"])
@@ -83,15 +88,17 @@ async def recompute(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recompu
     if inputs.basis is Basis.TRAIL_TEMPLATE:
         trail = await reader.row(_TRAIL_TEMPLATE, tenant.org_id, inputs.trail_id)
         version = {**version, "template": trail["template"] if trail else {}}
-    assessment = _assessment(version, inputs)
+    assessment = _assessment(version, inputs, lacking)
     return recomputed(verdict, assessment.outcome.value, result_to_json(assessment), differences)
 
 
-def _assessment(version: Row | Mapping[str, Any], inputs: AssertionInputs) -> Assessment:
+def _assessment(
+    version: Row | Mapping[str, Any], inputs: AssertionInputs, lacking: Sequence[Shortcoming]
+) -> Assessment:
     asked = asked_by(version)
     if inputs.candidate is None:
         return unknown_artifact(asked)
-    return assess(asked, inputs.latest, inputs.candidate, inputs.approvals)
+    return assess(asked, inputs.latest, inputs.candidate, inputs.approvals, lacking)
 
 
 async def _report_differences(reader: Reader, tenant: Tenant, inputs: AssertionInputs) -> list[str]:

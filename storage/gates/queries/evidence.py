@@ -12,6 +12,7 @@ from domain.tenant import Tenant
 from storage.database import Reader
 from storage.facts.queries.approval_outcomes import outcomes_of
 from storage.facts.queries.artifacts import candidates_of
+from storage.facts.queries.asserted import Asserted
 from storage.facts.queries.held_reports import HeldReport
 from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.provenance import ProvenanceStanding, provenance_standings
@@ -21,7 +22,7 @@ _OF_PROVENANCE = frozenset({Check.PROVENANCE, Check.VERIFIED_PROVENANCE, Check.S
 
 
 async def sources_of(
-    reader: Reader, tenant: Tenant, reports: Sequence[HeldReport], checks: Collection[Check]
+    reader: Reader, tenant: Tenant, reports: Sequence[HeldReport | Asserted], checks: Collection[Check]
 ) -> Mapping[UUID, Source]:
     """Return what is known by each report, with a bounded number of statements: at most one for each kind of fact."""
     whole_trail = Check.TRAIL_COMPLIANCE in checks
@@ -45,13 +46,13 @@ async def sources_of(
     }
 
 
-def _approvals_count(reports: Sequence[HeldReport], checks: Collection[Check]) -> bool:
+def _approvals_count(reports: Sequence[HeldReport | Asserted], checks: Collection[Check]) -> bool:
     flows_need_one = Check.TRAIL_COMPLIANCE in checks and any(one.asked.approval for one in reports)
     return flows_need_one or Check.APPROVAL in checks
 
 
 def _source(
-    report: HeldReport,
+    report: HeldReport | Asserted,
     latest: Sequence[LatestResult],
     artifacts: Sequence[Candidate],
     approvals: Sequence[ApprovalOutcome],
