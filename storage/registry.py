@@ -10,6 +10,7 @@ from storage.audit import tables as audit_tables
 from storage.blobs import tables as blob_tables
 from storage.environments import tables as environment_tables
 from storage.environments.records import RECORDS as ENVIRONMENT_RECORDS
+from storage.facts import approval_tables as approval_outcome_tables
 from storage.facts import tables as facts_tables
 from storage.facts.records import RECORDS as FACTS_RECORDS
 from storage.gates import tables as gate_tables
@@ -33,6 +34,7 @@ TABLES = (
     blob_tables,
     environment_tables,
     facts_tables,
+    approval_outcome_tables,
     gate_tables,
     idempotency_tables,
     identity_tables,

@@ -331,27 +331,6 @@ verdicts = Table(
     info=FACT,
 )
 
-approval_outcomes = Table(
-    "approval_outcomes",
-    metadata,
-    key(),
-    org(),
-    required("trail_id", Uuid, ForeignKey(trails.c.id)),
-    required("resolution", Identifier),
-    optional("digest", Identifier),
-    optional("environment_id", Uuid),
-    required("roles", ARRAY(Identifier)),
-    required("resolved_at", Time),
-    required("record_id", Uuid),
-    Index(None, "trail_id", "resolved_at", "id"),
-    Index(None, "record_id"),
-    info=FACT,
-)
-"""How approvals ended that people decided. It counts for trails, assertions and the gate.
-
-The id is the approval's; `record_id` is the id of this fact in the ledger.
-"""
-
 webhook_configs = Table(
     "webhook_configs",
     metadata,

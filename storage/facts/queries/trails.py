@@ -9,10 +9,15 @@ from domain.tenant import Tenant
 from storage.batches import Rows
 from storage.database import Reader
 from storage.facts.queries.flows import get_flow
-from storage.facts.scoping import trail_limits
-from storage.paging import Listing, Page, Where, Window
+from storage.facts.scoping import limits_on_trail, trail_limits
+from storage.paging import Limits, Listing, Page, Where, Window
 
 _TRAILS = Listing.plain(Trail, "trails", "trail", limits=trail_limits())
+
+
+def limits_of_trails(table: str) -> Limits:
+    """Limit rows of another area, given by the table or its alias, that have a `trail_id` and its `flow_id`."""
+    return limits_on_trail(table, flow_id=True)
 
 
 async def get_trail(reader: Reader, tenant: Tenant, trail_id: UUID) -> Trail:

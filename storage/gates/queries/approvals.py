@@ -13,8 +13,7 @@ from domain.notifications.triggers import ApprovalSubject
 from domain.tenant import Tenant
 from storage.database import Reader, Transaction
 from storage.facts.queries.flows import flow_names
-from storage.facts.queries.trails import get_trail
-from storage.facts.scoping import limits_on_trail
+from storage.facts.queries.trails import get_trail, limits_of_trails
 from storage.gates.queries.approvers import mine
 from storage.identity.queries.principals import reporter
 from storage.paging import Listing, Page, Window
@@ -27,7 +26,7 @@ APPROVALS = Listing(
     "approvals a",
     _approval,
     alias="a.",
-    limits=limits_on_trail("a", flow_id=True),
+    limits=limits_of_trails("a"),
 )
 _OVERRIDDEN = replace(APPROVALS, time="resolved_at")
 _decision = from_row(Decision, resolution=Resolution, meets=tuple, roles=tuple)
