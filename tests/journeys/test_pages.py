@@ -17,7 +17,7 @@ from tests.paths import DOCS, ROOT
 TOOLS = ("bash", "curl", "openssl", "python3")
 PAGES = (
     ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("guide", "ci", "vsa", "environments", "notifications", "access")),
+    *(DOCS / f"{name}.md" for name in ("guide", "ci", "vsa", "environments", "approvals", "notifications", "access")),
 )
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
@@ -125,6 +125,12 @@ async def test_a_verdict_that_travels(running: Running, folder: Path) -> None:
 async def test_what_runs_in_environments(running: Running, folder: Path) -> None:
     lines = await pasted(blocks(DOCS / "environments.md"), running, folder)
     assert any('"reasons":[{"code":"NOT_REPORTED"' in line and '"debug-shell"' in line for line in lines)
+
+
+async def test_who_agreed_to_a_release(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "approvals.md"), running, folder)
+    assert any('"compliant":true' in line for line in lines)
+    assert any('"breakGlass":{"reason":"Incident 4711: payments fail"' in line for line in lines)
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:
