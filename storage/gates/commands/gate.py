@@ -49,13 +49,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with its verdict. `readable` are the flows of which the tenant may know what was found."""
+    """A decision with its verdict. `hidden` are the flows of which the tenant may not know what was found."""
 
     verdict: Verdict
     inputs: GateInputs
     decision: GateDecision
     actor: Actor
-    readable: frozenset[UUID]
+    hidden: frozenset[UUID]
 
 
 _verdict = from_row(Verdict)
@@ -211,13 +211,13 @@ async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs:
     blocked = [one for one in zip(rows, inputs, decisions, strict=True) if one[2].outcome is GateOutcome.BLOCKED]
     await raise_notices(tx, tenant, [_notice(*one) for one in blocked])
     return [
-        Decided(_verdict(row), given, decision, case.question.actor, _readable(case))
+        Decided(_verdict(row), given, decision, case.question.actor, _hidden(case))
         for case, row, given, decision in zip(cases, rows, inputs, decisions, strict=True)
     ]
 
 
-def _readable(case: _Case) -> frozenset[UUID]:
-    return frozenset(one.flow_id for one in case.reports if one.readable)
+def _hidden(case: _Case) -> frozenset[UUID]:
+    return frozenset(one.flow_id for one in case.reports if not one.readable)
 
 
 def _row(tx: Transaction, tenant: Tenant, case: _Case, inputs: GateInputs, decision: GateDecision) -> dict[str, Any]:
