@@ -140,7 +140,7 @@ security_threshold_versions = Table(
     info=DEFINITION,
 )
 
-_SUMMED = ("tool", "critical", "high", "medium", "low")
+_SUMMED = ("critical", "high", "medium", "low")
 
 security_scans = Table(
     "security_scans",
@@ -175,6 +175,7 @@ security_scans = Table(
     Index(None, "attestation_id"),
     Index(None, "org_id", "trail_id", "created_at", "id"),
     Index(None, "org_id", "flow_id", "created_at", "id", postgresql_include=_SUMMED),
+    Index(None, "org_id", "tool", "created_at", "id", postgresql_include=_SUMMED),
     Index(None, "org_id", "created_at", "id", postgresql_include=_SUMMED),
     info=FACT,
 )

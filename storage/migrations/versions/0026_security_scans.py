@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 revision = "0026"
 down_revision = "0023"
 
-_SUMMED = ["tool", "critical", "high", "medium", "low"]
+_SUMMED = ["critical", "high", "medium", "low"]
 
 
 def upgrade() -> None:
@@ -94,6 +94,7 @@ def _scans() -> None:
     _index("attestation_id")
     _index("org_id", "trail_id", "created_at", "id")
     _index("org_id", "flow_id", "created_at", "id", include=_SUMMED)
+    _index("org_id", "tool", "created_at", "id", include=_SUMMED)
     _index("org_id", "created_at", "id", include=_SUMMED)
 
 

@@ -31,6 +31,8 @@ from domain.facts.provenance import (
 )
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
+from domain.gates.security_scans import Counts, NewScan, ScanReport, ScanType, judge
+from domain.gates.security_thresholds import Thresholds
 from domain.identity.api_keys import NewApiKey
 from domain.identity.sessions import NewSession, SignInMethod
 from domain.identity.workload_identities import CiIssuer, WorkloadTerms
@@ -49,6 +51,8 @@ from storage.facts.commands.evidence import attach_reference
 from storage.facts.commands.provenance import NewProvenance, record_provenance
 from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
+from storage.gates.commands.security_scans import record_scan
+from storage.gates.commands.security_thresholds import set_thresholds
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.sessions import start_session
 from storage.identity.commands.sign_ins import SSO_IDENTITIES
@@ -89,6 +93,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
         facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
+        facts |= await _gates(tx, world, trail, attestation)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -144,6 +149,28 @@ async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> di
     use: UUID = await tx.value("SELECT id FROM allowlist_uses WHERE entry_id = $1", entry.id)
     removal: UUID = await tx.value("SELECT id FROM allowlist_removals WHERE entry_id = $1", entry.id)
     return {"allowlist_entry": entry.id, "allowlist_use": use, "allowlist_removal": removal}
+
+
+async def _gates(tx: Transaction, world: World, trail: Trail, attestation: Attestation) -> dict[str, UUID]:
+    """A scan that breached the thresholds of its flow."""
+    thresholds = await set_thresholds(tx, world.tenant, trail.flow_id, Thresholds(), world.actor)
+    new = NewScan(
+        trail.id,
+        "trivy",
+        Counts(1, 2, 3, 4, 5),
+        tool_version="1",
+        scan_type=ScanType.CONTAINER,
+        target="app:1",
+        digest=DIGEST,
+        duration_seconds=6,
+        report_url="https://ci/1",
+        passed=False,
+        report=ScanReport("trivy", "trivy.json", "0" * 64, 7),
+        source_ref="scan 1",
+    )
+    place = {"flow_id": trail.flow_id, "attestation_id": attestation.id}
+    scan = await record_scan(tx, world.tenant, new, judge(new, thresholds), **place, actor=world.actor)
+    return {"security_scan": scan.id, "security_threshold": thresholds.id}
 
 
 async def _plain(world: World, made: set[str]) -> dict[str, UUID]:
