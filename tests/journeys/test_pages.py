@@ -17,7 +17,7 @@ from tests.paths import DOCS, ROOT
 TOOLS = ("bash", "curl", "openssl", "python3")
 PAGES = (
     ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("guide", "ci", "environments", "notifications", "access")),
+    *(DOCS / f"{name}.md" for name in ("guide", "ci", "environments", "security-scans", "notifications", "access")),
 )
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
@@ -118,6 +118,13 @@ async def test_a_ci_jobs_day(running: Running, folder: Path) -> None:
 async def test_what_runs_in_environments(running: Running, folder: Path) -> None:
     lines = await pasted(blocks(DOCS / "environments.md"), running, folder)
     assert any('"reasons":[{"code":"NOT_REPORTED"' in line and '"debug-shell"' in line for line in lines)
+
+
+async def test_what_scanners_found(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "security-scans.md"), running, folder)
+    assert "['critical: 1 found, at most 0 allowed', 'high: 3 found, at most 2 allowed']" in lines
+    [summed] = [line for line in lines if line.startswith('{"totalScans":4,')]
+    assert '"scansWithCritical":1' in summed
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:
