@@ -14,7 +14,7 @@ from sqlalchemy import (
     text,
 )
 
-from storage.schema import DEFINITION, FACT, Identifier, Time, document, key, metadata, optional, org, required
+from storage.schema import DEFINITION, DERIVED, FACT, Identifier, Time, document, key, metadata, optional, org, required
 
 _ACTIVE = "archived_at IS NULL"
 
@@ -140,8 +140,6 @@ security_threshold_versions = Table(
     info=DEFINITION,
 )
 
-_SUMMED = ("critical", "high", "medium", "low")
-
 security_scans = Table(
     "security_scans",
     metadata,
@@ -174,9 +172,27 @@ security_scans = Table(
     required("created_at", Time),
     Index(None, "attestation_id"),
     Index(None, "org_id", "trail_id", "created_at", "id"),
-    Index(None, "org_id", "flow_id", "created_at", "id", postgresql_include=_SUMMED),
-    Index(None, "org_id", "tool", "created_at", "id", postgresql_include=_SUMMED),
-    Index(None, "org_id", "created_at", "id", postgresql_include=_SUMMED),
+    Index(None, "org_id", "flow_id", "created_at", "id"),
+    Index(None, "org_id", "created_at", "id"),
     info=FACT,
 )
-"""The thresholds that judged a scan are part of it. What is added up is in the indexes: no sum reads the table."""
+"""The thresholds that judged a scan are part of it."""
+
+security_scan_days = Table(
+    "security_scan_days",
+    metadata,
+    org(),
+    required("flow_id", Uuid),
+    required("day", Time),
+    required("tool", Identifier),
+    required("scans", BigInteger),
+    required("critical", BigInteger),
+    required("high", BigInteger),
+    required("medium", BigInteger),
+    required("low", BigInteger),
+    required("with_critical", BigInteger),
+    PrimaryKeyConstraint("org_id", "flow_id", "day", "tool"),
+    Index(None, "org_id", "day"),
+    info=DERIVED,
+)
+"""The scans of each day in UTC, added up: a summary of a million scans reads thousands of rows."""

@@ -34,6 +34,7 @@ from storage.facts.commands.evidence import attach_file
 from storage.facts.queries.trails import get_trail
 from storage.gates.commands.security_scans import record_scan
 from storage.gates.queries import security_scans as queries
+from storage.gates.queries.scan_summaries import summarise_scans
 from storage.gates.queries.security_thresholds import find_thresholds
 
 _SCAN: web.RequestKey[NewScan] = web.RequestKey("security_scan", NewScan)
@@ -155,5 +156,5 @@ async def summarise_security_scans(call: Call, query: SummaryQuery) -> SummaryOu
     """
     check_org_slug(call, query.org_slug)
     async with call.read() as reader:
-        summary = await queries.summarise_scans(reader, call.tenant, **query.to_filters())
+        summary = await summarise_scans(reader, call.tenant, **query.to_filters())
     return SummaryOut.of(summary, call)

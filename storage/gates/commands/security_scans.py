@@ -9,8 +9,18 @@ from domain.gates.security_scans import Judgement, NewScan, SecurityScan
 from domain.tenant import Tenant
 from storage.audit.commands import append
 from storage.database import Row, Transaction
+from storage.gates.queries.scan_summaries import day_of
 from storage.gates.queries.security_scans import security_scan
 from storage.rows import insert, to_row
+
+_ADD_UP = """
+INSERT INTO security_scan_days AS d (org_id, flow_id, day, tool, scans, critical, high, medium, low, with_critical)
+VALUES ($1, $2, $3, $4, 1, $5::int, $6::int, $7::int, $8::int, ($5 > 0)::int)
+ON CONFLICT (org_id, flow_id, day, tool) DO UPDATE
+SET scans = d.scans + 1, critical = d.critical + excluded.critical, high = d.high + excluded.high,
+    medium = d.medium + excluded.medium, low = d.low + excluded.low,
+    with_critical = d.with_critical + excluded.with_critical
+"""
 
 
 async def record_scan(
@@ -23,7 +33,10 @@ async def record_scan(
     attestation_id: UUID,
     actor: Actor,
 ) -> SecurityScan:
-    """Record a scan of a trail of this flow, with its judgement and the attestation that was recorded of it."""
+    """Record a scan of a trail of this flow, with its judgement and the attestation that was recorded of it.
+
+    Call it last: until the transaction ends, other scans of the flow by the same tool wait for the sum of their day.
+    """
     row = {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
@@ -51,6 +64,8 @@ async def record_scan(
     }
     await insert(tx, "security_scans", row)
     await append(tx, tenant, [_event(row, actor)])
+    counts = (row[name] for name in ("critical", "high", "medium", "low"))
+    await tx.execute(_ADD_UP, tenant.org_id, flow_id, day_of(tx.now), new.tool, *counts)
     return security_scan(row)
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from domain.gates.security_scans import ScanType, SecurityScan
@@ -29,7 +28,7 @@ def _scan_type(stored: str | None) -> ScanType | None:
 security_scan = from_row(SecurityScan, scan_type=_scan_type)
 """Makes a scan of a row."""
 
-_SCANS = Listing(
+SCANS = Listing(
     "security scan",
     columns(SecurityScan, prefix="s."),
     "security_scans s",
@@ -37,65 +36,18 @@ _SCANS = Listing(
     alias="s.",
     limits=_limits,
 )
+"""Reads scans."""
 
 
 async def get_scan(reader: Reader, tenant: Tenant, scan_id: UUID) -> SecurityScan:
     """Return one scan. Raises NotFound, also for another organisation's."""
-    return await _SCANS.get(reader, tenant, scan_id)
+    return await SCANS.get(reader, tenant, scan_id)
 
 
 async def list_scans(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[SecurityScan]:
     """List the scans of a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
-    return await _SCANS.page(reader, tenant.unscoped, window, within={"s.trail_id = {}": trail_id})
-
-
-@dataclass(frozen=True, slots=True)
-class ScanSummary:
-    """How many scans there are, and what they found together."""
-
-    scans: int
-    critical: int
-    high: int
-    medium: int
-    low: int
-    with_critical: int
-
-
-_summary = from_row(ScanSummary)
-_SUMS = """
-SELECT count(*) AS scans, coalesce(sum(critical), 0)::bigint AS critical, coalesce(sum(high), 0)::bigint AS high,
-       coalesce(sum(medium), 0)::bigint AS medium, coalesce(sum(low), 0)::bigint AS low,
-       count(*) FILTER (WHERE critical > 0) AS with_critical
-FROM ({scans}) AS summed
-"""
-
-
-async def summarise_scans(
-    reader: Reader,
-    tenant: Tenant,
-    *,
-    flow_id: UUID | None = None,
-    trail_id: UUID | None = None,
-    tool: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-) -> ScanSummary:
-    """Add up the scans that meet all conditions, from the first to the last moment inclusive."""
-    conditions = {
-        "s.flow_id = {}": flow_id,
-        "s.trail_id = {}": trail_id,
-        "s.tool = {}": tool,
-        "s.created_at >= {}": since,
-        "s.created_at <= {}": until,
-    }
-    where = _SCANS.of(tenant)
-    for condition, value in conditions.items():
-        if value is not None:
-            where = where.and_(condition, value)
-    scans = where.matching("SELECT s.critical, s.high, s.medium, s.low FROM security_scans s", "")
-    [row] = await reader.rows(_SUMS.format(scans=scans), *where.values)
-    return _summary(row)
+    return await SCANS.page(reader, tenant.unscoped, window, within={"s.trail_id = {}": trail_id})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 revision = "0026"
 down_revision = "0023"
 
-_SUMMED = ["critical", "high", "medium", "low"]
-
 
 def upgrade() -> None:
     _thresholds()
     _scans()
+    _days()
     for timing, scope in (("UPDATE OR DELETE", "ROW"), ("TRUNCATE", "STATEMENT")):
         name = "append_only" if scope == "ROW" else "append_only_truncate"
         op.execute(
@@ -91,16 +90,27 @@ def _scans() -> None:
             ["attestation_id"], ["attestations.id"], name=op.f("security_scans_attestation_id_fkey")
         ),
     )
-    _index("attestation_id")
-    _index("org_id", "trail_id", "created_at", "id")
-    _index("org_id", "flow_id", "created_at", "id", include=_SUMMED)
-    _index("org_id", "tool", "created_at", "id", include=_SUMMED)
-    _index("org_id", "created_at", "id", include=_SUMMED)
+    for columns in (
+        ["attestation_id"],
+        ["org_id", "trail_id", "created_at", "id"],
+        ["org_id", "flow_id", "created_at", "id"],
+        ["org_id", "created_at", "id"],
+    ):
+        op.create_index(op.f(f"security_scans_{'_'.join(columns)}_idx"), "security_scans", columns)
 
 
-def _index(*columns: str, include: list[str] | None = None) -> None:
-    name = op.f(f"security_scans_{'_'.join(columns)}_idx")
-    op.create_index(name, "security_scans", list(columns), postgresql_include=include)
+def _days() -> None:
+    sums = ("scans", "critical", "high", "medium", "low", "with_critical")
+    op.create_table(
+        "security_scan_days",
+        _uuid("org_id"),
+        _uuid("flow_id"),
+        _time("day"),
+        _name("tool", nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in sums),
+        sa.PrimaryKeyConstraint("org_id", "flow_id", "day", "tool", name=op.f("security_scan_days_pkey")),
+    )
+    op.create_index(op.f("security_scan_days_org_id_day_idx"), "security_scan_days", ["org_id", "day"])
 
 
 def _uuid(name: str, *, nullable: bool = False) -> sa.Column[object]:
