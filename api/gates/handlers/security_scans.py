@@ -12,8 +12,8 @@ from api.gates.schemas.security_scans import (
     SecurityScanForm,
     SecurityScanIn,
     SecurityScanOut,
-    SummaryOut,
-    SummaryQuery,
+    SecurityScanSummaryOut,
+    SecurityScanSummaryQuery,
     report_of,
 )
 from api.http.calls import Call, Reply, Upload
@@ -148,7 +148,7 @@ async def get_security_scan(call: Call, security_scan_id: UUID) -> SecurityScanO
     return SecurityScanOut.of(scan, call)
 
 
-async def summarise_security_scans(call: Call, query: SummaryQuery) -> SummaryOut:
+async def summarise_security_scans(call: Call, query: SecurityScanSummaryQuery) -> SecurityScanSummaryOut:
     """Add up the findings of security scans.
 
     All scans are added up, or those of a flow, of a trail, of a tool or of a time. Repeated scans of one target count
@@ -157,4 +157,4 @@ async def summarise_security_scans(call: Call, query: SummaryQuery) -> SummaryOu
     check_org_slug(call, query.org_slug)
     async with call.read() as reader:
         summary = await summarise_scans(reader, call.tenant, **query.to_filters())
-    return SummaryOut.of(summary, call)
+    return SecurityScanSummaryOut.of(summary, call)

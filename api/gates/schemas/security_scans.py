@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, Json, StringConstraints
 from pydantic.alias_generators import to_camel
 
-from api.gates.schemas.security_thresholds import MaximaOut
+from api.gates.schemas.security_thresholds import SecurityMaximaOut
 from api.http.calls import Call, Upload
 from api.http.digests import Sha256
 from api.http.synonyms import agreed
@@ -31,7 +31,7 @@ _COUNTED = {
     "high": ("high_vulnerabilities", "high_count"),
     "medium": ("medium_vulnerabilities", "medium_count"),
     "low": ("low_vulnerabilities", "low_count"),
-    "informational": ("informational", "informational_count"),
+    "informational": ("informational",),
 }
 """The fields of each severity, beside its member of `summary`."""
 
@@ -66,8 +66,8 @@ class SecurityScanIn(WireIn):
 
     A count that is not given is 0, or what the `report` says: SARIF, or the JSON of Snyk or Trivy. A count that differs
     from the report is refused. `version` is another name of `toolVersion`, `criticalCount` and its like and the members
-    of `summary` of the counts, and `artifactSha256` and `sha256Digest` of `artifactFingerprint`. With `passed` false
-    the scan fails whatever it found.
+    of `summary` of the counts, and `artifactSha256` of `artifactFingerprint`. With `passed` false the scan fails
+    whatever it found.
     """
 
     model_config = {
@@ -99,7 +99,6 @@ class SecurityScanIn(WireIn):
     high_count: Count | None = None
     medium_count: Count | None = None
     low_count: Count | None = None
-    informational_count: Count | None = None
     summary: Annotated[
         dict[str, Count | None] | None,
         Field(description="The counts as `critical`, `high`, `medium`, `low` and `informational`"),
@@ -117,7 +116,6 @@ class SecurityScanIn(WireIn):
     ] = None
     artifact_fingerprint: Sha256 | None = None
     artifact_sha256: Sha256 | None = None
-    sha256_digest: Sha256 | None = None
     org_slug: Short | None = None
 
     def to_command(self, trail_id: UUID, report: ScanReport | None, found: Counts | None) -> NewScan:
@@ -135,7 +133,7 @@ class SecurityScanIn(WireIn):
             tool_version=agreed(self, "tool_version", "version"),
             scan_type=self.scan_type,
             target=self.target,
-            digest=agreed(self, "artifact_fingerprint", "artifact_sha256", "sha256_digest"),
+            digest=agreed(self, "artifact_fingerprint", "artifact_sha256"),
             duration_seconds=self.scan_duration_seconds,
             report_url=self.report_url,
             attestation_type=self.attestation_type,
@@ -213,7 +211,7 @@ class ThresholdSource(StrEnum):
     FLOW = "FLOW"
 
 
-class ReportOut(WireModel):
+class ScanReportOut(WireModel):
     """The report of a scan, kept as evidence of its attestation."""
 
     format: str
@@ -245,12 +243,12 @@ class SecurityScanOut(WireModel):
     informational: int
     scan_duration_seconds: int | None = shows("duration_seconds")
     report_url: str | None
-    report: ReportOut | None
+    report: ScanReportOut | None
     passed: bool
     threshold_breached: bool
     breach_details: Sequence[str]
     failure_reason: str | None = shows("reason")
-    thresholds: MaximaOut
+    thresholds: SecurityMaximaOut
     threshold_source: ThresholdSource
     threshold_version: int | None
     source_ref: str | None
@@ -264,19 +262,19 @@ class SecurityScanOut(WireModel):
             scan,
             report=_report(scan.report) if scan.report else None,
             threshold_breached=bool(scan.breach_details),
-            thresholds=MaximaOut(**scan.thresholds),
+            thresholds=SecurityMaximaOut(**scan.thresholds),
             threshold_source=ThresholdSource.FLOW if scan.threshold_id else ThresholdSource.DEFAULT,
             org_slug=call.tenant.org_slug,
         )
 
 
-def _report(stored: Mapping[str, Any]) -> ReportOut:
-    return ReportOut(
+def _report(stored: Mapping[str, Any]) -> ScanReportOut:
+    return ScanReportOut(
         format=stored["format"], file_name=stored["name"], sha256_hash=stored["sha256"], file_size_bytes=stored["size"]
     )
 
 
-class SummaryQuery(WireIn):
+class SecurityScanSummaryQuery(WireIn):
     """Which scans to add up. `tool` is the exact name."""
 
     flow_id: UUID | None = None
@@ -293,7 +291,7 @@ class SummaryQuery(WireIn):
         return {name: getattr(self, name) for name in ("flow_id", "trail_id", "tool", "since", "until")}
 
 
-class SummaryOut(WireModel):
+class SecurityScanSummaryOut(WireModel):
     """How many scans there are, and what they found together."""
 
     total_scans: int = shows("scans")

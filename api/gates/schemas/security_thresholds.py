@@ -12,7 +12,7 @@ _Maximum = Annotated[int, Field(strict=True, ge=0, le=UNLIMITED)]
 _DEFAULTS = Thresholds()
 
 
-class ThresholdsIn(WireIn):
+class SecurityThresholdsIn(WireIn):
     """The most findings of each severity that a scan of the flow may have. 2147483647 is no limit."""
 
     model_config = {"json_schema_extra": {"examples": [{"maxCritical": 0, "maxHigh": 0, "maxMedium": 10}]}}
@@ -27,7 +27,7 @@ class ThresholdsIn(WireIn):
         return Thresholds(self.max_critical, self.max_high, self.max_medium, self.max_low)
 
 
-class MaximaOut(WireModel):
+class SecurityMaximaOut(WireModel):
     """The most findings of each severity; 2147483647 is no limit."""
 
     max_critical: int
@@ -36,7 +36,7 @@ class MaximaOut(WireModel):
     max_low: int
 
 
-class ThresholdsOut(MaximaOut):
+class SecurityThresholdsOut(SecurityMaximaOut):
     """The thresholds of a flow. Their ETag is their version."""
 
     id: UUID

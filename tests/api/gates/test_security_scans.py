@@ -93,7 +93,7 @@ async def test_a_scan_has_every_field(api: Caller) -> None:
 @pytest.mark.parametrize(
     "sent",
     [
-        {"criticalCount": 1, "highCount": 2, "mediumCount": 3, "lowCount": 4, "informationalCount": 5},
+        {"criticalCount": 1, "highCount": 2, "mediumCount": 3, "lowCount": 4, "informational": 5},
         {"summary": {"critical": 1, "high": 2, "medium": 3, "low": 4, "informational": 5, "total": 15}},
         {
             "summary": {"critical": 1, "high": None, "low": 4},
