@@ -20,7 +20,13 @@ ROUTES = tagged(
             prepare=security_scans.read_report,
         ),
         Route("GET", _OF_TRAIL, security_scans.list_security_scans, Permission.FACTS_READ),
-        Route("GET", f"{V1}/security-scans/summary", security_scans.summarise_security_scans, Permission.FACTS_READ),
+        Route(
+            "GET",
+            f"{V1}/security-scans/summary",
+            security_scans.summarise_security_scans,
+            Permission.FACTS_READ,
+            errors=(404,),
+        ),
         Route(
             "GET", f"{V1}/security-scans/{{security_scan_id}}", security_scans.get_security_scan, Permission.FACTS_READ
         ),

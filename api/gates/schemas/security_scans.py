@@ -13,6 +13,7 @@ from api.http.calls import Call, Upload
 from api.http.digests import Sha256
 from api.http.synonyms import agreed
 from api.http.texts import Flag, Name, Short
+from api.http.transport.uploads import UNNAMED
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.errors import FieldError, Invalid, Rejected
 from domain.facts.attestation_names import checked_name
@@ -201,7 +202,7 @@ def report_of(parsed: ParsedEvidence, file: Upload, field: str) -> tuple[ScanRep
     if error := parsed.details.get("error"):
         raise Rejected(f"{field}: {error}", [FieldError(field, str(error))])
     doubt = parsed.doubt[:MAX_DOUBT] if parsed.doubt else None
-    return ScanReport(format_of(parsed), file.file_name, file.sha256, file.size, doubt), counts_of(parsed)
+    return ScanReport(format_of(parsed), file.file_name or UNNAMED, file.sha256, file.size, doubt), counts_of(parsed)
 
 
 class ThresholdSource(StrEnum):

@@ -51,6 +51,7 @@ async def delete_thresholds(
     tx: Transaction, tenant: Tenant, flow_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
 ) -> FlowThresholds:
     """Archive the thresholds of a flow and return them: the defaults hold again. Raises NotFound, Stale."""
+    await tx.value(_ONE_AT_A_TIME, str(flow_id))
     known = await get_thresholds(tx, tenant, flow_id)
     held = await THRESHOLDS.hold(tx, tenant, known.id, expected)
     return _thresholds(await THRESHOLDS.archive(tx, tenant, actor, held))
