@@ -174,6 +174,7 @@ security_scans = Table(
     Index(None, "org_id", "trail_id", "created_at", "id"),
     Index(None, "org_id", "flow_id", "created_at", "id"),
     Index(None, "org_id", "created_at", "id"),
+    Index("security_scans_failed_idx", "org_id", "created_at", "id", postgresql_where=text("NOT passed")),
     info=FACT,
 )
 """The thresholds that judged a scan are part of it."""

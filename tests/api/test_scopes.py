@@ -35,6 +35,7 @@ LISTED = ("flow_id", "trail_id", "attestation_id", "artifact_id", "evidence_id",
 LISTED_APART = {
     "list_environments": ("environment_id",),
     "list_logical_environments": ("logical_environment_id",),
+    "list_security_scans": ("security_scan_id",),
     "summarise_security_scans": ("security_scan_id",),
 }
 KEPT_APART = Walk(SCOPED, requests=2 * (TO_MAKE + 6) + 6)

@@ -12,6 +12,7 @@ from api.gates.schemas.security_scans import (
     SecurityScanForm,
     SecurityScanIn,
     SecurityScanOut,
+    SecurityScansQuery,
     SecurityScanSummaryOut,
     SecurityScanSummaryQuery,
     report_of,
@@ -134,10 +135,17 @@ async def _keep(call: Call, tx: Transaction, attestation: Attestation, file: Upl
     await attach_file(tx, call.tenant, new, file.path, blobs, most=most)
 
 
-async def list_security_scans(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[SecurityScanOut]]:
+async def list_security_scans(call: Call, query: SecurityScansQuery) -> Reply[list[SecurityScanOut]]:
+    """List security scans, newest first."""
+    async with call.read() as reader:
+        page = await queries.list_scans(reader, call.tenant, query.window(descending=True), **query.to_filters())
+    return list_reply(call, page, SecurityScanOut)
+
+
+async def list_trail_security_scans(call: Call, trail_id: UUID, query: ListQuery) -> Reply[list[SecurityScanOut]]:
     """List the security scans of a trail, oldest first."""
     async with call.read() as reader:
-        page = await queries.list_scans(reader, call.tenant, trail_id, query.window())
+        page = await queries.list_trail_scans(reader, call.tenant, trail_id, query.window())
     return list_reply(call, page, SecurityScanOut)
 
 

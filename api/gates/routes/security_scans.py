@@ -19,7 +19,8 @@ ROUTES = tagged(
             errors=(409, 422, 503),
             prepare=security_scans.read_report,
         ),
-        Route("GET", _OF_TRAIL, security_scans.list_security_scans, Permission.FACTS_READ),
+        Route("GET", _OF_TRAIL, security_scans.list_trail_security_scans, Permission.FACTS_READ),
+        Route("GET", f"{V1}/security-scans", security_scans.list_security_scans, Permission.FACTS_READ),
         Route(
             "GET",
             f"{V1}/security-scans/summary",

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from api.gates.schemas.security_thresholds import SecurityMaximaOut
 from api.http.calls import Call, Upload
 from api.http.digests import Sha256
+from api.http.paging import ListQuery
 from api.http.synonyms import agreed
 from api.http.texts import Flag, Name, Short
 from api.http.transport.uploads import UNNAMED
@@ -273,6 +274,17 @@ def _report(stored: Mapping[str, Any]) -> ScanReportOut:
     return ScanReportOut(
         format=stored["format"], file_name=stored["name"], sha256_hash=stored["sha256"], file_size_bytes=stored["size"]
     )
+
+
+class SecurityScansQuery(ListQuery):
+    """Filters of security scans."""
+
+    flow_id: UUID | None = None
+    failed: Annotated[bool, Field(description="Only scans that did not pass")] = False
+
+    def to_filters(self) -> Mapping[str, Any]:
+        """Return the filters, as keyword arguments of the query."""
+        return {"flow_id": self.flow_id, "failed": self.failed}
 
 
 class SecurityScanSummaryQuery(WireIn):

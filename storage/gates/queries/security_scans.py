@@ -44,7 +44,15 @@ async def get_scan(reader: Reader, tenant: Tenant, scan_id: UUID) -> SecuritySca
     return await SCANS.get(reader, tenant, scan_id)
 
 
-async def list_scans(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[SecurityScan]:
+async def list_scans(
+    reader: Reader, tenant: Tenant, window: Window, *, flow_id: UUID | None = None, failed: bool = False
+) -> Page[SecurityScan]:
+    """List the scans of a flow or of all; with `failed` only those that did not pass."""
+    filters = {"s.flow_id = {}": flow_id, "NOT s.passed": failed or None}
+    return await SCANS.page(reader, tenant, window, filters=filters)
+
+
+async def list_trail_scans(reader: Reader, tenant: Tenant, trail_id: UUID, window: Window) -> Page[SecurityScan]:
     """List the scans of a trail, oldest first. Raises NotFound for the trail."""
     await get_trail(reader, tenant, trail_id)
     return await SCANS.page(reader, tenant.unscoped, window, within={"s.trail_id = {}": trail_id})

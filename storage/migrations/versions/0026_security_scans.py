@@ -97,6 +97,12 @@ def _scans() -> None:
         ["org_id", "created_at", "id"],
     ):
         op.create_index(op.f(f"security_scans_{'_'.join(columns)}_idx"), "security_scans", columns)
+    op.create_index(
+        "security_scans_failed_idx",
+        "security_scans",
+        ["org_id", "created_at", "id"],
+        postgresql_where=sa.text("NOT passed"),
+    )
 
 
 def _days() -> None:

@@ -293,6 +293,22 @@ async def test_pages(api: Caller) -> None:
     assert (await api.get(target)).json == made[2:]
 
 
+async def test_the_scans_of_the_organisation_are_listed_newest_first(api: Caller) -> None:
+    one, other = await new_trail(api), await new_trail(api)
+    good, bad, last = await scan(api, one), await scan(api, one, criticalCount=1), await scan(api, other)
+
+    async def listed(query: str = "") -> Any:
+        return (await api.get(f"/security-scans?{query}")).json
+
+    assert await listed() == [last, bad, good]
+    assert await listed("failed=true") == [bad]
+    assert await listed("failed=false&size=2") == [last, bad]
+    assert await listed(f"flowId={good['flowId']}") == [bad, good]
+    assert await listed(f"flowId={last['flowId']}&failed=true") == []
+    assert await listed("size=1") == [last]
+    await api.get("/security-scans?failed=maybe", 400)
+
+
 async def test_a_key_for_a_repository_sums_and_sees_its_scans_only(api: Caller, app_services: Services) -> None:
     flow = await api.make_flow()
     trails = [await api.make_trail(flow["id"], gitRepository=name) for name in ("o/own", "o/other")]
@@ -300,6 +316,7 @@ async def test_a_key_for_a_repository_sums_and_sees_its_scans_only(api: Caller, 
     holder = await make_holder(app_services, api.tenant, "reporter", scopes=["repo:o/own"])
     limited = Caller(api.client, holder.key, api.tenant)
     assert (await limited.get("/security-scans/summary")).json["totalHigh"] == 1
+    assert (await limited.get("/security-scans")).json == made[:1]
     await limited.get(f"/security-scans/{made[0]['id']}")
     await limited.get(f"/security-scans/{made[1]['id']}", 404)
     await scan(limited, trails[1]["id"], 404)
