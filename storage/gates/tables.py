@@ -1,6 +1,7 @@
-"""Tables of the gate: policies and what they are attached to, and approvals."""
+"""Tables of the gate: policies and what they are attached to, approvals, security scans and their thresholds."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     ForeignKey,
     Index,
@@ -14,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from storage.schema import DEFINITION, FACT, Identifier, Time, document, key, metadata, optional, org, required
+from storage.schema import DEFINITION, DERIVED, FACT, Identifier, Time, document, key, metadata, optional, org, required
 
 _ACTIVE = "archived_at IS NULL"
 
@@ -175,3 +176,93 @@ approval_decisions = Table(
     info=FACT,
 )
 """Nobody decides twice; but whoever has approved may still override what the others have not decided."""
+
+security_thresholds = Table(
+    "security_thresholds",
+    metadata,
+    key(),
+    org(),
+    required("flow_id", Uuid),
+    required("version", Integer),
+    required("created_at", Time),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("security_thresholds_flow_key", "org_id", "flow_id", unique=True, postgresql_where=text(_ACTIVE)),
+    info=DEFINITION,
+)
+
+security_threshold_versions = Table(
+    "security_threshold_versions",
+    metadata,
+    required("security_threshold_id", Uuid, ForeignKey(security_thresholds.c.id)),
+    org(),
+    required("version", Integer),
+    required("flow_id", Uuid),
+    optional("archived_at", Time),
+    required("max_critical", Integer),
+    required("max_high", Integer),
+    required("max_medium", Integer),
+    required("max_low", Integer),
+    required("created_by", Uuid),
+    required("created_at", Time),
+    PrimaryKeyConstraint("security_threshold_id", "version"),
+    info=DEFINITION,
+)
+
+security_scans = Table(
+    "security_scans",
+    metadata,
+    key(),
+    org(),
+    required("trail_id", Uuid, ForeignKey("trails.id")),
+    required("flow_id", Uuid),
+    required("attestation_id", Uuid, ForeignKey("attestations.id")),
+    required("tool", Identifier),
+    optional("tool_version", Text),
+    optional("scan_type", Identifier),
+    optional("target", Text),
+    optional("digest", Identifier),
+    required("critical", Integer),
+    required("high", Integer),
+    required("medium", Integer),
+    required("low", Integer),
+    required("informational", Integer),
+    optional("duration_seconds", BigInteger),
+    optional("report_url", Text),
+    document("report", nullable=True),
+    document("thresholds"),
+    optional("threshold_id", Uuid),
+    optional("threshold_version", Integer),
+    required("passed", Boolean),
+    required("breach_details", ARRAY(Text)),
+    optional("reason", Text),
+    optional("source_ref", Identifier),
+    required("recorded_by", Uuid),
+    required("created_at", Time),
+    Index(None, "attestation_id"),
+    Index(None, "org_id", "trail_id", "created_at", "id"),
+    Index(None, "org_id", "flow_id", "created_at", "id"),
+    Index(None, "org_id", "created_at", "id"),
+    Index("security_scans_failed_idx", "org_id", "created_at", "id", postgresql_where=text("NOT passed")),
+    info=FACT,
+)
+"""The thresholds that judged a scan are part of it."""
+
+security_scan_days = Table(
+    "security_scan_days",
+    metadata,
+    org(),
+    required("flow_id", Uuid),
+    required("day", Time),
+    required("tool", Identifier),
+    required("scans", BigInteger),
+    required("critical", BigInteger),
+    required("high", BigInteger),
+    required("medium", BigInteger),
+    required("low", BigInteger),
+    required("with_critical", BigInteger),
+    PrimaryKeyConstraint("org_id", "flow_id", "day", "tool"),
+    Index(None, "org_id", "day"),
+    info=DERIVED,
+)
+"""The scans of each day in UTC, added up: a summary of a million scans reads thousands of rows."""

@@ -180,6 +180,10 @@ async def a_key(things: Things) -> None:
     await things.api.post(path, {"label": "build"})
 
 
+async def a_scan(things: Things) -> None:
+    await things.api.post(f"/trails/{(await things.trail())['id']}/security-scans", {"tool": "trivy"})
+
+
 async def a_session(things: Things) -> None:
     await things.another_session((await things.member())["userId"])
 
@@ -234,6 +238,7 @@ FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "list_organisations": nothing,
     "list_policy_attachments": an_attachment,
     "list_provenance_keys": a_provenance_key,
+    "list_security_scans": a_scan,
     "list_sessions": an_own_session,
     "list_snapshots": a_deployment,
     "list_trail_artifacts": an_artifact,

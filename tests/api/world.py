@@ -100,6 +100,16 @@ class Things:
         return await self.api.attest((await self.trail())["id"])
 
     @once
+    async def security_scan(self) -> Any:
+        return (await self.api.post(f"/trails/{(await self.trail())['id']}/security-scans", {"tool": "trivy"})).json
+
+    @once
+    async def flow_with_thresholds(self) -> Any:
+        flow = await self.flow()
+        await self.api.post(f"/flows/{flow['id']}/security-thresholds", {})
+        return flow
+
+    @once
     async def evidence(self) -> Any:
         return await self.api.upload((await self.attestation())["id"])
 
@@ -235,6 +245,8 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "empty_flow_id": (Things.empty_flow, "id"),
     "trail_id": (Things.trail, "id"),
     "attestation_id": (Things.attestation, "id"),
+    "security_scan_id": (Things.security_scan, "id"),
+    "flow_with_thresholds": (Things.flow_with_thresholds, "id"),
     "evidence_id": (Things.evidence, "id"),
     "sha256": (Things.evidence, "sha256Hash"),
     "artifact_id": (Things.artifact, "id"),

@@ -17,7 +17,10 @@ from tests.paths import DOCS, ROOT
 TOOLS = ("bash", "curl", "openssl", "python3")
 PAGES = (
     ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("guide", "ci", "vsa", "environments", "approvals", "notifications", "access")),
+    *(
+        DOCS / f"{name}.md"
+        for name in ("guide", "ci", "vsa", "environments", "approvals", "security-scans", "notifications", "access")
+    ),
 )
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
@@ -131,6 +134,13 @@ async def test_who_agreed_to_a_release(running: Running, folder: Path) -> None:
     lines = await pasted(blocks(DOCS / "approvals.md"), running, folder)
     assert any('"compliant":true' in line for line in lines)
     assert any('"breakGlass":{"reason":"Incident 4711: payments fail"' in line for line in lines)
+
+
+async def test_what_scanners_found(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "security-scans.md"), running, folder)
+    assert "['critical: 1 found, at most 0 allowed', 'high: 3 found, at most 2 allowed']" in lines
+    [summed] = [line for line in lines if line.startswith('{"totalScans":4,')]
+    assert '"scansWithCritical":1' in summed
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:

@@ -12,7 +12,7 @@ from domain.errors import NotFound
 from domain.facts.approvals import ApprovalOutcome
 from domain.facts.evaluation import Asked, Candidate, LatestResult
 from domain.facts.verdicts import Verdict
-from domain.gates.evaluation import Evidence, PolicyVersion, ProvenanceState, evaluate
+from domain.gates.evaluation import Evidence, PolicyVersion, ProvenanceState, ScanFinding, evaluate
 from domain.gates.gate import GateOutcome, Known, Place, decide
 from domain.gates.verdicts import result_to_json
 from domain.tenant import Tenant
@@ -34,6 +34,7 @@ from storage.facts.queries.verdicts import recompute
 from storage.gates.queries.evidence import provenance_state
 from storage.gates.queries.flow_policies import shortcomings
 from storage.gates.queries.policies import policy_versions
+from storage.gates.queries.security_scans import breached_scans
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class _Facts:
     latest: Sequence[LatestResult]
     provenance: Mapping[UUID, ProvenanceStanding]
     approvals: Mapping[UUID, ApprovalOutcome]
+    scans: Mapping[UUID, ScanFinding]
 
 
 async def recompute_gate(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recomputation:
@@ -88,12 +90,14 @@ async def _facts(reader: Reader, tenant: Tenant, inputs: Mapping[str, Any]) -> _
     seen = [one for report in reports for one in report["results"]]
     provenance = [(UUID(one["id"]), one["check"]) for report in reports if (one := report["provenance"])]
     approvals = [UUID(one) for report in reports for one in report["approvals"]]
+    scans = [UUID(one["attestationId"]) for report in reports for one in report["failedScans"]]
     return _Facts(
         await cited_requirements(reader, tenant, [_cited(report) for report in reports]),
         await cited_reports(reader, tenant, [UUID(report["artifactId"]) for report in reports]),
         await cited_results(reader, tenant, seen),
         await cited_provenance(reader, tenant, provenance),
         {one.id: one for one in await outcomes_with_ids(reader, tenant, approvals)},
+        await breached_scans(reader, tenant, scans),
     )
 
 
@@ -114,6 +118,7 @@ def _evidence(report: Mapping[str, Any], facts: _Facts, at: datetime) -> tuple[E
     wanted = {(UUID(one["attestationId"]), one["result"]) for one in report["results"]}
     latest = [one for one in facts.latest if (one.attestation_id, one.result_n) in wanted]
     approvals = {one: facts.approvals.get(UUID(one)) for one in report["approvals"]}
+    scans = [UUID(one["attestationId"]) for one in report["failedScans"]]
     evidence = Evidence(
         flow_id=UUID(report["flowId"]),
         trail_id=found["trail_id"],
@@ -122,9 +127,11 @@ def _evidence(report: Mapping[str, Any], facts: _Facts, at: datetime) -> tuple[E
         latest=latest,
         artifacts=[Candidate(one["name"], one["digest"]) for one in report["artifacts"]],
         approvals=[one for one in approvals.values() if one],
+        failed={one: facts.scans[one] for one in scans if one in facts.scans},
     )
     provenance, different = _provenance(report["provenance"], facts, at)
     differences += [*result_differences(report["results"], latest), *different]
+    differences += [f"the security scan of attestation {one} is gone" for one in scans if one not in facts.scans]
     differences += [f"approval {one} is gone" for one, outcome in approvals.items() if outcome is None]
     return replace(evidence, provenance=provenance), differences
 

@@ -109,6 +109,21 @@ async def test_the_trail_has_to_be_compliant(api: Caller) -> None:
     assert codes(await ask(api, artifact["digest"])) == ["TRAIL_NON_COMPLIANT"]
 
 
+async def test_a_security_scan_must_not_have_breached_its_thresholds(api: Caller) -> None:
+    artifact = await released(api)
+    await deployment_policy(api, artifact["flow"], blockOnFailedScan=True)
+    assert (await ask(api, artifact["digest"]))["allowed"]
+    scan = {"tool": "trivy", "criticalVulnerabilities": 1, "target": "app:1"}
+    await api.post(f"/trails/{artifact['trail']}/security-scans", scan)
+    blocked = await ask(api, artifact["digest"])
+    assert codes(blocked) == ["SECURITY_SCAN_FAILED"]
+    assert "trivy (critical: 1 found, at most 0 allowed)" in blocked["reason"]
+    assert (await api.get(f"/verdicts/{blocked['id']}/recompute")).json["confirmed"]
+    await api.attest(artifact["trail"], "LINT", "FAILED")
+    await api.post(f"/trails/{artifact['trail']}/security-scans", {**scan, "criticalVulnerabilities": 0})
+    assert (await ask(api, artifact["digest"]))["allowed"]
+
+
 async def test_drift_closes_the_gate_where_its_policy_says_so(api: Caller) -> None:
     environment = await make_environment(api, driftPolicy="BLOCK")
     artifact = await released(api)
