@@ -1,7 +1,6 @@
 """Tables of the gate: policies and what they are attached to, and approvals."""
 
 from sqlalchemy import (
-    ARRAY,
     Boolean,
     ForeignKey,
     Index,
@@ -13,6 +12,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.schema import DEFINITION, FACT, Identifier, Time, document, key, metadata, optional, org, required
 
