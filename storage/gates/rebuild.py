@@ -28,7 +28,9 @@ WITH fresh AS MATERIALIZED (
     AND e.payload ->> 'approvalId' = a.id::text
   WHERE a.id = ANY($1::uuid[])
 )
-UPDATE approvals a SET status = f.status, resolved_at = f.resolved_at, overridden = f.overridden
+UPDATE approvals a
+SET status = f.status, resolved_at = f.resolved_at, overridden = f.overridden,
+    remind_at = CASE WHEN f.status = 'PENDING_APPROVAL' THEN a.remind_at END
 FROM fresh f
 WHERE a.id = f.id AND (a.status, a.resolved_at, a.overridden) IS DISTINCT FROM (f.status, f.resolved_at, f.overridden)
 """
