@@ -28,7 +28,8 @@ def an_entry() -> AllowListEntry:
         "reason": "incident 4711",
         "created_at": NOON,
     }
-    return AllowListEntry(**{one.name: given.get(one.name) for one in fields(AllowListEntry)} | {"id": UUID(int=5)})
+    every: dict[str, Any] = {one.name: given.get(one.name) for one in fields(AllowListEntry)}
+    return AllowListEntry(**{**every, "id": UUID(int=5)})
 
 
 def decided(
