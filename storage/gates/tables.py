@@ -1,6 +1,7 @@
 """Tables of the gate: policies and what they are attached to."""
 
-from sqlalchemy import ARRAY, Boolean, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, Uuid, text
+from sqlalchemy import Boolean, ForeignKey, Index, Integer, PrimaryKeyConstraint, Table, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from storage.schema import DEFINITION, Identifier, Time, document, key, metadata, optional, org, required
 
