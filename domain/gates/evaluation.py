@@ -13,7 +13,7 @@ from domain.environments.compliance import Reason, ReasonCode, reasons_of
 from domain.facts.approvals import ApprovalOutcome, Standing, shortcoming, standing
 from domain.facts.attestations import ResultStatus
 from domain.facts.conditions import InvalidCondition, holds
-from domain.facts.evaluation import Asked, Candidate, LatestResult, State, artifact_findings, trail_status
+from domain.facts.evaluation import Asked, Candidate, LatestResult, State, about, artifact_findings, trail_status
 from domain.facts.requirements import RequirementSet
 from domain.facts.trails import TrailStatus
 from domain.gates.rules import Check, Rule, RuleSet
@@ -210,20 +210,22 @@ def _approval(_rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _
 
 
 def _trail_compliance(rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _Finding:
-    """Judge the trail anew: an approval for the environment alone counts here, though not for its stored status."""
-    if evidence.asked.approval and (lacking := _approval(rule, evidence, environment_id)) != _SATISFIED:
-        return lacking
+    """Judge the trail anew: an approval for the environment alone counts here, though not for its stored status.
+
+    A missing approval hides nothing that failed.
+    """
+    approved = _approval(rule, evidence, environment_id) if evidence.asked.approval else _SATISFIED
     status = trail_status(replace(evidence.asked, approval=False), evidence.latest, evidence.artifacts)
     if status is TrailStatus.COMPLIANT:
-        return _SATISFIED
+        return approved
     failed = status is TrailStatus.NON_COMPLIANT
     code = ReasonCode.TRAIL_NON_COMPLIANT if failed else ReasonCode.TRAIL_PENDING
-    message = f"the trail of flow {evidence.asked.flow_name} is {status.value}"
-    return _Finding(State.FAILED if failed else State.MISSING, (Reason(code, message),))
+    reason = Reason(code, f"the trail of flow {evidence.asked.flow_name} is {status.value}")
+    state = State.FAILED if failed or approved.state is State.FAILED else State.MISSING
+    return _Finding(state, (*approved.reasons, reason))
 
 
 def _security_scans(_rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding:
-    about = {"", evidence.candidate.digest}
     failed = [
         Reason(
             ReasonCode.SECURITY_SCAN_FAILED,
@@ -232,10 +234,8 @@ def _security_scans(_rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding
             result.name,
             result.attestation_id,
         )
-        for result in evidence.latest
-        if result.digest in about
-        and result.status is ResultStatus.FAILED
-        and (scan := evidence.failed.get(result.attestation_id)) is not None
+        for result in about(evidence.candidate, evidence.latest)
+        if result.status is ResultStatus.FAILED and (scan := evidence.failed.get(result.attestation_id)) is not None
     ]
     return _Finding(State.FAILED, tuple(failed)) if failed else _SATISFIED
 

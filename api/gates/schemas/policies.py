@@ -101,7 +101,6 @@ class _PolicyBody(WireIn):
             description="A policy file of at most 64 KiB, whose rules count beside the other fields",
         ),
     ] = None
-    org_slug: Short | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -134,6 +133,7 @@ class PolicyIn(_PolicyBody):
 
     name: Name
     flow_id: OrBlank[UUID] = None
+    org_slug: OrBlank[Short] = None
 
     def to_command(self) -> NewPolicy:
         """Return the input of the command that creates it."""
@@ -187,6 +187,7 @@ class DeploymentPolicyIn(_PolicyBody):
     flow_id: UUID
     environment_id: OrBlank[UUID] = None
     environment: _EnvironmentName = None
+    org_slug: OrBlank[Short] = None
 
     @property
     def environments(self) -> tuple[str, ...]:
