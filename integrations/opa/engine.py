@@ -36,7 +36,7 @@ _ERROR = re.compile(r"\(error \d+:(?P<module>\d+)\|(?P<offset>\d+)\|\d+\s*\(erro
 _MESSAGE = re.compile(r"\(errormsg (?P<length>\d+):")
 
 
-class RegoFault(Exception):
+class RegoFault(Exception):  # noqa: N818 - reads as an outcome
     """The engine refuses a bundle, or fails to evaluate it. The message is for people."""
 
 

@@ -38,7 +38,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 async def test_refused(case: str) -> None:
     text, said = REFUSED[case]
-    with pytest.raises(Invalid, match="^regoContent: ") as refused:
+    with pytest.raises(Invalid, match=r"^regoContent: ") as refused:
         await compiled(Source((Module("m.rego", f"package a\nimport rego.v1\n{text}"),)))
     assert said in refused.value.message
 

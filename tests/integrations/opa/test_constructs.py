@@ -17,6 +17,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ALLOW, DENY = Rule(("a",), "allow"), Rule(("a",), "deny")
 UNDEFINED = object()
+ANY_TEXT = '\0\u2028"\\ {x} ${y} \x01😀'
 V1 = "package a\nimport rego.v1\n"
 V0 = "package a\n"
 
@@ -42,7 +43,7 @@ CASES: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
     "numbers": (V1 + "allow if { input.n > 7.4; input.n <= 7.5 }", {"n": 7.5}, True, UNDEFINED),
     "large numbers": (V1 + "allow := input.n", {"n": 10**30}, 10**30, UNDEFINED),
     "strings": (V1 + 'allow if input.s == "main"', {"s": "main"}, True, UNDEFINED),
-    "any text": (V1 + "deny := input.s", {"s": '\0\u2028"\\ {x} ${y} \x01😀'}, UNDEFINED, '\0\u2028"\\ {x} ${y} \x01😀'),
+    "any text": (V1 + "deny := input.s", {"s": ANY_TEXT}, UNDEFINED, ANY_TEXT),
     "sprintf": (V1 + 'deny contains sprintf("%s: %d", [input.s, 3])', {"s": "x"}, UNDEFINED, ["x: 3"]),
     "else": (V1 + "allow := true if { input.q } else := false", {}, False, UNDEFINED),
     "functions": (V1 + "allow if high(input.n)\nhigh(n) if n > 3", {"n": 4}, True, UNDEFINED),

@@ -75,8 +75,8 @@ async def test_a_process_that_ended_while_idle_is_replaced() -> None:
     await evaluators.evaluate(GOOD, "{}")
     [child] = children()
     child.kill()
-    while child.is_running():
-        await asyncio.sleep(0.01)
+    child.wait()
+    await asyncio.sleep(0.1)  # until the event loop has noticed
     assert (await evaluators.evaluate(GOOD, "{}")).failure is None
     await evaluators.close()
 
