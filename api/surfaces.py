@@ -9,6 +9,8 @@ from api.audit.routes import ROUTES as AUDIT
 from api.environments.routes import ROUTES as ENVIRONMENTS
 from api.facts.grouped import grouped_commands
 from api.facts.routes import ROUTES as FACTS
+from api.gates.opa_evaluators import opa_evaluators
+from api.gates.routes import ROUTES as GATES
 from api.http.calls import Surface
 from api.http.errors import ErrorOut, render_error
 from api.identity.authentication import authenticate
@@ -51,6 +53,7 @@ CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
     credentials,
     ci_tokens,
     notification_streams,
+    opa_evaluators,
     grouped_commands,
     arrivals,
 )
@@ -68,7 +71,16 @@ def fact_store(webhook_max_body: int) -> Surface:
         render=render_error,
         authenticate=authenticate,
         denied=audit_denial,
-        routes=(*receiver(webhook_max_body), *FACTS, *ENVIRONMENTS, *NOTIFICATIONS, *AUDIT, *IDENTITY, *MONITORING),
+        routes=(
+            *receiver(webhook_max_body),
+            *FACTS,
+            *ENVIRONMENTS,
+            *GATES,
+            *NOTIFICATIONS,
+            *AUDIT,
+            *IDENTITY,
+            *MONITORING,
+        ),
         security={
             "apiKey": {"type": "apiKey", "in": "header", "name": "X-Api-Key"},
             "bearer": {"type": "http", "scheme": "bearer"},

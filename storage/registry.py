@@ -13,6 +13,7 @@ from storage.environments.records import RECORDS as ENVIRONMENT_RECORDS
 from storage.facts import tables as facts_tables
 from storage.facts.records import RECORDS as FACTS_RECORDS
 from storage.gates import tables as gate_tables
+from storage.gates.records import RECORDS as GATE_RECORDS
 from storage.idempotency import tables as idempotency_tables
 from storage.identity import tables as identity_tables
 from storage.identity.records import RECORDS as IDENTITY_RECORDS
@@ -52,6 +53,6 @@ SECRET_PURPOSES = (SECRET_PURPOSE, TOKEN_PURPOSE, CONFIG_PURPOSE, SIGNING_PURPOS
 
 RECORDS: dict[str, RecordSource] = {
     source.form.kind: source
-    for source in (*IDENTITY_RECORDS, *NOTIFICATION_RECORDS, *FACTS_RECORDS, *ENVIRONMENT_RECORDS)
+    for source in (*IDENTITY_RECORDS, *NOTIFICATION_RECORDS, *FACTS_RECORDS, *ENVIRONMENT_RECORDS, *GATE_RECORDS)
 }
 """Record sources by kind of record."""

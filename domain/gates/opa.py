@@ -11,6 +11,11 @@ from uuid import UUID
 
 from domain.audit.records import VERSION, RecordForm
 from domain.canonical import canonical_json
+from domain.errors import Invalid, TooLarge
+from domain.facts.approvals import Standing
+from domain.facts.artifacts import ProvenanceStatus
+from domain.facts.evaluation import LatestResult
+from domain.facts.trails import Trail
 from domain.identity.permissions import Permission
 
 MAX_MODULES = 100
@@ -92,7 +97,29 @@ class Source:
     @property
     def sha256(self) -> str:
         """The digest of the content, whatever archive it came in."""
-        return hashlib.sha256(canonical_json({"modules": self.modules, "data": self.data})).hexdigest()
+        return hashlib.sha256(canonical_json({"modules": self.modules, "data": dict(self.data)})).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """The bytes of the content."""
+        return sum(len(module.text.encode()) for module in self.modules) + len(canonical_json(dict(self.data)))
+
+
+def checked_source(modules: Sequence[Module], data: Mapping[str, Any]) -> Source:
+    """Return the content of a bundle. Raises Invalid, and TooLarge for more than a bundle may have."""
+    if not modules:
+        raise Invalid.of("file", "has no module, that is, no member whose name ends in .rego")
+    if len(modules) > MAX_MODULES:
+        raise TooLarge(f"The bundle has more than {MAX_MODULES} modules")
+    for module in modules:
+        if len(module.text.encode()) > MAX_MODULE:
+            raise TooLarge(f"The module {module.path} has more than {MAX_MODULE:,} bytes")
+        if "\0" in module.text:
+            raise Invalid(f"The module {module.path} has a NUL character")
+    source = Source(tuple(sorted(modules)), data)
+    if source.size > MAX_BUNDLE:
+        raise TooLarge(f"The bundle has more than {MAX_BUNDLE:,} bytes")
+    return source
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,3 +260,83 @@ def _bounded(reasons: Sequence[str]) -> tuple[str, ...]:
     shown = [one if len(one) <= MAX_REASON else f"{one[:MAX_REASON]}…" for one in shown]
     more = len(reasons) - len(shown)
     return (*shown, f"and {more} more reasons") if more else tuple(shown)
+
+
+@dataclass(frozen=True, slots=True)
+class ScanCounts:
+    """The vulnerabilities that a security scan of the trail found."""
+
+    tool: str
+    critical: int
+    high: int
+    medium: int
+    low: int
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a policy is asked about: an artifact, or a trail as a whole if there is no `digest`.
+
+    `attestations` are the latest results of the trail. `approval` is the standing of its approval for this artifact and
+    environment.
+    """
+
+    flow_id: UUID
+    flow_name: str
+    trail: Trail
+    attestations: Sequence[LatestResult]
+    approval: Standing
+    digest: str | None = None
+    artifact_name: str | None = None
+    artifact_version: str | None = None
+    provenance: ProvenanceStatus | None = None
+    environment: str | None = None
+    scans: Sequence[ScanCounts] = ()
+
+
+APPROVAL_STATUSES = {Standing.GRANTED: "APPROVED", Standing.REJECTED: "REJECTED", Standing.MISSING: "NONE"}
+
+
+def opa_input(subject: Subject) -> dict[str, Any]:
+    """Return the input of a policy for stored facts; docs/opa.md tells users what each name holds.
+
+    Attestations about other artifacts of the trail are left out. They are sorted, so that equal facts are equal inputs.
+    """
+    latest = [one for one in subject.attestations if not subject.digest or one.digest in ("", subject.digest)]
+    return {
+        "artifactName": subject.artifact_name,
+        "artifactVersion": subject.artifact_version,
+        "artifactDigest": subject.digest,
+        "environment": subject.environment,
+        "approvalStatus": APPROVAL_STATUSES[subject.approval],
+        "provenanceStatus": subject.provenance,
+        "attestations": [
+            {"type": one.type, "name": one.name, "status": one.status, "artifactDigest": one.digest or None}
+            for one in sorted(latest, key=lambda one: (one.type, one.label, one.identity))
+        ],
+        "flow": {"id": subject.flow_id, "name": subject.flow_name},
+        "trail": _trail(subject.trail),
+        **_counts(subject.scans),
+    }
+
+
+def _trail(trail: Trail) -> dict[str, Any]:
+    return {
+        "id": trail.id,
+        "name": trail.name,
+        "status": trail.status,
+        "commit": trail.git_commit_sha,
+        "branch": trail.git_branch,
+        "author": trail.git_author,
+        "repository": trail.git_repository,
+    }
+
+
+def _counts(scans: Sequence[ScanCounts]) -> dict[str, Any]:
+    """Return the scans and their sums; nothing without a scan, which is not the same as one without findings."""
+    if not scans:
+        return {}
+    severities = ("critical", "high", "medium", "low")
+    each = [{"tool": one.tool, **{name: getattr(one, name) for name in severities}} for one in scans]
+    sums = {f"{name}Vulnerabilities": sum(getattr(one, name) for one in scans) for name in severities}
+    return {"securityScans": sorted(each, key=lambda one: str(one["tool"])), **sums}

@@ -1,4 +1,4 @@
-"""What the server and the processes of the engine say to each other, without the engine: the server does not load it."""
+"""What the server and the processes of the engine say to each other. The server does not load the engine for it."""
 
 import signal
 
