@@ -6,7 +6,8 @@ from uuid import UUID
 
 from aiohttp import web
 
-from domain.gates.opa import Bundle, Evaluation, OpaOutcome, Rule, Source, outcome_of
+from domain.gates.opa import Bundle, Evaluation, OpaOutcome, outcome_of
+from domain.gates.rego import Rule, Source
 from integrations.opa.archives import read_source
 from integrations.opa.compiler import compiled
 from integrations.opa.evaluators import Evaluators

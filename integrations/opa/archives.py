@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from domain.errors import Invalid, TooLarge
-from domain.gates.opa import MAX_BUNDLE, Module, Source, checked_source
+from domain.gates.rego import MAX_BUNDLE, Module, Source, checked_source
 from integrations.formats.json_files import parse_json
 from integrations.formats.parsed import Unreadable
 

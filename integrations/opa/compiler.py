@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from domain.errors import Invalid, Rejected
-from domain.gates.opa import Rule, Source
+from domain.gates.rego import Rule, Source
 from integrations.opa.protocol import how_it_ended
 
 TIMEOUT_ANSWER = 20.0

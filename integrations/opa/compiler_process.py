@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from domain.gates.opa import Module
+from domain.gates.rego import Module
 from integrations.opa.engine import Policy, RegoFault
 from integrations.opa.memory import MemoryLimit
 from integrations.opa.plans import faults_of, hidden_rules, rules_of

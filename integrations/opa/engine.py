@@ -23,7 +23,7 @@ from regopy.rego_shared import (  # type: ignore[import-untyped]
     rego_output_string,
 )
 
-from domain.gates.opa import Module, Rule
+from domain.gates.rego import Module, Rule
 from integrations.opa.syntax import with_sets
 
 MAX_FAULT = 300
@@ -46,7 +46,8 @@ class Policy:
     def __init__(self, modules: Sequence[Module], data: Mapping[str, Any], rules: Sequence[Rule]) -> None:
         """Build it. Raises RegoFault."""
         self._rules = {"/".join((*rule.package, rule.name)): rule for rule in rules}
-        self._modules = [Module(module.path, with_sets(module.text)) for module in modules]
+        # A comment needs the end of its line: without it, the engine takes no keyword of the module for one.
+        self._modules = [Module(module.path, with_sets(module.text) + "\n") for module in modules]
         self._interpreter = Interpreter()
         self._interpreter.log_level = LogLevel.NONE
         self._interpreter.strict_built_in_errors = True  # otherwise they would only make a rule undefined

@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
-from domain.gates.opa import Module, Rule
+from domain.gates.rego import Module, Rule
 from integrations.opa.engine import Policy, RegoFault
 from integrations.opa.memory import MemoryLimit
 from integrations.opa.protocol import MAX_ANSWER, READY

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from domain.gates.opa import Bundle, Evaluation, Rule
+from domain.gates.opa import Bundle, Evaluation
+from domain.gates.rego import Rule
 from integrations.opa.protocol import MAX_ANSWER, READY, how_it_ended
 
 START_SECONDS = 30.0

@@ -7,7 +7,7 @@ misspelt `deny` would never deny. The plan is in Open Policy Agent's intermediat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from domain.gates.opa import ALLOW, DENY, Module, Rule
+from domain.gates.rego import ALLOW, DENY, Module, Rule
 from integrations.opa.syntax import package_of
 
 Plan = Mapping[str, Any]

@@ -11,7 +11,8 @@ from api.http.digests import Sha256
 from api.http.paging import ListQuery
 from api.http.texts import Name, Short
 from api.http.wire import Instant, WireIn, WireModel, shows
-from domain.gates.opa import Bundle, BundleStatus, Module, OpaDecision, Source, checked_source
+from domain.gates.opa import Bundle, BundleStatus, OpaDecision
+from domain.gates.rego import Module, Source, checked_source
 
 MODULE = "policy.rego"
 """The path of the module of a bundle that was sent as text."""

@@ -4,7 +4,8 @@ from collections.abc import Collection
 from uuid import UUID
 
 from domain.errors import NotFound
-from domain.gates.opa import Bundle, Module, Rule, Source
+from domain.gates.opa import Bundle
+from domain.gates.rego import Module, Rule, Source
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.paging import Listing, Page, Window, capped_count, fetch_fitting

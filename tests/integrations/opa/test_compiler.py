@@ -3,7 +3,7 @@
 import pytest
 
 from domain.errors import Invalid, Rejected
-from domain.gates.opa import Module, Rule, Source
+from domain.gates.rego import Module, Rule, Source
 from integrations.opa.compiler import compiled
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

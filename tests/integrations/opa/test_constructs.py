@@ -9,7 +9,8 @@ import pytest
 import pytest_asyncio
 
 from domain.canonical import canonical_json
-from domain.gates.opa import Bundle, Module, Rule, Source
+from domain.gates.opa import Bundle
+from domain.gates.rego import Module, Rule, Source
 from integrations.opa.compiler import compiled
 from integrations.opa.evaluators import Evaluators
 
@@ -24,6 +25,7 @@ V0 = "package a\n"
 CASES: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
     "default with :=": (V1 + "default allow := false\nallow if input.ok", {}, False, UNDEFINED),
     "default with =": (V0 + "default allow = false\nallow { input.ok }", {"ok": True}, True, UNDEFINED),
+    "a comment at the end": (V1 + "allow if input.ok # yes", {"ok": True}, True, UNDEFINED),
     "no default": (V1 + "allow if input.ok", {}, UNDEFINED, UNDEFINED),
     "deny contains": (V1 + 'deny contains msg if { input.n > 1; msg := "many" }', {"n": 2}, UNDEFINED, ["many"]),
     "deny of old": (V0 + 'deny[msg] { input.n > 1; msg := "many" }', {"n": 2}, UNDEFINED, ["many"]),

@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from domain.canonical import canonical_json
-from domain.gates.opa import Module, Rule
+from domain.gates.rego import Module, Rule
 from integrations.opa.evaluators import Evaluators
 from tests.integrations.opa.test_constructs import bundle_of
 
@@ -118,4 +118,11 @@ async def test_the_process_holds_nothing_and_can_open_nothing() -> None:
 
 async def test_the_server_does_not_load_the_engine() -> None:
     code = "import sys, api.app, workers.host; sys.exit('regopy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["compiler_process", "evaluator_process"])
+async def test_the_engine_is_alone_with_its_allocator(name: str) -> None:
+    """With RE2 in the same process, the engine frees what it did not allocate, and the process is aborted."""
+    code = f"import sys, integrations.opa.{name}; sys.exit('re2' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
