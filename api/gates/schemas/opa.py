@@ -131,12 +131,16 @@ class OpaEvaluationIn(WireIn):
         "json_schema_extra": {
             "examples": [
                 {
+                    "bundle": "release",
+                    "trailId": "01890a5d-ac96-774b-bcce-b302099a8057",
+                },
+                {
                     "artifactName": "payment-service",
                     "artifactVersion": "1.4.2",
                     "environment": "production",
                     "attestations": [{"type": "trivy", "status": "PASSED"}],
                     "approvalStatus": "APPROVED",
-                }
+                },
             ]
         }
     }

@@ -132,8 +132,9 @@ async def test_the_input_is_built_from_stored_facts(api: Caller) -> None:
 
 async def test_stored_facts_are_not_stated(api: Caller) -> None:
     bundle, trail = await make_active(api), await api.make_trail((await api.make_flow())["id"])
-    for stated in ({"artifactName": "x"}, {"approvalStatus": "APPROVED"}, {"attestations": []}, {"input": {"x": 1}}):
-        await evaluate(api, 400, bundle=bundle["name"], trailId=trail["id"], **stated)
+    stated: dict[str, Any] = {"artifactName": "x", "approvalStatus": "APPROVED", "attestations": [], "input": {"x": 1}}
+    for name, value in stated.items():
+        await evaluate(api, 400, bundle=bundle["name"], trailId=trail["id"], **{name: value})
 
 
 async def test_unknown_facts_are_not_found(api: Caller) -> None:

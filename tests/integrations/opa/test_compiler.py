@@ -56,9 +56,10 @@ async def test_data_cannot_take_the_place_of_a_rule() -> None:
     assert await compiled(Source((module,), {"a": {"b": {"limit": 1}}})) == (Rule(("a", "b"), "allow"),)
 
 
+@pytest.mark.slow
 async def test_what_takes_too_long_to_compile_is_refused() -> None:
     rules = "".join(f'deny contains "{n}" if {{ some x in input.l; x.a == {n}; x.b != {n} }}\n' for n in range(14_000))
-    with pytest.raises(Invalid, match="the compiler took too long"):
+    with pytest.raises(Invalid, match=r"the compiler (took too long|did not answer in time)"):
         await compiled(Source((Module("m.rego", f"package a\n{rules}"),)))
 
 

@@ -4,6 +4,7 @@ import asyncio
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -16,6 +17,7 @@ from tests.integrations.opa.test_constructs import bundle_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
+Children = Callable[[], list[psutil.Process]]
 GOOD = bundle_of(Module("m.rego", "package a\nallow = input.ok\ndeny[m] { m := data.never }"))
 HOSTILE = {
     "endless": (
@@ -31,12 +33,19 @@ HOSTILE = {
 }
 
 
-def children() -> list[psutil.Process]:
+def running() -> set[psutil.Process]:
     mine = psutil.Process().children()
-    return [one for one in mine if "integrations.opa.evaluator_process" in " ".join(one.cmdline())]
+    return {one for one in mine if "integrations.opa.evaluator_process" in " ".join(one.cmdline())}
 
 
-async def test_an_evaluation_begins_with_nothing_of_the_last_one() -> None:
+@pytest.fixture
+def children() -> Children:
+    """The processes that the test has started."""
+    before = running()
+    return lambda: list(running() - before)
+
+
+async def test_an_evaluation_begins_with_nothing_of_the_last_one(children: Children) -> None:
     evaluators = Evaluators()
     for ok in (True, False, True):
         evaluation = await evaluators.evaluate(GOOD, canonical_json({"ok": ok}).decode())
@@ -57,7 +66,7 @@ async def test_a_hostile_policy_only_fails_itself(case: str) -> None:
     await evaluators.close()
 
 
-async def test_a_killed_process_fails_one_evaluation() -> None:
+async def test_a_killed_process_fails_one_evaluation(children: Children) -> None:
     evaluators = Evaluators()
     await evaluators.evaluate(GOOD, "{}")
     [child] = children()
@@ -70,7 +79,7 @@ async def test_a_killed_process_fails_one_evaluation() -> None:
     await evaluators.close()
 
 
-async def test_a_process_that_ended_while_idle_is_replaced() -> None:
+async def test_a_process_that_ended_while_idle_is_replaced(children: Children) -> None:
     evaluators = Evaluators()
     await evaluators.evaluate(GOOD, "{}")
     [child] = children()
@@ -81,7 +90,7 @@ async def test_a_process_that_ended_while_idle_is_replaced() -> None:
     await evaluators.close()
 
 
-async def test_an_interrupted_evaluation_answers_no_other_one() -> None:
+async def test_an_interrupted_evaluation_answers_no_other_one(children: Children) -> None:
     evaluators = Evaluators()
     await evaluators.evaluate(GOOD, '{"ok":true}')
     [child] = children()
@@ -104,7 +113,7 @@ async def test_evaluations_at_once_have_processes_of_their_own() -> None:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="reads /proc")
-async def test_the_process_holds_nothing_and_can_open_nothing() -> None:
+async def test_the_process_holds_nothing_and_can_open_nothing(children: Children) -> None:
     evaluators = Evaluators()
     await evaluators.evaluate(GOOD, "{}")
     [child] = children()

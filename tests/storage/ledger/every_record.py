@@ -31,6 +31,8 @@ from domain.facts.provenance import (
 )
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
+from domain.gates.opa import Evaluation, NewBundle, outcome_of
+from domain.gates.rego import Module, Rule, Source
 from domain.identity.api_keys import NewApiKey
 from domain.identity.sessions import NewSession, SignInMethod
 from domain.identity.workload_identities import CiIssuer, WorkloadTerms
@@ -49,6 +51,8 @@ from storage.facts.commands.evidence import attach_reference
 from storage.facts.commands.provenance import NewProvenance, record_provenance
 from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
+from storage.gates.commands.opa_bundles import activate_bundle, create_bundle
+from storage.gates.commands.opa_decisions import record_decisions
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.sessions import start_session
 from storage.identity.commands.sign_ins import SSO_IDENTITIES
@@ -89,6 +93,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         identity = await SSO_IDENTITIES.create(tx, world.tenant, world.actor, subject)
         workload = await create_workload_identity(tx, world.tenant, CI, JOBS, world.actor)
         facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
+        facts |= await _opa(tx, world)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -132,6 +137,17 @@ async def _environments(tx: Transaction, world: World) -> dict[str, UUID]:
         "drift": drift.id,
         **await _allow_list(tx, world, environment.id),
     }
+
+
+async def _opa(tx: Transaction, world: World) -> dict[str, UUID]:
+    """An active bundle, and what it decided."""
+    source, rule = Source((Module("gate.rego", "package gate\nallow = false"),), {"limit": 1}), Rule(("gate",), "allow")
+    new = NewBundle("release", "1.0.0", source, (rule,))
+    made, _ = await create_bundle(tx, world.tenant, new, world.actor)
+    bundle = await activate_bundle(tx, world.tenant, made.id, world.actor)
+    outcome = outcome_of(bundle, '{"a":1}', Evaluation({rule: False}))
+    [decision] = await record_decisions(tx, world.tenant, [outcome], world.actor)
+    return {"opa_bundle": bundle.id, "opa_decision": decision.id}
 
 
 async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> dict[str, UUID]:
