@@ -17,7 +17,7 @@ from tests.paths import DOCS, ROOT
 TOOLS = ("bash", "curl", "openssl", "python3")
 PAGES = (
     ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("guide", "ci", "environments", "notifications", "access")),
+    *(DOCS / f"{name}.md" for name in ("guide", "ci", "environments", "opa", "notifications", "access")),
 )
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
@@ -118,6 +118,13 @@ async def test_a_ci_jobs_day(running: Running, folder: Path) -> None:
 async def test_what_runs_in_environments(running: Running, folder: Path) -> None:
     lines = await pasted(blocks(DOCS / "environments.md"), running, folder)
     assert any('"reasons":[{"code":"NOT_REPORTED"' in line and '"debug-shell"' in line for line in lines)
+
+
+async def test_policies_in_rego(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "opa.md"), running, folder)
+    assert "['trivy failed']" in lines
+    assert "['data.release.allow is not true in the policy bundle" in lines[-2].rsplit(" release-", 1)[0]
+    assert lines[-1] == "2", "decisions that do not allow"
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:
