@@ -3,8 +3,8 @@
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Boolean, Column, DateTime, Integer, LargeBinary, SmallInteger, Table, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY, INT4RANGE, JSONB, TSVECTOR
+from sqlalchemy import ARRAY, Boolean, Column, DateTime, Integer, LargeBinary, SmallInteger, Table, Uuid
+from sqlalchemy.dialects.postgresql import INT4RANGE, JSONB, TSVECTOR
 
 from storage.registry import METADATA
 from storage.schema import DEFINITION
