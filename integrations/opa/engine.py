@@ -12,7 +12,7 @@ from typing import Any
 
 from regopy import Interpreter, LogLevel, NodeKind, RegoError  # type: ignore[import-untyped]
 from regopy.rego_shared import (  # type: ignore[import-untyped]
-    rego_bundle_query_entrypoint,
+    rego_bundle_query,
     rego_free_output,
     rego_node_get,
     rego_node_size,
@@ -26,6 +26,7 @@ from regopy.rego_shared import (  # type: ignore[import-untyped]
 from domain.gates.rego import Module, Rule
 from integrations.opa.syntax import with_sets
 
+NO_RESULT = "It has no result"
 MAX_FAULT = 300
 """Characters of one message of the engine."""
 _HINTS = {
@@ -45,7 +46,7 @@ class Policy:
 
     def __init__(self, modules: Sequence[Module], data: Mapping[str, Any], rules: Sequence[Rule]) -> None:
         """Build it. Raises RegoFault."""
-        self._rules = {"/".join((*rule.package, rule.name)): rule for rule in rules}
+        self._rules = rules
         # A comment needs the end of its line: without it, the engine takes no keyword of the module for one.
         self._modules = [Module(module.path, with_sets(module.text) + "\n") for module in modules]
         self._interpreter = Interpreter()
@@ -56,7 +57,7 @@ class Policy:
                 self._interpreter.add_module(str(n), module.text)  # not by its path: `plan` writes a file of this name
             if data:
                 self._interpreter.add_data_json(json.dumps(data))
-            self._built = self._interpreter.build(None if rules else "true", list(self._rules))
+            self._built = self._interpreter.build(_query(rules))
 
     def plan(self, directory: Path) -> Any:
         """Return the plan, which the engine only gives as a file in a directory. Raises RegoFault."""
@@ -72,10 +73,10 @@ class Policy:
         """Evaluate the rules for an input in JSON; one that is undefined has no value. Raises RegoFault."""
         try:
             self._interpreter.set_input_term(text)
-            found = {rule: self._value(entrypoint) for entrypoint, rule in self._rules.items()}
+            found = self._found()
         except RegoError as error:
             raise RegoFault(_message(str(error))) from None
-        return {rule: values[0] for rule, values in found.items() if values}
+        return {rule: values[0] for rule, values in zip(self._rules, found, strict=True) if values}
 
     @contextmanager
     def _faults_located(self) -> Iterator[None]:
@@ -84,20 +85,28 @@ class Policy:
         except RegoError as error:
             raise RegoFault(_located(str(error), self._modules)) from None
 
-    def _value(self, entrypoint: str) -> list[Any]:
-        output = rego_bundle_query_entrypoint(self._interpreter._impl, self._built._impl, entrypoint)  # noqa: SLF001
+    def _found(self) -> list[list[Any]]:
+        output = rego_bundle_query(self._interpreter._impl, self._built._impl)  # noqa: SLF001
         try:
             if not rego_output_ok(output):
-                raise RegoFault("; ".join(dict.fromkeys(_messages(rego_output_node(output)))) or "It has no result")
+                raise RegoFault("; ".join(dict.fromkeys(_messages(rego_output_node(output)))) or NO_RESULT)
             text = rego_output_string(output)
         finally:
             rego_free_output(output)
-        if text == "undefined":
-            return []
         if not text.startswith("{"):
             raise RegoFault(_message(text))
-        values: list[Any] = json.loads(text, strict=False)["expressions"]  # the engine writes control characters as is
+        [found] = json.loads(text, strict=False)["expressions"]  # the engine writes control characters as they are
+        values: list[list[Any]] = found
         return values
+
+
+def _query(rules: Sequence[Rule]) -> str:
+    """Return a query for the values of all rules at once, so that what several of them need is evaluated once.
+
+    The value of an undefined rule is an empty array, that of any other an array with one element.
+    """
+    places = ("".join(f"[{json.dumps(part)}]" for part in (*rule.package, rule.name)) for rule in rules)
+    return f"[{', '.join(f'[v | v := data{place}]' for place in places)}]"
 
 
 def _messages(node: Any) -> Iterator[str]:
@@ -110,7 +119,7 @@ def _messages(node: Any) -> Iterator[str]:
 def _message(text: str) -> str:
     """Return the first message in an error that the engine writes as a tree."""
     found = _MESSAGE.search(text)
-    return _said(text[found.end() :], int(found["length"])) if found else "It has no result"
+    return _said(text[found.end() :], int(found["length"])) if found else NO_RESULT
 
 
 def _located(text: str, modules: Sequence[Module]) -> str:

@@ -97,6 +97,13 @@ async def test_construct(evaluators: Evaluators, case: str) -> None:
     assert evaluation.values == expected
 
 
+async def test_a_package_may_have_any_name(evaluators: Evaluators) -> None:
+    rule = Rule(("a", "b-c/d"), "allow")
+    module = Module("m.rego", 'package a["b-c/d"]\nallow = true')
+    assert await compiled(Source((module,))) == (rule,)
+    assert (await evaluators.evaluate(bundle_of(module, rules=(rule,)), "{}")).values == {rule: True}
+
+
 async def test_the_compiler_takes_all_of_them() -> None:
     modules = [
         Module(f"{n}.rego", text.replace("package a", f"package a{n}")) for n, (text, *_) in enumerate(CASES.values())

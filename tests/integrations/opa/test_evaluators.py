@@ -28,7 +28,10 @@ HOSTILE = {
         's0 = "x"\nallow { count(s31) > 0 }\n' + "".join(f's{n + 1} = concat("", [s{n}, s{n}])\n' for n in range(31)),
         "too much memory",
     ),
-    "output": ("allow = numbers.range(1, 200000)", "too large"),
+    "output": (
+        's0 = "x"\nallow = s21\n' + "".join(f's{n + 1} = concat("", [s{n}, s{n}])\n' for n in range(21)),
+        "too large",
+    ),
     "native recursion": ('allow { json.unmarshal(concat("", ["[" | numbers.range(1, 100000)[_]])) }', ""),
 }
 
