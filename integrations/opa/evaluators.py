@@ -9,6 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from domain.gates.opa import Bundle, Evaluation
 from domain.gates.rego import Rule
 from integrations.opa.protocol import MAX_ANSWER, READY, how_it_ended
@@ -20,9 +22,14 @@ TIMEOUT_STOP = 1.0
 """Seconds for a child to end after its input was closed."""
 
 NOT_STARTED = "The process that evaluates policies did not start"
+UNREADABLE = "The process that evaluates policies gave no readable answer"
 SUBJECT = "The evaluation"
 
+COMMAND = (sys.executable, "-m", "integrations.opa.evaluator_process")
+
 _ROOT = Path(__file__).parents[2]
+
+log = structlog.get_logger()
 
 
 class Evaluators:
@@ -83,7 +90,7 @@ class _Evaluator:
             return True
         try:
             self._child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "integrations.opa.evaluator_process"),
+                *COMMAND,
                 cwd=_ROOT,
                 env={},  # no variable of the server, whose environment has secrets
                 stdin=PIPE,
@@ -93,14 +100,24 @@ class _Evaluator:
             )
         except OSError:
             return False
-        return await self._exchange(b"", START_SECONDS) == READY
+        ready = await self._exchange(b"", START_SECONDS) == READY
+        if not ready:
+            await self.end()
+        return ready
 
     async def _answer(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         line = await self._exchange(json.dumps(request).encode() + b"\n", TIMEOUT_ANSWER)
         if not line.endswith(b"\n"):
-            return {"failed": how_it_ended(await self.end(), SUBJECT)}
-        answer: Mapping[str, Any] = json.loads(line)
-        if answer["last"]:
+            status = await self.end()
+            log.warning("opa.evaluator_ended", sha256=request["sha256"], status=status)
+            return {"failed": how_it_ended(status, SUBJECT)}
+        try:
+            answer: Mapping[str, Any] = json.loads(line)
+            last = answer["last"]
+        except (ValueError, KeyError, TypeError):
+            log.warning("opa.evaluator_unreadable", sha256=request["sha256"])
+            answer, last = {"failed": UNREADABLE}, True
+        if last:
             await self.end()
         return answer
 

@@ -12,7 +12,9 @@ import pytest
 
 from domain.canonical import canonical_json
 from domain.gates.rego import Module, Rule
+from integrations.opa import evaluators as evaluators_module
 from integrations.opa.evaluators import Evaluators
+from integrations.opa.protocol import READY
 from tests.integrations.opa.test_constructs import bundle_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -104,6 +106,24 @@ async def test_an_interrupted_evaluation_answers_no_other_one(children: Children
     await asyncio.gather(evaluating, return_exceptions=True)
     evaluation = await evaluators.evaluate(GOOD, '{"ok":false}')
     assert evaluation.values[Rule(("a",), "allow")] is False
+    await evaluators.close()
+
+
+@pytest.mark.parametrize("line", ["{", "[]", "{}", "null", "x" * 100])
+async def test_an_unreadable_answer_allows_nothing(monkeypatch: pytest.MonkeyPatch, line: str) -> None:
+    """Of a process that was taken over, say."""
+    program = f"""print({READY.decode()!r}, end="", flush=True); input(); print({line!r}, flush=True); input()"""
+    monkeypatch.setattr(evaluators_module, "COMMAND", (sys.executable, "-c", program))
+    evaluators = Evaluators()
+    assert "no readable answer" in ((await evaluators.evaluate(GOOD, "{}")).failure or "")
+    await evaluators.close()
+
+
+async def test_a_process_that_does_not_start_allows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluators = Evaluators()
+    for command in ((sys.executable, "-c", ""), ("/nothing/there",)):
+        monkeypatch.setattr(evaluators_module, "COMMAND", command)
+        assert "did not start" in ((await evaluators.evaluate(GOOD, "{}")).failure or "")
     await evaluators.close()
 
 
