@@ -1,5 +1,6 @@
 """Where verification finds the sealed records of the gate."""
 
+from domain.gates.opa import OPA_BUNDLE, OPA_DECISION
 from domain.gates.records import (
     APPROVAL,
     APPROVAL_DECISION,
@@ -35,6 +36,8 @@ RECORDS = (
     RecordSource.plain(APPROVAL, "approvals"),
     RecordSource.plain(APPROVAL_DECISION, "approval_decisions"),
     RecordSource.eventful(APPROVAL_EXPIRY),
+    RecordSource.plain(OPA_BUNDLE, "opa_bundles"),
+    RecordSource.plain(OPA_DECISION, "opa_decisions"),
     RecordSource.plain(SECURITY_SCAN, "security_scans"),
     RecordSource(
         SECURITY_THRESHOLD,

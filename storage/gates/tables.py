@@ -1,4 +1,4 @@
-"""Tables of the gate: policies and what they are attached to, approvals, security scans and their thresholds."""
+"""Tables of the gate: policies, approvals, bundles of Rego and what they decided, security scans and thresholds."""
 
 from sqlalchemy import (
     BigInteger,
@@ -266,3 +266,66 @@ security_scan_days = Table(
     info=DERIVED,
 )
 """The scans of each day in UTC, added up: a summary of a million scans reads thousands of rows."""
+
+opa_bundles = Table(
+    "opa_bundles",
+    metadata,
+    key(),
+    org(),
+    required("name", Identifier),
+    required("bundle_version", Identifier),
+    document("modules"),
+    document("data"),
+    document("rules"),
+    required("sha256", Identifier),
+    required("size", Integer),
+    optional("activated_at", Time),
+    required("created_by", Uuid),
+    required("version", Integer),
+    required("created_at", Time),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("opa_bundles_version_key", "org_id", "name", "bundle_version", unique=True, postgresql_where=text(_ACTIVE)),
+    Index(
+        "opa_bundles_active_key",
+        "org_id",
+        "name",
+        unique=True,
+        postgresql_where=text(f"{_ACTIVE} AND activated_at IS NOT NULL"),
+    ),
+    Index(
+        "opa_bundles_activated_idx",
+        "org_id",
+        "activated_at",
+        "id",
+        postgresql_where=text(f"{_ACTIVE} AND activated_at IS NOT NULL"),
+    ),
+    Index(None, "org_id", "created_at", "id"),
+    info=DEFINITION,
+)
+"""`bundle_version` is the version that the sender names. Of those with one name, at most one is activated. `rules` are
+the rules that decide, `size` the bytes of the content, which never changes."""
+
+opa_decisions = Table(
+    "opa_decisions",
+    metadata,
+    key(),
+    org(),
+    required("bundle_id", Uuid, ForeignKey(opa_bundles.c.id)),
+    required("bundle_name", Identifier),
+    required("bundle_version", Identifier),
+    required("bundle_sha256", Identifier),
+    required("input", Text),
+    required("input_digest", Identifier),
+    required("size", Integer),
+    required("allow", Boolean),
+    document("reasons"),
+    required("evaluated_by", Uuid),
+    required("created_at", Time),
+    Index(None, "org_id", "created_at", "id"),
+    Index(None, "org_id", "allow", "created_at", "id"),
+    Index(None, "org_id", "bundle_id", "allow", "created_at", "id"),
+    Index(None, "org_id", "bundle_id", "created_at", "id"),
+    info=FACT,
+)
+"""What bundles decided. `size` is the bytes of the input."""

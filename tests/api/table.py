@@ -59,6 +59,7 @@ BODY_IDS: Mapping[str, str] = {
     "trailId": "trail_id",
     "userId": "new_user_id",
     "ownerId": "owner_id",
+    "bundle": "active_bundle",
 }
 """Fields of bodies, with the path parameters that take the same ids."""
 SPARE: Mapping[str, Mapping[str, str]] = {

@@ -172,6 +172,25 @@ class Things:
         path = f"/webhooks/github/{(await self.config())['id']}"
         return (await self.api.post(path, status=202, data=body, headers=headers)).json
 
+    async def opa_bundle(self) -> Any:
+        """One more each time, which is not active."""
+        body = {"name": unique("bundle"), "version": "1", "regoContent": "package release\nallow = true"}
+        return (await self.api.post("/opa/bundles", body)).json
+
+    @once
+    async def inactive_bundle(self) -> Any:
+        return await self.opa_bundle()
+
+    @once
+    async def active_bundle(self) -> Any:
+        made = await self.opa_bundle()
+        return (await self.api.send("PUT", f"/opa/bundles/{made['id']}/activate")).json
+
+    @once
+    async def opa_decision(self) -> Any:
+        body = {"artifactName": "app", "bundle": (await self.active_bundle())["name"]}
+        return (await self.api.post("/opa/evaluate", body, 200)).json
+
     @once
     async def event(self) -> Any:
         await self.flow()
@@ -258,6 +277,9 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "provenance_key_id": (Things.provenance_key, "id"),
     "config_id": (Things.config, "id"),
     "receipt_id": (Things.receipt, "receiptId"),
+    "bundle_id": (Things.inactive_bundle, "id"),
+    "active_bundle": (Things.active_bundle, "name"),
+    "decision_id": (Things.opa_decision, "id"),
     "event_id": (Things.event, "id"),
     "record_id": (Things.trail, "id"),
     "rule_id": (Things.message, "ruleId"),

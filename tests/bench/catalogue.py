@@ -15,6 +15,7 @@ from tests.bench.scenarios import (
     drain_large,
     latency,
     notify,
+    opa,
     peers,
     processes,
     relay,
@@ -62,4 +63,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     scale.NAME: Scenario(scale.run),
     reports.NAME: Scenario(reports.run, reports.profile),
     snapshots.NAME: Scenario(snapshots.run),
+    opa.NAME: Scenario(opa.run),
 }

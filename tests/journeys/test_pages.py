@@ -15,13 +15,18 @@ from tests.journeys.processes import ADMIN_KEY
 from tests.paths import DOCS, ROOT
 
 TOOLS = ("bash", "curl", "openssl", "python3")
-PAGES = (
-    ROOT / "README.md",
-    *(
-        DOCS / f"{name}.md"
-        for name in ("guide", "ci", "vsa", "environments", "approvals", "security-scans", "notifications", "access")
-    ),
+NAMES = (
+    "guide",
+    "ci",
+    "vsa",
+    "environments",
+    "approvals",
+    "security-scans",
+    "opa",
+    "notifications",
+    "access",
 )
+PAGES = (ROOT / "README.md", *(DOCS / f"{name}.md" for name in NAMES))
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
 
@@ -141,6 +146,13 @@ async def test_what_scanners_found(running: Running, folder: Path) -> None:
     assert "['critical: 1 found, at most 0 allowed', 'high: 3 found, at most 2 allowed']" in lines
     [summed] = [line for line in lines if line.startswith('{"totalScans":4,')]
     assert '"scansWithCritical":1' in summed
+
+
+async def test_policies_in_rego(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "opa.md"), running, folder)
+    assert "['trivy failed']" in lines
+    assert "['data.release.allow is not true in the policy bundle" in lines[-2].rsplit(" release-", 1)[0]
+    assert lines[-1] == "2", "decisions that do not allow"
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:

@@ -32,7 +32,9 @@ from domain.facts.provenance import (
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
 from domain.gates.approvals import ApprovalRule, NewApproval
+from domain.gates.opa import Evaluation, NewBundle, outcome_of
 from domain.gates.policies import NewAttachment, NewPolicy, PolicyKind, PolicySettings
+from domain.gates.rego import Module, Rule, Source
 from domain.gates.security_scans import Counts, NewScan, ScanReport, ScanType, judge
 from domain.gates.security_thresholds import Thresholds
 from domain.identity.api_keys import NewApiKey
@@ -55,6 +57,8 @@ from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
 from storage.gates.commands.approvals import request_approval
 from storage.gates.commands.attachments import attach_policy
+from storage.gates.commands.opa_bundles import activate_bundle, create_bundle
+from storage.gates.commands.opa_decisions import record_decisions
 from storage.gates.commands.policies import create_policy
 from storage.gates.commands.security_scans import record_scan
 from storage.gates.commands.security_thresholds import set_thresholds
@@ -107,6 +111,7 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         facts |= await _policies(tx, world, flow)
         facts |= await _approvals(tx, world, trail, facts["environment"])
         facts |= await _scans(tx, world, trail, attestation)
+        facts |= await _opa(tx, world)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -150,6 +155,17 @@ async def _environments(tx: Transaction, world: World) -> dict[str, UUID]:
         "drift": drift.id,
         **await _allow_list(tx, world, environment.id),
     }
+
+
+async def _opa(tx: Transaction, world: World) -> dict[str, UUID]:
+    """An active bundle, and what it decided."""
+    source, rule = Source((Module("gate.rego", "package gate\nallow = false"),), {"limit": 1}), Rule(("gate",), "allow")
+    new = NewBundle("release", "1.0.0", source, (rule,))
+    made, _ = await create_bundle(tx, world.tenant, new, world.actor)
+    bundle = await activate_bundle(tx, world.tenant, made.id, world.actor)
+    outcome = outcome_of(bundle, '{"a":1}', Evaluation({rule: False}))
+    [decision] = await record_decisions(tx, world.tenant, [outcome], world.actor)
+    return {"opa_bundle": bundle.id, "opa_decision": decision.id}
 
 
 async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> dict[str, UUID]:
