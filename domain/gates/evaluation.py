@@ -78,6 +78,12 @@ class PolicyVersion:
     flows: frozenset[UUID] | None = None
 
 
+def without_opa(policy: PolicyVersion) -> PolicyVersion:
+    """Return what a policy demands beside OPA, whose bundles take part in decisions of the gate only."""
+    rules = tuple(rule for rule in policy.rules.rules if rule.check is not Check.OPA)
+    return replace(policy, rules=replace(policy.rules, rules=rules))
+
+
 class PolicyOutcome(StrEnum):
     """Whether an artifact fulfils a policy. One whose rules do not apply to it is NOT_APPLICABLE."""
 

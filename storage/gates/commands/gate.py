@@ -1,7 +1,7 @@
 """Deciding whether artifacts may be deployed, one or many in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -23,7 +23,9 @@ from storage.environments.queries.environments import named_environments, the_on
 from storage.facts.queries.flows import get_flow
 from storage.facts.queries.held_reports import HeldReport, Subject, digests_on_trails, held_reports
 from storage.facts.queries.trails import flows_of_trails
+from storage.gates.commands.gate_opinions import with_opinions
 from storage.gates.queries.evidence import sources_of
+from storage.gates.queries.opinions import Opinions, Wanted
 from storage.gates.queries.policies import applicable_policies
 from storage.notifications.commands.notices import raise_notices
 from storage.rows import from_row
@@ -36,7 +38,7 @@ class Question:
 
     `environments` are the ids or names of the one environment that it is to be deployed to, none if that is not known.
     `digest`, in its stored form, may be None if `trail_id` is that of a trail with one artifact. `claimed_by` is the
-    asker that the request names: shown, never trusted.
+    asker that the request names: shown, never trusted. `opinions` are what bundles of OPA said that policies name.
     """
 
     actor: Actor
@@ -45,6 +47,14 @@ class Question:
     flow_id: UUID | None = None
     trail_id: UUID | None = None
     claimed_by: str | None = None
+    opinions: Opinions = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A question that needs opinions of OPA first: ask again with them. Nothing was stored."""
+
+    wanted: Sequence[Wanted]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +73,7 @@ _verdict = from_row(Verdict)
 
 async def decide_gate(
     tx: Transaction, tenant: Tenant, questions: Sequence[Question], *, default: GateOutcome
-) -> list[Decided]:
+) -> list[Decided | Undecided]:
     """Decide questions by the newest report of each artifact in every flow, and by the policies that apply to it.
 
     The trails are locked while their evidence is read; every verdict is stored with its inputs and audited, and notices
@@ -74,8 +84,13 @@ async def decide_gate(
     cases = await _cases(tx, tenant, questions)
     await _check_flows(tx, tenant, cases)
     _check_scopes(tenant, cases)
-    inputs = await _inputs(tx, tenant, cases, default)
-    return await _keep(tx, tenant, cases, inputs)
+    complete = [
+        await with_opinions(tx, tenant, inputs, case.reports, case.question.opinions, actor=case.question.actor)
+        for case, inputs in zip(cases, await _inputs(tx, tenant, cases, default), strict=True)
+    ]
+    ready = [(case, one) for case, one in zip(cases, complete, strict=True) if isinstance(one, GateInputs)]
+    decided = iter(await _keep(tx, tenant, [case for case, _ in ready], [inputs for _, inputs in ready]))
+    return [next(decided) if isinstance(one, GateInputs) else Undecided(one) for one in complete]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +219,8 @@ def _lets(entry: AllowListEntry, case: _Case) -> bool:
 
 
 async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs: Sequence[GateInputs]) -> list[Decided]:
+    if not cases:
+        return []
     decisions = [decide(one.known) for one in inputs]
     rows = [_row(tx, tenant, *one) for one in zip(cases, inputs, decisions, strict=True)]
     events = [_event(case.question.actor, row) for case, row in zip(cases, rows, strict=True)]

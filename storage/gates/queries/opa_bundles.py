@@ -65,6 +65,17 @@ async def active_bundles(reader: Reader, tenant: Tenant, names: Collection[str])
     return {row["name"]: bundle_of(row) for row in rows}
 
 
+_ACTIVE_IDS = """
+SELECT name, id FROM opa_bundles
+WHERE org_id = $1 AND archived_at IS NULL AND activated_at IS NOT NULL AND name = ANY($2::text[])
+"""
+
+
+async def active_bundle_ids(reader: Reader, tenant: Tenant, names: Collection[str]) -> dict[str, UUID]:
+    """Return the id of the active bundle of each name that has one, without its content."""
+    return {row["name"]: row["id"] for row in await reader.rows(_ACTIVE_IDS, tenant.org_id, list(names))}
+
+
 async def active_bundle(reader: Reader, tenant: Tenant, name: str | None) -> Bundle:
     """Return the active bundle of a name, or the one that was activated last. Raises NotFound."""
     if name is not None:

@@ -1,5 +1,6 @@
 """Reading what OPA bundles decided."""
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from domain.gates.opa import OpaDecision
@@ -42,3 +43,12 @@ async def list_decisions(
 async def get_decision(reader: Reader, tenant: Tenant, decision_id: UUID) -> OpaDecision:
     """Return one decision. Raises NotFound."""
     return await _DECISIONS.get(reader, tenant, decision_id)
+
+
+_WITH_IDS = f"SELECT {columns(OpaDecision)} FROM opa_decisions WHERE org_id = $1 AND id = ANY($2::uuid[])"
+
+
+async def decisions_with_ids(reader: Reader, tenant: Tenant, ids: Sequence[UUID]) -> Mapping[UUID, OpaDecision]:
+    """Return the decisions with these ids; those that are gone are left out."""
+    rows = await reader.rows(_WITH_IDS, tenant.org_id, ids) if ids else []
+    return {row["id"]: decision_of(row) for row in rows}

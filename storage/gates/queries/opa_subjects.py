@@ -8,13 +8,13 @@ from domain.facts.artifacts import ArtifactReport
 from domain.gates.opa import Subject
 from domain.tenant import Tenant
 from storage.database import Reader
-from storage.environments.queries.environments import list_environments
+from storage.environments.queries.environments import only_environment
 from storage.facts.queries.approval_outcomes import outcomes_of
 from storage.facts.queries.artifacts import newest_report
 from storage.facts.queries.flows import get_flow
 from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.trails import get_trail
-from storage.paging import Window
+from storage.gates.queries.security_scans import scans_behind
 
 
 async def get_subject(
@@ -29,8 +29,9 @@ async def get_subject(
     flow = await get_flow(reader, tenant.unscoped, trail.flow_id)
     latest = await latest_results_of(reader, [trail.id])
     outcomes = await outcomes_of(reader, [trail.id])
-    environment_id = await _environment_id(reader, tenant, environment) if environment else None
-    approval, _ = standing(outcomes.get(trail.id, ()), digest, environment_id, roles=flow.required_approver_roles)
+    place = await only_environment(reader, tenant.unscoped, [environment] if environment else [])
+    place_id = place.id if place else None
+    approval, _ = standing(outcomes.get(trail.id, ()), digest, place_id, roles=flow.required_approver_roles)
     return Subject(
         flow_id=flow.id,
         flow_name=flow.name,
@@ -41,7 +42,8 @@ async def get_subject(
         artifact_name=report.name if report else None,
         artifact_version=report.tag if report else None,
         provenance=report.provenance_status if report else None,
-        environment=environment,
+        environment=place.name if place else None,
+        scans=await scans_behind(reader, tenant, [one.attestation_id for one in latest[trail.id]]),
     )
 
 
@@ -56,10 +58,3 @@ def _given(trail_id: UUID | None) -> UUID:
     if trail_id is None:
         raise NotFound("There is no trail.")
     return trail_id
-
-
-async def _environment_id(reader: Reader, tenant: Tenant, name: str) -> UUID:
-    found = (await list_environments(reader, tenant.unscoped, Window(1), name=name)).items
-    if not found:
-        raise NotFound(f"There is no environment named '{name}'.")
-    return found[0].id

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from domain.gates.evaluation import ScanFinding
+from domain.gates.opa import ScanCounts
 from domain.gates.security_scans import ScanType, SecurityScan
 from domain.tenant import Tenant
 from storage.database import Reader
@@ -64,3 +65,14 @@ async def breached_scans(
     return {
         row["attestation_id"]: ScanFinding(row["tool"], tuple(text for text in row["details"] if text)) for row in rows
     }
+
+
+_BEHIND = """
+SELECT tool, critical, high, medium, low FROM security_scans WHERE org_id = $1 AND attestation_id = ANY($2::uuid[])
+"""
+
+
+async def scans_behind(reader: Reader, tenant: Tenant, attestation_ids: Collection[UUID]) -> list[ScanCounts]:
+    """Return what those of the attestations found that are of security scans."""
+    rows = await reader.rows(_BEHIND, tenant.org_id, list(attestation_ids)) if attestation_ids else []
+    return [ScanCounts(**row) for row in rows]
