@@ -23,7 +23,7 @@ MAX_OPINIONS = 50
 
 
 class Wanted(NamedTuple):
-    """A bundle, and what it is asked about: an artifact on a trail, for an environment, by its name, if there is one."""
+    """A bundle, and what it is asked about: an artifact on a trail, for the environment of this name or anywhere."""
 
     bundle_id: UUID
     trail_id: UUID
