@@ -14,6 +14,8 @@ Plan = Mapping[str, Any]
 
 NOT_REPEATABLE = frozenset({"opa.runtime", "rand.intn", "time.now_ns", "uuid.rfc4122", "io.jwt.decode_verify"})
 """Functions whose result depends on more than their arguments: a decision could not be repeated."""
+WRONG = frozenset({"max", "min", "sort", "semver.compare"})
+"""Functions that the engine implements wrongly: 9 is more than 10 for it, and every version less than any other."""
 MAX_FAULTS = 10
 
 _GIVEN = 2
@@ -105,6 +107,8 @@ def _fault_of_call(
         return None if fits else f"{call.place}: {shown} takes {arities[function] - _GIVEN} arguments"
     if function in NOT_REPEATABLE:
         return f"{call.place}: {shown} is refused: its result would not be the same another time"
+    if function in WRONG:
+        return f"{call.place}: {shown} is refused: this engine compares numbers in it as if they were texts"
     if function not in built_in:
         return f"{call.place}: there is no function {shown}"
     if not available(function):

@@ -20,6 +20,8 @@ REFUSED = {
     "clock": ("\nallow if time.now_ns() > 1", "m.rego:4: time.now_ns is refused"),
     "chance": ('allow if rand.intn("x", 2) == 1', "m.rego:3: rand.intn is refused"),
     "new id": ('allow if uuid.rfc4122("x") == "y"', "m.rego:3: uuid.rfc4122 is refused"),
+    "wrong order": ("allow if max([9, 10]) == 10", "m.rego:3: max is refused"),
+    "wrong order of versions": ('allow if semver.compare(input.v, "1.2.0") > 0', "m.rego:3: semver.compare is refused"),
     "trace": ('allow if trace("x")', "m.rego:3: there is no function trace"),
     "misspelt function": ('deny contains "x" if startwith(input.x, "y")', "m.rego:3: there is no function startwith"),
     "function of no module": ("allow if data.lib.good(1)", "m.rego:3: there is no function data.lib.good"),

@@ -59,9 +59,74 @@ CASES: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
     "comprehensions": (V1 + "allow if count({x | some x in input.l}) == 1", {"l": [1, 1]}, True, UNDEFINED),
     "with": (V1 + 'allow if ok with input as {"n": 2}\nok if input.n == 2', {}, True, UNDEFINED),
     "non-text messages": (V1 + 'deny contains {"m": [1, true]}', {}, UNDEFINED, [{"m": [1, True]}]),
+    "a common index": (
+        V1 + "deny contains i if { some i; input.l[i] == 2; input.m[i] == 3 }",
+        {"l": [1, 2], "m": [0, 3]}, UNDEFINED, [1]
+    ),
+    "the rest of a set": (
+        V0 + 'deny[m] { seen := {t | t := input.l[_].type}; rest := {"a", "b"} - seen; m := rest[_] }',
+        {"l": [{"type": "a"}]}, UNDEFINED, ["b"],
+    ),
+    "some in every": (
+        V1 + "allow if { every a in input.l { some b in input.m; a == b } }",
+        {"l": [1, 2], "m": [1]}, UNDEFINED, UNDEFINED
+    ),
+    "not in": (
+        V1 + 'deny contains x.t if { some x in input.l; not x.t in {"a"} }',
+        {"l": [{"t": "a"}, {"t": "c"}]}, UNDEFINED, ["c"]
+    ),
+    "keys": (V0 + "deny[k] { input.o[k] > 2 }", {"o": {"x": 1, "y": 3}}, UNDEFINED, ["y"]),
+    "odd keys": (V1 + 'deny contains input["x-y"]', {"x-y": "q"}, UNDEFINED, ["q"]),
+    "several bodies": (
+        V0 + 'bad(x) { x == "FAILED" }\nbad(x) { x == "ERROR" }\nallow { not bad(input.s) }',
+        {"s": "ERROR"}, UNDEFINED, UNDEFINED
+    ),
+    "sets of objects": (
+        V0 + 'violation[{"m": m}] { m := input.s }\ndeny[m] { violation[v]; m := v.m }', {"s": "q"}, UNDEFINED, ["q"]
+    ),
+    "walk": (
+        V1 + 'deny contains concat("/", p) if { walk(input, [p, v]); v == 1 }', {"a": {"b": 1}}, UNDEFINED, ["a/b"]
+    ),
+    "patterns": (
+        V1 + 'allow if { regex.match(`^v\\d+$`, input.v); glob.match("v*", [], input.v) }', {"v": "v1"}, True, UNDEFINED
+    ),
+    "times": (
+        V1 + "allow if time.parse_rfc3339_ns(input.t) > 0", {"t": "2026-01-01T00:00:00+00:00"}, True, UNDEFINED
+    ),
     "data": (V1 + "allow if input.n < data.limits.n", {"n": 2}, True, UNDEFINED),
     "another module": (V1 + "import data.lib.names\nallow if names.good(input.s)", {"s": "x"}, True, UNDEFINED),
 }  # fmt: skip
+FUNCTIONS = {
+    "sum([1.5, 2])": 3.5,
+    "product([2, 3])": 6,
+    "ceil(1.2)": 2,
+    "array.slice([1, 2, 3], 1, 3)": [2, 3],
+    'indexof("abc", "c")': 2,
+    'replace("aba", "a", "c")': "cbc",
+    'split("a,b", ",")': ["a", "b"],
+    'substring("hello", 1, 3)': "ell",
+    'trim_prefix("xa", "x")': "a",
+    "format_int(255, 16)": "ff",
+    'regex.find_n("a.", "abac", -1)': ["ab", "ac"],
+    'json.unmarshal("[1]")': [1],
+    'base64.decode("YQ==")': "a",
+    'object.get({"a": {"b": 1}}, ["a", "b"], 0)': 1,
+    'object.union({"a": 1}, {"a": 2})': {"a": 2},
+    "{1, 2} & {2, 10}": [2],
+    "{10, 9} | {1}": [1, 9, 10],
+    "numbers.range(9, 11)": [9, 10, 11],
+    'to_number("1.5")': 1.5,
+    'units.parse_bytes("1KiB")': 1024,
+    'glob.match("*.com", ["."], "a.b.com")': False,
+    'graph.reachable({"a": ["b"], "b": []}, ["a"])': ["a", "b"],
+    'crypto.sha256("a")': "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
+    'time.clock([1767225600000000000, "UTC"])': [0, 0, 0],
+    "9223372036854775807 + 1": 9223372036854775808,
+    "0.1 + 0.2": 0.3,
+    "-7 % 3": -1,
+    "10 > 9": True,
+    "1e20 > 9e19": True,
+}
 LIBRARY = Module("lib.rego", 'package lib.names\ngood(s) { s == "x" }')
 FAILING = {
     "two values": V1 + "allow := 1 if true\nallow := 2 if true",
@@ -111,6 +176,12 @@ async def test_the_compiler_takes_all_of_them() -> None:
     rules = await compiled(Source((*modules, LIBRARY), DATA))
     assert Rule(("a0",), "allow") in rules
     assert Rule(("lib", "names"), "allow") not in rules
+
+
+@pytest.mark.parametrize("call", FUNCTIONS)
+async def test_function(evaluators: Evaluators, call: str) -> None:
+    evaluation = await evaluators.evaluate(bundle_of(Module("m.rego", f"{V1}deny := {call}")), "{}")
+    assert evaluation.values == {DENY: FUNCTIONS[call]}
 
 
 @pytest.mark.parametrize("case", FAILING)

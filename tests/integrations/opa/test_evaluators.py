@@ -84,6 +84,17 @@ async def test_a_killed_process_fails_one_evaluation(children: Children) -> None
     await evaluators.close()
 
 
+async def test_a_process_that_used_much_memory_is_replaced(children: Children) -> None:
+    """It has no fault: the next evaluation would begin with what it holds."""
+    texts = [*(f's{n + 1} = concat("", [s{n}, s{n}])' for n in range(25)), 's0 = "x"', "allow { count(s25) > 0 }"]
+    evaluators = Evaluators()
+    made = await evaluators.evaluate(bundle_of(Module("m.rego", "\n".join(["package a", *texts]))), "{}")
+    assert made.values == {Rule(("a",), "allow"): True}
+    assert children() == []
+    assert (await evaluators.evaluate(GOOD, "{}")).failure is None
+    await evaluators.close()
+
+
 async def test_a_process_that_ended_while_idle_is_replaced(children: Children) -> None:
     evaluators = Evaluators()
     await evaluators.evaluate(GOOD, "{}")
