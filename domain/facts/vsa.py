@@ -6,7 +6,7 @@ verified when the verdict was given: the same verdict always yields the same byt
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from domain.canonical import canonical_json
 from domain.errors import Rejected
 from domain.facts.digests import SHA256
 from domain.facts.provenance import CheckStatus, SlsaLevel
-from domain.facts.verdicts import Basis, Verdict
+from domain.facts.verdicts import Basis, Verdict, VerdictKind
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -32,6 +32,7 @@ MAX_INPUTS = 1000
 
 _POSITIVE = frozenset({"COMPLIANT", "ALLOWED"})
 _POLICY_INPUTS = ("basis", "flowId", "flowVersion", "policies")
+_GATE_INPUTS = ("flowId", "trailId", "allowListEntry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,12 @@ def _resource(verdict: Verdict, api: str) -> str:
 
 
 def _policy(verdict: Verdict) -> dict[str, Any]:
-    """Return which requirements applied: the version of the flow, or the policies with their hashes."""
+    """Return which requirements applied: the version of the flow, or what a gate evaluated and what limited it."""
     inputs = verdict.inputs
-    named = {name: inputs[name] for name in _POLICY_INPUTS if inputs.get(name) is not None}
+    gate = verdict.kind == VerdictKind.GATE
+    named = {name: inputs[name] for name in (_GATE_INPUTS if gate else _POLICY_INPUTS) if inputs.get(name) is not None}
+    if gate:
+        named["policies"] = verdict.result["policies"]  # `inputs` has those as well that an allow-list left aside
     if inputs.get("basis") == Basis.TRAIL_TEMPLATE:
         named["trailId"] = inputs.get("trailId")
     if verdict.environment_id:
@@ -128,14 +132,26 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _input_attestations(verdict: Verdict, api: str) -> dict[str, Any]:
     """Return every result that was looked at, with the SHA-256 of its entry in the verdict's inputs."""
-    results = verdict.inputs.get("results", verdict.inputs.get("heads", ()))
-    return {"inputAttestations": [_input(one, verdict, api) for one in results]} if len(results) <= MAX_INPUTS else {}
+    results = list(_results(verdict))
+    return (
+        {"inputAttestations": [_input(one, where, api) for one, where in results]} if len(results) <= MAX_INPUTS else {}
+    )
 
 
-def _input(result: Mapping[str, Any], verdict: Verdict, api: str) -> dict[str, Any]:
+def _results(verdict: Verdict) -> Iterator[tuple[Mapping[str, Any], Any]]:
+    """Yield the results that were looked at, each with the id of its trail."""
+    if verdict.kind == VerdictKind.GATE:
+        for report in verdict.inputs["reports"]:
+            yield from ((one, report["trailId"]) for one in report["results"])
+        return
+    for one in verdict.inputs.get("results", verdict.inputs.get("heads", ())):
+        yield one, verdict.trail_id
+
+
+def _input(result: Mapping[str, Any], trail_id: Any, api: str) -> dict[str, Any]:
     digest, attestation = _digest_of(canonical_json(result)), result.get("attestationId")
-    located = verdict.trail_id and attestation
-    where = {"uri": f"{api}/trails/{verdict.trail_id}/attestations/{attestation}"} if located else {}
+    located = trail_id and attestation
+    where = {"uri": f"{api}/trails/{trail_id}/attestations/{attestation}"} if located else {}
     return {"digest": digest, **where}
 
 

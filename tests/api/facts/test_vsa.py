@@ -16,9 +16,10 @@ from domain.audit.events import AuditName, Event
 from domain.facts.provenance import Build, BuilderType, ProvenanceClaim, SlsaLevel
 from domain.facts.records import VERDICT
 from storage.audit.commands import append
-from storage.rows import insert
 from storage.services import Services
 from tests.api.caller import NOBODY, Answer, Caller, found_organisation, make_holder
+from tests.api.environments.reporting import make_environment
+from tests.api.gates.asking import ask, attached, released
 from tests.integrations.formats.dsse.signing import DIGEST, envelope, new_signer, statement, std
 from workers.seal import Sealer
 
@@ -87,28 +88,30 @@ async def test_a_negative_verdict_says_so(api: Caller) -> None:
     assert (predicate["verificationResult"], predicate["verifiedLevels"]) == ("FAILED", ["FAILED"])
 
 
-async def test_the_decision_of_a_gate_names_its_environment_and_policies(api: Caller, app_services: Services) -> None:
-    environment, policies = str(uuid4()), [{"id": str(uuid4()), "version": 1, "name": "prod", "sha256": "ab" * 32}]
-    row = {
-        "id": uuid4(),
-        "org_id": api.tenant.org_id,
-        "kind": "gate",
-        "flow_id": None,
-        "trail_id": None,
-        "environment_id": UUID(environment),
-        "digest": DIGEST,
-        "outcome": "ALLOWED",
-        "inputs": {"policies": policies},
-        "result": {},
-        "decided_by": NOBODY.principal_id,
-    }
-    async with app_services.database.transaction() as tx:
-        row["created_at"] = tx.now
-        await insert(tx, "verdicts", row)
-        await append(tx, api.tenant, [Event(AuditName.GATE_ALLOWED, NOBODY, VERDICT, row, {})])
-    predicate = opened(await summary(api, str(row["id"])))["predicate"]
+async def test_the_decision_of_a_gate_names_its_environment_policies_and_results(api: Caller) -> None:
+    environment = await make_environment(api)
+    policy = await attached(api, environment, requiredAttestationTypes=["junit"])
+    artifact = await released(api)
+    result = await api.attest(artifact["trail"], "junit")
+    answer = await ask(api, artifact["digest"], environmentId=environment)
+    predicate = opened(await summary(api, answer["id"]))["predicate"]
     assert predicate["resourceUri"].endswith(f"/api/v1/environments/{environment}")
-    assert json.loads(b64decode(predicate["policy"]["content"]))["policies"] == policies
+    [named] = json.loads(b64decode(predicate["policy"]["content"]))["policies"]
+    assert (named["id"], named["version"], named["outcome"]) == (policy["id"], 1, "PASSED")
+    [looked_at] = predicate["inputAttestations"]
+    assert looked_at["uri"].endswith(f"/api/v1/trails/{artifact['trail']}/attestations/{result['id']}")
+
+
+async def test_what_the_allow_list_let_through_fulfilled_no_policy(api: Caller) -> None:
+    environment = await make_environment(api)
+    await attached(api, environment, requiredAttestationTypes=["junit"])
+    artifact = await released(api)
+    entry = {"sha256": artifact["digest"], "reason": "incident 4711"}
+    added = (await api.post(f"/environments/{environment}/allowlist", entry)).json
+    answer = await ask(api, artifact["digest"], environmentId=environment)
+    predicate = opened(await summary(api, answer["id"]))["predicate"]
+    said = json.loads(b64decode(predicate["policy"]["content"]))
+    assert (predicate["verificationResult"], said["policies"], said["allowListEntry"]) == ("PASSED", [], added["id"])
 
 
 async def test_it_is_the_same_whenever_it_is_asked_for(api: Caller, app_services: Services) -> None:

@@ -44,13 +44,22 @@ ASSERTED = Verdict(
     result={},
     created_at=NOON,
 )
-POLICIES = [{"id": str(UUID(int=7)), "version": 2, "name": "production", "sha256": "ef" * 32}]
+POLICIES = [{"id": str(UUID(int=7)), "version": 2, "name": "production", "outcome": "PASSED"}]
+ENTRY = str(UUID(int=6))
 GATED = replace(
     ASSERTED,
     kind="gate",
     environment_id=ENVIRONMENT,
     outcome="ALLOWED",
-    inputs={**ASSERTED.inputs, "policies": POLICIES},
+    inputs={
+        "digest": DIGEST,
+        "flowId": None,
+        "trailId": None,
+        "allowListEntry": None,
+        "reports": [{"trailId": str(TRAIL), "artifactName": "app", "results": [RESULT]}],
+        "policies": [{"id": str(UUID(int=7)), "version": 2, "name": "production", "flows": None}],
+    },
+    result={"policies": POLICIES},
 )
 
 
@@ -101,7 +110,22 @@ def test_the_statement_of_a_gate_decision() -> None:
 def test_the_bytes_that_are_signed_never_change() -> None:
     """Whoever changes them on purpose must know that summaries of old verdicts change as well."""
     signed = [canonical_json(statement(one, ADDRESS, UNEVALUATED)) for one in (ASSERTED, GATED)]
-    assert [hashlib.sha256(one).hexdigest()[:16] for one in signed] == ["c0439fd6d2ebd87f", "81dd42266c780c25"]
+    assert [hashlib.sha256(one).hexdigest()[:16] for one in signed] == ["c0439fd6d2ebd87f", "7a252f82a035986f"]
+
+
+def applied(verdict: Verdict) -> Any:
+    """The policy that a statement names."""
+    return json.loads(base64.b64decode(statement(verdict, ADDRESS, UNEVALUATED)["predicate"]["policy"]["content"]))
+
+
+def test_a_policy_that_the_allow_list_left_aside_was_not_applied() -> None:
+    listed = replace(GATED, inputs={**GATED.inputs, "allowListEntry": ENTRY}, result={"policies": []})
+    assert applied(listed) == {"allowListEntry": ENTRY, "environmentId": str(ENVIRONMENT), "policies": []}
+
+
+def test_it_says_that_one_trail_only_was_looked_at() -> None:
+    limited = replace(GATED, inputs={**GATED.inputs, "flowId": str(FLOW), "trailId": str(TRAIL)})
+    assert (applied(limited)["flowId"], applied(limited)["trailId"]) == (str(FLOW), str(TRAIL))
 
 
 @pytest.mark.parametrize("outcome", ["NON_COMPLIANT", "BLOCKED", "something new"])
