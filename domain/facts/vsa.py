@@ -70,7 +70,7 @@ def statement(verdict: Verdict, address: str, level: str) -> dict[str, Any]:
     resource = _resource(verdict, api)
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": inputs.get("artifactName") or "_", "digest": {"sha256": _sha256(verdict)}}],
+        "subject": [{"name": _name(inputs) or "_", "digest": {"sha256": _sha256(verdict)}}],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "verifier": {"id": _verifier(verdict, api)},
@@ -91,6 +91,13 @@ def _normal(address: str) -> str:
     scheme, separator, rest = address.partition("://")
     host, slash, path = rest.partition("/")
     return f"{scheme.lower()}{separator}{host.lower()}{slash}{path}"
+
+
+def _name(inputs: Mapping[str, Any]) -> str | None:
+    """Return the name under which the artifact was reported; a gate has it in its newest report."""
+    report = next(iter(inputs.get("reports", ())), {})
+    name: str | None = inputs.get("artifactName") or report.get("artifactName")
+    return name
 
 
 def _sha256(verdict: Verdict) -> str:

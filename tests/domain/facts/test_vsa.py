@@ -102,6 +102,7 @@ def test_the_statement_of_a_gate_decision() -> None:
     policy = json.loads(base64.b64decode(predicate["policy"]["content"]))
     assert (policy["policies"], policy["environmentId"]) == (POLICIES, str(ENVIRONMENT))
     assert predicate["policy"]["digest"] == sha256(policy)
+    assert gated["subject"] == asserted["subject"]
     same = ("verifier", "timeVerified", "inputAttestations", "verificationResult", "verifiedLevels")
     assert [predicate[name] for name in same] == [asserted["predicate"][name] for name in same]
     assert predicate["verifiedLevels"] == ["SLSA_BUILD_LEVEL_1"]
@@ -110,7 +111,7 @@ def test_the_statement_of_a_gate_decision() -> None:
 def test_the_bytes_that_are_signed_never_change() -> None:
     """Whoever changes them on purpose must know that summaries of old verdicts change as well."""
     signed = [canonical_json(statement(one, ADDRESS, UNEVALUATED)) for one in (ASSERTED, GATED)]
-    assert [hashlib.sha256(one).hexdigest()[:16] for one in signed] == ["c0439fd6d2ebd87f", "7a252f82a035986f"]
+    assert [hashlib.sha256(one).hexdigest()[:16] for one in signed] == ["c0439fd6d2ebd87f", "9683fd0e92a21ea5"]
 
 
 def applied(verdict: Verdict) -> Any:
