@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from domain.errors import Conflict
 from domain.gates.evaluation import PolicyVersion
 from domain.gates.policies import Policy, PolicyKind, PolicySettings
 from domain.gates.rules import RuleSet
@@ -66,6 +67,15 @@ async def list_policies(
         filters={"p.name = {}": name, "p.flow_id = {}": flow_id, "p.environment_id = {}": environment_id},
         counter=(counter, NO_PARENT),
     )
+
+
+_GOVERNED = "SELECT EXISTS (SELECT FROM policies WHERE org_id = $1 AND flow_id = $2 AND archived_at IS NULL)"
+
+
+async def check_ungoverned(reader: Reader, tenant: Tenant, flow_id: UUID) -> None:
+    """Raise Conflict if a flow has deployment policies."""
+    if await reader.value(_GOVERNED, tenant.org_id, flow_id):
+        raise Conflict("The flow cannot be deleted while it has deployment policies; delete them first.", kind="state")
 
 
 class Applicable(NamedTuple):

@@ -345,3 +345,22 @@ async def test_a_result_is_a_gate_verdict(api: Caller) -> None:
     assert (verdict["kind"], verdict["outcome"]) == ("gate", "ALLOWED")
     asserted = (await api.post("/assert", {"flowId": artifact["flow"], "sha256Digest": artifact["digest"]}, 200)).json
     await api.get(f"/gate/results/{asserted['verdictId']}", 404)
+
+
+async def test_a_flow_with_deployment_policies_is_not_deleted(api: Caller) -> None:
+    flow = await api.make_flow()
+    policy = await deployment_policy(api, flow["id"], isActive=False)
+    refused = await api.send("DELETE", f"/flows/{flow['id']}")
+    assert (refused.status, "deployment policies" in refused.json["message"]) == (409, True)
+    await api.send("DELETE", f"/deployment-policies/{policy['id']}")
+    assert (await api.send("DELETE", f"/flows/{flow['id']}")).status == 204
+
+
+async def test_decisions_are_counted_by_outcome_and_policy(api: Caller) -> None:
+    artifact = await released(api)
+    policy = await deployment_policy(api, artifact["flow"], requiredAttestationTypes=["junit"])
+    await ask(api, artifact["digest"])
+    await ask(api, artifact["digest"], dry_run=True)
+    metrics = (await api.get("/metrics")).text
+    assert f'trailgate_gate_policies_total{{outcome="FAILED",policy="{policy["id"]}"}} 1.0' in metrics
+    assert 'trailgate_gate_decisions_total{outcome="BLOCKED"}' in metrics
