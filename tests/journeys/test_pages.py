@@ -17,7 +17,7 @@ from tests.paths import DOCS, ROOT
 TOOLS = ("bash", "curl", "openssl", "python3")
 PAGES = (
     ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("guide", "ci", "environments", "notifications", "access")),
+    *(DOCS / f"{name}.md" for name in ("guide", "ci", "environments", "gate", "notifications", "access")),
 )
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
@@ -118,6 +118,14 @@ async def test_a_ci_jobs_day(running: Running, folder: Path) -> None:
 async def test_what_runs_in_environments(running: Running, folder: Path) -> None:
     lines = await pasted(blocks(DOCS / "environments.md"), running, folder)
     assert any('"reasons":[{"code":"NOT_REPORTED"' in line and '"debug-shell"' in line for line in lines)
+
+
+async def test_what_may_be_deployed(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "gate.md"), running, folder)
+    assert any("drifted from its baseline, which blocks deployments to it" in line for line in lines)
+    assert any('"code": "PROVENANCE_MISSING"' in line for line in lines), "all reasons at once"
+    assert any("the allow-list lets it through: incident 4711" in line for line in lines)
+    assert {"ALLOWED", "BLOCKED"} <= set(re.findall(r'"decision": ?"(\w+)"', "\n".join(lines)))
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:
