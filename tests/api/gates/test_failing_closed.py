@@ -3,7 +3,7 @@
 import asyncio
 import json
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -130,3 +130,12 @@ async def test_questions_at_once_are_decided_each_by_its_own_policies(api: Calle
     assert [one["allowed"] for one in answers] == [False, True] * 6
     assert [one["flowId"] for one in answers] == [one["flow"] for one in questions]
     assert len({one["id"] for one in answers}) == len(questions)
+
+
+async def test_a_question_that_cannot_be_answered_fails_alone(api: Caller) -> None:
+    artifacts = [await released(api) for _ in range(4)]
+    wrong = {"environment": "nowhere"}, {"trailId": str(uuid4())}, {"flowId": str(uuid4())}
+    refused = [ask(api, artifacts[0]["digest"], 404, **fields) for fields in wrong]
+    answers = await asyncio.gather(*(ask(api, one["digest"]) for one in artifacts), *refused)
+    assert [one["allowed"] for one in answers[:4]] == [True] * 4
+    assert len(await events(api, "GATE_ALLOWED")) == 4

@@ -26,12 +26,9 @@ from domain.gates.evaluation import (
     needed,
 )
 from domain.gates.rules import Check, Rule, RuleSet
-from tests.domain.facts.evidence import newest
+from tests.domain.facts.evidence import APP, DIGEST, OTHER, newest, template, types
 from tests.domain.gates.knowledge import (
-    APP,
-    DIGEST,
     ORDERS,
-    OTHER,
     PAYMENTS,
     POLICY,
     PRODUCTION,
@@ -39,8 +36,6 @@ from tests.domain.gates.knowledge import (
     approval,
     known,
     policy,
-    template,
-    types,
     unread_template,
     unreadable,
     wants,
