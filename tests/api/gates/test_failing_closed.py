@@ -134,7 +134,7 @@ async def test_questions_at_once_are_decided_each_by_its_own_policies(api: Calle
 
 async def test_a_question_that_cannot_be_answered_fails_alone(api: Caller) -> None:
     artifacts = [await released(api) for _ in range(4)]
-    wrong = {"environment": "nowhere"}, {"trailId": str(uuid4())}, {"flowId": str(uuid4())}
+    wrong: list[dict[str, Any]] = [{"environment": "nowhere"}, {"trailId": str(uuid4())}, {"flowId": str(uuid4())}]
     refused = [ask(api, artifacts[0]["digest"], 404, **fields) for fields in wrong]
     answers = await asyncio.gather(*(ask(api, one["digest"]) for one in artifacts), *refused)
     assert [one["allowed"] for one in answers[:4]] == [True] * 4
