@@ -328,6 +328,12 @@ def test_reasons_are_limited_and_what_fails_stays_failed() -> None:
     assert (result.outcome, len(result.reasons)) == (PolicyOutcome.FAILED, MAX_REASONS)
 
 
+def test_what_is_missing_crowds_out_nothing_that_failed() -> None:
+    many = policy(*(wants(f"type {n}") for n in range(MAX_REASONS)), JUNIT)
+    result = evaluate(many, [known(newest("junit", "FAILED"))], None)
+    assert result.reasons[0].code == "ATTESTATION_FAILED"
+
+
 @pytest.mark.parametrize("found", [[], [known(newest("junit"))]])
 def test_rules_that_cannot_be_read_block_whatever_is_known(found: list[Evidence]) -> None:
     assert said(unreadable(), found) == "POLICY_UNREADABLE"
