@@ -19,7 +19,7 @@ from domain.facts.trails import TrailStatus
 from domain.gates.rules import Check, Rule, RuleSet
 
 MAX_REASONS = 20
-"""Reasons that one policy gives."""
+"""Reasons that one policy gives, those of what failed first."""
 
 
 class ProvenanceState(StrEnum):
@@ -112,7 +112,8 @@ def evaluate(policy: PolicyVersion, evidence: Sequence[Evidence], environment_id
         return _failed(policy, [Reason(ReasonCode.POLICY_UNREADABLE, message)])
     relevant = [one for one in evidence if policy.flows is None or one.flow_id in policy.flows]
     findings = [_combined([_found(rule, one, environment_id) for one in relevant]) for rule in policy.rules.rules]
-    reasons = [reason for finding in findings for reason in finding.reasons]
+    worst_first = sorted(findings, key=lambda one: one.state is not State.FAILED)
+    reasons = [reason for finding in worst_first for reason in finding.reasons]
     if any(finding.state in (State.FAILED, State.MISSING) for finding in findings):
         return _failed(policy, [replace(one, message=f"policy {policy.name}: {one.message}") for one in reasons])
     applies = any(finding.state is State.SATISFIED for finding in findings)

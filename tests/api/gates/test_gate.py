@@ -287,6 +287,14 @@ async def test_contradictions_are_refused(api: Caller) -> None:
     assert (await api.post("/gate/evaluate", {}, 400)).fields == ["artifactSha256"]
 
 
+async def test_a_misspelt_environment_is_refused(api: Caller) -> None:
+    """Otherwise the policies of the environment would not apply, and the answer would be yes."""
+    artifact, environment = await released(api), await make_environment(api)
+    await attached(api, environment, requiredAttestationTypes=["junit"])
+    refused = await ask(api, artifact["digest"], 400, enviromentId=environment)
+    assert refused["details"][0]["field"] == "enviromentId"
+
+
 async def test_a_trail_with_one_artifact_needs_no_digest(api: Caller) -> None:
     artifact = await released(api)
     answer = (await api.post("/gate/evaluate", {"trailId": artifact["trail"]}, 200)).json
