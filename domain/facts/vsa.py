@@ -31,7 +31,8 @@ MAX_INPUTS = 1000
 """Input attestations that a statement lists: all or, as the specification demands, none."""
 
 _POSITIVE = frozenset({"COMPLIANT", "ALLOWED"})
-_POLICY_INPUTS = ("basis", "flowId", "flowVersion", "policies", "default")
+_POLICY_INPUTS = ("basis", "flowId", "flowVersion", "policies")
+_GATE_INPUTS = ("flowId", "trailId", "allowListEntry")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,9 +119,12 @@ def _resource(verdict: Verdict, api: str) -> str:
 
 
 def _policy(verdict: Verdict) -> dict[str, Any]:
-    """Return which requirements applied: the version of the flow, or the policies with their hashes."""
+    """Return which requirements applied: the version of the flow, or what a gate evaluated and what limited it."""
     inputs = verdict.inputs
-    named = {name: inputs[name] for name in _POLICY_INPUTS if inputs.get(name) is not None}
+    gate = verdict.kind == VerdictKind.GATE
+    named = {name: inputs[name] for name in (_GATE_INPUTS if gate else _POLICY_INPUTS) if inputs.get(name) is not None}
+    if gate:
+        named["policies"] = verdict.result["policies"]  # `inputs` has those as well that an allow-list left aside
     if inputs.get("basis") == Basis.TRAIL_TEMPLATE:
         named["trailId"] = inputs.get("trailId")
     if verdict.environment_id:

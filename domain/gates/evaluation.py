@@ -105,13 +105,13 @@ def evaluate(policy: PolicyVersion, evidence: Sequence[Evidence], environment_id
     """Evaluate a policy. `evidence` is that of every flow that reported the artifact, of the newest report first.
 
     A rule is fulfilled if it is in one of the flows that the policy is about, and fails in none of them: so no report
-    in another flow hides what was found in one.
+    in another flow hides what was found in one. A rule of `_EVERYWHERE` has to be fulfilled in all of them.
     """
     if policy.rules.problem:
         message = f"policy {policy.name} cannot be read: {policy.rules.problem}"
         return _failed(policy, [Reason(ReasonCode.POLICY_UNREADABLE, message)])
     relevant = [one for one in evidence if policy.flows is None or one.flow_id in policy.flows]
-    findings = [_combined([_found(rule, one, environment_id) for one in relevant]) for rule in policy.rules.rules]
+    findings = [_combined(rule, [_found(rule, one, environment_id) for one in relevant]) for rule in policy.rules.rules]
     worst_first = sorted(findings, key=lambda one: one.state is not State.FAILED)
     reasons = [reason for finding in worst_first for reason in finding.reasons]
     if any(finding.state in (State.FAILED, State.MISSING) for finding in findings):
@@ -135,11 +135,16 @@ class _Finding(NamedTuple):
 _SATISFIED, _NOT_APPLICABLE = _Finding(State.SATISFIED), _Finding(None)
 
 
-def _combined(findings: Sequence[_Finding]) -> _Finding:
+_EVERYWHERE = frozenset({Check.TRAIL_COMPLIANCE, Check.OPA})
+"""Checks that judge each flow by its own demands, for which what is satisfied in another flow proves nothing."""
+
+
+def _combined(rule: Rule, findings: Sequence[_Finding]) -> _Finding:
     """Sum up the findings of all flows: what failed counts first, then what is satisfied, then what is missing."""
-    failed = [one for one in findings if one.state is State.FAILED]
-    if failed:
-        return _Finding(State.FAILED, tuple(reason for one in failed for reason in one.reasons))
+    against = (State.FAILED, State.MISSING) if rule.check in _EVERYWHERE else (State.FAILED,)
+    found = [one for one in findings if one.state in against]
+    if found:
+        return _Finding(State.FAILED, tuple(reason for one in found for reason in one.reasons))
     if any(one.state is State.SATISFIED for one in findings):
         return _SATISFIED
     return next((one for one in findings if one.state is State.MISSING), _NOT_APPLICABLE)
@@ -251,7 +256,10 @@ def _opa(rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding:
     assert rule.bundle is not None  # noqa: S101 - a rule for OPA names one
     opinion = evidence.opinions.get(rule.bundle)
     if opinion is None:
-        return _missing(ReasonCode.OPA_UNAVAILABLE, f"no bundle of OPA named {rule.bundle} is active")
+        asked = f"the bundle {rule.bundle} of OPA says nothing of it in flow {evidence.asked.flow_name}"
+        return _missing(
+            ReasonCode.OPA_UNAVAILABLE, f"{asked}: none of this name is active, or there is too much to ask"
+        )
     if opinion.allow:
         return _SATISFIED
     said = opinion.reasons or ("it does not allow the artifact",)

@@ -19,7 +19,7 @@ _REMEDIES: Mapping[ReasonCode, str] = {
     ReasonCode.TRAIL_PENDING: "Record what trail {trailId} still needs; its flow says what is required.",
     ReasonCode.SECURITY_SCAN_FAILED: "Mend the findings and record another scan on trail {trailId}.",
     ReasonCode.OPA_DENIED: "Mend what the bundle denies; `POST /opa/evaluate` shows the input that it looks at.",
-    ReasonCode.OPA_UNAVAILABLE: "Activate a bundle of this name, or remove it from the policy.",
+    ReasonCode.OPA_UNAVAILABLE: "Activate a bundle of this name, or name the flow in the question.",
     ReasonCode.POLICY_UNREADABLE: "Save the policy again; until then it blocks everything.",
     ReasonCode.REQUIREMENTS_UNREADABLE: "Correct the condition; a rule whose condition has an error always applies.",
     ReasonCode.ENVIRONMENT_DRIFTED: "Bring the environment back in line, or approve what runs as its baseline.",

@@ -17,7 +17,9 @@ from domain.facts.provenance import Build, BuilderType, ProvenanceClaim, SlsaLev
 from domain.facts.records import VERDICT
 from storage.audit.commands import append
 from storage.services import Services
-from tests.api.caller import NOBODY, Answer, Caller, found_organisation, make_holder, unique
+from tests.api.caller import NOBODY, Answer, Caller, found_organisation, make_holder
+from tests.api.environments.reporting import make_environment
+from tests.api.gates.asking import ask, attached, released
 from tests.integrations.formats.dsse.signing import DIGEST, envelope, new_signer, statement, std
 from workers.seal import Sealer
 
@@ -86,25 +88,30 @@ async def test_a_negative_verdict_says_so(api: Caller) -> None:
     assert (predicate["verificationResult"], predicate["verifiedLevels"]) == ("FAILED", ["FAILED"])
 
 
-async def test_the_decision_of_a_gate_names_its_environment_and_policies(api: Caller) -> None:
-    environment = (await api.post("/environments", {"name": unique("production")})).json["id"]
-    flow = await api.make_flow()
-    trail = (await api.make_trail(flow["id"]))["id"]
-    await api.report_artifact(trail, DIGEST)
-    attestation = await api.attest(trail, "junit")
-    body = {"name": "release", "flowId": flow["id"], "requiredAttestationTypes": ["junit"]}
-    policy = (await api.post("/deployment-policies", body)).json
-    asked = {"artifactSha256": DIGEST, "environmentId": environment, "flowId": flow["id"]}
-    decision = (await api.post("/gate/evaluate", asked, 200)).json
-    stated = opened(await summary(api, decision["id"]))
-    predicate = stated["predicate"]
-    assert stated["subject"][0]["name"] == "app"
+async def test_the_decision_of_a_gate_names_its_environment_policies_and_results(api: Caller) -> None:
+    environment = await make_environment(api)
+    policy = await attached(api, environment, requiredAttestationTypes=["junit"])
+    artifact = await released(api)
+    result = await api.attest(artifact["trail"], "junit")
+    answer = await ask(api, artifact["digest"], environmentId=environment)
+    predicate = opened(await summary(api, answer["id"]))["predicate"]
     assert predicate["resourceUri"].endswith(f"/api/v1/environments/{environment}")
-    [cited] = json.loads(b64decode(predicate["policy"]["content"]))["policies"]
-    assert (cited["id"], cited["version"]) == (policy["id"], 1)
-    [used] = predicate["inputAttestations"]
-    assert used["uri"].endswith(f"/api/v1/trails/{trail}/attestations/{attestation['id']}")
-    assert predicate["verificationResult"] == "PASSED"
+    [named] = json.loads(b64decode(predicate["policy"]["content"]))["policies"]
+    assert (named["id"], named["version"], named["outcome"]) == (policy["id"], 1, "PASSED")
+    [looked_at] = predicate["inputAttestations"]
+    assert looked_at["uri"].endswith(f"/api/v1/trails/{artifact['trail']}/attestations/{result['id']}")
+
+
+async def test_what_the_allow_list_let_through_fulfilled_no_policy(api: Caller) -> None:
+    environment = await make_environment(api)
+    await attached(api, environment, requiredAttestationTypes=["junit"])
+    artifact = await released(api)
+    entry = {"sha256": artifact["digest"], "reason": "incident 4711"}
+    added = (await api.post(f"/environments/{environment}/allowlist", entry)).json
+    answer = await ask(api, artifact["digest"], environmentId=environment)
+    predicate = opened(await summary(api, answer["id"]))["predicate"]
+    said = json.loads(b64decode(predicate["policy"]["content"]))
+    assert (predicate["verificationResult"], said["policies"], said["allowListEntry"]) == ("PASSED", [], added["id"])
 
 
 async def test_it_is_the_same_whenever_it_is_asked_for(api: Caller, app_services: Services) -> None:

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from storage.gates.queries.opinions import MAX_REPORTS
 from tests.api.caller import Caller, unique
 from tests.api.environments.reporting import make_environment
-from tests.api.gates.asking import ask, codes, deployment_policy, released
+from tests.api.gates.asking import ask, attached, codes, deployment_policy, released
 from tests.api.gates.test_recompute import execute, recomputed
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -136,3 +137,16 @@ async def test_bundles_take_part_in_the_gate_only(api: Caller) -> None:
     assert codes(await ask(api, artifact["digest"])) == ["OPA_UNAVAILABLE"]
     body = {"flowId": artifact["flow"], "sha256Digest": artifact["digest"]}
     assert (await api.post("/assert", body, 200)).json["compliant"]
+
+
+async def test_reports_in_other_flows_push_nothing_out_of_sight(api: Caller) -> None:
+    """Only the newest reports are evaluated: what is beyond must not be let through for it."""
+    environment, name = await make_environment(api), unique("bundle")
+    await active(api, name)
+    await attached(api, environment, opaBundles=[name])
+    artifact = await released(api)
+    await api.attest(artifact["trail"], "LINT", "FAILED")
+    for _ in range(MAX_REPORTS):
+        await released(api, digest=artifact["digest"])
+    answer = await ask(api, artifact["digest"], environmentId=environment)
+    assert (codes(answer), answer["allowed"]) == (["OPA_UNAVAILABLE"], False)

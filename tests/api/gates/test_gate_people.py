@@ -131,3 +131,14 @@ async def test_a_key_for_a_flow_asks_about_its_artifacts_only(api: Caller, app_s
     assert (await agent.get("/gate/results")).json[0]["id"] == answer["id"]
     await ask(agent, foreign["digest"], 404)
     await ask(agent, own["digest"], 404, environmentId=await make_environment(api))
+
+
+async def test_a_key_of_another_flow_speaks_for_no_trail_but_its_own(api: Caller, app_services: Services) -> None:
+    environment = await make_environment(api)
+    await attached(api, environment, enforceTrailCompliance=True)
+    artifact = await released(api, await api.make_flow(requiredAttestations=["junit"], requiresApproval=True))
+    own = await api.make_flow()
+    agent = await scoped(api, app_services, f"flow:{own['id']}")
+    await agent.attest((await released(agent, own, artifact["digest"]))["trail"])
+    answer = await ask(api, artifact["digest"], environmentId=environment)
+    assert (answer["allowed"], codes(answer)) == (False, ["APPROVAL_MISSING", "TRAIL_PENDING"])

@@ -44,13 +44,24 @@ ASSERTED = Verdict(
     result={},
     created_at=NOON,
 )
-POLICIES = [{"id": str(UUID(int=7)), "version": 2, "name": "production", "flows": None}]
+POLICIES = [{"id": str(UUID(int=7)), "version": 2, "name": "production", "outcome": "PASSED"}]
+ENTRY = str(UUID(int=6))
 GATED = replace(
     ASSERTED,
     kind="gate",
     environment_id=ENVIRONMENT,
     outcome="ALLOWED",
-    inputs={"policies": POLICIES, "default": "ALLOWED", "reports": [ASSERTED.inputs]},
+    inputs={
+        "digest": DIGEST,
+        "flowId": None,
+        "trailId": None,
+        "allowListEntry": None,
+        "reports": [
+            {"trailId": str(TRAIL), "artifactId": str(UUID(int=8)), "artifactName": "app", "results": [RESULT]}
+        ],
+        "policies": [{"id": str(UUID(int=7)), "version": 2, "name": "production", "flows": None}],
+    },
+    result={"policies": POLICIES},
 )
 
 
@@ -91,7 +102,7 @@ def test_the_statement_of_a_gate_decision() -> None:
     predicate = gated["predicate"]
     assert predicate["resourceUri"] == predicate["policy"]["uri"] == f"{API}/environments/{ENVIRONMENT}"
     policy = json.loads(base64.b64decode(predicate["policy"]["content"]))
-    assert policy == {"policies": POLICIES, "default": "ALLOWED", "environmentId": str(ENVIRONMENT)}
+    assert policy == {"policies": POLICIES, "environmentId": str(ENVIRONMENT)}
     assert predicate["policy"]["digest"] == sha256(policy)
     same = ("verifier", "timeVerified", "inputAttestations", "verificationResult", "verifiedLevels")
     assert [predicate[name] for name in same] == [asserted["predicate"][name] for name in same]
@@ -101,7 +112,22 @@ def test_the_statement_of_a_gate_decision() -> None:
 def test_the_bytes_that_are_signed_never_change() -> None:
     """Whoever changes them on purpose must know that summaries of old verdicts change as well."""
     signed = [canonical_json(statement(one, ADDRESS, UNEVALUATED)) for one in (ASSERTED, GATED)]
-    assert [hashlib.sha256(one).hexdigest()[:16] for one in signed] == ["c0439fd6d2ebd87f", "81dd42266c780c25"]
+    assert [hashlib.sha256(one).hexdigest()[:16] for one in signed] == ["c0439fd6d2ebd87f", "9683fd0e92a21ea5"]
+
+
+def applied(verdict: Verdict) -> Any:
+    """The policy that a statement names."""
+    return json.loads(base64.b64decode(statement(verdict, ADDRESS, UNEVALUATED)["predicate"]["policy"]["content"]))
+
+
+def test_a_policy_that_the_allow_list_left_aside_was_not_applied() -> None:
+    listed = replace(GATED, inputs={**GATED.inputs, "allowListEntry": ENTRY}, result={"policies": []})
+    assert applied(listed) == {"allowListEntry": ENTRY, "environmentId": str(ENVIRONMENT), "policies": []}
+
+
+def test_it_says_that_one_trail_only_was_looked_at() -> None:
+    limited = replace(GATED, inputs={**GATED.inputs, "flowId": str(FLOW), "trailId": str(TRAIL)})
+    assert (applied(limited)["flowId"], applied(limited)["trailId"]) == (str(FLOW), str(TRAIL))
 
 
 @pytest.mark.parametrize("outcome", ["NON_COMPLIANT", "BLOCKED", "something new"])

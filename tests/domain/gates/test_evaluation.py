@@ -274,6 +274,21 @@ FLOWS = {
         ],
         "OPA_DENIED",
     ),
+    "compliant in one, incomplete in the other": (
+        COMPLIANT,
+        [known(newest("BUILD"), asked=BUILD), known(newest("junit"), asked=BUILD, **ELSEWHERE)],
+        "TRAIL_PENDING",
+    ),
+    "compliant in one, not approved in the other": (
+        COMPLIANT,
+        [known(newest("BUILD"), asked=BUILD), known(newest("BUILD"), asked=NEEDS_APPROVAL, **ELSEWHERE)],
+        "APPROVAL_MISSING",
+    ),
+    "allowed in one, not asked in the other": (
+        BUNDLE,
+        [known(opinions={"licences": Opinion(allow=True)}), known(**ELSEWHERE)],
+        "OPA_UNAVAILABLE",
+    ),
     "in no flow": (JUNIT, [], NOT_APPLICABLE),
 }
 TABLES = {
