@@ -12,7 +12,7 @@ from uuid import UUID
 from domain.environments.compliance import Reason, ReasonCode, reasons_of
 from domain.facts.approvals import ApprovalOutcome, Standing, shortcoming, standing
 from domain.facts.attestations import ResultStatus
-from domain.facts.conditions import InvalidCondition, holds
+from domain.facts.conditions import Context, InvalidCondition, holds
 from domain.facts.evaluation import Asked, Candidate, LatestResult, State, artifact_findings, trail_status
 from domain.facts.requirements import RequirementSet
 from domain.facts.trails import TrailStatus
@@ -52,7 +52,8 @@ class Evidence:
     """What is known of an artifact by its newest report in one flow, and by the trail of that report.
 
     `latest` and `artifacts` are those of the whole trail, `approvals` its decided ones. `failed` are the security scans
-    that breached their thresholds, by attestation. `opinions` are those of bundles by name.
+    that breached their thresholds, by attestation. `opinions` are those of bundles by name. `status` is that of the
+    trail, approvals aside, if it was computed already: then `latest` need only be about the artifact.
     """
 
     flow_id: UUID
@@ -65,6 +66,7 @@ class Evidence:
     approvals: Sequence[ApprovalOutcome] = ()
     failed: Mapping[UUID, ScanFinding] = field(default_factory=dict)
     opinions: Mapping[str, Opinion] = field(default_factory=dict)
+    status: TrailStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,30 @@ def evaluate(policy: PolicyVersion, evidence: Sequence[Evidence], environment_id
     return PolicyResult(policy, PolicyOutcome.PASSED if applies else PolicyOutcome.NOT_APPLICABLE)
 
 
+_UNREPORTED = {
+    Check.PROVENANCE: (ReasonCode.PROVENANCE_MISSING, "no provenance is recorded for {}"),
+    Check.VERIFIED_PROVENANCE: (ReasonCode.PROVENANCE_MISSING, "no provenance is recorded for {}"),
+    Check.SIGNATURE: (ReasonCode.SIGNATURE_MISSING, "{} has no signature of a registered key"),
+}
+
+
+def evaluate_unreported(policy: PolicyVersion, artifact: Candidate) -> PolicyResult:
+    """Evaluate a policy for an artifact that runs although nobody reported it: only rules about provenance apply.
+
+    To conditions of their exceptions it has a name and a digest, and no flow.
+    """
+    if policy.rules.problem:
+        return evaluate(policy, (), None)
+    context = Context(None, artifact_name=artifact.name, artifact_fingerprint=artifact.digest)
+    reasons: list[Reason] = []
+    for rule in policy.rules.rules:
+        waived, problems = _waived(rule, context) if rule.check in _UNREPORTED else (True, [])
+        if not waived:
+            code, message = _UNREPORTED[rule.check]
+            reasons += [Reason(code, f"policy {policy.name}: {message.format(artifact.name)}"), *problems]
+    return _failed(policy, reasons) if reasons else PolicyResult(policy, PolicyOutcome.NOT_APPLICABLE)
+
+
 def _failed(policy: PolicyVersion, reasons: Iterable[Reason]) -> PolicyResult:
     distinct = tuple(dict.fromkeys(replace(reason, policy_id=policy.id) for reason in reasons))
     return PolicyResult(policy, PolicyOutcome.FAILED, distinct[:MAX_REASONS])
@@ -139,7 +165,7 @@ def _combined(findings: Sequence[_Finding]) -> _Finding:
 
 
 def _found(rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _Finding:
-    waived, problems = _waived(rule, evidence)
+    waived, problems = _waived(rule, evidence.asked.context(evidence.candidate)) if rule.exceptions else (False, [])
     if waived:
         return _NOT_APPLICABLE
     state, reasons = _CHECKS[rule.check](rule, evidence, environment_id)
@@ -149,12 +175,12 @@ def _found(rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _Find
     return _Finding(state, tuple(placed))
 
 
-def _waived(rule: Rule, evidence: Evidence) -> tuple[bool, list[Reason]]:
+def _waived(rule: Rule, context: Context) -> tuple[bool, list[Reason]]:
     """Return whether an exception of the rule holds, and what is wrong with those that cannot be evaluated."""
     problems = []
     for condition in rule.exceptions:
         try:
-            if holds(condition, evidence.asked.context(evidence.candidate)):
+            if holds(condition, context):
                 return True, []
         except InvalidCondition as error:  # such an exception waives nothing: fail closed
             message = f"the exception {condition!r} cannot be evaluated: {error}"
@@ -213,13 +239,20 @@ def _trail_compliance(rule: Rule, evidence: Evidence, environment_id: UUID | Non
     """Judge the trail anew: an approval for the environment alone counts here, though not for its stored status."""
     if evidence.asked.approval and (lacking := _approval(rule, evidence, environment_id)) != _SATISFIED:
         return lacking
-    status = trail_status(replace(evidence.asked, approval=False), evidence.latest, evidence.artifacts)
+    status = evidence.status or status_without_approval(evidence.asked, evidence.latest, evidence.artifacts)
     if status is TrailStatus.COMPLIANT:
         return _SATISFIED
     failed = status is TrailStatus.NON_COMPLIANT
     code = ReasonCode.TRAIL_NON_COMPLIANT if failed else ReasonCode.TRAIL_PENDING
     message = f"the trail of flow {evidence.asked.flow_name} is {status.value}"
     return _Finding(State.FAILED if failed else State.MISSING, (Reason(code, message),))
+
+
+def status_without_approval(
+    asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]
+) -> TrailStatus:
+    """Return the status of a trail as far as approvals do not matter."""
+    return trail_status(replace(asked, approval=False), latest, artifacts)
 
 
 def _security_scans(_rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding:

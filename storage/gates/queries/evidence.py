@@ -18,7 +18,8 @@ from storage.facts.queries.latest_results import latest_results_of
 from storage.facts.queries.provenance import ProvenanceStanding, provenance_standings
 
 _OF_RESULTS = frozenset({Check.ATTESTATION, Check.TRAIL_COMPLIANCE, Check.SECURITY_SCANS, Check.OPA})
-_OF_PROVENANCE = frozenset({Check.PROVENANCE, Check.VERIFIED_PROVENANCE, Check.SIGNATURE})
+OF_PROVENANCE = frozenset({Check.PROVENANCE, Check.VERIFIED_PROVENANCE, Check.SIGNATURE})
+"""Checks that look at provenance."""
 
 
 async def sources_of(
@@ -32,7 +33,7 @@ async def sources_of(
     artifacts = await candidates_of(reader, tenant, templated)
     approvals = await outcomes_of(reader, trail_ids) if _approvals_count(reports, checks) else {}
     provenance: Mapping[UUID, ProvenanceStanding] = {}
-    if not _OF_PROVENANCE.isdisjoint(checks):
+    if not OF_PROVENANCE.isdisjoint(checks):
         provenance = await provenance_standings(reader, tenant, [one.report_id for one in reports])
     return {
         one.report_id: _source(
