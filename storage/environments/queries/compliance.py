@@ -119,7 +119,7 @@ async def compliance_of_environments(
     the rest is left out.
     """
     rows = await reader.rows(_RUNNING, tenant.org_id, environment_ids, MAX_RUNNING + 1)
-    many = len(rows) > 1
+    many = sum(len(row["digests"]) for row in rows) > MAX_ON_LOOP
     chosen, digests = await in_thread_if(many, _within_limit, environment_ids, rows)
     judged = await compliance_of_digests(reader, tenant, digests, chosen, policies)
     return await in_thread_if(many, _summed_up, chosen, judged)
@@ -202,13 +202,13 @@ async def list_running(
     artifacts = [(row["name"], row["digest"]) for row in rows]
     digests = {digest for _, digest in artifacts}
     judged = await compliance_of_digests(reader, tenant, digests, {environment_id: artifacts}, policies)
-    running = [(row, judged.of(environment_id, artifact)) for row, artifact in zip(rows, artifacts, strict=True)]
-    compliance = environment_compliance(
-        environment_id, (known.state for _, known in running), judged.policies(environment_id)
-    )
-    found = [one for one in running if _matches(one[1], state, reason)]
+    many = len(rows) > MAX_ON_LOOP
+    known = await in_thread_if(many, lambda: [judged.of(environment_id, artifact) for artifact in artifacts])
+    states = (one.state for one in known)
+    compliance = environment_compliance(environment_id, states, judged.policies(environment_id))
+    found = [one for one in zip(rows, known, strict=True) if _matches(one[1], state, reason)]
     shown, following = _part(found, window)
-    items = [RunningArtifact(_deployment(row), known) for row, known in shown]
+    items = [RunningArtifact(_deployment(row), one) for row, one in shown]
     return compliance, Page(items, len(found), window, following)
 
 

@@ -40,7 +40,7 @@ async def findings_of_environments(
     """Return what the policies of each environment that has any say about what runs there.
 
     What its allow-list lets through is exempt from them. Rules for OPA are left to the gate: bundles are evaluated for
-    one artifact, when it is to be deployed. Without policies it takes one statement, otherwise six more at most.
+    one artifact, when it is to be deployed. Without policies it takes one statement, otherwise six at most.
     """
     attached = (await applicable_policies(reader, tenant, (), running)).of_environments if running else {}
     policies = {one: [_without_opa(policy) for policy in attached[one]] for one in running if one in attached}
