@@ -1,6 +1,6 @@
 """Handlers of artifacts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from api.facts.schemas.artifacts import ArtifactIn, ArtifactOut, ArtifactsQuery, KnownArtifact
@@ -11,8 +11,9 @@ from api.http.paging import ListQuery, list_reply
 from domain.environments.compliance import Artifact
 from domain.facts.artifacts import ArtifactReport
 from storage.database import Reader
+from storage.environments.queries.attached_policies import Artifacts, Running
 from storage.environments.queries.compliance import compliance_of_digests
-from storage.environments.queries.deployments import places_of_digests
+from storage.environments.queries.deployments import Place, places_of_digests
 from storage.facts.commands import artifacts as commands
 from storage.facts.queries import artifacts as queries
 from storage.gates.queries.environment_policies import findings_of_environments
@@ -57,9 +58,13 @@ async def _known(call: Call, reader: Reader, reports: Sequence[ArtifactReport]) 
     """Add to each artifact whether it is compliant, and where it runs."""
     digests = {report.digest for report in reports}
     places = await places_of_digests(reader, call.tenant, digests)
-    running: dict[UUID, set[Artifact]] = {}
+    compliance = await compliance_of_digests(reader, call.tenant, digests, _running(places), findings_of_environments)
+    return [KnownArtifact(one, places[one.digest], compliance) for one in reports]
+
+
+def _running(places: Mapping[str, Sequence[Place]]) -> Running:
+    artifacts: dict[UUID, set[Artifact]] = {}
     for digest, found in places.items():
         for place in found:
-            running.setdefault(place.environment_id, set()).add((place.name, digest))
-    compliance = await compliance_of_digests(reader, call.tenant, digests, running, findings_of_environments)
-    return [KnownArtifact(one, places[one.digest], compliance) for one in reports]
+            artifacts.setdefault(place.environment_id, set()).add((place.name, digest))
+    return {environment_id: Artifacts.of(found) for environment_id, found in artifacts.items()}

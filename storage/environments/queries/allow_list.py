@@ -86,9 +86,9 @@ async def effective_entries(
 
 
 async def allowed_artifacts(
-    reader: Reader, tenant: Tenant, artifacts: Mapping[UUID, Collection[Running]], at: datetime | None = None
+    reader: Reader, tenant: Tenant, artifacts: Mapping[UUID, Collection[Running]], at: datetime
 ) -> Mapping[UUID, Mapping[Running, AllowListEntry]]:
-    """Return which artifacts are allowed in each environment at a time, or now, each with the entry that allows it."""
+    """Return which artifacts of each environment are allowed at a time, each with the entry that lets it through."""
     entries = await effective_entries(reader, tenant, artifacts.keys(), at)
 
     def match() -> Mapping[UUID, Mapping[Running, AllowListEntry]]:

@@ -1,7 +1,7 @@
 """Reading the compliance of what runs: judged when it is asked for, so that it is never out of date."""
 
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from domain.environments.deployments import Deployment
 from domain.environments.environments import Environment
 from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.environments.queries.attached_policies import Policies, Reports, Running, without_policies
+from storage.environments.queries.attached_policies import Artifacts, Policies, Reports, Running, without_policies
 from storage.environments.queries.environments import get_environment
 from storage.facts.queries.newest_reports import MAX_ON_LOOP, NewestReport, newest_reports
 from storage.paging import Cursor, Page, Window
@@ -49,11 +49,11 @@ class Compliance:
         by_flows, findings = self.by_flows[artifact[1]], self.by_policies.get(environment_id)
         return findings.applied_to(artifact, by_flows) if findings else by_flows
 
-    def states(self, environment_id: UUID, running: Iterable[Artifact]) -> Iterator[ComplianceState]:
-        """Yield the states of what runs in an environment, in the same order."""
+    def all_of(self, environment_id: UUID, running: Artifacts) -> Iterator[ArtifactCompliance]:
+        """Return the compliance of all that runs in an environment, in the same order."""
         if environment_id in self.by_policies:
-            return (self.of(environment_id, artifact).state for artifact in running)
-        return (self.by_flows[digest].state for _, digest in running)
+            return (self.of(environment_id, artifact) for artifact in running.paired())
+        return (self.by_flows[digest] for digest in running.digests)
 
     def policies(self, environment_id: UUID) -> Sequence[AttachedPolicy]:
         """Return the policies that are attached to an environment."""
@@ -125,20 +125,23 @@ async def compliance_of_environments(
     return await in_thread_if(many, _summed_up, chosen, judged)
 
 
+_NOTHING = Artifacts((), ())
+
+
 def _complete(environment_ids: Sequence[UUID], rows: Sequence[Row]) -> Running:
     """Return the environments of which all is known: not the one in which the rows were cut, nor those after it."""
     cut = sum(len(row["digests"]) for row in rows) > MAX_RUNNING
     end = rows[-1]["place"] - 1 if cut else len(environment_ids)
-    found = {row["place"]: list(zip(row["names"], row["digests"], strict=True)) for row in rows}
-    return {one: found.get(place, ()) for place, one in enumerate(environment_ids[:end], 1)}
+    found = {row["place"]: Artifacts(row["names"], row["digests"]) for row in rows}
+    return {one: found.get(place, _NOTHING) for place, one in enumerate(environment_ids[:end], 1)}
 
 
 def _within_limit(environment_ids: Sequence[UUID], rows: Sequence[Row]) -> tuple[Running, set[str]]:
     """Return the environments that bring no more than MAX_JUDGED digests together, with these digests."""
-    chosen: dict[UUID, Collection[Artifact]] = {}
+    chosen: dict[UUID, Artifacts] = {}
     known: set[str] = set()
     for environment_id, artifacts in _complete(environment_ids, rows).items():
-        new = {digest for _, digest in artifacts} - known
+        new = set(artifacts.digests) - known
         if len(known) + len(new) <= MAX_JUDGED:
             known |= new
             chosen[environment_id] = artifacts
@@ -147,7 +150,7 @@ def _within_limit(environment_ids: Sequence[UUID], rows: Sequence[Row]) -> tuple
 
 def _summed_up(running: Running, judged: Compliance) -> Mapping[UUID, EnvironmentCompliance]:
     return {
-        one: environment_compliance(one, judged.states(one, artifacts), judged.policies(one))
+        one: environment_compliance(one, (found.state for found in judged.all_of(one, artifacts)), judged.policies(one))
         for one, artifacts in running.items()
     }
 
@@ -199,11 +202,9 @@ async def list_running(
     """
     await get_environment(reader, tenant, environment_id)
     rows = await reader.rows(_NOW, environment_id)
-    artifacts = [(row["name"], row["digest"]) for row in rows]
-    digests = {digest for _, digest in artifacts}
-    judged = await compliance_of_digests(reader, tenant, digests, {environment_id: artifacts}, policies)
-    many = len(rows) > MAX_ON_LOOP
-    known = await in_thread_if(many, lambda: [judged.of(environment_id, artifact) for artifact in artifacts])
+    running = Artifacts([row["name"] for row in rows], [row["digest"] for row in rows])
+    judged = await compliance_of_digests(reader, tenant, set(running.digests), {environment_id: running}, policies)
+    known = await in_thread_if(len(rows) > MAX_ON_LOOP, lambda: list(judged.all_of(environment_id, running)))
     states = (one.state for one in known)
     compliance = environment_compliance(environment_id, states, judged.policies(environment_id))
     found = [one for one in zip(rows, known, strict=True) if _matches(one[1], state, reason)]

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
+from domain.environments.allow_list import AllowListEntry, matching
 from domain.environments.artifacts import Running as RunningArtifact
 from domain.environments.compliance import MAX_REASONS, Artifact, AttachedPolicy, PolicyFindings, Reason
 from domain.facts.approvals import ApprovalOutcome
@@ -22,8 +23,8 @@ from domain.gates.evaluation import (
 from domain.gates.rules import Check, RuleSet
 from domain.tenant import Tenant
 from storage.database import Reader, Row
-from storage.environments.queries.allow_list import allowed_artifacts
-from storage.environments.queries.attached_policies import Reports, Running
+from storage.environments.queries.allow_list import effective_entries
+from storage.environments.queries.attached_policies import Artifacts, Reports, Running
 from storage.facts.queries.approval_outcomes import outcomes_of
 from storage.facts.queries.artifacts import candidates_of
 from storage.facts.queries.latest_results import latest_result, latest_rows_of
@@ -46,14 +47,14 @@ async def findings_of_environments(
     policies = {one: [_without_opa(policy) for policy in attached[one]] for one in running if one in attached}
     if not policies:
         return {}
-    exempt = await _exempt(reader, tenant, {one: running[one] for one in policies})
-    judged = {one: [artifact for artifact in running[one] if artifact not in exempt[one]] for one in policies}
-    digests = {digest for artifacts in judged.values() for _, digest in artifacts}
-    concerning = {digest: reports[digest] for digest in digests if digest in reports}
+    allowed = await effective_entries(reader, tenant, policies)
+    many = sum(len(running[one].digests) * len(some) for one, some in policies.items()) > MAX_ON_LOOP
+    slow = many or any(entry.pattern for entries in allowed.values() for entry in entries)
+    judged = await in_thread_if(slow, lambda: {one: _not_allowed(running[one], allowed[one]) for one in policies})
+    concerning = await in_thread_if(many, _concerning, reports, judged)
     checks = needed(policy for some in policies.values() for policy in some)
     evidence = await _evidence(reader, tenant, concerning, checks)
-    many = sum(len(artifacts) * len(policies[one]) for one, artifacts in judged.items()) > MAX_ON_LOOP
-    return await in_thread_if(many, _findings, policies, judged, _Evaluation(evidence, _hidden(concerning)))
+    return await in_thread_if(many, _findings, policies, judged, _Evaluation(evidence, concerning))
 
 
 def _without_opa(policy: PolicyVersion) -> PolicyVersion:
@@ -61,13 +62,18 @@ def _without_opa(policy: PolicyVersion) -> PolicyVersion:
     return replace(policy, rules=RuleSet(rules, policy.rules.problem))
 
 
-async def _exempt(reader: Reader, tenant: Tenant, running: Running) -> Mapping[UUID, Collection[Artifact]]:
-    """Return what the allow-list of each environment lets through."""
-    artifacts = {
-        one: [RunningArtifact(name, digest, None) for name, digest in artifacts] for one, artifacts in running.items()
-    }
-    allowed = await allowed_artifacts(reader, tenant, artifacts)
-    return {one: {(artifact.name, artifact.digest) for artifact in found} for one, found in allowed.items()}
+def _not_allowed(running: Artifacts, entries: Sequence[AllowListEntry]) -> Sequence[Artifact]:
+    """Return what the allow-list of its environment does not let through."""
+    if not entries:
+        return list(running.paired())
+    exempt = matching(entries, [RunningArtifact(name, digest, None) for name, digest in running.paired()])
+    return [(name, digest) for name, digest in running.paired() if RunningArtifact(name, digest, None) not in exempt]
+
+
+def _concerning(reports: Reports, judged: Mapping[UUID, Sequence[Artifact]]) -> Reports:
+    """Return the reports of what is judged."""
+    digests = {digest for artifacts in judged.values() for _, digest in artifacts}
+    return {digest: reports[digest] for digest in digests if digest in reports}
 
 
 async def _evidence(
@@ -124,18 +130,12 @@ async def _statuses(reader: Reader, tenant: Tenant, reports: Sequence[NewestRepo
     return await in_thread_if(len(rows) > MAX_ON_LOOP, found)
 
 
-def _hidden(reports: Reports) -> Mapping[str, Collection[UUID]]:
-    """Return the flows of which the tenant may not know what was found about each digest."""
-    hidden = {digest: {one.flow_id for one in found if not one.readable} for digest, found in reports.items()}
-    return {digest: flows for digest, flows in hidden.items() if flows}
-
-
 class _Evaluation:
     """Evaluates each policy once for an artifact, wherever it runs; several times only if approvals differ by place."""
 
-    def __init__(self, evidence: Mapping[str, Sequence[Evidence]], hidden: Mapping[str, Collection[UUID]]) -> None:
+    def __init__(self, evidence: Mapping[str, Sequence[Evidence]], reports: Reports) -> None:
         self._evidence = evidence
-        self._hidden = hidden
+        self._reports = reports
         self._results: dict[tuple[UUID, Artifact, UUID | None], PolicyResult] = {}
 
     def lacking(
@@ -144,7 +144,7 @@ class _Evaluation:
         """Return why an artifact does not fulfil policies: None if none of them applies to it."""
         results = [self._result(policy, artifact, environment_id) for policy in policies]
         applying = [one for one in results if one.outcome is not PolicyOutcome.NOT_APPLICABLE]
-        hidden = self._hidden.get(artifact[1], ())
+        hidden = {one.flow_id for one in self._reports.get(artifact[1], ()) if not one.readable}
         reasons = (
             reason.out_of_scope() if reason.flow_id in hidden else reason for one in applying for reason in one.reasons
         )
@@ -168,7 +168,9 @@ def _differs_by_place(evidence: Sequence[Evidence]) -> bool:
 
 
 def _findings(
-    policies: Mapping[UUID, Sequence[PolicyVersion]], running: Running, evaluation: _Evaluation
+    policies: Mapping[UUID, Sequence[PolicyVersion]],
+    running: Mapping[UUID, Sequence[Artifact]],
+    evaluation: _Evaluation,
 ) -> Mapping[UUID, PolicyFindings]:
     found = {}
     for environment_id, applying in policies.items():

@@ -10,7 +10,6 @@ from tests.api.caller import Caller, make_holder, unique
 from tests.api.environments.reporting import A, B, line, make_environment, make_logical, report
 from tests.api.gates.asking import a_digest, attached, make_policy, released
 from tests.api.gates.people import requested, somebody
-from tests.api.test_statements import statements
 from tests.integrations.formats.dsse.signing import about, envelope, signer, statement
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -239,25 +238,6 @@ async def test_every_answer_about_environments_counts_them(api: Caller) -> None:
     assert shown["complianceState"] == GOOD
     places = {one["environmentId"]: one["complianceState"] for one in shown["runningInEnvironments"]}
     assert places == {good: GOOD, bad: BAD}
-
-
-async def test_policies_take_a_bounded_number_of_statements(api: Caller, app_services: Services) -> None:
-    """However many artifacts run, in however many environments, and whatever their policies look at."""
-    counts = []
-    demands = {"enforceProvenance": True, "enforceApprovals": True, "enforceTrailCompliance": True}
-    template = "trail: {artifacts: [{name: api, attestations: [{name: unit, type: junit}]}]}"
-    flow = await api.make_flow(requiresApproval=True, templateYaml=template)
-    for number in (0, 1, 3):
-        for _ in range(number):
-            environment, one = await running(api, flow)
-            await report(api, environment, *(line("api", digest) for digest in (one["digest"], a_digest())))
-            for _ in range(2):
-                await attached(api, environment, requiredAttestationTypes=["junit"], **demands)
-        await running(api, flow)
-        async with statements(app_services) as seen:
-            await api.get("/environments")
-        counts.append(len([sql for sql in seen if "k.sha256 = ANY" not in sql]))  # the caller is asked for by time
-    assert (counts[1], counts[2]) == (counts[0] + 5, counts[0] + 5)
 
 
 async def test_scopes_change_no_state_but_hide_what_was_found(app_services: Services, api: Caller) -> None:

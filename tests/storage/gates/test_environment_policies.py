@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,9 +16,9 @@ from domain.facts.requirements import ArtifactSlot, Requirement, RequirementSet,
 from domain.facts.trails import Trail
 from domain.gates.evaluation import PolicyOutcome, evaluate, needed
 from domain.gates.policies import NewAttachment, NewPolicy, PolicyKind, PolicySettings
-from storage.database import Reader
+from storage.database import Reader, Row
 from storage.environments.commands.environments import create_environment
-from storage.environments.queries.attached_policies import Policies, without_policies
+from storage.environments.queries.attached_policies import Artifacts, Policies, without_policies
 from storage.environments.queries.compliance import Compliance, compliance_of_digests
 from storage.facts.commands.artifacts import record_artifacts
 from storage.facts.queries.held_reports import Subject, held_reports
@@ -76,7 +77,7 @@ async def judge(
     reader: Reader, world: World, numbers: Sequence[int], *places: UUID, policies: Policies = findings_of_environments
 ) -> Compliance:
     """All of them run everywhere."""
-    running = {place: [(f"app-{n}", digest(n)) for n in numbers] for place in places}
+    running = {place: Artifacts.of([(f"app-{n}", digest(n)) for n in numbers]) for place in places}
     return await compliance_of_digests(reader, world.tenant, {digest(n) for n in numbers}, running, policies)
 
 
@@ -123,6 +124,33 @@ async def test_the_state_is_what_the_gate_finds(world: World) -> None:
             assert {one.message for one in lacking or ()} == (expected or set())
             outcomes.add(lacking is not None and bool(lacking))
     assert outcomes == {True, False}
+
+
+class Counting(Reader):
+    """Counts what it reads."""
+
+    statements = 0
+
+    async def rows(self, sql: str, *args: Any) -> list[Row]:
+        self.statements += 1
+        return await super().rows(sql, *args)
+
+
+async def test_policies_take_a_bounded_number_of_statements(world: World) -> None:
+    """However many artifacts run, in however many environments, and whatever their policies look at."""
+    places, idle = [await environment(world) for _ in range(3)], await environment(world)
+    for _ in range(2):
+        for demands in DEMANDS:
+            await attach(world, *places, **demands)
+    for first in (2, 52):
+        await one_trail(world, range(first, first + 50))
+    counts = []
+    async with world.services.database.read() as reader:
+        for numbers, where in ((range(9), ()), (range(9), [idle]), (range(2, 3), places[:1]), (range(300), places)):
+            counting = Counting(reader.connection)
+            await judge(counting, world, numbers, *where)
+            counts.append(counting.statements)
+    assert counts == [3, 4, 9, 9]
 
 
 async def seconds(world: World, numbers: Sequence[int], *places: UUID, policies: Policies) -> float:
