@@ -52,7 +52,7 @@ class ReasonOut(SummaryReasonOut):
 class ArtifactComplianceOut(WireModel):
     """A running artifact. `flowId` and `trailId` are those that decide; null if there are none, or none is readable.
 
-    It has at most 20 reasons.
+    It has at most 20 reasons, of flows and of policies.
     """
 
     artifact_sha256: str

@@ -142,7 +142,9 @@ class _Evaluation:
         self, policies: Sequence[PolicyVersion], artifact: Artifact, environment_id: UUID
     ) -> Sequence[Reason] | None:
         """Return why an artifact does not fulfil policies: None if none of them applies to it."""
-        results = [self._result(policy, artifact, environment_id) for policy in policies]
+        evidence = self._evidence.get(artifact[1], ())
+        place = environment_id if _differs_by_place(evidence) else None
+        results = [self._result(policy, artifact, evidence, place) for policy in policies]
         applying = [one for one in results if one.outcome is not PolicyOutcome.NOT_APPLICABLE]
         hidden = {one.flow_id for one in self._reports.get(artifact[1], ()) if not one.readable}
         reasons = (
@@ -150,15 +152,13 @@ class _Evaluation:
         )
         return tuple(dict.fromkeys(reasons))[:MAX_REASONS] if applying else None
 
-    def _result(self, policy: PolicyVersion, artifact: Artifact, environment_id: UUID) -> PolicyResult:
-        name, digest = artifact
-        evidence = self._evidence.get(digest, ())
-        key = policy.id, artifact, environment_id if _differs_by_place(evidence) else None
+    def _result(
+        self, policy: PolicyVersion, artifact: Artifact, evidence: Sequence[Evidence], place: UUID | None
+    ) -> PolicyResult:
+        key = policy.id, artifact, place
         if key not in self._results:
             self._results[key] = (
-                evaluate(policy, evidence, environment_id)
-                if evidence
-                else evaluate_unreported(policy, Candidate(name, digest))
+                evaluate(policy, evidence, place) if evidence else evaluate_unreported(policy, Candidate(*artifact))
             )
         return self._results[key]
 
