@@ -108,7 +108,8 @@ class _Case:
 
 
 async def _cases(tx: Transaction, tenant: Tenant, questions: Sequence[Question]) -> list[_Case]:
-    places = await named_environments(tx, tenant, {name for one in questions for name in one.environments})
+    names = {name for one in questions for name in one.environments}
+    places = await named_environments(tx, tenant, names) if names else {}
     subjects = await _subjects(tx, tenant, questions)
     reports = await held_reports(tx, tenant, subjects)
     return [
