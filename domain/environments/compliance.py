@@ -76,6 +76,13 @@ class Reason:
     trail_id: UUID | None = None
     policy_id: UUID | None = None
 
+    def out_of_scope(self) -> "Reason":
+        """Return what may be told to a caller who may not read the trail."""
+        return Reason(ReasonCode.OUT_OF_SCOPE, _OUT_OF_SCOPE, policy_id=self.policy_id)
+
+
+_OUT_OF_SCOPE = "a flow outside the scopes of the key decides"
+
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
@@ -91,8 +98,8 @@ class Judgement:
 
     def out_of_scope(self) -> "Judgement":
         """Return what may be told to a caller who may not read the trail: the state alone."""
-        reason = Reason(ReasonCode.OUT_OF_SCOPE, "a flow outside the scopes of the key decides")
-        return Judgement(self.state, (reason,) if self.reasons else (), None, None)
+        reasons = dict.fromkeys(reason.out_of_scope() for reason in self.reasons)
+        return Judgement(self.state, tuple(reasons), None, None)
 
 
 def judge(
@@ -146,20 +153,84 @@ def artifact_compliance(digest: str, judgements: Sequence[Judgement]) -> Artifac
     )
 
 
+Artifact = tuple[str, str]
+"""What runs in an environment, by its name there and its digest."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttachedPolicy:
+    """A version of a policy that is attached to an environment."""
+
+    id: UUID
+    version: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyFindings:
+    """What the policies of an environment say about what runs there.
+
+    `lacking` has the artifacts that they apply to, each with why it does not fulfil them: nothing if it does.
+    """
+
+    policies: Sequence[AttachedPolicy]
+    lacking: Mapping[Artifact, Sequence[Reason]]
+
+    def applied_to(self, artifact: Artifact, by_flows: ArtifactCompliance) -> ArtifactCompliance:
+        """Return the compliance of an artifact by its flows and by the policies."""
+        lacking = self.lacking.get(artifact)
+        return by_flows if lacking is None else with_policies(by_flows, lacking)
+
+
+def with_policies(by_flows: ArtifactCompliance, lacking: Sequence[Reason]) -> ArtifactCompliance:
+    """Return the compliance of an artifact that policies apply to; `lacking` is why it does not fulfil them.
+
+    If it does, that makes up for flows which require nothing of it, but for none that found something, and for no
+    report: policies are fulfilled by evidence alone.
+    """
+    if lacking:
+        return _lacking(by_flows, lacking)
+    if by_flows.state is ComplianceState.UNKNOWN and not _unreported(by_flows):
+        return replace(by_flows, state=ComplianceState.COMPLIANT, reasons=())
+    return by_flows
+
+
+def _lacking(by_flows: ArtifactCompliance, lacking: Sequence[Reason]) -> ArtifactCompliance:
+    if by_flows.state is ComplianceState.NON_COMPLIANT:
+        most = max(MAX_REASONS // 2, MAX_REASONS - len(lacking))  # both are told
+        return replace(by_flows, reasons=(*by_flows.reasons[:most], *lacking)[:MAX_REASONS])
+    told = by_flows.reasons if _unreported(by_flows) else ()
+    decided_by = lacking[0]
+    return ArtifactCompliance(
+        by_flows.digest,
+        ComplianceState.NON_COMPLIANT,
+        (*told, *lacking)[:MAX_REASONS],
+        decided_by.flow_id,
+        decided_by.trail_id,
+    )
+
+
+def _unreported(compliance: ArtifactCompliance) -> bool:
+    return any(reason.code is ReasonCode.NOT_REPORTED for reason in compliance.reasons)
+
+
 @dataclass(frozen=True, slots=True)
 class EnvironmentCompliance:
-    """The compliance of an environment, with how many running artifacts have each state."""
+    """The compliance of an environment, with how many running artifacts have each state, and the policies it is by."""
 
     environment_id: UUID
     state: ComplianceState
     reasons: tuple[Reason, ...]
     counts: Mapping[ComplianceState, int]
+    policies: Sequence[AttachedPolicy] = ()
 
 
-def environment_compliance(environment_id: UUID, running: Iterable[ComplianceState]) -> EnvironmentCompliance:
+def environment_compliance(
+    environment_id: UUID, running: Iterable[ComplianceState], policies: Sequence[AttachedPolicy] = ()
+) -> EnvironmentCompliance:
     """Sum up what runs in an environment: the worst counts, and nothing is known of one in which nothing runs."""
     counts = Counter(running)
-    return EnvironmentCompliance(environment_id, worst(counts), tuple(_of_environment(counts)), counts)
+    return EnvironmentCompliance(environment_id, worst(counts), tuple(_of_environment(counts)), counts, policies)
 
 
 def _of_environment(counts: Mapping[ComplianceState, int]) -> Iterator[Reason]:

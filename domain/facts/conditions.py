@@ -66,9 +66,9 @@ class InvalidCondition(Exception):  # noqa: N818 - reads as an outcome
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The values that a condition may use. Without an artifact, the two artifact fields are null."""
+    """The values that a condition may use. Those of an artifact or a flow are null where there is none."""
 
-    flow_name: str
+    flow_name: str | None
     flow_tags: Mapping[str, str] = field(default_factory=dict)
     artifact_name: str | None = None
     artifact_fingerprint: str | None = None

@@ -168,6 +168,19 @@ def artifact_findings(asked: Asked, latest: Sequence[LatestResult], candidate: C
     return findings
 
 
+class ArtifactJudge:
+    """Judges single requirements of one artifact, by latest results that are indexed once for all of them."""
+
+    def __init__(self, asked: Asked, latest: Collection[LatestResult], candidate: Candidate) -> None:
+        self._asked = asked
+        self._results = _Results(latest)
+        self._candidate = candidate
+
+    def judge(self, requirement: Requirement) -> RequirementResult | None:
+        """Return the state of a requirement; None if its condition does not hold."""
+        return next(iter(_findings(self._asked, (requirement,), self._results, self._candidate)), None)
+
+
 def about(candidate: Candidate, latest: Iterable[LatestResult]) -> list[LatestResult]:
     """Return the latest results that are about this artifact or about its trail as a whole."""
     return [newest for newest in latest if _is_about(candidate, newest)]

@@ -6,20 +6,20 @@ It is pure: everything is computed from the arguments alone, so that a decision 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import NamedTuple
 from uuid import UUID
 
 from domain.environments.compliance import Reason, ReasonCode, reasons_of
 from domain.facts.approvals import ApprovalOutcome, Standing, shortcoming, standing
 from domain.facts.attestations import ResultStatus
-from domain.facts.conditions import InvalidCondition, holds
-from domain.facts.evaluation import Asked, Candidate, LatestResult, State, about, artifact_findings, trail_status
-from domain.facts.requirements import RequirementSet
+from domain.facts.conditions import Context, InvalidCondition, holds
+from domain.facts.evaluation import ArtifactJudge, Asked, Candidate, LatestResult, State, about, trail_status
 from domain.facts.trails import TrailStatus
 from domain.gates.rules import Check, Rule, RuleSet
 
 MAX_REASONS = 20
-"""Reasons that one policy gives."""
+"""Reasons that one policy gives, those of what failed first."""
 
 
 class ProvenanceState(StrEnum):
@@ -47,12 +47,13 @@ class Opinion:
     reasons: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Evidence:
     """What is known of an artifact by its newest report in one flow, and by the trail of that report.
 
     `latest` and `artifacts` are those of the whole trail, `approvals` its decided ones. `failed` are the security scans
-    that breached their thresholds, by attestation. `opinions` are those of bundles by name.
+    that breached their thresholds, by attestation. `opinions` are those of bundles by name. `status` is that of the
+    trail, approvals aside, if it was computed already: then `latest` need only be about the artifact.
     """
 
     flow_id: UUID
@@ -65,6 +66,12 @@ class Evidence:
     approvals: Sequence[ApprovalOutcome] = ()
     failed: Mapping[UUID, ScanFinding] = field(default_factory=dict)
     opinions: Mapping[str, Opinion] = field(default_factory=dict)
+    status: TrailStatus | None = None
+
+    @cached_property
+    def judge(self) -> ArtifactJudge:
+        """What judges its requirements, for the rules of all policies."""
+        return ArtifactJudge(self.asked, self.latest, self.candidate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +119,36 @@ def evaluate(policy: PolicyVersion, evidence: Sequence[Evidence], environment_id
         return _failed(policy, [Reason(ReasonCode.POLICY_UNREADABLE, message)])
     relevant = [one for one in evidence if policy.flows is None or one.flow_id in policy.flows]
     findings = [_combined(rule, [_found(rule, one, environment_id) for one in relevant]) for rule in policy.rules.rules]
-    reasons = [reason for finding in findings for reason in finding.reasons]
+    worst_first = sorted(findings, key=lambda one: one.state is not State.FAILED)
+    reasons = [reason for finding in worst_first for reason in finding.reasons]
     if any(finding.state in (State.FAILED, State.MISSING) for finding in findings):
         return _failed(policy, [replace(one, message=f"policy {policy.name}: {one.message}") for one in reasons])
     applies = any(finding.state is State.SATISFIED for finding in findings)
     return PolicyResult(policy, PolicyOutcome.PASSED if applies else PolicyOutcome.NOT_APPLICABLE)
+
+
+_UNREPORTED = {
+    Check.PROVENANCE: (ReasonCode.PROVENANCE_MISSING, "no provenance is recorded for {}"),
+    Check.VERIFIED_PROVENANCE: (ReasonCode.PROVENANCE_MISSING, "no provenance is recorded for {}"),
+    Check.SIGNATURE: (ReasonCode.SIGNATURE_MISSING, "{} has no signature of a registered key"),
+}
+
+
+def evaluate_unreported(policy: PolicyVersion, artifact: Candidate) -> PolicyResult:
+    """Evaluate a policy for an artifact that runs although nobody reported it: only rules about provenance apply.
+
+    To conditions of their exceptions it has a name and a digest, and no flow.
+    """
+    if policy.rules.problem:
+        return evaluate(policy, (), None)
+    context = Context(None, artifact_name=artifact.name, artifact_fingerprint=artifact.digest)
+    reasons: list[Reason] = []
+    for rule in policy.rules.rules:
+        waived, problems = _waived(rule, context) if rule.check in _UNREPORTED else (True, [])
+        if not waived:
+            code, message = _UNREPORTED[rule.check]
+            reasons += [Reason(code, f"policy {policy.name}: {message.format(artifact.name)}"), *problems]
+    return _failed(policy, reasons) if reasons else PolicyResult(policy, PolicyOutcome.NOT_APPLICABLE)
 
 
 def _failed(policy: PolicyVersion, reasons: Iterable[Reason]) -> PolicyResult:
@@ -150,22 +182,24 @@ def _combined(rule: Rule, findings: Sequence[_Finding]) -> _Finding:
 
 
 def _found(rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _Finding:
-    waived, problems = _waived(rule, evidence)
+    waived, problems = _waived(rule, evidence.asked.context(evidence.candidate)) if rule.exceptions else (False, [])
     if waived:
         return _NOT_APPLICABLE
     state, reasons = _CHECKS[rule.check](rule, evidence, environment_id)
     if state in (State.FAILED, State.MISSING):
         reasons = (*reasons, *problems)
+    if not reasons:
+        return _Finding(state)
     placed = (replace(reason, flow_id=evidence.flow_id, trail_id=evidence.trail_id) for reason in reasons)
     return _Finding(state, tuple(placed))
 
 
-def _waived(rule: Rule, evidence: Evidence) -> tuple[bool, list[Reason]]:
+def _waived(rule: Rule, context: Context) -> tuple[bool, list[Reason]]:
     """Return whether an exception of the rule holds, and what is wrong with those that cannot be evaluated."""
     problems = []
     for condition in rule.exceptions:
         try:
-            if holds(condition, evidence.asked.context(evidence.candidate)):
+            if holds(condition, context):
                 return True, []
         except InvalidCondition as error:  # such an exception waives nothing: fail closed
             message = f"the exception {condition!r} cannot be evaluated: {error}"
@@ -175,11 +209,9 @@ def _waived(rule: Rule, evidence: Evidence) -> tuple[bool, list[Reason]]:
 
 def _attestation(rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding:
     assert rule.requirement is not None  # noqa: S101 - a rule about an attestation has one
-    asked = replace(evidence.asked, requirements=RequirementSet((rule.requirement,)))
-    findings = artifact_findings(asked, evidence.latest, evidence.candidate)
-    if not findings:
+    finding = evidence.judge.judge(rule.requirement)
+    if finding is None:
         return _NOT_APPLICABLE
-    [finding] = findings
     if finding.state is State.SATISFIED or (finding.latest and not rule.must_pass):
         return _SATISFIED
     problem = [Reason(ReasonCode.REQUIREMENTS_UNREADABLE, finding.problem)] if finding.problem else []
@@ -226,7 +258,7 @@ def _trail_compliance(rule: Rule, evidence: Evidence, environment_id: UUID | Non
     A missing approval hides nothing that failed.
     """
     approved = _approval(rule, evidence, environment_id) if evidence.asked.approval else _SATISFIED
-    status = trail_status(replace(evidence.asked, approval=False), evidence.latest, evidence.artifacts)
+    status = evidence.status or status_without_approval(evidence.asked, evidence.latest, evidence.artifacts)
     if status is TrailStatus.COMPLIANT:
         return approved
     failed = status is TrailStatus.NON_COMPLIANT
@@ -234,6 +266,13 @@ def _trail_compliance(rule: Rule, evidence: Evidence, environment_id: UUID | Non
     reason = Reason(code, f"the trail of flow {evidence.asked.flow_name} is {status.value}")
     state = State.FAILED if failed or approved.state is State.FAILED else State.MISSING
     return _Finding(state, (*approved.reasons, reason))
+
+
+def status_without_approval(
+    asked: Asked, latest: Sequence[LatestResult], artifacts: Sequence[Candidate]
+) -> TrailStatus:
+    """Return the status of a trail as far as approvals do not matter."""
+    return trail_status(replace(asked, approval=False), latest, artifacts)
 
 
 def _security_scans(_rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding:

@@ -41,7 +41,7 @@ policies = Table(
         postgresql_where=text(f"{_ACTIVE} AND kind = 'attachable'"),
     ),
     Index(None, "org_id", "kind", "created_at", "id", postgresql_where=text(_ACTIVE)),
-    Index("policies_of_flows_idx", "org_id", "flow_id", postgresql_where=text(f"{_ACTIVE} AND is_active")),
+    Index("policies_of_flows_idx", "org_id", "flow_id", postgresql_where=text(_ACTIVE)),
     info=DEFINITION,
 )
 """Attachable policies have a name of their own. Deployment policies are about a flow, and about one environment or

@@ -37,8 +37,8 @@ ROWS = 30
 MOST = 4
 """The parent's existence, the page, and at most two for its total."""
 JUDGED = {"list_artifacts", "list_environments", "list_trail_artifacts", "get_environment_compliance"}
-MOST_TO_JUDGE = 4
-"""What runs or where, and three for what is known of it."""
+MOST_TO_JUDGE = 5
+"""What runs or where, three for what is known of it, and one for the policies of the environments."""
 LISTS = with_parameter("size")
 BESIDE = {marks._SEEN, marks._WAITING, marks._ERASED}
 """Statements that raise the high-water mark of a ledger; they come by time, not with a request."""

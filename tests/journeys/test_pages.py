@@ -20,6 +20,7 @@ NAMES = (
     "ci",
     "vsa",
     "environments",
+    "gate",
     "approvals",
     "security-scans",
     "opa",
@@ -153,6 +154,14 @@ async def test_policies_in_rego(running: Running, folder: Path) -> None:
     assert "['trivy failed']" in lines
     assert "['data.release.allow is not true in the policy bundle" in lines[-2].rsplit(" release-", 1)[0]
     assert lines[-1] == "2", "decisions that do not allow"
+
+
+async def test_what_may_be_deployed(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "gate.md"), running, folder)
+    assert any("drifted from its baseline, which blocks deployments to it" in line for line in lines)
+    assert any('"code": "PROVENANCE_MISSING"' in line for line in lines), "all reasons at once"
+    assert any("the allow-list lets it through: incident 4711" in line for line in lines)
+    assert {"ALLOWED", "BLOCKED"} <= set(re.findall(r'"decision": ?"(\w+)"', "\n".join(lines)))
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:

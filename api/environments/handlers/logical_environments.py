@@ -12,6 +12,7 @@ from storage.database import Reader
 from storage.environments.commands import logical_environments as commands
 from storage.environments.queries import logical_environments as queries
 from storage.environments.queries.snapshots import MAX_ON_LOOP, instances_of
+from storage.gates.queries.environment_policies import findings_of_environments
 from storage.threads import in_thread_if
 
 MAX_MERGED = 20_000
@@ -54,7 +55,9 @@ async def get_merged_snapshot(call: Call, logical_environment_id: UUID, query: M
     artifact, `groupedArtifacts` one for each digest.
     """
     async with call.snapshot() as reader:
-        snapshot = await queries.merged_snapshot(reader, call.tenant, logical_environment_id)
+        snapshot = await queries.merged_snapshot(
+            reader, call.tenant, logical_environment_id, policies=findings_of_environments
+        )
         if query.merged and snapshot.artifacts > MAX_MERGED:
             raise _too_many("merged", MAX_MERGED, "ask for `merged=false&grouped=true`, or for the members' snapshots")
         instances = await instances_of(reader, call.tenant, snapshot.places) if query.merged else None

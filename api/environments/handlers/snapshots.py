@@ -22,8 +22,10 @@ from domain.environments.snapshots import Snapshot
 from storage.database import Reader
 from storage.environments.commands import snapshots as commands
 from storage.environments.queries import snapshots as queries
+from storage.environments.queries.attached_policies import Artifacts
 from storage.environments.queries.compliance import compliance_of_digests
 from storage.environments.queries.snapshots import MAX_ON_LOOP
+from storage.gates.queries.environment_policies import findings_of_environments
 from storage.threads import in_thread_if
 
 OnlyChanges = Annotated[bool, Header("X-Only-Changes", query="onlyChanges")]
@@ -78,7 +80,11 @@ async def get_snapshot(call: Call, environment_id: UUID, index: int) -> JudgedSn
 
 async def _judged(call: Call, reader: Reader, snapshot: Snapshot) -> JudgedSnapshotOut:
     [instances] = await queries.instances_of(reader, call.tenant, [_place(snapshot)])
-    compliance = await compliance_of_digests(reader, call.tenant, {artifact.digest for artifact in instances})
+    artifacts = Artifacts.of({(artifact.name, artifact.digest) for artifact in instances})
+    running = {snapshot.environment_id: artifacts}
+    compliance = await compliance_of_digests(
+        reader, call.tenant, set(artifacts.digests), running, findings_of_environments
+    )
     many = snapshot.artifacts > MAX_ON_LOOP
     return await in_thread_if(many, JudgedSnapshotOut.judged, snapshot, instances, compliance)
 

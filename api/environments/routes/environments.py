@@ -1,5 +1,7 @@
 """Routes of environments."""
 
+from functools import partial
+
 from api.environments.handlers import environments
 from api.environments.schemas.environments import EnvironmentChangeIn, EnvironmentOut, EnvironmentsQuery
 from api.http.calls import Route, scoped, tagged
@@ -9,6 +11,7 @@ from domain.identity.permissions import Permission
 from storage.environments.commands.environments import archive_environment, update_environment
 from storage.environments.queries.compliance import judged_environments
 from storage.environments.queries.environments import get_environment, list_environments
+from storage.gates.queries.environment_policies import findings_of_environments
 
 ENVIRONMENTS = f"{V1}/environments"
 ENVIRONMENT = f"{ENVIRONMENTS}/{{environment_id}}"
@@ -20,7 +23,7 @@ _ENVIRONMENTS = Resource(
     EnvironmentOut,
     read=Permission.FACTS_READ,
     manage=Permission.FACTS_MANAGE,
-    complete=judged_environments,
+    complete=partial(judged_environments, policies=findings_of_environments),
 )
 
 ROUTES = tagged(

@@ -36,19 +36,23 @@ class SummaryReasonOut(WireModel):
 
 
 class ReasonOut(SummaryReasonOut):
-    """Why an artifact is not compliant, with the attestation that decides and the trail that it is missing on."""
+    """Why an artifact is not compliant, with the attestation that decides and the trail that it is missing on.
+
+    `policyId` is the policy that demands what is missing, null if the flow does.
+    """
 
     attestation_type: str | None
     attestation_name: str | None
     attestation_id: UUID | None
     flow_id: UUID | None
     trail_id: UUID | None
+    policy_id: UUID | None
 
 
 class ArtifactComplianceOut(WireModel):
     """A running artifact. `flowId` and `trailId` are those that decide; null if there are none, or none is readable.
 
-    It has at most 20 reasons.
+    It has at most 20 reasons, of flows and of policies.
     """
 
     artifact_sha256: str
@@ -76,8 +80,19 @@ class ArtifactComplianceOut(WireModel):
         )
 
 
+class AttachedPolicyOut(WireModel):
+    """A policy that is attached to the environment, in the version by which it was judged."""
+
+    id: UUID
+    name: str
+    version: int
+
+
 class EnvironmentComplianceOut(WireModel):
-    """The compliance of an environment: the worst state of what runs there, UNKNOWN if nothing does."""
+    """The compliance of an environment: the worst state of what runs there, UNKNOWN if nothing does.
+
+    `policies` are those that are attached to it and active.
+    """
 
     environment_id: UUID
     compliance_state: ComplianceState
@@ -86,6 +101,7 @@ class EnvironmentComplianceOut(WireModel):
     unknown: int
     artifacts: list[ArtifactComplianceOut]
     reasons: list[SummaryReasonOut]
+    policies: list[AttachedPolicyOut]
 
     @classmethod
     def showing(cls, compliance: EnvironmentCompliance, page: Page[RunningArtifact], call: Call) -> Self:
@@ -98,4 +114,5 @@ class EnvironmentComplianceOut(WireModel):
             unknown=compliance.counts.get(ComplianceState.UNKNOWN, 0),
             artifacts=[ArtifactComplianceOut.of(one, call) for one in page.items],
             reasons=[SummaryReasonOut.of(reason, call) for reason in compliance.reasons],
+            policies=[AttachedPolicyOut.of(policy, call) for policy in compliance.policies],
         )

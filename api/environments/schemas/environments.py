@@ -151,7 +151,7 @@ class EnvironmentOut(WireModel):
     `staleSince` is set while no report came for longer than `staleAfterMinutes`. `lastSnapshotIndex` is 0 before the
     first snapshot; `artifacts` counts the different ones of the latest. `driftStatus` is null until what runs was
     compared with a baseline. `deploymentsBlocked`: it drifted, and its `driftPolicy` is BLOCK. `complianceState` is the
-    worst state of what runs now, UNKNOWN if nothing does.
+    worst state of what runs now, by its flows and the policies of the environment, UNKNOWN if nothing does.
     """
 
     id: UUID

@@ -11,9 +11,10 @@ from api.http.digests import Sha256
 from api.http.texts import Name, Short
 from api.http.wire import Instant, WireIn, WireModel, field_keys
 from domain.environments.artifacts import Diff, Difference, Instances, Running, counted
-from domain.environments.compliance import ArtifactCompliance, ComplianceState
+from domain.environments.compliance import ComplianceState
 from domain.environments.snapshots import MAX_ARTIFACTS, Report, Snapshot
 from domain.errors import Invalid, TooLarge
+from storage.environments.queries.compliance import Compliance
 
 MAX_COUNT = 1_000_000
 MAX_INSTANCES = 2**31 - 1
@@ -149,11 +150,18 @@ class JudgedSnapshotOut(SnapshotOut):
     artifacts: list[JudgedRunningOut]  # type: ignore[assignment]  # each is a RunningOut
 
     @classmethod
-    def judged(cls, snapshot: Snapshot, instances: Instances, compliance: Mapping[str, ArtifactCompliance]) -> Self:
+    def judged(cls, snapshot: Snapshot, instances: Instances, compliance: Compliance) -> Self:
         """Return the snapshot with the state of each artifact."""
-        lines = _lines(instances)
+        place = snapshot.environment_id
         return cls._with(
-            snapshot, ({**line, "compliance_state": compliance[line["artifact_sha256"]].state} for line in lines)
+            snapshot,
+            (
+                {
+                    **line,
+                    "compliance_state": compliance.of(place, (line["artifact_name"], line["artifact_sha256"])).state,
+                }
+                for line in _lines(instances)
+            ),
         )
 
 

@@ -1,6 +1,6 @@
 """Handlers of artifacts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from api.facts.schemas.artifacts import ArtifactIn, ArtifactOut, ArtifactsQuery, KnownArtifact
@@ -8,12 +8,15 @@ from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
 from api.http.organisation import check_org_slug
 from api.http.paging import ListQuery, list_reply
+from domain.environments.compliance import Artifact
 from domain.facts.artifacts import ArtifactReport
 from storage.database import Reader
+from storage.environments.queries.attached_policies import Artifacts, Running
 from storage.environments.queries.compliance import compliance_of_digests
-from storage.environments.queries.deployments import places_of_digests
+from storage.environments.queries.deployments import Place, places_of_digests
 from storage.facts.commands import artifacts as commands
 from storage.facts.queries import artifacts as queries
+from storage.gates.queries.environment_policies import findings_of_environments
 
 
 async def report_artifact(
@@ -54,6 +57,14 @@ async def list_artifacts(call: Call, query: ArtifactsQuery) -> Reply[list[Artifa
 async def _known(call: Call, reader: Reader, reports: Sequence[ArtifactReport]) -> list[KnownArtifact]:
     """Add to each artifact whether it is compliant, and where it runs."""
     digests = {report.digest for report in reports}
-    compliance = await compliance_of_digests(reader, call.tenant, digests)
     places = await places_of_digests(reader, call.tenant, digests)
-    return [KnownArtifact(one, compliance[one.digest].state, places[one.digest]) for one in reports]
+    compliance = await compliance_of_digests(reader, call.tenant, digests, _running(places), findings_of_environments)
+    return [KnownArtifact(one, places[one.digest], compliance) for one in reports]
+
+
+def _running(places: Mapping[str, Sequence[Place]]) -> Running:
+    artifacts: dict[UUID, set[Artifact]] = {}
+    for digest, found in places.items():
+        for place in found:
+            artifacts.setdefault(place.environment_id, set()).add((place.name, digest))
+    return {environment_id: Artifacts.of(found) for environment_id, found in artifacts.items()}

@@ -15,6 +15,7 @@ from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.environments.compliance import ComplianceState
 from domain.facts.artifacts import ArtifactReport, ArtifactType, NewArtifact, ProvenanceStatus
+from storage.environments.queries.compliance import Compliance
 from storage.environments.queries.deployments import Place
 
 MAX_ANNOTATIONS = 100
@@ -73,21 +74,25 @@ class ArtifactIn(WireIn):
 
 
 class PlaceOut(WireModel):
-    """An environment in which an artifact runs, under the name with which it is reported there."""
+    """An environment in which an artifact runs, under the name with which it is reported there.
+
+    `complianceState` is that of the artifact there: by all flows, and by the policies of the environment.
+    """
 
     environment_id: UUID
     environment_name: str
     artifact_name: str = shows("name")
     artifact_tag: str | None = shows("tag")
     since: Instant = shows("deployed_at")
+    compliance_state: ComplianceState
 
 
 class KnownArtifact(NamedTuple):
     """A report with what is known of its artifact beyond it."""
 
     report: ArtifactReport
-    state: ComplianceState
     places: Sequence[Place]
+    compliance: Compliance
 
 
 class ArtifactOut(WireModel):
@@ -121,12 +126,18 @@ class ArtifactOut(WireModel):
     @classmethod
     def of(cls, known: KnownArtifact, call: Call) -> Self:
         """Return the artifact; without annotations the object is empty."""
+        digest = known.report.digest
         return cls.filled(
             known.report,
             annotations=known.report.annotations or {},
             org_slug=call.tenant.org_slug,
-            compliance_state=known.state,
-            running_in_environments=[PlaceOut.of(place, call) for place in known.places],
+            compliance_state=known.compliance.by_flows[digest].state,
+            running_in_environments=[
+                PlaceOut.filled(
+                    place, compliance_state=known.compliance.of(place.environment_id, (place.name, digest)).state
+                )
+                for place in known.places
+            ],
         )
 
 

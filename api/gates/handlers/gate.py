@@ -8,6 +8,7 @@ from uuid import UUID
 from aiohttp import web
 
 from api.gates.grouped import GATE
+from api.gates.metrics import count_decision
 from api.gates.opa_evaluators import OPA_EVALUATORS
 from api.gates.schemas.gate import GateIn, GateResultOut, GateResultsQuery
 from api.http.calls import Call, Reply
@@ -80,7 +81,9 @@ async def evaluate_gate(call: Call, body: GateIn, dry_run: DryRun = False) -> Cr
     decided, _ = await _decided(call, question, dry_run=dry_run)
     sent = body.artifact_sha256 or body.artifact_digest or body.sha256_digest
     approvers: Mapping[str, Sequence[Approver]] = {}
-    if dry_run:
+    if not dry_run:
+        count_decision(decided)
+    else:
         async with call.read() as reader:
             reasons = decided.verdict.result["reasons"]
             approvers = await approvers_for(reader, call.tenant, decided.inputs, reasons)

@@ -34,10 +34,12 @@ class GateIn(WireIn):
     artifact the digest may be left out. With `flowId` only that flow's reports count. `environment` is the name of the
     environment, `environmentId` its id; one of them is enough. Without an environment, the policies of all environments
     apply that are not limited to one. `sha256Digest` and `artifactDigest` are other names of `artifactSha256`, and
-    `targetEnvironment` is another name of `environment`. Blank texts count as absent.
+    `targetEnvironment` is another name of `environment`. Blank texts count as absent. An unknown name is refused: it
+    may be a misspelt environment, without which fewer policies would apply.
     """
 
     model_config = {
+        "extra": "forbid",
         "json_schema_extra": {
             "examples": [
                 {
@@ -49,7 +51,7 @@ class GateIn(WireIn):
                     "environment": "production",
                 },
             ]
-        }
+        },
     }
 
     artifact_sha256: Annotated[OrBlank[Name], Field(description="64 hex digits, with or without `sha256:`")] = None

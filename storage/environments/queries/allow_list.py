@@ -70,15 +70,15 @@ async def list_uses(reader: Reader, tenant: Tenant, environment_id: UUID, entry_
 
 _ALL_EFFECTIVE = f"""
 SELECT found.* FROM unnest($2::uuid[]) AS wanted(id) CROSS JOIN LATERAL (
-  {_ENTRIES.select} WHERE a.org_id = $1 AND a.environment_id = wanted.id AND {_EFFECTIVE.format("$3")}
+  {_ENTRIES.select} WHERE a.org_id = $1 AND a.environment_id = wanted.id AND {_EFFECTIVE.format("coalesce($3, now())")}
 ) AS found ORDER BY found.created_at, found.id
 """
 
 
 async def effective_entries(
-    reader: Reader, tenant: Tenant, environment_ids: Collection[UUID], at: datetime
+    reader: Reader, tenant: Tenant, environment_ids: Collection[UUID], at: datetime | None = None
 ) -> Mapping[UUID, list[AllowListEntry]]:
-    """Return the entries of each environment that let artifacts through at a time, oldest first."""
+    """Return the entries of each environment that let artifacts through at a time, or now, oldest first."""
     found: dict[UUID, list[AllowListEntry]] = {one: [] for one in environment_ids}
     for row in await reader.rows(_ALL_EFFECTIVE, tenant.org_id, list(found), at):
         found[row["environment_id"]].append(_ENTRIES.make(row))

@@ -18,6 +18,7 @@ from domain.errors import Conflict, Invalid
 from domain.tenant import Tenant
 from storage.counters import NO_PARENT
 from storage.database import Reader, Row
+from storage.environments.queries.attached_policies import Policies, without_policies
 from storage.environments.queries.compliance import compliance_of_environments
 from storage.environments.scoping import environment_limits
 from storage.paging import Listing, Page, Window
@@ -159,7 +160,9 @@ ORDER BY e.name LIMIT $3
 _member_snapshot = from_row(MemberSnapshot)
 
 
-async def merged_snapshot(reader: Reader, tenant: Tenant, environment_id: UUID) -> MergedSnapshot:
+async def merged_snapshot(
+    reader: Reader, tenant: Tenant, environment_id: UUID, *, policies: Policies = without_policies
+) -> MergedSnapshot:
     """Return the latest snapshots of all physical environments that a logical one combines.
 
     Those outside of the tenant's scopes are left out. They count as UNKNOWN, and so do those that are too many to be
@@ -172,7 +175,7 @@ async def merged_snapshot(reader: Reader, tenant: Tenant, environment_id: UUID) 
         raise Conflict(message, "state")
     within = _within(tenant)
     shown = [row for row in rows if within is None or row["id"] in within]
-    known = await compliance_of_environments(reader, tenant, [row["id"] for row in shown])
+    known = await compliance_of_environments(reader, tenant, [row["id"] for row in shown], policies)
     states = {row["id"]: known[row["id"]].state if row["id"] in known else ComplianceState.UNKNOWN for row in shown}
     hidden = [ComplianceState.UNKNOWN] * (len(rows) - len(shown))
     members = [_member_snapshot({**row, "state": states[row["id"]]}) for row in shown]

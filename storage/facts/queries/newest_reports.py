@@ -27,6 +27,7 @@ class NewestReport:
     is required. `readable`: the trail is within the tenant's scopes.
     """
 
+    report_id: UUID
     flow_id: UUID
     trail_id: UUID
     candidate: Candidate
@@ -50,7 +51,7 @@ WITH RECURSIVE newest AS (
     WHERE org_id = $1 AND digest = newest.digest AND flow_id < newest.flow_id {_NEWEST_FIRST}
   ) following
 )
-SELECT digest, flow_id, trail_id, name FROM newest ORDER BY created_at DESC, id DESC
+SELECT id, digest, flow_id, trail_id, name FROM newest ORDER BY created_at DESC, id DESC
 """
 """One index probe for each digest and flow, however often the digest was reported there."""
 
@@ -100,7 +101,7 @@ def _put_together(
         readable = tenant.scopes is None or tenant.scopes.contain(flow_id, repository)
         about, approvals = results.about(trail_id, candidate), outcomes.get(trail_id, ())
         found[candidate.digest].append(
-            NewestReport(flow_id, trail_id, candidate, requirements, about, approvals, readable)
+            NewestReport(row["id"], flow_id, trail_id, candidate, requirements, about, approvals, readable)
         )
     return found
 

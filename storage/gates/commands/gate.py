@@ -21,7 +21,7 @@ from storage.database import Row, Transaction
 from storage.environments.queries.allow_list import allowed_artifacts
 from storage.environments.queries.environments import named_environments, the_only_one
 from storage.facts.queries.flows import get_flow
-from storage.facts.queries.held_reports import HeldReport, Subject, digests_on_trails, held_reports
+from storage.facts.queries.held_reports import HeldReport, Subject, held_reports, only_digests
 from storage.facts.queries.trails import flows_of_trails
 from storage.gates.commands.gate_opinions import with_opinions
 from storage.gates.queries.evidence import sources_of
@@ -108,7 +108,8 @@ class _Case:
 
 
 async def _cases(tx: Transaction, tenant: Tenant, questions: Sequence[Question]) -> list[_Case]:
-    places = await named_environments(tx, tenant, {name for one in questions for name in one.environments})
+    names = {name for one in questions for name in one.environments}
+    places = await named_environments(tx, tenant, names) if names else {}
     subjects = await _subjects(tx, tenant, questions)
     reports = await held_reports(tx, tenant, subjects)
     return [
@@ -127,7 +128,7 @@ async def _subjects(tx: Transaction, tenant: Tenant, questions: Sequence[Questio
         if one.trail_id and (one.trail_id not in flows or one.flow_id not in (None, flows[one.trail_id])):
             raise NotFound(f"There is no trail {one.trail_id}" + (" in this flow." if one.flow_id else "."))
     unnamed = [one.trail_id for one in questions if one.trail_id and one.digest is None]
-    digests = await digests_on_trails(tx, tenant, unnamed) if unnamed else {}
+    digests = await only_digests(tx, tenant, unnamed) if unnamed else {}
     return [
         Subject(_named(one.digest) if one.digest else _only_digest(one, digests), one.flow_id, one.trail_id)
         for one in questions
@@ -140,12 +141,12 @@ def _named(digest: str | None) -> str:
     return digest
 
 
-def _only_digest(question: Question, digests: Mapping[UUID, Sequence[str]]) -> str:
-    found = digests.get(question.trail_id, ()) if question.trail_id else ()
-    if len(found) != 1:
-        many = f"has {'several artifacts' if found else 'no artifact'}"
+def _only_digest(question: Question, digests: Mapping[UUID, str | None]) -> str:
+    digest = digests.get(question.trail_id) if question.trail_id else None
+    if digest is None:
+        many = f"has {'several artifacts' if question.trail_id in digests else 'no artifact'}"
         raise Invalid.of("artifactSha256", f"is required, because trail {question.trail_id} {many}")
-    return found[0]
+    return digest
 
 
 async def _check_flows(tx: Transaction, tenant: Tenant, cases: Sequence[_Case]) -> None:

@@ -21,7 +21,8 @@ from storage.facts.queries.provenance import ProvenanceStanding, provenance_stan
 from storage.gates.queries.security_scans import breached_scans
 
 _OF_RESULTS = frozenset({Check.ATTESTATION, Check.TRAIL_COMPLIANCE, Check.SECURITY_SCANS, Check.OPA})
-_OF_PROVENANCE = frozenset({Check.PROVENANCE, Check.VERIFIED_PROVENANCE, Check.SIGNATURE})
+OF_PROVENANCE = frozenset({Check.PROVENANCE, Check.VERIFIED_PROVENANCE, Check.SIGNATURE})
+"""Checks that look at provenance."""
 
 Report = HeldReport | Asserted
 """An artifact as it was reported on a trail that this transaction has locked."""
@@ -52,7 +53,7 @@ async def _read(reader: Reader, tenant: Tenant, reports: Sequence[Report], check
     latest = await latest_results_of(reader, trail_ids) if not _OF_RESULTS.isdisjoint(checks) else {}
     templated = [one.trail_id for one in reports if one.asked.requirements.artifacts]
     provenance: Mapping[UUID, ProvenanceStanding] = {}
-    if not _OF_PROVENANCE.isdisjoint(checks):
+    if not OF_PROVENANCE.isdisjoint(checks):
         provenance = await provenance_standings(reader, tenant, [one.report_id for one in reports])
     return _Facts(
         latest,

@@ -64,6 +64,7 @@ async def test_an_artifact_is_judged_as_soon_as_anything_is_attested(api: Caller
             "attestationId": failed["id"],
             "flowId": artifact["flowId"],
             "trailId": trail,
+            "policyId": None,
         }
     ]
     await api.attest(trail, "snyk", name="scan")
@@ -83,6 +84,7 @@ async def test_the_answer_says_what_runs_and_which_trail_decides(api: Caller) ->
         "unknown": 1,
         "reasons": [{"code": "ARTIFACTS_UNKNOWN", "message": "the compliance of 1 of 2 running artifacts is unknown"}],
         "artifacts": (await compliance_of(api, environment))["artifacts"],
+        "policies": [],
     }
     [found] = (await compliance_of(api, environment, state="COMPLIANT"))["artifacts"]
     assert found == {
@@ -267,6 +269,7 @@ async def test_an_artifact_shows_where_it_runs(api: Caller) -> None:
             "artifactName": "app",
             "artifactTag": "2",
             "since": newest["recordedAt"],
+            "complianceState": "COMPLIANT",
         }
     again = await api.report_artifact((await api.make_trail(flow["id"]))["id"], A)
     assert again["complianceState"] == "NON_COMPLIANT"
@@ -305,7 +308,7 @@ async def test_scopes_change_no_state_but_hide_whose_it_is(app_services: Service
         {
             "code": "OUT_OF_SCOPE",
             "message": "a flow outside the scopes of the key decides",
-            **dict.fromkeys(("attestationType", "attestationName", "attestationId", "flowId", "trailId")),
+            **dict.fromkeys(("attestationType", "attestationName", "attestationId", "flowId", "trailId", "policyId")),
         }
     ]
     await limited.get(f"/environments/{other}/compliance", 404)

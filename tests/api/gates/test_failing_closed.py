@@ -3,7 +3,7 @@
 import asyncio
 import json
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -12,7 +12,7 @@ from storage.gates.queries.policies import get_policy
 from storage.services import Services
 from tests.api.caller import Caller, unique
 from tests.api.environments.reporting import events, make_environment
-from tests.api.gates.asking import ask, attached, codes, deployment_policy, released
+from tests.api.gates.asking import ask, attached, codes, deployment_policy, make_policy, released
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -130,3 +130,23 @@ async def test_questions_at_once_are_decided_each_by_its_own_policies(api: Calle
     assert [one["allowed"] for one in answers] == [False, True] * 6
     assert [one["flowId"] for one in answers] == [one["flow"] for one in questions]
     assert len({one["id"] for one in answers}) == len(questions)
+
+
+async def test_a_decision_names_no_flow_of_another_question(api: Caller) -> None:
+    artifacts = [await released(api), await released(api)]
+    policy = await make_policy(api, requiredAttestationTypes=["junit"])
+    for artifact in artifacts:
+        await api.post("/policy-attachments", {"policyId": policy["id"], "flowId": artifact["flow"]})
+    answers = await asyncio.gather(*(ask(api, one["digest"]) for one in artifacts * 4))
+    for answer, artifact in zip(answers, artifacts * 4, strict=True):
+        [applied] = (await api.get(f"/verdicts/{answer['id']}")).json["inputs"]["policies"]
+        assert applied["flows"] == [artifact["flow"]]
+
+
+async def test_a_question_that_cannot_be_answered_fails_alone(api: Caller) -> None:
+    artifacts = [await released(api) for _ in range(4)]
+    wrong: list[dict[str, Any]] = [{"environment": "nowhere"}, {"trailId": str(uuid4())}, {"flowId": str(uuid4())}]
+    refused = [ask(api, artifacts[0]["digest"], 404, **fields) for fields in wrong]
+    answers = await asyncio.gather(*(ask(api, one["digest"]) for one in artifacts), *refused)
+    assert [one["allowed"] for one in answers[:4]] == [True] * 4
+    assert len(await events(api, "GATE_ALLOWED")) == 4

@@ -395,3 +395,13 @@ async def test_a_key_with_scopes_sees_no_policies(api: Caller, app_services: Ser
     for path in (POLICIES, DEPLOYMENT, ATTACHMENTS, f"{POLICIES}/{policy['id']}", f"{DEPLOYMENT}/{deployment['id']}"):
         await caller.get(path, 403)
     await caller.post(POLICIES, {"name": unique("policy")}, 403)
+
+
+@pytest.mark.parametrize("kind", [POLICIES, DEPLOYMENT])
+async def test_an_answer_that_was_read_and_edited_is_a_change(api: Caller, kind: str) -> None:
+    flow = {"flowId": (await api.make_flow())["id"]} if kind == DEPLOYMENT else {}
+    made = (await api.post(kind, {"name": unique("policy"), **flow})).json
+    answer = await api.send("PUT", f"{kind}/{made['id']}", json={**made, "enforceProvenance": True})
+    assert answer.status == 200, answer.text
+    changed = answer.json
+    assert (changed["enforceProvenance"], changed["version"]) == (True, 2)

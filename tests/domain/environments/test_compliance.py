@@ -7,13 +7,16 @@ import pytest
 
 from domain.environments.compliance import (
     MAX_REASONS,
+    ArtifactCompliance,
     ComplianceState,
     Judgement,
+    PolicyFindings,
     Reason,
     ReasonCode,
     artifact_compliance,
     environment_compliance,
     judge,
+    with_policies,
     worst,
 )
 from domain.facts.evaluation import Asked, LatestResult
@@ -147,6 +150,64 @@ def test_a_caller_without_access_learns_the_state_alone() -> None:
     [reason] = found.reasons
     assert reason == Reason(ReasonCode.OUT_OF_SCOPE, "a flow outside the scopes of the key decides")
     assert judged(JUNIT, newest("junit")).out_of_scope().reasons == ()
+
+
+POLICY = UUID(int=3)
+
+
+def reason(code: str, number: int = 1, policy: UUID | None = None) -> Reason:
+    return Reason(ReasonCode(code), f"{code} {number}", flow_id=FLOW, trail_id=TRAIL, policy_id=policy)
+
+
+def by_flows(state: ComplianceState, *codes: str) -> ArtifactCompliance:
+    return ArtifactCompliance(DIGEST, state, tuple(map(reason, codes)), UUID(int=8), UUID(int=9))
+
+
+@pytest.mark.parametrize(
+    ("flows", "lacking", "state", "told"),
+    [
+        (by_flows(GOOD), [], GOOD, []),
+        (by_flows(GOOD), ["APPROVAL_MISSING"], BAD, ["APPROVAL_MISSING"]),
+        (by_flows(BAD, "ATTESTATION_FAILED"), [], BAD, ["ATTESTATION_FAILED"]),
+        (by_flows(BAD, "OUT_OF_SCOPE"), ["SIGNATURE_MISSING"], BAD, ["OUT_OF_SCOPE", "SIGNATURE_MISSING"]),
+        (by_flows(UNKNOWN, "NOTHING_REQUIRED"), [], GOOD, []),
+        (by_flows(UNKNOWN, "OUT_OF_SCOPE"), [], GOOD, []),
+        (by_flows(UNKNOWN, "NOTHING_REQUIRED"), ["APPROVAL_MISSING"], BAD, ["APPROVAL_MISSING"]),
+        (by_flows(UNKNOWN, "OUT_OF_SCOPE"), ["APPROVAL_MISSING"], BAD, ["APPROVAL_MISSING"]),
+        (by_flows(UNKNOWN, "NOT_REPORTED"), [], UNKNOWN, ["NOT_REPORTED"]),
+        (by_flows(UNKNOWN, "NOT_REPORTED"), ["PROVENANCE_MISSING"], BAD, ["NOT_REPORTED", "PROVENANCE_MISSING"]),
+    ],
+)
+def test_policies_count_beside_flows(
+    flows: ArtifactCompliance, lacking: list[str], state: ComplianceState, told: list[str]
+) -> None:
+    found = with_policies(flows, [reason(code, policy=POLICY) for code in lacking])
+    assert (found.state, [one.code for one in found.reasons]) == (state, told)
+    decided_by_policy = flows.state is not BAD and state is BAD
+    assert (found.flow_id, found.trail_id) == ((FLOW, TRAIL) if decided_by_policy else (flows.flow_id, flows.trail_id))
+
+
+def test_policies_apply_to_what_runs_under_a_name() -> None:
+    findings = PolicyFindings([], {("api", DIGEST): [reason("APPROVAL_MISSING")]})
+    assert findings.applied_to(("api", DIGEST), by_flows(GOOD)).state is BAD
+    assert findings.applied_to(("other", DIGEST), by_flows(GOOD)) == by_flows(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("of_flows", "of_policies", "told"), [(20, 20, (10, 10)), (20, 3, (17, 3)), (3, 20, (3, 17)), (2, 2, (2, 2))]
+)
+def test_many_reasons_of_flows_leave_those_of_policies(of_flows: int, of_policies: int, told: tuple[int, int]) -> None:
+    reasons = tuple(reason("ATTESTATION_MISSING", number) for number in range(of_flows))
+    lacking = [reason("ATTESTATION_MISSING", number, POLICY) for number in range(of_policies)]
+    found = with_policies(replace(by_flows(BAD), reasons=reasons), lacking).reasons
+    named = [one.policy_id for one in found]
+    assert (named.count(None), named.count(POLICY)) == told
+
+
+def test_what_is_out_of_scope_is_told_with_the_policy_alone() -> None:
+    hidden = reason("ATTESTATION_MISSING", policy=POLICY).out_of_scope()
+    message = "a flow outside the scopes of the key decides"
+    assert hidden == Reason(ReasonCode.OUT_OF_SCOPE, message, policy_id=POLICY)
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,11 @@ from domain.facts.approvals import ApprovalOutcome, Resolution
 from domain.facts.requirements import Requirement, RequirementSet
 from domain.gates.evaluation import Evidence, PolicyVersion
 from domain.gates.rules import Check, Rule, RuleSet
-from tests.domain.facts.evidence import APP, DIGEST, NOON, OTHER, template, types
+from tests.domain.facts.evidence import APP, NOON, types
 
 PRODUCTION, STAGING = UUID(int=1), UUID(int=2)
 PAYMENTS, ORDERS = UUID(int=11), UUID(int=12)
 POLICY = UUID(int=21)
-
-__all__ = ["APP", "DIGEST", "OTHER", "template", "types"]
 
 
 def policy(*rules: Rule, **fields: Any) -> PolicyVersion:

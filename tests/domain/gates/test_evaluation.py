@@ -27,12 +27,9 @@ from domain.gates.evaluation import (
     needed,
 )
 from domain.gates.rules import Check, Rule, RuleSet
-from tests.domain.facts.evidence import newest
+from tests.domain.facts.evidence import APP, DIGEST, OTHER, newest, template, types
 from tests.domain.gates.knowledge import (
-    APP,
-    DIGEST,
     ORDERS,
-    OTHER,
     PAYMENTS,
     POLICY,
     PRODUCTION,
@@ -40,8 +37,6 @@ from tests.domain.gates.knowledge import (
     approval,
     known,
     policy,
-    template,
-    types,
     unread_template,
     unreadable,
     wants,
@@ -348,6 +343,12 @@ def test_reasons_are_limited_and_what_fails_stays_failed() -> None:
     many = policy(*(wants(f"type {n}") for n in range(MAX_REASONS + 5)))
     result = evaluate(many, [known()], None)
     assert (result.outcome, len(result.reasons)) == (PolicyOutcome.FAILED, MAX_REASONS)
+
+
+def test_what_is_missing_crowds_out_nothing_that_failed() -> None:
+    many = policy(*(wants(f"type {n}") for n in range(MAX_REASONS)), JUNIT)
+    result = evaluate(many, [known(newest("junit", "FAILED"))], None)
+    assert result.reasons[0].code == "ATTESTATION_FAILED"
 
 
 @pytest.mark.parametrize("found", [[], [known(newest("junit"))]])

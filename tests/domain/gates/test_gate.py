@@ -12,8 +12,8 @@ from domain.gates.evaluation import Evidence
 from domain.gates.gate import GateDecision, GateOutcome, Known, Place, decide
 from domain.gates.remedies import remedy
 from domain.gates.verdicts import reason_to_json
-from tests.domain.facts.evidence import NOON, newest
-from tests.domain.gates.knowledge import DIGEST, PRODUCTION, known, policy, unreadable, wants
+from tests.domain.facts.evidence import DIGEST, NOON, newest
+from tests.domain.gates.knowledge import PRODUCTION, known, policy, unreadable, wants
 
 ALLOWED, BLOCKED = GateOutcome.ALLOWED, GateOutcome.BLOCKED
 JUNIT, LINT = policy(wants("junit")), policy(wants("lint"))

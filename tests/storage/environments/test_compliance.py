@@ -49,7 +49,7 @@ async def seconds(world: World, numbers: Sequence[int]) -> float:
             start = time.process_time()
             found = await compliance_of_digests(reader, world.tenant, [digest(n) for n in numbers])
             times.append(time.process_time() - start)
-            assert {one.state for one in found.values()} == {GOOD}
+            assert {one.state for one in found.by_flows.values()} == {GOOD}
     return min(times)
 
 
@@ -75,8 +75,8 @@ async def test_one_digest_is_judged_as_among_many(world: World) -> None:
         together = await compliance_of_digests(reader, world.tenant, [digest(n) for n in range(90)])
         for number in range(90):
             alone = await compliance_of_digests(reader, world.tenant, [digest(number)])
-            assert alone == {digest(number): together[digest(number)]}
-    assert {one.state for one in together.values()} == {GOOD, BAD, UNKNOWN}
+            assert alone.by_flows == {digest(number): together.by_flows[digest(number)]}
+    assert {one.state for one in together.by_flows.values()} == {GOOD, BAD, UNKNOWN}
 
 
 async def test_an_artifact_has_the_results_that_the_evaluation_selects(world: World) -> None:
@@ -106,6 +106,6 @@ async def test_a_digest_that_is_reported_again_and_again_is_judged_by_the_last_r
             await world.attest(world.attestation(trail.id, "BUILD"))
     async with world.services.database.read() as reader:
         found = await newest_reports(reader, world.tenant, [digest(1), digest(2)])
-        verdict = (await compliance_of_digests(reader, world.tenant, [digest(1)]))[digest(1)]
+        verdict = (await compliance_of_digests(reader, world.tenant, [digest(1)])).by_flows[digest(1)]
     assert [one.flow_id for one in found[digest(1)]] == [flow.id for flow in reversed(flows)]
     assert (list(found), verdict.state, verdict.trail_id) == ([digest(1)], GOOD, trail.id)
