@@ -229,7 +229,7 @@ def _ordered(order: Callable[[Any, Any], bool], left: Any, right: Any) -> bool:
     if left is None or right is None:
         return False
     if type(left) is not type(right) or not isinstance(left, str | float):
-        raise InvalidCondition("compares the order of what has none")
+        raise InvalidCondition("compares by order what is neither two numbers nor two texts")
     return order(left, right)
 
 

@@ -313,7 +313,7 @@ class AttachmentIn(WireIn):
         """How the environment is referred to. Raises Invalid unless just one thing is named."""
         found = tuple(str(one) for one in (self.environment_id, self.environment) if one)
         if bool(found) == bool(self.flow_id):
-            raise Invalid.of("environmentId", "give either environmentId or flowId")
+            raise Invalid.of("environmentId", "give either an environment or a flowId")
         return found
 
     def to_attachment(self, environment_id: UUID | None) -> NewAttachment:

@@ -82,7 +82,8 @@ async def test_a_condition_with_an_error_applies_and_its_exception_never_waives(
         "REQUIREMENTS_UNREADABLE",
         "SIGNATURE_MISSING",
     ]
-    assert f"the exception '{broken}' cannot be evaluated: compares the order of what has none" in answer["reason"]
+    told = "compares by order what is neither two numbers nor two texts"
+    assert f"the exception '{broken}' cannot be evaluated: {told}" in answer["reason"]
     untagged = await released(api)
     assert codes(await ask(api, untagged["digest"], environmentId=environment)) == ["SIGNATURE_MISSING"]
 
