@@ -1,7 +1,6 @@
 """What the policies that are attached to environments say about what runs there."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from domain.environments.allow_list import AllowListEntry, matching
@@ -19,8 +18,9 @@ from domain.gates.evaluation import (
     evaluate_unreported,
     needed,
     status_without_approval,
+    without_opa,
 )
-from domain.gates.rules import Check, RuleSet
+from domain.gates.rules import Check
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.environments.queries.allow_list import effective_entries
@@ -44,7 +44,7 @@ async def findings_of_environments(
     one artifact, when it is to be deployed. Without policies it takes one statement, otherwise six at most.
     """
     attached = (await applicable_policies(reader, tenant, (), running)).of_environments if running else {}
-    policies = {one: [_without_opa(policy) for policy in attached[one]] for one in running if one in attached}
+    policies = {one: [without_opa(policy) for policy in attached[one]] for one in running if one in attached}
     if not policies:
         return {}
     allowed = await effective_entries(reader, tenant, policies)
@@ -55,11 +55,6 @@ async def findings_of_environments(
     checks = needed(policy for some in policies.values() for policy in some)
     evidence = await _evidence(reader, tenant, concerning, checks)
     return await in_thread_if(many, _findings, policies, judged, _Evaluation(evidence, concerning))
-
-
-def _without_opa(policy: PolicyVersion) -> PolicyVersion:
-    rules = tuple(rule for rule in policy.rules.rules if rule.check is not Check.OPA)
-    return replace(policy, rules=RuleSet(rules, policy.rules.problem))
 
 
 def _not_allowed(running: Artifacts, entries: Sequence[AllowListEntry]) -> Sequence[Artifact]:
