@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from api.facts.evidence_parsing import PARSERS, EvidenceParsers
 from api.http.calls import REGION_HEADER, SERVICES, STAGING
 from api.http.cors import CORS, Cors
 from api.http.documentation.documents import add_documents
 from api.http.documentation.landing import add_landing_page
+from api.http.evidence_parsing import PARSERS, EvidenceParsers
 from api.http.grouped import GROUP_COMMITS
 from api.http.middleware import install
 from api.http.observation import observer

@@ -10,6 +10,7 @@ from api.environments.routes import ROUTES as ENVIRONMENTS
 from api.facts.grouped import grouped_commands
 from api.facts.routes import ROUTES as FACTS
 from api.gates.grouped import grouped_decisions
+from api.gates.opa_evaluators import opa_evaluators
 from api.gates.routes import ROUTES as GATES
 from api.http.calls import Surface
 from api.http.errors import ErrorOut, render_error
@@ -53,6 +54,7 @@ CONTEXTS: tuple[Callable[[web.Application], AsyncIterator[None]], ...] = (
     credentials,
     ci_tokens,
     notification_streams,
+    opa_evaluators,
     grouped_commands,
     grouped_decisions,
     arrivals,

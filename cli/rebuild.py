@@ -14,7 +14,7 @@ from storage.counters import fold
 from storage.database import Database
 from storage.environments.rebuild import rebuild_environments
 from storage.facts.rebuild import COUNTS, rebuild_edges, rebuild_latest_results
-from storage.gates.rebuild import rebuild_approvals
+from storage.gates.rebuild import rebuild_approvals, rebuild_scan_days
 from storage.identity.queries.organisations import every_organisation
 from storage.ledger.rebuild import rebuild_tiles
 from storage.rebuild import CORE_COUNTS, Progress, Rebuild, rebuild_counters
@@ -30,6 +30,7 @@ class Derived(StrEnum):
     EDGES = "edges"
     ENVIRONMENTS = "environments"
     APPROVALS = "approvals"
+    SCAN_DAYS = "scan-days"
     ALL = "all"
 
 
@@ -40,6 +41,7 @@ REBUILDS: dict[Derived, Rebuild] = {
     Derived.EDGES: rebuild_edges,
     Derived.ENVIRONMENTS: rebuild_environments,
     Derived.APPROVALS: rebuild_approvals,
+    Derived.SCAN_DAYS: rebuild_scan_days,
 }
 
 _FOLD_BATCH = 5000
@@ -49,7 +51,8 @@ def rebuild(
     derived: Annotated[
         Derived,
         typer.Argument(
-            help="latest-results includes the status of trails, environments what ran in each snapshot.",
+            help="latest-results includes the status of trails, environments what ran in each snapshot, "
+            "scan-days the sums of security scans.",
             show_default=False,
         ),
     ],

@@ -12,18 +12,18 @@ from domain.gates.gate import GateOutcome
 from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.environments.commands.allow_list_uses import record_uses
-from storage.gates.commands.gate import Decided, Question, decide_gate
+from storage.gates.commands.gate import Decided, Question, Undecided, decide_gate
 
-GATE: web.AppKey[GroupedCommand[Question, Decided]] = web.AppKey("gate", GroupedCommand)
+GATE: web.AppKey[GroupedCommand[Question, Decided | Undecided]] = web.AppKey("gate", GroupedCommand)
 
 
 async def _decide(
     tx: Transaction, tenant: Tenant, questions: Sequence[Question], *, default: GateOutcome
-) -> list[Decided]:
+) -> list[Decided | Undecided]:
     """Decide, and record what the allow-lists of the environments let through."""
     decided = await decide_gate(tx, tenant, questions, default=default)
     for one in decided:
-        if use := _use(one):
+        if isinstance(one, Decided) and (use := _use(one)):
             await record_uses(tx, tenant, [use], one.actor)
     return decided
 

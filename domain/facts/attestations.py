@@ -83,7 +83,8 @@ class NewAttestation:
     `identity` says what ran, as its reporter tells it apart, and `run` in which run. `payload` holds Trailgate's parsed
     data, `user_data` the reporter's own. `observed_at` None = now; limit a sender's time with `clamped` first.
     `source_id` is the id of the webhook delivery it came with. `claimed_by` is the reporter that the request body
-    names: shown, never trusted.
+    names: shown, never trusted. Without `is_noticed` nobody is notified if it failed, as another attestation says the
+    same.
     """
 
     trail_id: UUID
@@ -105,6 +106,7 @@ class NewAttestation:
     payload: Mapping[str, Any] | None = None
     claimed_by: str | None = None
     observed_at: datetime | None = None
+    is_noticed: bool = True
 
     def check_type(self) -> None:
         """Raise Invalid for a type that needs a token, unless it comes from one."""

@@ -113,7 +113,7 @@ def trail_status(
 
     Any newest result FAILED makes it NON_COMPLIANT, and so does a rejected approval. It is COMPLIANT when every
     requirement that applies is satisfied, every artifact of the template was reported, and the approval, if required,
-    was granted; without artifacts in the template, at least one result must have PASSED as well.
+    was granted; without artifacts in the template or a required approval, at least one result must have PASSED as well.
     """
     approval = _approval(asked, artifacts, outcomes) if asked.approval else Standing.GRANTED
     if approval is Standing.REJECTED or any(newest.status == ResultStatus.FAILED for newest in latest):
@@ -121,7 +121,8 @@ def trail_status(
     findings = trail_findings(asked, latest, artifacts)
     complete = findings is not None and all(one.state is State.SATISFIED for one in findings)
     passed = any(newest.status == ResultStatus.PASSED for newest in latest)
-    settled = passed or bool(asked.requirements.artifacts)  # an empty trail of a flow without requirements is PENDING
+    # An empty trail of a flow without requirements is PENDING.
+    settled = passed or asked.approval or bool(asked.requirements.artifacts)
     approved = approval is Standing.GRANTED
     return TrailStatus.COMPLIANT if complete and settled and approved else TrailStatus.PENDING
 

@@ -6,7 +6,7 @@ verified when the verdict was given: the same verdict always yields the same byt
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from domain.canonical import canonical_json
 from domain.errors import Rejected
 from domain.facts.digests import SHA256
 from domain.facts.provenance import CheckStatus, SlsaLevel
-from domain.facts.verdicts import Basis, Verdict
+from domain.facts.verdicts import Basis, Verdict, VerdictKind, results_among
 
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -31,7 +31,7 @@ MAX_INPUTS = 1000
 """Input attestations that a statement lists: all or, as the specification demands, none."""
 
 _POSITIVE = frozenset({"COMPLIANT", "ALLOWED"})
-_POLICY_INPUTS = ("basis", "flowId", "flowVersion", "policies")
+_POLICY_INPUTS = ("basis", "flowId", "flowVersion", "policies", "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,12 @@ def build_level(provenance: ProvenanceThen | None) -> str:
     return LEVEL + proven.removeprefix("L")
 
 
+def reports_of(verdict: Verdict) -> Sequence[Mapping[str, Any]]:
+    """Return what a verdict is based on by report of the artifact, the newest first: of a gate, one of each flow."""
+    reports = verdict.inputs["reports"] if verdict.kind == VerdictKind.GATE else [verdict.inputs]
+    return [report for report in reports if report.get("artifactId")]
+
+
 def statement(verdict: Verdict, address: str, level: str) -> dict[str, Any]:
     """Return the statement about a verdict, whose canonical JSON is to be signed.
 
@@ -64,12 +70,13 @@ def statement(verdict: Verdict, address: str, level: str) -> dict[str, Any]:
     verdict about something that is not named by a SHA-256.
     """
     address = _normal(address)
-    api, inputs = f"{address}/api/v1", verdict.inputs
+    api, reports = f"{address}/api/v1", reports_of(verdict)
+    name = (reports[0]["artifactName"] if reports else None) or "_"
     passed = verdict.outcome in _POSITIVE
     resource = _resource(verdict, api)
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [{"name": inputs.get("artifactName") or "_", "digest": {"sha256": _sha256(verdict)}}],
+        "subject": [{"name": name, "digest": {"sha256": _sha256(verdict)}}],
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "verifier": {"id": _verifier(verdict, api)},
@@ -128,15 +135,13 @@ def _content(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def _input_attestations(verdict: Verdict, api: str) -> dict[str, Any]:
     """Return every result that was looked at, with the SHA-256 of its entry in the verdict's inputs."""
-    results = verdict.inputs.get("results", verdict.inputs.get("heads", ()))
-    return {"inputAttestations": [_input(one, verdict, api) for one in results]} if len(results) <= MAX_INPUTS else {}
+    results = [(report["trailId"], one) for report in reports_of(verdict) for one in results_among(report)]
+    return {"inputAttestations": [_input(*one, api) for one in results]} if len(results) <= MAX_INPUTS else {}
 
 
-def _input(result: Mapping[str, Any], verdict: Verdict, api: str) -> dict[str, Any]:
-    digest, attestation = _digest_of(canonical_json(result)), result.get("attestationId")
-    located = verdict.trail_id and attestation
-    where = {"uri": f"{api}/trails/{verdict.trail_id}/attestations/{attestation}"} if located else {}
-    return {"digest": digest, **where}
+def _input(trail_id: str, result: Mapping[str, Any], api: str) -> dict[str, Any]:
+    uri = f"{api}/trails/{trail_id}/attestations/{result['attestationId']}"
+    return {"digest": _digest_of(canonical_json(result)), "uri": uri}
 
 
 def _digest_of(data: bytes) -> dict[str, str]:

@@ -13,13 +13,13 @@ from domain.environments.compliance import Reason, ReasonCode, reasons_of
 from domain.facts.approvals import ApprovalOutcome, Standing, shortcoming, standing
 from domain.facts.attestations import ResultStatus
 from domain.facts.conditions import Context, InvalidCondition, holds
-from domain.facts.evaluation import Asked, Candidate, LatestResult, State, artifact_findings, trail_status
+from domain.facts.evaluation import Asked, Candidate, LatestResult, State, about, artifact_findings, trail_status
 from domain.facts.requirements import RequirementSet
 from domain.facts.trails import TrailStatus
 from domain.gates.rules import Check, Rule, RuleSet
 
 MAX_REASONS = 20
-"""Reasons that one policy gives."""
+"""Reasons that one policy gives, those of what failed first."""
 
 
 class ProvenanceState(StrEnum):
@@ -80,6 +80,12 @@ class PolicyVersion:
     flows: frozenset[UUID] | None = None
 
 
+def without_opa(policy: PolicyVersion) -> PolicyVersion:
+    """Return what a policy demands beside OPA, whose bundles take part in decisions of the gate only."""
+    rules = tuple(rule for rule in policy.rules.rules if rule.check is not Check.OPA)
+    return replace(policy, rules=replace(policy.rules, rules=rules))
+
+
 class PolicyOutcome(StrEnum):
     """Whether an artifact fulfils a policy. One whose rules do not apply to it is NOT_APPLICABLE."""
 
@@ -108,7 +114,8 @@ def evaluate(policy: PolicyVersion, evidence: Sequence[Evidence], environment_id
         return _failed(policy, [Reason(ReasonCode.POLICY_UNREADABLE, message)])
     relevant = [one for one in evidence if policy.flows is None or one.flow_id in policy.flows]
     findings = [_combined([_found(rule, one, environment_id) for one in relevant]) for rule in policy.rules.rules]
-    reasons = [reason for finding in findings for reason in finding.reasons]
+    worst_first = sorted(findings, key=lambda one: one.state is not State.FAILED)
+    reasons = [reason for finding in worst_first for reason in finding.reasons]
     if any(finding.state in (State.FAILED, State.MISSING) for finding in findings):
         return _failed(policy, [replace(one, message=f"policy {policy.name}: {one.message}") for one in reasons])
     applies = any(finding.state is State.SATISFIED for finding in findings)
@@ -236,16 +243,19 @@ def _approval(_rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _
 
 
 def _trail_compliance(rule: Rule, evidence: Evidence, environment_id: UUID | None) -> _Finding:
-    """Judge the trail anew: an approval for the environment alone counts here, though not for its stored status."""
-    if evidence.asked.approval and (lacking := _approval(rule, evidence, environment_id)) != _SATISFIED:
-        return lacking
+    """Judge the trail anew: an approval for the environment alone counts here, though not for its stored status.
+
+    A missing approval hides nothing that failed.
+    """
+    approved = _approval(rule, evidence, environment_id) if evidence.asked.approval else _SATISFIED
     status = evidence.status or status_without_approval(evidence.asked, evidence.latest, evidence.artifacts)
     if status is TrailStatus.COMPLIANT:
-        return _SATISFIED
+        return approved
     failed = status is TrailStatus.NON_COMPLIANT
     code = ReasonCode.TRAIL_NON_COMPLIANT if failed else ReasonCode.TRAIL_PENDING
-    message = f"the trail of flow {evidence.asked.flow_name} is {status.value}"
-    return _Finding(State.FAILED if failed else State.MISSING, (Reason(code, message),))
+    reason = Reason(code, f"the trail of flow {evidence.asked.flow_name} is {status.value}")
+    state = State.FAILED if failed or approved.state is State.FAILED else State.MISSING
+    return _Finding(state, (*approved.reasons, reason))
 
 
 def status_without_approval(
@@ -256,7 +266,6 @@ def status_without_approval(
 
 
 def _security_scans(_rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding:
-    about = {"", evidence.candidate.digest}
     failed = [
         Reason(
             ReasonCode.SECURITY_SCAN_FAILED,
@@ -265,10 +274,8 @@ def _security_scans(_rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding
             result.name,
             result.attestation_id,
         )
-        for result in evidence.latest
-        if result.digest in about
-        and result.status is ResultStatus.FAILED
-        and (scan := evidence.failed.get(result.attestation_id)) is not None
+        for result in about(evidence.candidate, evidence.latest)
+        if result.status is ResultStatus.FAILED and (scan := evidence.failed.get(result.attestation_id)) is not None
     ]
     return _Finding(State.FAILED, tuple(failed)) if failed else _SATISFIED
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.environments.allow_list import AllowListEntry
 from domain.environments.compliance import Reason, ReasonCode
-from domain.gates.evaluation import Evidence, PolicyResult, PolicyVersion, evaluate
+from domain.gates.evaluation import Evidence, PolicyOutcome, PolicyResult, PolicyVersion, evaluate
 
 
 class GateOutcome(StrEnum):
@@ -65,8 +65,11 @@ def decide(known: Known) -> GateDecision:
     reasons = (*_first_reasons(known), *(reason for result in results for reason in result.reasons))
     if reasons:
         return GateDecision(GateOutcome.BLOCKED, reasons, "; ".join(dict.fromkeys(r.message for r in reasons)), results)
+    if any(result.outcome is PolicyOutcome.PASSED for result in results):
+        return GateDecision(GateOutcome.ALLOWED, (), _fulfilled(results), results)
     if known.policies:
-        return GateDecision(GateOutcome.ALLOWED, (), f"{_policies(results)} fulfilled", results)
+        message = "no rule of the policies applies to the artifact"
+        return GateDecision(GateOutcome.ALLOWED, (), message, results)
     message = f"no policy applies, and the default is {known.default.value}"
     if known.default is GateOutcome.BLOCKED:
         return GateDecision(GateOutcome.BLOCKED, (Reason(ReasonCode.NO_POLICY, message),), message)
@@ -88,5 +91,5 @@ def _first_reasons(known: Known) -> Sequence[Reason]:
     return reasons
 
 
-def _policies(results: Sequence[PolicyResult]) -> str:
-    return "the policy is" if len(results) == 1 else f"all {len(results)} policies are"
+def _fulfilled(results: Sequence[PolicyResult]) -> str:
+    return "the policy is fulfilled" if len(results) == 1 else f"all {len(results)} policies are fulfilled"

@@ -51,8 +51,8 @@ class RuleSet:
     def from_json(cls, stored: Any) -> Self:
         """Read what `to_json` returned; for anything else, return a set with a `problem`."""
         try:
-            return cls(tuple(map(_read, stored)))
-        except (KeyError, TypeError, ValueError, AttributeError):
+            return cls(tuple(map(_read, _of_type(stored, list))))
+        except (KeyError, TypeError, ValueError):
             return cls(problem="the stored rules cannot be read")
 
 
@@ -71,7 +71,17 @@ def _written(rule: Rule) -> dict[str, Any]:
 
 def _read(stored: Mapping[str, Any]) -> Rule:
     check = Check(stored["check"])
-    asked = Requirement(stored["type"], stored["name"], stored["if"]) if check is Check.ATTESTATION else None
-    if (asked and not isinstance(asked.type, str)) or (check is Check.OPA and not isinstance(stored["bundle"], str)):
-        raise ValueError("a rule lacks what it is about")
-    return Rule(check, asked, stored["mustPass"] is not False, tuple(stored["exceptions"]), stored["bundle"])
+    requirement = None
+    if check is Check.ATTESTATION:
+        name, condition = _of_type(stored["name"], str | None), _of_type(stored["if"], str | None)
+        requirement = Requirement(_of_type(stored["type"], str), name, condition)
+    exceptions = tuple(_of_type(one, str) for one in _of_type(stored["exceptions"], list))
+    bundle = _of_type(stored["bundle"], str if check is Check.OPA else str | None)
+    return Rule(check, requirement, _of_type(stored["mustPass"], bool), exceptions, bundle)
+
+
+def _of_type(value: Any, kind: Any) -> Any:
+    """Return a stored value. Raises TypeError unless it is of this type."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r} is not of the type {kind}")
+    return value

@@ -1,7 +1,7 @@
 """Stored decisions of the gate: what they are based on, in a form that is sealed and can be evaluated again."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,20 +9,25 @@ from uuid import UUID
 from domain.canonical import normalise
 from domain.environments.compliance import Reason
 from domain.facts.verdicts import in_order, latest_result_to_json
-from domain.gates.evaluation import Evidence, PolicyVersion, ProvenanceState, needed
+from domain.gates.evaluation import Evidence, Opinion, PolicyVersion, ProvenanceState, needed
 from domain.gates.gate import GateDecision, Known
 from domain.gates.rules import Check
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the evidence of one flow comes from: enough to read it again."""
+    """Where the evidence of one flow comes from: enough to read it again. `opinions` are decisions of OPA by bundle."""
 
     report_id: UUID
     flow_version: int
     own_template: bool
     provenance: tuple[UUID, int] | None
     evidence: Evidence
+    opinions: Mapping[str, UUID] = field(default_factory=dict)
+
+    def with_opinions(self, opinions: Mapping[str, Opinion], cited: Mapping[str, UUID]) -> "Source":
+        """Return the same with what bundles of OPA said, by their names, and the decisions that are cited for it."""
+        return replace(self, evidence=replace(self.evidence, opinions=opinions), opinions=cited)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,11 @@ class GateInputs:
     flow_id: UUID | None = None
     trail_id: UUID | None = None
     claimed_by: str | None = None
+
+    def with_sources(self, sources: Sequence[Source]) -> "GateInputs":
+        """Return the same with other sources."""
+        known = replace(self.known, evidence=[source.evidence for source in sources])
+        return replace(self, known=known, sources=sources)
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that is stored and sealed."""
@@ -124,6 +134,7 @@ def _source(source: Source) -> dict[str, Any]:
             {"attestationId": str(one), "tool": scan.tool, "breaches": list(scan.breaches)}
             for one, scan in sorted(evidence.failed.items())
         ],
+        "opinions": {bundle: str(one) for bundle, one in sorted(source.opinions.items())},
     }
 
 

@@ -13,6 +13,8 @@ from integrations.formats.jira.parse import parse as parse_jira
 from integrations.formats.junit.parse import parse as parse_junit
 from integrations.formats.parsed import Deadline, ParsedEvidence, Parser, Unreadable
 from integrations.formats.sarif.parse import parse as parse_sarif
+from integrations.formats.scan_reports import SCAN_REPORT
+from integrations.formats.scan_reports import parse as parse_scan_report
 from integrations.formats.snyk.parse import parse as parse_snyk
 from integrations.formats.sonar.parse import parse as parse_sonar
 
@@ -37,16 +39,18 @@ FORMATS: Mapping[str, Parser] = MappingProxyType(
 )
 """Parsers by type, in lower case. Types such as `unit-tests` and `trivy` have none: their files may have any format."""
 
+_PARSERS: Mapping[str, Parser] = MappingProxyType({**FORMATS, SCAN_REPORT: parse_scan_report})
+
 log = structlog.get_logger()
 
 
 def parse_evidence(kind: str, path: Path) -> ParsedEvidence | None:
-    """Parse the evidence file of an attestation of type `kind` (in any case); None if the type has no parser.
+    """Parse the evidence file of an attestation of type `kind` (in any case), or a scan report; None without a parser.
 
     Blocks for about 30 seconds at most: call it in a thread. A file that cannot be parsed does not raise: it has
     failed, with the key `error` in its details. Raises OSError if the disk fails.
     """
-    parser = FORMATS.get(kind.lower())
+    parser = _PARSERS.get(kind.lower())
     return parsed_by(parser, path) if parser else None
 
 

@@ -25,6 +25,7 @@ def parsed_findings(
         passed=False if total or doubts else good,
         details={"vulnerabilities": total, "severities": severities, **further},
         reason="; ".join([*reasons, *doubts, *undecided]) or None,
+        doubt="; ".join([*doubts, *undecided]) or None,
     )
 
 

@@ -18,12 +18,14 @@ class ParsedEvidence:
     """The outcome of an evidence file.
 
     `passed` None = not decided yet (PENDING). `details` is plain JSON without NUL or lone surrogates, at most 16 KiB of
-    UTF-8; the key `error` means that the file could not be read. `reason` says why it did not pass.
+    UTF-8; the key `error` means that the file could not be read. `reason` says why it did not pass, and `doubt` why it
+    would not pass whatever was found.
     """
 
     passed: bool | None
     details: Mapping[str, Any]
     reason: str | None = None
+    doubt: str | None = None
 
 
 class Unreadable(Exception):  # noqa: N818

@@ -33,7 +33,9 @@ def main(words: Sequence[str]) -> int:
 
 def to_text(parsed: ParsedEvidence) -> str:
     """Write an outcome as JSON."""
-    return json.dumps({"passed": parsed.passed, "details": dict(parsed.details), "reason": parsed.reason})
+    return json.dumps(
+        {"passed": parsed.passed, "details": dict(parsed.details), "reason": parsed.reason, "doubt": parsed.doubt}
+    )
 
 
 def from_text(text: str) -> ParsedEvidence | None:

@@ -1,11 +1,11 @@
-"""Rebuilding what became of approvals, from their outcomes, their decisions and the record that they expired."""
+"""Rebuilding what is derived: what became of approvals, and the daily sums of security scans."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from uuid import UUID
 
 from domain.tenant import Tenant
-from storage.database import Database
+from storage.database import LONG, Database
 from storage.rebuild import Progress
 
 CHUNK = 500
@@ -28,7 +28,9 @@ WITH fresh AS MATERIALIZED (
     AND e.payload ->> 'approvalId' = a.id::text
   WHERE a.id = ANY($1::uuid[])
 )
-UPDATE approvals a SET status = f.status, resolved_at = f.resolved_at, overridden = f.overridden
+UPDATE approvals a
+SET status = f.status, resolved_at = f.resolved_at, overridden = f.overridden,
+    remind_at = CASE WHEN f.status = 'PENDING_APPROVAL' THEN a.remind_at END
 FROM fresh f
 WHERE a.id = f.id AND (a.status, a.resolved_at, a.overridden) IS DISTINCT FROM (f.status, f.resolved_at, f.overridden)
 """
@@ -50,3 +52,38 @@ async def rebuild_approvals(database: Database, tenant: Tenant) -> AsyncIterator
         seen, after = seen + len(rows), (rows[-1]["created_at"], rows[-1]["id"])
         yield Progress(seen, mended)
     yield Progress(seen, mended)
+
+
+_SUMS = ("scans", "critical", "high", "medium", "low", "with_critical")
+_ALONE = "LOCK TABLE security_scan_days IN SHARE ROW EXCLUSIVE MODE"
+_DAYS = f"""
+WITH fresh AS MATERIALIZED (
+  SELECT flow_id, date_trunc('day', created_at, 'UTC') AS day, tool, count(*) AS scans,
+         sum(critical) AS critical, sum(high) AS high, sum(medium) AS medium, sum(low) AS low,
+         count(*) FILTER (WHERE critical > 0) AS with_critical
+  FROM security_scans WHERE org_id = $1 GROUP BY 1, 2, 3
+), dropped AS (
+  DELETE FROM security_scan_days d
+  WHERE org_id = $1
+    AND NOT EXISTS (SELECT FROM fresh f WHERE f.flow_id = d.flow_id AND f.day = d.day AND f.tool = d.tool)
+  RETURNING true
+), written AS (
+  INSERT INTO security_scan_days AS d (org_id, flow_id, day, tool, {", ".join(_SUMS)})
+  SELECT $1, flow_id, day, tool, {", ".join(_SUMS)} FROM fresh
+  ON CONFLICT (org_id, flow_id, day, tool) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _SUMS)}
+  WHERE ({", ".join(f"d.{name}" for name in _SUMS)})
+        IS DISTINCT FROM ({", ".join(f"excluded.{name}" for name in _SUMS)})
+  RETURNING true
+)
+SELECT (SELECT count(*) FROM fresh) AS seen,
+       (SELECT count(*) FROM dropped) + (SELECT count(*) FROM written) AS mended
+"""
+
+
+async def rebuild_scan_days(database: Database, tenant: Tenant) -> AsyncIterator[Progress]:
+    """Add up the scans of each day again; scans that are recorded meanwhile wait until it is done."""
+    async with database.transaction() as tx:
+        await tx.execute("SET LOCAL statement_timeout = 0")
+        await tx.execute(_ALONE)
+        row = await tx.connection.fetchrow(_DAYS, tenant.org_id, timeout=LONG)
+    yield Progress(row["seen"], row["mended"]) if row else Progress(0, 0)

@@ -1,6 +1,7 @@
-"""Tables of the gate: policies and what they are attached to, and approvals."""
+"""Tables of the gate: policies, approvals, bundles of Rego and what they decided, security scans and thresholds."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     ForeignKey,
     Index,
@@ -14,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from storage.schema import DEFINITION, FACT, Identifier, Time, document, key, metadata, optional, org, required
+from storage.schema import DEFINITION, DERIVED, FACT, Identifier, Time, document, key, metadata, optional, org, required
 
 _ACTIVE = "archived_at IS NULL"
 
@@ -40,7 +41,7 @@ policies = Table(
         postgresql_where=text(f"{_ACTIVE} AND kind = 'attachable'"),
     ),
     Index(None, "org_id", "kind", "created_at", "id", postgresql_where=text(_ACTIVE)),
-    Index("policies_of_flows_idx", "org_id", "flow_id", postgresql_where=text(f"{_ACTIVE} AND is_active")),
+    Index("policies_of_flows_idx", "org_id", "flow_id", postgresql_where=text(_ACTIVE)),
     info=DEFINITION,
 )
 """Attachable policies have a name of their own. Deployment policies are about a flow, and about one environment or
@@ -175,3 +176,156 @@ approval_decisions = Table(
     info=FACT,
 )
 """Nobody decides twice; but whoever has approved may still override what the others have not decided."""
+
+security_thresholds = Table(
+    "security_thresholds",
+    metadata,
+    key(),
+    org(),
+    required("flow_id", Uuid),
+    required("version", Integer),
+    required("created_at", Time),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("security_thresholds_flow_key", "org_id", "flow_id", unique=True, postgresql_where=text(_ACTIVE)),
+    info=DEFINITION,
+)
+
+security_threshold_versions = Table(
+    "security_threshold_versions",
+    metadata,
+    required("security_threshold_id", Uuid, ForeignKey(security_thresholds.c.id)),
+    org(),
+    required("version", Integer),
+    required("flow_id", Uuid),
+    optional("archived_at", Time),
+    required("max_critical", Integer),
+    required("max_high", Integer),
+    required("max_medium", Integer),
+    required("max_low", Integer),
+    required("created_by", Uuid),
+    required("created_at", Time),
+    PrimaryKeyConstraint("security_threshold_id", "version"),
+    info=DEFINITION,
+)
+
+security_scans = Table(
+    "security_scans",
+    metadata,
+    key(),
+    org(),
+    required("trail_id", Uuid, ForeignKey("trails.id")),
+    required("flow_id", Uuid),
+    required("attestation_id", Uuid, ForeignKey("attestations.id")),
+    required("tool", Identifier),
+    optional("tool_version", Text),
+    optional("scan_type", Identifier),
+    optional("target", Text),
+    optional("digest", Identifier),
+    required("critical", Integer),
+    required("high", Integer),
+    required("medium", Integer),
+    required("low", Integer),
+    required("informational", Integer),
+    optional("duration_seconds", BigInteger),
+    optional("report_url", Text),
+    document("report", nullable=True),
+    document("thresholds"),
+    optional("threshold_id", Uuid),
+    optional("threshold_version", Integer),
+    required("passed", Boolean),
+    required("breach_details", ARRAY(Text)),
+    optional("reason", Text),
+    optional("source_ref", Identifier),
+    required("recorded_by", Uuid),
+    required("created_at", Time),
+    Index(None, "attestation_id"),
+    Index(None, "org_id", "trail_id", "created_at", "id"),
+    Index(None, "org_id", "flow_id", "created_at", "id"),
+    Index(None, "org_id", "created_at", "id"),
+    Index("security_scans_failed_idx", "org_id", "created_at", "id", postgresql_where=text("NOT passed")),
+    info=FACT,
+)
+"""The thresholds that judged a scan are part of it."""
+
+security_scan_days = Table(
+    "security_scan_days",
+    metadata,
+    org(),
+    required("flow_id", Uuid),
+    required("day", Time),
+    required("tool", Identifier),
+    required("scans", BigInteger),
+    required("critical", BigInteger),
+    required("high", BigInteger),
+    required("medium", BigInteger),
+    required("low", BigInteger),
+    required("with_critical", BigInteger),
+    PrimaryKeyConstraint("org_id", "flow_id", "day", "tool"),
+    Index(None, "org_id", "day"),
+    info=DERIVED,
+)
+"""The scans of each day in UTC, added up: a summary of a million scans reads thousands of rows."""
+
+opa_bundles = Table(
+    "opa_bundles",
+    metadata,
+    key(),
+    org(),
+    required("name", Identifier),
+    required("bundle_version", Identifier),
+    document("modules"),
+    document("data"),
+    document("rules"),
+    required("sha256", Identifier),
+    required("size", Integer),
+    optional("activated_at", Time),
+    required("created_by", Uuid),
+    required("version", Integer),
+    required("created_at", Time),
+    required("updated_at", Time),
+    optional("archived_at", Time),
+    Index("opa_bundles_version_key", "org_id", "name", "bundle_version", unique=True, postgresql_where=text(_ACTIVE)),
+    Index(
+        "opa_bundles_active_key",
+        "org_id",
+        "name",
+        unique=True,
+        postgresql_where=text(f"{_ACTIVE} AND activated_at IS NOT NULL"),
+    ),
+    Index(
+        "opa_bundles_activated_idx",
+        "org_id",
+        "activated_at",
+        "id",
+        postgresql_where=text(f"{_ACTIVE} AND activated_at IS NOT NULL"),
+    ),
+    Index(None, "org_id", "created_at", "id"),
+    info=DEFINITION,
+)
+"""`bundle_version` is the version that the sender names. Of those with one name, at most one is activated. `rules` are
+the rules that decide, `size` the bytes of the content, which never changes."""
+
+opa_decisions = Table(
+    "opa_decisions",
+    metadata,
+    key(),
+    org(),
+    required("bundle_id", Uuid, ForeignKey(opa_bundles.c.id)),
+    required("bundle_name", Identifier),
+    required("bundle_version", Identifier),
+    required("bundle_sha256", Identifier),
+    required("input", Text),
+    required("input_digest", Identifier),
+    required("size", Integer),
+    required("allow", Boolean),
+    document("reasons"),
+    required("evaluated_by", Uuid),
+    required("created_at", Time),
+    Index(None, "org_id", "created_at", "id"),
+    Index(None, "org_id", "allow", "created_at", "id"),
+    Index(None, "org_id", "bundle_id", "allow", "created_at", "id"),
+    Index(None, "org_id", "bundle_id", "created_at", "id"),
+    info=FACT,
+)
+"""What bundles decided. `size` is the bytes of the input."""

@@ -59,6 +59,7 @@ BODY_IDS: Mapping[str, str] = {
     "trailId": "trail_id",
     "userId": "new_user_id",
     "ownerId": "owner_id",
+    "bundle": "active_bundle",
 }
 """Fields of bodies, with the path parameters that take the same ids."""
 SPARE: Mapping[str, Mapping[str, str]] = {
@@ -66,6 +67,8 @@ SPARE: Mapping[str, Mapping[str, str]] = {
     "remove_logical_environment_member": {"physical_env_id": "member_env_id"},
     "delete_organisation": {"organisation": "empty_organisation"},
     "list_artifact_deployments": {"digest": "running_digest"},
+    "get_security_thresholds": {"flow_id": "flow_with_thresholds"},
+    "delete_security_thresholds": {"flow_id": "flow_with_thresholds"},
     "get_sso": {"organisation": "organisation_with_sso"},
     "update_sso_config": {"organisation": "organisation_with_sso"},
     "delete_sso_config": {"organisation": "organisation_with_sso"},

@@ -24,6 +24,8 @@ LISTS_OF_KEYS = {"list_owner_api_keys", "list_service_account_keys"}
 IN_ITEMS = {"collect_evidence": ["trail_id"]}
 """What the items of a body are about."""
 NOT_THERE_YET = {"get_provenance"}
+SUMS = {"summarise_security_scans": "totalScans"}
+"""Routes that count what a list would show, and the number that they answer."""
 
 OF_SESSIONS = {"start_session", "list_sessions", "sign_out"}
 """Routes for people alone, whose tests are in tests/api/identity/test_sessions.py."""
@@ -35,6 +37,8 @@ LISTED_APART = {
     "list_approvals": ("approval_id",),
     "list_break_glass_approvals": ("overridden_approval_id",),
     "list_logical_environments": ("logical_environment_id",),
+    "list_security_scans": ("security_scan_id",),
+    "summarise_security_scans": ("security_scan_id",),
 }
 KEPT_APART = Walk(SCOPED, requests=2 * (TO_MAKE + 6) + 6)
 
@@ -111,6 +115,8 @@ def check_foreign(endpoint: Endpoint, answer: Answer, ids: Mapping[str, str]) ->
         assert answer.status == 200
     elif name in OF_KEYS:
         assert (answer.status, "your credential cannot" in answer.text) == (403, True), answer.text
+    elif name in SUMS:
+        assert (answer.status, answer.json[SUMS[name]]) == (200, 0)
     elif name in LISTS_OF_KEYS | EMPTY_OF_NOBODY:
         assert (answer.status, answer.json) == (200, [])
     elif name == "collect_evidence":
@@ -126,7 +132,9 @@ def check_own(endpoint: Endpoint, answer: Answer, ids: Mapping[str, str], foreig
     assert answer.status in ({404} if endpoint.route.name in NOT_THERE_YET else {200, 201, 204}), answer.text
     if endpoint.route.name == "collect_evidence":
         assert answer.json["accepted"] == 1
-    if is_list(endpoint):
+    if endpoint.route.name in SUMS:
+        assert answer.json[SUMS[endpoint.route.name]] == 1
+    elif is_list(endpoint):
         assert rows_of(answer), "there is something to see"
         assert any(identifier in answer.text for identifier in ids.values())
         check_list(answer, foreign)

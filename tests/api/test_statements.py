@@ -12,10 +12,14 @@ from asyncpg.connection import LoggedQuery
 from api.http.binding import Endpoint
 from api.http.calls import SERVICES
 from domain.environments.allow_list import NewUse
+from domain.gates.opa import NewBundle
 from domain.gates.policies import NewAttachment, NewPolicy, PolicyKind, PolicySettings
+from domain.gates.rego import Module, Source
 from domain.notifications.triggers import Severity
+from domain.tenant import Tenant
 from storage.environments.commands.allow_list_uses import record_uses
 from storage.gates.commands.attachments import attach_policy
+from storage.gates.commands.opa_bundles import create_bundle
 from storage.gates.commands.policies import create_policy
 from storage.ledger import marks
 from storage.notifications.commands.inapp import NewNotification, notify
@@ -135,6 +139,19 @@ async def a_notification(things: Things) -> None:
         await notify(tx, things.api.tenant, [NewNotification("A title", "", Severity.INFO)])
 
 
+async def an_opa_bundle(things: Things) -> None:
+    """As if it was compiled, which takes a process."""
+    new = NewBundle(unique("bundle"), "1", Source((Module("gate.rego", "package gate\nallow = true"),)), ())
+    me = (await things.api.get("/me")).json
+    async with things.api.client.app[SERVICES].database.transaction() as tx:
+        await create_bundle(tx, Tenant(UUID(me["organisationId"]), me["organisation"]), new, NOBODY)
+
+
+async def an_opa_decision(things: Things) -> None:
+    body = {"artifactName": "app", "bundle": (await things.active_bundle())["name"]}
+    await things.api.post("/opa/evaluate", body, 200)
+
+
 async def a_provenance_key(things: Things) -> None:
     await things.api.make_provenance_key()
 
@@ -178,6 +195,10 @@ async def nothing(things: Things) -> None:
 async def a_key(things: Things) -> None:
     path = f"/service-accounts/{(await things.service_account())['id']}/api-keys"
     await things.api.post(path, {"label": "build"})
+
+
+async def a_scan(things: Things) -> None:
+    await things.api.post(f"/trails/{(await things.trail())['id']}/security-scans", {"tool": "trivy"})
 
 
 async def a_session(things: Things) -> None:
@@ -231,9 +252,12 @@ FILL: Mapping[str, Callable[[Things], Awaitable[None]]] = {
     "list_owner_api_keys": a_key,
     "list_notification_rules": a_rule,
     "list_notifications": a_notification,
+    "list_opa_bundles": an_opa_bundle,
+    "list_opa_decisions": an_opa_decision,
     "list_organisations": nothing,
     "list_policy_attachments": an_attachment,
     "list_provenance_keys": a_provenance_key,
+    "list_security_scans": a_scan,
     "list_sessions": an_own_session,
     "list_snapshots": a_deployment,
     "list_trail_artifacts": an_artifact,

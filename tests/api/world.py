@@ -100,6 +100,16 @@ class Things:
         return await self.api.attest((await self.trail())["id"])
 
     @once
+    async def security_scan(self) -> Any:
+        return (await self.api.post(f"/trails/{(await self.trail())['id']}/security-scans", {"tool": "trivy"})).json
+
+    @once
+    async def flow_with_thresholds(self) -> Any:
+        flow = await self.flow()
+        await self.api.post(f"/flows/{flow['id']}/security-thresholds", {})
+        return flow
+
+    @once
     async def evidence(self) -> Any:
         return await self.api.upload((await self.attestation())["id"])
 
@@ -161,6 +171,25 @@ class Things:
         headers = {"X-Hub-Signature-256": sign(body), "X-GitHub-Event": "ping"}
         path = f"/webhooks/github/{(await self.config())['id']}"
         return (await self.api.post(path, status=202, data=body, headers=headers)).json
+
+    async def opa_bundle(self) -> Any:
+        """One more each time, which is not active."""
+        body = {"name": unique("bundle"), "version": "1", "regoContent": "package release\nallow = true"}
+        return (await self.api.post("/opa/bundles", body)).json
+
+    @once
+    async def inactive_bundle(self) -> Any:
+        return await self.opa_bundle()
+
+    @once
+    async def active_bundle(self) -> Any:
+        made = await self.opa_bundle()
+        return (await self.api.send("PUT", f"/opa/bundles/{made['id']}/activate")).json
+
+    @once
+    async def opa_decision(self) -> Any:
+        body = {"artifactName": "app", "bundle": (await self.active_bundle())["name"]}
+        return (await self.api.post("/opa/evaluate", body, 200)).json
 
     @once
     async def event(self) -> Any:
@@ -235,6 +264,8 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "empty_flow_id": (Things.empty_flow, "id"),
     "trail_id": (Things.trail, "id"),
     "attestation_id": (Things.attestation, "id"),
+    "security_scan_id": (Things.security_scan, "id"),
+    "flow_with_thresholds": (Things.flow_with_thresholds, "id"),
     "evidence_id": (Things.evidence, "id"),
     "sha256": (Things.evidence, "sha256Hash"),
     "artifact_id": (Things.artifact, "id"),
@@ -246,6 +277,9 @@ IDS: Mapping[str, tuple[Make, str]] = {
     "provenance_key_id": (Things.provenance_key, "id"),
     "config_id": (Things.config, "id"),
     "receipt_id": (Things.receipt, "receiptId"),
+    "bundle_id": (Things.inactive_bundle, "id"),
+    "active_bundle": (Things.active_bundle, "name"),
+    "decision_id": (Things.opa_decision, "id"),
     "event_id": (Things.event, "id"),
     "record_id": (Things.trail, "id"),
     "rule_id": (Things.message, "ruleId"),

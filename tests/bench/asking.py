@@ -31,7 +31,7 @@ def times_of(
             taken: dict[str, list[float]] = {name: [] for name in apis}
             for _ in range(REQUESTS):
                 for name, api in apis.items():
-                    taken[name].append(_ask(api, by_name[name]))
+                    taken[name].append(ask(api, by_name[name]))
             for name, times in taken.items():
                 found[what][name].append(statistics.median(times))
         for times in found[what].values():
@@ -39,7 +39,8 @@ def times_of(
     return found
 
 
-def _ask(api: Running, question: Question) -> float:
+def ask(api: Running, question: Question) -> float:
+    """Ask once, over a connection of its own; the milliseconds that it took."""
     connection = http.client.HTTPConnection(urlsplit(api.url).netloc, timeout=30)
     headers = {"X-Api-Key": ADMIN_KEY, "Content-Type": "application/json"}
     connection.connect()

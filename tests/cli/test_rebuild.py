@@ -28,7 +28,7 @@ def test_all_tells_of_every_organisation_and_mends_once(slug: str, trailgate, ar
     assert sound.status == 0
     lines = sound.out.splitlines()
     assert {line.partition(":")[0] for line in lines} == {"default", slug}
-    assert len(lines) == 10
+    assert len(lines) == 14
     assert all(line.endswith(", 0 repaired") for line in lines)
 
     arrange(spoil)

@@ -15,10 +15,19 @@ from tests.journeys.processes import ADMIN_KEY
 from tests.paths import DOCS, ROOT
 
 TOOLS = ("bash", "curl", "openssl", "python3")
-PAGES = (
-    ROOT / "README.md",
-    *(DOCS / f"{name}.md" for name in ("guide", "ci", "vsa", "environments", "notifications", "access")),
+NAMES = (
+    "guide",
+    "ci",
+    "vsa",
+    "environments",
+    "gate",
+    "approvals",
+    "security-scans",
+    "opa",
+    "notifications",
+    "access",
 )
+PAGES = (ROOT / "README.md", *(DOCS / f"{name}.md" for name in NAMES))
 AUDITORS_PAGE = DOCS / "verify.md"
 INSTALLING = "python3 -m venv check && check/bin/pip install cryptography"
 
@@ -125,6 +134,34 @@ async def test_a_verdict_that_travels(running: Running, folder: Path) -> None:
 async def test_what_runs_in_environments(running: Running, folder: Path) -> None:
     lines = await pasted(blocks(DOCS / "environments.md"), running, folder)
     assert any('"reasons":[{"code":"NOT_REPORTED"' in line and '"debug-shell"' in line for line in lines)
+
+
+async def test_who_agreed_to_a_release(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "approvals.md"), running, folder)
+    assert any('"compliant":true' in line for line in lines)
+    assert any('"breakGlass":{"reason":"Incident 4711: payments fail"' in line for line in lines)
+
+
+async def test_what_scanners_found(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "security-scans.md"), running, folder)
+    assert "['critical: 1 found, at most 0 allowed', 'high: 3 found, at most 2 allowed']" in lines
+    [summed] = [line for line in lines if line.startswith('{"totalScans":4,')]
+    assert '"scansWithCritical":1' in summed
+
+
+async def test_policies_in_rego(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "opa.md"), running, folder)
+    assert "['trivy failed']" in lines
+    assert "['data.release.allow is not true in the policy bundle" in lines[-2].rsplit(" release-", 1)[0]
+    assert lines[-1] == "2", "decisions that do not allow"
+
+
+async def test_what_may_be_deployed(running: Running, folder: Path) -> None:
+    lines = await pasted(blocks(DOCS / "gate.md"), running, folder)
+    assert any("drifted from its baseline, which blocks deployments to it" in line for line in lines)
+    assert any('"code": "PROVENANCE_MISSING"' in line for line in lines), "all reasons at once"
+    assert any("the allow-list lets it through: incident 4711" in line for line in lines)
+    assert {"ALLOWED", "BLOCKED"} <= set(re.findall(r'"decision": ?"(\w+)"', "\n".join(lines)))
 
 
 async def test_bringing_an_organisation_on_board(running: Running, folder: Path) -> None:

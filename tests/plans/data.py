@@ -3,8 +3,8 @@
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Boolean, Column, DateTime, Integer, LargeBinary, SmallInteger, Table, Uuid
-from sqlalchemy.dialects.postgresql import ARRAY, INT4RANGE, JSONB, TSVECTOR
+from sqlalchemy import ARRAY, Boolean, Column, DateTime, Integer, LargeBinary, SmallInteger, Table, Uuid
+from sqlalchemy.dialects.postgresql import INT4RANGE, JSONB, TSVECTOR
 
 from storage.registry import METADATA
 from storage.schema import DEFINITION
@@ -43,6 +43,7 @@ STATUSES = {
     "trails": ("COMPLIANT", "COMPLIANT", "COMPLIANT", "COMPLIANT", "PENDING", "NON_COMPLIANT"),
     "messages": (*("SENT",) * 18, "FAILED", "SKIPPED", "PENDING"),
     "deliveries": (*("SUCCESS",) * 19, "FAILED"),
+    "approvals": (*("APPROVED",) * 16, "REJECTED", "EXPIRED", "EXPIRED", "PENDING_APPROVAL"),
     "latest_results": ("PASSED", "PASSED", "PASSED", "FAILED", "PENDING"),
 }
 """How often each status is met, where an index is made for some of them."""

@@ -81,6 +81,7 @@ async def test_every_tenant_table_has_its_tenant_and_an_index_for_it(services: S
             "latest_results",
             "trails",
             "secrets",
+            "security_threshold_versions",
         }
         assert "org_id" in indexed[table.name] or table.name in by_id_only, f"{table.name} has no index by tenant"
 

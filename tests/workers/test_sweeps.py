@@ -25,6 +25,7 @@ from storage.partitions import ensure_partitions
 from storage.schedule.queries import NEVER, sweep_lags
 from storage.schedule.sweeps import Sweep
 from storage.services import Services
+from tests.storage.gates.deciding import ask
 from tests.storage.shifted import later
 from tests.storage.world import World
 from tests.workers.fake_github import TOKEN, FakeGitHub, fake_github
@@ -56,7 +57,7 @@ async def busy(own_services: Services, github: FakeGitHub, monkeypatch: pytest.M
 async def make_work(world: World, github: FakeGitHub) -> None:
     services = world.services
     flow = await world.flow()
-    await world.trail(flow)
+    trail = await world.trail(flow)
     config = await world.config(flow)
     await world.deliver(world.arrival(config, "waiting"))
     github.attempt()
@@ -75,6 +76,8 @@ async def make_work(world: World, github: FakeGitHub) -> None:
         silent = NewEnvironment("silent", EnvironmentType.GENERIC, stale_after=5)
         environment = await create_environment(tx, world.tenant, silent, world.actor)
         await record_snapshot(tx, world.tenant, Report(environment.id, {}), world.actor)
+    past = World(later(services, -A_YEAR), world.tenant, world.actor)
+    await ask(past, trail.id, deadline=past.services.clock.now() + timedelta(hours=1))
     async with services.database.transaction() as tx:
         new = NewReconciliation(config.id, github.hook_url, TOKEN)
         await set_reconciliation(tx, world.tenant, new, services.envelope, world.actor)

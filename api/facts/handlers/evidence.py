@@ -7,7 +7,6 @@ from uuid import UUID
 import structlog
 from aiohttp import web
 
-from api.facts.evidence_parsing import PARSERS
 from api.facts.schemas.evidence import (
     DeclaredDigest,
     EvidenceForm,
@@ -17,6 +16,7 @@ from api.facts.schemas.evidence import (
 )
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
+from api.http.evidence_parsing import PARSERS
 from api.http.paging import ListQuery, list_reply
 from api.http.transport.downloads import Download, send
 from domain.audit.events import Actor

@@ -1,6 +1,7 @@
 """Handlers of flows that compile or return a template; the routes define the other operations."""
 
 import asyncio
+from collections.abc import Collection
 from uuid import UUID
 
 from aiohttp import web
@@ -12,9 +13,14 @@ from api.http.calls import Call
 from api.http.dry_runs import Created, DryRun, Updated, created, updated
 from api.http.organisation import check_org_slug
 from api.http.versions import IfMatch, expected_versions
+from domain.audit.events import Actor
+from domain.facts.flows import Flow
 from domain.facts.templates import written_template
+from domain.tenant import Tenant
+from storage.database import Transaction
 from storage.facts.commands import flows as commands
 from storage.facts.queries.flows import get_flow
+from storage.gates.queries.policies import check_ungoverned
 
 YAML = "application/yaml"
 """The media type of YAML (RFC 9512)."""
@@ -64,3 +70,12 @@ async def get_flow_template(call: Call, flow_id: UUID) -> web.Response:
         body = envelope.model_dump_json(by_alias=True).encode()
         return web.Response(body=body, content_type="application/json", headers=vary)
     return web.Response(text=flow.template_text or written_template(flow), content_type=YAML, headers=vary)
+
+
+async def archive_ungoverned_flow(
+    tx: Transaction, tenant: Tenant, flow_id: UUID, actor: Actor, *, expected: Collection[int] | None = None
+) -> Flow:
+    """Archive a flow. Raises NotFound, Stale, and Conflict for one that has trails, webhook configs or policies."""
+    archived = await commands.archive_flow(tx, tenant, flow_id, actor, expected=expected)
+    await check_ungoverned(tx, tenant, flow_id)
+    return archived

@@ -44,8 +44,9 @@ async def list_trails(call: Call, query: TrailsQuery) -> Reply[list[TrailOut]]:
 async def get_trail(call: Call, trail_id: UUID) -> TrailOut:
     """Get a trail with its status.
 
-    The status is evaluated after every fact. The trail is NON_COMPLIANT if any latest result is FAILED, COMPLIANT if
-    all required types are PASSED, otherwise PENDING.
+    The status is evaluated after every fact. The trail is NON_COMPLIANT if any latest result is FAILED or its approval
+    was rejected, COMPLIANT if all that is required has PASSED, and was approved where its flow requires that, otherwise
+    PENDING.
     """
     async with call.read() as reader:
         return TrailOut.of(await queries.get_trail(reader, call.tenant, trail_id), call)

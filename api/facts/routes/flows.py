@@ -6,7 +6,6 @@ from api.http.calls import Route, scoped, tagged
 from api.http.paths import V1
 from api.http.resources import Resource
 from domain.identity.permissions import Permission
-from storage.facts.commands.flows import archive_flow
 from storage.facts.queries.flows import get_flow, list_flows
 
 FLOWS = f"{V1}/flows"
@@ -28,11 +27,11 @@ ROUTES = tagged(
         ),
         Route("PUT", FLOW, flows.update_flow, Permission.FACTS_MANAGE, errors=(409, 412)),
         _FLOWS.delete(
-            archive_flow,
+            flows.archive_ungoverned_flow,
             """Archive a flow and release its name.
 
-            A flow that has trails or webhook configs cannot be archived. Its versions and their ledger entries are
-            kept.
+            A flow that has trails, webhook configs or deployment policies cannot be archived. Its versions and their
+            ledger entries are kept.
             """,
             errors=(409, 412),
         ),

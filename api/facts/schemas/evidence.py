@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, Field, StringConst
 
 from api.http.calls import Call, Header, Upload
 from api.http.texts import Short
-from api.http.transport.uploads import BINARY, base_name
+from api.http.transport.uploads import UNNAMED, base_name, known_media_type
 from api.http.wire import Instant, WireIn, WireModel, shows
 from domain.audit.events import Actor
 from domain.errors import Invalid, Rejected
@@ -21,13 +21,8 @@ from domain.facts.evidence import Evidence, NewEvidence
 from storage.blobs.store import Measured
 from storage.facts.queries.evidence import EvidenceTarget
 
-UNNAMED = "file"
-"""The name of a file that was sent without one: the name of its form part."""
-
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HASH_FIELD = re.compile(r"(?:^|,)\s*sha-256=:?([A-Za-z0-9+/=]+):?\s*(?:,|$)", re.IGNORECASE)
-_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(?:;[\x20-\x7e]*)?", re.ASCII)
-_MAX_MEDIA_TYPE = 255
 
 
 def _digest(text: str) -> str:
@@ -97,7 +92,7 @@ class EvidenceForm(BaseModel):
             digest=self.digest,
             name=self.file.file_name or UNNAMED,
             size=self.file.size,
-            media_type=_media_type(self.file.content_type),
+            media_type=known_media_type(self.file.content_type),
             actor=actor,
         )
 
@@ -140,14 +135,10 @@ class ReferenceIn(WireIn):
             digest=self.sha256_hash,
             name=base_name(named) or UNNAMED,
             size=self.file_size_bytes,
-            media_type=_media_type(self.content_type or ""),
+            media_type=known_media_type(self.content_type or ""),
             actor=actor,
             external_url=self.external_url,
         )
-
-
-def _media_type(text: str) -> str:
-    return text if len(text) <= _MAX_MEDIA_TYPE and _MEDIA_TYPE.fullmatch(text) else BINARY
 
 
 class EvidenceOut(WireModel):

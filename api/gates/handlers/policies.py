@@ -10,6 +10,7 @@ from api.gates.schemas.policies import (
 )
 from api.http.calls import Call
 from api.http.dry_runs import Created, DryRun, created
+from api.http.organisation import check_org_slug
 from domain.gates.policies import NewAttachment
 from storage.environments.queries.environments import only_environment
 from storage.gates.commands.attachments import attach_policy
@@ -22,6 +23,7 @@ async def create_policy(call: Call, body: PolicyIn, dry_run: DryRun = False) -> 
     It demands nothing of artifacts until it is attached (`POST /policy-attachments`). With `flowId` it is attached to
     that flow at once. A policy file that cannot be read is refused.
     """
+    check_org_slug(call, body.org_slug)
     async with call.transaction(dry_run=dry_run) as tx:
         policy = await create(tx, call.tenant, body.to_command(), call.actor)
         if body.flow_id:
@@ -36,6 +38,7 @@ async def create_deployment_policy(
 
     It applies at once. Several may apply to a deployment, which then has to fulfil all of them.
     """
+    check_org_slug(call, body.org_slug)
     async with call.transaction(dry_run=dry_run) as tx:
         environment = await only_environment(tx, call.tenant, body.environments)
         new = body.to_policy(environment.id if environment else None)

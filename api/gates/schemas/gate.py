@@ -1,6 +1,6 @@
 """Request and response models of the gate."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -20,6 +20,7 @@ from domain.gates.evaluation import PolicyOutcome
 from domain.gates.gate import GateOutcome
 from domain.gates.remedies import remedy
 from storage.gates.commands.gate import Decided, Question
+from storage.gates.queries.approvers import Approver
 from storage.paging import Window
 
 DEFAULT_LIMIT = 20
@@ -33,10 +34,12 @@ class GateIn(WireIn):
     artifact the digest may be left out. With `flowId` only that flow's reports count. `environment` is the name of the
     environment, `environmentId` its id; one of them is enough. Without an environment, the policies of all environments
     apply that are not limited to one. `sha256Digest` and `artifactDigest` are other names of `artifactSha256`, and
-    `targetEnvironment` is another name of `environment`. Blank texts count as absent.
+    `targetEnvironment` is another name of `environment`. Blank texts count as absent. An unknown name is refused: it
+    may be a misspelt environment, without which fewer policies would apply.
     """
 
     model_config = {
+        "extra": "forbid",
         "json_schema_extra": {
             "examples": [
                 {
@@ -48,7 +51,7 @@ class GateIn(WireIn):
                     "environment": "production",
                 },
             ]
-        }
+        },
     }
 
     artifact_sha256: Annotated[OrBlank[Name], Field(description="64 hex digits, with or without `sha256:`")] = None
@@ -90,8 +93,18 @@ class GatePolicyOut(WireModel):
     outcome: PolicyOutcome
 
 
+class MenderOut(WireModel):
+    """Somebody who can approve."""
+
+    id: UUID
+    name: str
+
+
 class BlockOut(WireModel):
-    """One reason: for programs a code, for people a message, what it is about, and what mends it."""
+    """One reason: for programs a code, for people a message, what it is about, and what mends it.
+
+    A dry run that lacks an approval also names who can grant it, 20 people at most; null otherwise.
+    """
 
     code: ReasonCode
     message: str
@@ -102,6 +115,7 @@ class BlockOut(WireModel):
     attestation_name: str | None
     attestation_id: UUID | None
     remedy: str | None
+    approvers: list[MenderOut] | None = None
 
 
 class GateResultOut(WireModel):
@@ -139,15 +153,17 @@ class GateResultOut(WireModel):
         return cls._made(verdict, verdict.digest, verdict.result["reasons"])
 
     @classmethod
-    def decided(cls, decided: Decided, call: Call, digest: str | None) -> Self:
-        """Return a decision that was just made, with the digest as the caller sent it.
+    def decided(cls, decided: Decided, digest: str | None, approvers: Mapping[str, Sequence[Approver]]) -> Self:
+        """Return a decision that was just made, with the digest as the caller sent it, and who can approve by trail.
 
         To a key with scopes it does not tell what was found in flows outside of them.
         """
-        reasons = decided.verdict.result["reasons"]
-        if call.tenant.scopes is not None:
-            reasons = [_readable(one, decided.readable) for one in reasons]
-        return cls._made(decided.verdict, digest or decided.verdict.digest, reasons)
+        reasons = [_mendable(one, approvers) for one in decided.verdict.result["reasons"]]
+        told = [_hidden(one) if one["flowId"] in map(str, decided.hidden) else one for one in reasons]
+        shown = cls._made(decided.verdict, digest or decided.verdict.digest, told)
+        return (
+            shown.model_copy(update={"flow_id": None, "trail_id": None}) if shown.flow_id in decided.hidden else shown
+        )
 
     @classmethod
     def _made(cls, verdict: Verdict, digest: str, reasons: list[dict[str, Any]]) -> Self:
@@ -182,12 +198,18 @@ class GateResultOut(WireModel):
         )
 
 
-def _readable(reason: dict[str, Any], flows: Collection[UUID]) -> dict[str, Any]:
-    """Return a reason as it may be told to a caller who may read these flows only."""
-    if reason["flowId"] is None or UUID(reason["flowId"]) in flows:
+def _mendable(reason: dict[str, Any], approvers: Mapping[str, Sequence[Approver]]) -> dict[str, Any]:
+    lacks_approval = reason["code"] in {ReasonCode.APPROVAL_MISSING, ReasonCode.APPROVAL_REJECTED}
+    if not lacks_approval or reason["trailId"] not in approvers:
         return reason
-    hidden = dict.fromkeys(("attestationType", "attestationName", "attestationId", "flowId", "trailId"))
-    return {**reason, **hidden, "code": ReasonCode.OUT_OF_SCOPE.value, "message": _OUT_OF_SCOPE}
+    return {**reason, "approvers": [MenderOut.model_validate(one) for one in approvers[reason["trailId"]]]}
+
+
+def _hidden(reason: dict[str, Any]) -> dict[str, Any]:
+    """Return a reason as it may be told to a caller who may not read the flow that it is about."""
+    hidden = ("attestationType", "attestationName", "attestationId", "flowId", "trailId", "approvers")
+    code = ReasonCode.OUT_OF_SCOPE.value
+    return {**reason, **dict.fromkeys(hidden), "code": code, "message": _OUT_OF_SCOPE}
 
 
 class GateResultsQuery(EitherQuery):

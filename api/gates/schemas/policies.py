@@ -1,7 +1,7 @@
 """Request and response models of policies of both kinds, and of what they are attached to."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import AliasChoices, Field, model_validator
@@ -40,6 +40,8 @@ _Bundles = Annotated[
 ]
 _IGNORED = frozenset({"policyType", "threshold"})
 """What OpenFactstore's pages send for a policy, and what never had a meaning."""
+_OF_ANSWERS = frozenset({"id", "orgSlug", "version", "createdAt", "updatedAt"})
+"""What an answer shows beside the settings: a change may be an answer that was read and edited."""
 
 _SETTINGS = {
     "name": "name",
@@ -67,6 +69,7 @@ class _PolicyBody(WireIn):
     """
 
     model_config = {"extra": "forbid"}
+    ignored: ClassVar[frozenset[str]] = _IGNORED
 
     name: Name | None = None
     description: Long | None = None
@@ -101,12 +104,11 @@ class _PolicyBody(WireIn):
             description="A policy file of at most 64 KiB, whose rules count beside the other fields",
         ),
     ] = None
-    org_slug: Short | None = None
 
     @model_validator(mode="before")
     @classmethod
     def _without_ignored(cls, data: Any) -> Any:
-        return {key: data[key] for key in data if key not in _IGNORED} if isinstance(data, Mapping) else data
+        return {key: data[key] for key in data if key not in cls.ignored} if isinstance(data, Mapping) else data
 
     def settings(self) -> dict[str, Any]:
         """Return the settings that are given."""
@@ -134,6 +136,7 @@ class PolicyIn(_PolicyBody):
 
     name: Name
     flow_id: OrBlank[UUID] = None
+    org_slug: OrBlank[Short] = None
 
     def to_command(self) -> NewPolicy:
         """Return the input of the command that creates it."""
@@ -141,9 +144,13 @@ class PolicyIn(_PolicyBody):
 
 
 class PolicyChangeIn(_PolicyBody):
-    """Changes to a policy. An absent field keeps its value, and so does null, but null removes the policy file."""
+    """Changes to a policy. An absent field keeps its value, and so does null, but null removes the policy file.
+
+    It may be an answer that was read and edited: what else that shows (`id`, `version`, …) is passed over.
+    """
 
     model_config = {"json_schema_extra": {"examples": [{"enforceTrailCompliance": True}, {"policyYaml": None}]}}
+    ignored: ClassVar[frozenset[str]] = _IGNORED | _OF_ANSWERS
 
     def to_command(self) -> dict[str, Any]:
         """Return the input of the command."""
@@ -187,6 +194,7 @@ class DeploymentPolicyIn(_PolicyBody):
     flow_id: UUID
     environment_id: OrBlank[UUID] = None
     environment: _EnvironmentName = None
+    org_slug: OrBlank[Short] = None
 
     @property
     def environments(self) -> tuple[str, ...]:

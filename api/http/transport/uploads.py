@@ -8,6 +8,7 @@ a body of such a type is the form's only file.
 import asyncio
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
@@ -45,8 +46,13 @@ MAX_FIELD = MEBIBYTE
 """Bytes of one field that is not a file, as it is held in memory."""
 MAX_FIELDS = 1000
 MAX_FILE_NAME = 255
+UNNAMED = "file"
+"""The name of a file that was sent without one: the name of its form part."""
 _PIECE = MEBIBYTE
 """Bytes handed to the writing thread at once."""
+
+_MEDIA_TYPE = re.compile(r"[\w!#$&^.+-]{1,127}/[\w!#$&^.+-]{1,127}(?:;[\x20-\x7e]*)?", re.ASCII)
+_MAX_MEDIA_TYPE = 255
 
 
 class Form:
@@ -192,6 +198,20 @@ async def _staging(
             await staged.settle()
 
 
+@asynccontextmanager
+async def staged(
+    request: web.Request, owner: Hashable, content: bytes, file_name: str, content_type: str
+) -> AsyncIterator[Upload]:
+    """Stage what came inside another body as if it had been uploaded; it is deleted afterwards unless it was moved."""
+    run = partial(request.app[WRITERS].run, owner)
+    async with _staging(request.app[STAGING], run, request.app.get(RESERVE, 0)) as file:
+        try:
+            await file.append(content)
+            yield Upload(file.path, await file.finish(), file.size, file_name, content_type)
+        finally:
+            file.path.unlink(missing_ok=True)
+
+
 async def _allowed(request: web.Request, body: Multipart) -> AsyncIterator[bytes]:
     """Yield the content of a file part; it does not count against `max_body` where the application sets MAX_FILE."""
     apart = MAX_FILE in request.app
@@ -222,3 +242,8 @@ def base_name(file_name: str) -> str:
     printable = "".join(character for character in file_name if character.isprintable())
     name = PurePosixPath(printable.replace("\\", "/")).name[:MAX_FILE_NAME]
     return "" if name == ".." else name
+
+
+def known_media_type(text: str) -> str:
+    """Return a media type that may be stored and sent again; that of any file in place of a malformed one."""
+    return text if len(text) <= _MAX_MEDIA_TYPE and _MEDIA_TYPE.fullmatch(text) else BINARY

@@ -94,7 +94,7 @@ async def record_on_trails(
     await _RECORD.write(tx, shared, rows, rows, first)
     for latest in further:
         await _FURTHER.write(tx, shared, latest)
-    await raise_notices(tx, tenant, _notices(trails, rows))
+    await raise_notices(tx, tenant, _notices(trails, new, rows))
     await refresh_status(tx, tenant, trails)
     events = [_event(attestation, row) for attestation, row in zip(new, rows, strict=True)]
     await append(tx, tenant, events, [("attestations", row["trail_id"]) for row in rows])
@@ -162,8 +162,10 @@ def _recency(row: Row) -> tuple[datetime, UUID]:
     return row["observed_at"], row["id"]
 
 
-def _notices(trails: Sequence[LockedTrail], rows: Sequence[Row]) -> list[Notice]:
-    failed = [row for row in rows if row["status"] == ResultStatus.FAILED]
+def _notices(trails: Sequence[LockedTrail], new: Sequence[NewAttestation], rows: Sequence[Row]) -> list[Notice]:
+    failed = [
+        row for one, row in zip(new, rows, strict=True) if one.is_noticed and row["status"] == ResultStatus.FAILED
+    ]
     flows = {trail.id: trail.flow_id for trail in trails} if failed else {}
     return [
         attestation_failed(

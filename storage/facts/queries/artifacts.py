@@ -11,7 +11,7 @@ from storage.batches import Rows
 from storage.database import Reader
 from storage.facts.queries.scoping import limits_on_trail
 from storage.facts.queries.trails import get_trail
-from storage.paging import Listing, Page, Window
+from storage.paging import Listing, Page, Window, fetch_page
 from storage.rows import from_row
 
 _COLUMNS = """
@@ -58,6 +58,14 @@ async def list_artifacts(
         within={"r.digest = {}": normalise_digest(digest)},
         filters={"r.flow_id = {}": flow_id, "r.name = {}": name},
     )
+
+
+async def newest_report(reader: Reader, tenant: Tenant, digest: str, trail_id: UUID | None) -> ArtifactReport | None:
+    """Return the newest report of a digest, on a given trail or on any."""
+    where = _REPORTS.of(tenant).and_("r.digest = {}", normalise_digest(digest))
+    where = where.and_("r.trail_id = {}", trail_id) if trail_id else where
+    found, _ = await fetch_page(reader, _REPORTS, where, Window(1, descending=True))
+    return found[0] if found else None
 
 
 _KEYS = Rows({"place": "int", "trail_id": "uuid", "digest": "text", "name": "text", "tag": "text"})

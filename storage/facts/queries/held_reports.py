@@ -112,17 +112,16 @@ def _held(tenant: Tenant, row: Row) -> HeldReport:
 
 
 _ON_TRAILS = """
-SELECT wanted.id AS trail_id, array_agg(DISTINCT found.digest) AS digests
+SELECT wanted.id AS trail_id, first.digest, EXISTS (
+  SELECT FROM artifact_reports WHERE org_id = $1 AND trail_id = wanted.id AND digest > first.digest
+) AS others
 FROM unnest($2::uuid[]) AS wanted(id) CROSS JOIN LATERAL (
-  SELECT digest FROM artifact_reports WHERE org_id = $1 AND trail_id = wanted.id ORDER BY created_at, id LIMIT $3
-) found
-GROUP BY wanted.id
+  SELECT digest FROM artifact_reports WHERE org_id = $1 AND trail_id = wanted.id ORDER BY digest LIMIT 1
+) first
 """
-MAX_LOOKED_AT = 100
-"""Reports of a trail that are read to find out whether it has one artifact only."""
 
 
-async def digests_on_trails(tx: Transaction, tenant: Tenant, trail_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[str]]:
-    """Return the digests of the first reports of each trail that has any."""
-    rows = await tx.rows(_ON_TRAILS, tenant.org_id, trail_ids, MAX_LOOKED_AT)
-    return {row["trail_id"]: row["digests"] for row in rows}
+async def only_digests(tx: Transaction, tenant: Tenant, trail_ids: Sequence[UUID]) -> Mapping[UUID, str | None]:
+    """Return the digest of the one artifact of each trail, None for a trail that has several; nothing without any."""
+    rows = await tx.rows(_ON_TRAILS, tenant.org_id, trail_ids)
+    return {row["trail_id"]: None if row["others"] else row["digest"] for row in rows}

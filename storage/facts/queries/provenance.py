@@ -9,7 +9,7 @@ from domain.errors import NotFound
 from domain.facts.digests import normalise_digest
 from domain.facts.provenance import Build, BuilderType, Check, CheckStatus, Provenance, ProvenanceClaim, SlsaLevel
 from domain.facts.verdicts import Verdict
-from domain.facts.vsa import ProvenanceThen
+from domain.facts.vsa import ProvenanceThen, reports_of
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.facts.queries.artifacts import REPORTS
@@ -174,9 +174,12 @@ _then = from_row(ProvenanceThen, slsa_level=SlsaLevel, status=CheckStatus)
 
 
 async def provenance_then(reader: Reader, tenant: Tenant, verdict: Verdict) -> ProvenanceThen | None:
-    """Return the provenance of the artifact that a verdict judged, as it was then; None if none was recorded."""
-    report = verdict.inputs.get("artifactId")
-    if report is None:
+    """Return the provenance of the artifact that a verdict judged, as it was then; None if none was recorded.
+
+    Of several reports, the newest counts.
+    """
+    reports = reports_of(verdict)
+    if not reports:
         return None
-    row = await reader.row(_THEN, tenant.org_id, UUID(report), verdict.digest, verdict.created_at)
+    row = await reader.row(_THEN, tenant.org_id, UUID(reports[0]["artifactId"]), verdict.digest, verdict.created_at)
     return _then(row) if row else None

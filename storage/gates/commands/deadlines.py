@@ -19,12 +19,15 @@ from storage.notifications.commands.notices import raise_notices
 Due = Literal["deadline", "remind_at"]
 """When approvals expire, and when people are reminded of them."""
 
-_OPEN = "status = 'PENDING_APPROVAL' AND {column} <= $1"
-_WAITING = f"""
+_DUE: Mapping[Due, str] = {
+    "deadline": "status = 'PENDING_APPROVAL' AND deadline <= $1",
+    "remind_at": "remind_at <= $1",  # it is null once the approval is decided or has expired
+}
+_WAITING = """
 SELECT a.id, a.org_id, o.slug FROM approvals a JOIN organisations o ON o.id = a.org_id
-WHERE a.{_OPEN} ORDER BY a.{{column}} LIMIT $2
+WHERE {due} ORDER BY {column} LIMIT $2
 """
-_HOLD = f"SELECT id FROM approvals WHERE id = ANY($2::uuid[]) AND {_OPEN} FOR NO KEY UPDATE SKIP LOCKED"
+_HOLD = "SELECT id FROM approvals WHERE id = ANY($2::uuid[]) AND {due} FOR NO KEY UPDATE SKIP LOCKED"
 _EXPIRE = """
 UPDATE approvals SET status = 'EXPIRED', resolved_at = deadline, remind_at = NULL WHERE id = ANY($1::uuid[])
 """
@@ -34,7 +37,7 @@ _REMINDED = "UPDATE approvals SET remind_at = NULL WHERE id = ANY($1::uuid[])"
 async def waiting_approvals(reader: Reader, column: Due, now: datetime, limit: int) -> Mapping[Tenant, Sequence[UUID]]:
     """Return approvals whose time has come, by organisation, those first that have waited longest."""
     found: dict[Tenant, list[UUID]] = defaultdict(list)
-    for row in await reader.rows(_WAITING.format(column=column), now, limit):
+    for row in await reader.rows(_WAITING.format(due=_DUE[column], column=column), now, limit):
         found[Tenant(row["org_id"], row["slug"])].append(row["id"])
     return found
 
@@ -67,7 +70,7 @@ async def remind_of_approvals(tx: Transaction, tenant: Tenant, ids: Sequence[UUI
 
 async def _hold_due(tx: Transaction, tenant: Tenant, column: Due, ids: Sequence[UUID]) -> list[Approval]:
     """Lock those of the approvals whose time has come, except those that somebody is deciding."""
-    held = await tx.rows(_HOLD.format(column=column), tx.now, ids)
+    held = await tx.rows(_HOLD.format(due=_DUE[column]), tx.now, ids)
     return await approvals_with_ids(tx, tenant, [row["id"] for row in held]) if held else []
 
 

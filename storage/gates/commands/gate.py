@@ -1,7 +1,7 @@
 """Deciding whether artifacts may be deployed, one or many in one transaction."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +21,11 @@ from storage.database import Row, Transaction
 from storage.environments.queries.allow_list import allowed_artifacts
 from storage.environments.queries.environments import named_environments, the_only_one
 from storage.facts.queries.flows import get_flow
-from storage.facts.queries.held_reports import HeldReport, Subject, digests_on_trails, held_reports
+from storage.facts.queries.held_reports import HeldReport, Subject, held_reports, only_digests
 from storage.facts.queries.trails import flows_of_trails
+from storage.gates.commands.gate_opinions import with_opinions
 from storage.gates.queries.evidence import sources_of
+from storage.gates.queries.opinions import Opinions, Wanted
 from storage.gates.queries.policies import applicable_policies
 from storage.notifications.commands.notices import raise_notices
 from storage.rows import from_row
@@ -36,7 +38,7 @@ class Question:
 
     `environments` are the ids or names of the one environment that it is to be deployed to, none if that is not known.
     `digest`, in its stored form, may be None if `trail_id` is that of a trail with one artifact. `claimed_by` is the
-    asker that the request names: shown, never trusted.
+    asker that the request names: shown, never trusted. `opinions` are what bundles of OPA said that policies name.
     """
 
     actor: Actor
@@ -45,17 +47,25 @@ class Question:
     flow_id: UUID | None = None
     trail_id: UUID | None = None
     claimed_by: str | None = None
+    opinions: Opinions = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A question that needs opinions of OPA first: ask again with them. Nothing was stored."""
+
+    wanted: Sequence[Wanted]
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """A decision with its verdict. `readable` are the flows of which the tenant may know what was found."""
+    """A decision with its verdict. `hidden` are the flows of which the tenant may not know what was found."""
 
     verdict: Verdict
     inputs: GateInputs
     decision: GateDecision
     actor: Actor
-    readable: frozenset[UUID]
+    hidden: frozenset[UUID]
 
 
 _verdict = from_row(Verdict)
@@ -63,7 +73,7 @@ _verdict = from_row(Verdict)
 
 async def decide_gate(
     tx: Transaction, tenant: Tenant, questions: Sequence[Question], *, default: GateOutcome
-) -> list[Decided]:
+) -> list[Decided | Undecided]:
     """Decide questions by the newest report of each artifact in every flow, and by the policies that apply to it.
 
     The trails are locked while their evidence is read; every verdict is stored with its inputs and audited, and notices
@@ -74,8 +84,13 @@ async def decide_gate(
     cases = await _cases(tx, tenant, questions)
     await _check_flows(tx, tenant, cases)
     _check_scopes(tenant, cases)
-    inputs = await _inputs(tx, tenant, cases, default)
-    return await _keep(tx, tenant, cases, inputs)
+    complete = [
+        await with_opinions(tx, tenant, inputs, case.reports, case.question.opinions, actor=case.question.actor)
+        for case, inputs in zip(cases, await _inputs(tx, tenant, cases, default), strict=True)
+    ]
+    ready = [(case, one) for case, one in zip(cases, complete, strict=True) if isinstance(one, GateInputs)]
+    decided = iter(await _keep(tx, tenant, [case for case, _ in ready], [inputs for _, inputs in ready]))
+    return [next(decided) if isinstance(one, GateInputs) else Undecided(one) for one in complete]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +127,7 @@ async def _subjects(tx: Transaction, tenant: Tenant, questions: Sequence[Questio
         if one.trail_id and (one.trail_id not in flows or one.flow_id not in (None, flows[one.trail_id])):
             raise NotFound(f"There is no trail {one.trail_id}" + (" in this flow." if one.flow_id else "."))
     unnamed = [one.trail_id for one in questions if one.trail_id and one.digest is None]
-    digests = await digests_on_trails(tx, tenant, unnamed) if unnamed else {}
+    digests = await only_digests(tx, tenant, unnamed) if unnamed else {}
     return [
         Subject(_named(one.digest) if one.digest else _only_digest(one, digests), one.flow_id, one.trail_id)
         for one in questions
@@ -125,12 +140,12 @@ def _named(digest: str | None) -> str:
     return digest
 
 
-def _only_digest(question: Question, digests: Mapping[UUID, Sequence[str]]) -> str:
-    found = digests.get(question.trail_id, ()) if question.trail_id else ()
-    if len(found) != 1:
-        many = f"has {'several artifacts' if found else 'no artifact'}"
+def _only_digest(question: Question, digests: Mapping[UUID, str | None]) -> str:
+    digest = digests.get(question.trail_id) if question.trail_id else None
+    if digest is None:
+        many = f"has {'several artifacts' if question.trail_id in digests else 'no artifact'}"
         raise Invalid.of("artifactSha256", f"is required, because trail {question.trail_id} {many}")
-    return found[0]
+    return digest
 
 
 async def _check_flows(tx: Transaction, tenant: Tenant, cases: Sequence[_Case]) -> None:
@@ -204,6 +219,8 @@ def _lets(entry: AllowListEntry, case: _Case) -> bool:
 
 
 async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs: Sequence[GateInputs]) -> list[Decided]:
+    if not cases:
+        return []
     decisions = [decide(one.known) for one in inputs]
     rows = [_row(tx, tenant, *one) for one in zip(cases, inputs, decisions, strict=True)]
     events = [_event(case.question.actor, row) for case, row in zip(cases, rows, strict=True)]
@@ -211,13 +228,13 @@ async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs:
     blocked = [one for one in zip(rows, inputs, decisions, strict=True) if one[2].outcome is GateOutcome.BLOCKED]
     await raise_notices(tx, tenant, [_notice(*one) for one in blocked])
     return [
-        Decided(_verdict(row), given, decision, case.question.actor, _readable(case))
+        Decided(_verdict(row), given, decision, case.question.actor, _hidden(case))
         for case, row, given, decision in zip(cases, rows, inputs, decisions, strict=True)
     ]
 
 
-def _readable(case: _Case) -> frozenset[UUID]:
-    return frozenset(one.flow_id for one in case.reports if one.readable)
+def _hidden(case: _Case) -> frozenset[UUID]:
+    return frozenset(one.flow_id for one in case.reports if not one.readable)
 
 
 def _row(tx: Transaction, tenant: Tenant, case: _Case, inputs: GateInputs, decision: GateDecision) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from storage.gates.commands.attachments import detach_policy
 from storage.gates.queries.policies import POLICY_COLUMNS, policy_of
 from storage.gates.tables import policies, policy_versions
 from storage.identity.queries.organisations import held_organisation
+from storage.threads import in_thread_if
 
 
 def _definition(kind: PolicyKind, noun: str, counter: str) -> Definition:
@@ -62,7 +63,7 @@ async def create_policy(tx: Transaction, tenant: Tenant, new: NewPolicy, actor: 
         "kind": new.kind.value,
         "flow_id": new.flow_id,
         "environment_id": new.environment_id,
-        **_columns(new.settings),
+        **await _columns(new.settings),
     }
     return policy_of(await _KINDS[new.kind].create(tx, tenant, actor, values))
 
@@ -87,7 +88,7 @@ def updating(kind: PolicyKind) -> Callable[..., Any]:
         settings = policy_of(held).settings.changed(_settable(held, change))
         if settings.is_active and not held["is_active"] and held["flow_id"]:
             await _check_room(tx, tenant, held["flow_id"])
-        return policy_of(await _KINDS[kind].change(tx, tenant, actor, held, _columns(settings)))
+        return policy_of(await _KINDS[kind].change(tx, tenant, actor, held, await _columns(settings)))
 
     return update
 
@@ -124,7 +125,9 @@ async def _check_room(tx: Transaction, tenant: Tenant, flow_id: UUID) -> None:
         raise Conflict(message, "state", limit=FixedLimit.POLICIES)
 
 
-def _columns(settings: PolicySettings) -> Row:
+async def _columns(settings: PolicySettings) -> Row:
+    """Return what is stored. The conditions of a long policy file take a tenth of a second to compile."""
     values = {name: getattr(settings, name) for name in POLICY_COLUMNS}
     lists = {name: list(values[name]) for name in ("required_types", "opa_bundles")}
-    return {**values, **lists, "rules": settings.compiled().to_json()}
+    compiled = await in_thread_if(settings.yaml is not None, settings.compiled)
+    return {**values, **lists, "rules": compiled.to_json()}

@@ -35,8 +35,12 @@ _PRINCIPAL = "coalesce((SELECT username FROM principals w WHERE w.id = d.decided
 _DECISIONS = f"""
 SELECT {columns(Decision, prefix="d.", but={"name", "principal_name"})}, {reporter("d.decided_by")} AS name,
        {_PRINCIPAL} d.decided_by::text) AS principal_name
-FROM approval_decisions d WHERE d.org_id = $1 AND d.approval_id = ANY($2::uuid[]) ORDER BY d.created_at, d.id
+FROM unnest($2::uuid[]) AS wanted(id) CROSS JOIN LATERAL (
+  SELECT * FROM approval_decisions WHERE approval_id = wanted.id OFFSET 0
+) d
+WHERE d.org_id = $1 ORDER BY d.created_at, d.id
 """
+"""One index probe for each approval."""
 
 
 @dataclass(frozen=True, slots=True)

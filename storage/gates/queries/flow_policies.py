@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from domain.environments.compliance import ReasonCode
 from domain.facts.assertions import Demands, Shortcoming
-from domain.gates.evaluation import PolicyResult, PolicyVersion, evaluate, needed
+from domain.gates.evaluation import PolicyResult, PolicyVersion, evaluate, needed, without_opa
 from domain.gates.verdicts import Source, demands_to_json
 from domain.tenant import Tenant
 from storage.database import Reader
@@ -14,11 +14,15 @@ from storage.gates.queries.policies import applicable_policies
 
 
 async def demands_of_flows(reader: Reader, tenant: Tenant, asserted: Mapping[int, Asserted]) -> Mapping[int, Demands]:
-    """Return what the policies of its flow demand of each artifact; deployment policies are for the gate alone."""
+    """Return what the policies of its flow demand of each artifact.
+
+    Deployment policies and bundles of OPA are for the gate alone.
+    """
     flow_ids = {one.flow_id for one in asserted.values()}
     if not flow_ids:
         return {}
-    attached = (await applicable_policies(reader, tenant, flow_ids, ())).of_flows
+    applicable = await applicable_policies(reader, tenant, flow_ids, ())
+    attached = {flow_id: list(map(without_opa, policies)) for flow_id, policies in applicable.of_flows.items()}
     concerned = {place: one for place, one in asserted.items() if one.flow_id in attached}
     if not concerned:
         return {}

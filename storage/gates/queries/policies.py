@@ -8,6 +8,7 @@ from uuid import UUID
 
 import orjson
 
+from domain.errors import Conflict
 from domain.gates.evaluation import PolicyVersion
 from domain.gates.policies import Policy, PolicyKind, PolicySettings
 from domain.gates.rules import RuleSet
@@ -68,6 +69,15 @@ async def list_policies(
     )
 
 
+_GOVERNED = "SELECT EXISTS (SELECT FROM policies WHERE org_id = $1 AND flow_id = $2 AND archived_at IS NULL)"
+
+
+async def check_ungoverned(reader: Reader, tenant: Tenant, flow_id: UUID) -> None:
+    """Raise Conflict if a flow has deployment policies."""
+    if await reader.value(_GOVERNED, tenant.org_id, flow_id):
+        raise Conflict("The flow cannot be deleted while it has deployment policies; delete them first.", kind="state")
+
+
 class Applicable(NamedTuple):
     """The policies that apply to deployments, by what they apply to."""
 
@@ -77,14 +87,17 @@ class Applicable(NamedTuple):
     """Deployment policies of flows, each with the environment that it is limited to."""
 
     def to(self, flow_ids: Collection[UUID], environment_id: UUID | None) -> list[PolicyVersion]:
-        """Return the policies for artifacts of these flows in an environment, or anywhere: each once."""
+        """Return the policies for artifacts of these flows in an environment, or anywhere: each once.
+
+        Of several flows that a policy is attached to, it names those that are asked for.
+        """
         everywhere = self.of_environments.get(environment_id, ()) if environment_id else ()
         found = {policy.id: policy for policy in everywhere}
         of_flows = [policy for flow_id in flow_ids for policy in self.of_flows.get(flow_id, ())]
         limited = [policy for policy, place in self.deployment if place in (None, environment_id)]
         for policy in (*of_flows, *limited):
-            if policy.flows is not None and not policy.flows.isdisjoint(flow_ids):
-                found.setdefault(policy.id, policy)
+            if policy.flows is not None and (own := policy.flows.intersection(flow_ids)):
+                found.setdefault(policy.id, replace(policy, flows=own))
         return list(found.values())
 
 

@@ -12,8 +12,17 @@ from domain.errors import NotFound
 from domain.facts.approvals import ApprovalOutcome
 from domain.facts.evaluation import Asked, Candidate, LatestResult
 from domain.facts.verdicts import Verdict
-from domain.gates.evaluation import Evidence, PolicyVersion, ProvenanceState, evaluate
+from domain.gates.evaluation import (
+    Evidence,
+    Opinion,
+    PolicyVersion,
+    ProvenanceState,
+    ScanFinding,
+    evaluate,
+    without_opa,
+)
 from domain.gates.gate import GateOutcome, Known, Place, decide
+from domain.gates.opa import OpaDecision
 from domain.gates.verdicts import result_to_json
 from domain.tenant import Tenant
 from storage.database import Reader, Row
@@ -33,7 +42,9 @@ from storage.facts.queries.provenance import ProvenanceStanding, cited_provenanc
 from storage.facts.queries.verdicts import recompute
 from storage.gates.queries.evidence import provenance_state
 from storage.gates.queries.flow_policies import shortcomings
+from storage.gates.queries.opa_decisions import decisions_with_ids
 from storage.gates.queries.policies import policy_versions
+from storage.gates.queries.security_scans import breached_scans
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,8 @@ class _Facts:
     latest: Sequence[LatestResult]
     provenance: Mapping[UUID, ProvenanceStanding]
     approvals: Mapping[UUID, ApprovalOutcome]
+    scans: Mapping[UUID, ScanFinding]
+    opinions: Mapping[UUID, OpaDecision]
 
 
 async def recompute_gate(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recomputation:
@@ -67,7 +80,7 @@ async def recompute_assertion(reader: Reader, tenant: Tenant, verdict: Verdict) 
     if "policies" not in verdict.inputs:
         return await recompute(reader, tenant, verdict)
     evidence, policies, differences = await _judged(reader, tenant, verdict.inputs, verdict.created_at)
-    lacking = list(shortcomings([evaluate(policy, evidence, None) for policy in policies]))
+    lacking = list(shortcomings([evaluate(without_opa(policy), evidence, None) for policy in policies]))
     found = await recompute(reader, tenant, verdict, lacking)
     return replace(found, differences=list(dict.fromkeys([*differences, *found.differences])))
 
@@ -88,12 +101,16 @@ async def _facts(reader: Reader, tenant: Tenant, inputs: Mapping[str, Any]) -> _
     seen = [one for report in reports for one in report["results"]]
     provenance = [(UUID(one["id"]), one["check"]) for report in reports if (one := report["provenance"])]
     approvals = [UUID(one) for report in reports for one in report["approvals"]]
+    scans = [UUID(one["attestationId"]) for report in reports for one in report["failedScans"]]
+    opinions = [UUID(one) for report in reports for one in _opinions(report).values()]
     return _Facts(
         await cited_requirements(reader, tenant, [_cited(report) for report in reports]),
         await cited_reports(reader, tenant, [UUID(report["artifactId"]) for report in reports]),
         await cited_results(reader, tenant, seen),
         await cited_provenance(reader, tenant, provenance),
         {one.id: one for one in await outcomes_with_ids(reader, tenant, approvals)},
+        await breached_scans(reader, tenant, scans),
+        await decisions_with_ids(reader, tenant, opinions),
     )
 
 
@@ -114,6 +131,8 @@ def _evidence(report: Mapping[str, Any], facts: _Facts, at: datetime) -> tuple[E
     wanted = {(UUID(one["attestationId"]), one["result"]) for one in report["results"]}
     latest = [one for one in facts.latest if (one.attestation_id, one.result_n) in wanted]
     approvals = {one: facts.approvals.get(UUID(one)) for one in report["approvals"]}
+    scans = [UUID(one["attestationId"]) for one in report["failedScans"]]
+    opinions = {bundle: facts.opinions.get(UUID(one)) for bundle, one in _opinions(report).items()}
     evidence = Evidence(
         flow_id=UUID(report["flowId"]),
         trail_id=found["trail_id"],
@@ -122,11 +141,21 @@ def _evidence(report: Mapping[str, Any], facts: _Facts, at: datetime) -> tuple[E
         latest=latest,
         artifacts=[Candidate(one["name"], one["digest"]) for one in report["artifacts"]],
         approvals=[one for one in approvals.values() if one],
+        failed={one: facts.scans[one] for one in scans if one in facts.scans},
+        opinions={bundle: Opinion(one.allow, one.reasons) for bundle, one in opinions.items() if one},
     )
     provenance, different = _provenance(report["provenance"], facts, at)
     differences += [*result_differences(report["results"], latest), *different]
+    differences += [f"the security scan of attestation {one} is gone" for one in scans if one not in facts.scans]
+    differences += [f"the decision of the OPA bundle {one} is gone" for one, then in opinions.items() if not then]
     differences += [f"approval {one} is gone" for one, outcome in approvals.items() if outcome is None]
     return replace(evidence, provenance=provenance), differences
+
+
+def _opinions(report: Mapping[str, Any]) -> Mapping[str, str]:
+    """Return the cited decisions of OPA by bundle. Assertions have none."""
+    cited: Mapping[str, str] = report["opinions"]
+    return cited
 
 
 def _differing_report(report: Mapping[str, Any], found: Row) -> list[str]:

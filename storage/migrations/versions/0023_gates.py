@@ -71,7 +71,7 @@ def _policies() -> None:
         "policies_of_flows_idx",
         "policies",
         ["org_id", "flow_id"],
-        postgresql_where=sa.text(f"{_ACTIVE} AND is_active"),
+        postgresql_where=sa.text(_ACTIVE),
     )
     op.create_table(
         "policy_versions",

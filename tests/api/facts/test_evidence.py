@@ -15,7 +15,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from api.app import build_app
-from api.facts.evidence_parsing import EvidenceParsers
+from api.http.evidence_parsing import EvidenceParsers
 from storage.blobs.sweep import sweep_blobs
 from storage.services import Services, open_services
 from tests.api.caller import Caller, found_organisation, unique

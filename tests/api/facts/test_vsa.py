@@ -16,9 +16,8 @@ from domain.audit.events import AuditName, Event
 from domain.facts.provenance import Build, BuilderType, ProvenanceClaim, SlsaLevel
 from domain.facts.records import VERDICT
 from storage.audit.commands import append
-from storage.rows import insert
 from storage.services import Services
-from tests.api.caller import NOBODY, Answer, Caller, found_organisation, make_holder
+from tests.api.caller import NOBODY, Answer, Caller, found_organisation, make_holder, unique
 from tests.integrations.formats.dsse.signing import DIGEST, envelope, new_signer, statement, std
 from workers.seal import Sealer
 
@@ -87,28 +86,25 @@ async def test_a_negative_verdict_says_so(api: Caller) -> None:
     assert (predicate["verificationResult"], predicate["verifiedLevels"]) == ("FAILED", ["FAILED"])
 
 
-async def test_the_decision_of_a_gate_names_its_environment_and_policies(api: Caller, app_services: Services) -> None:
-    environment, policies = str(uuid4()), [{"id": str(uuid4()), "version": 1, "name": "prod", "sha256": "ab" * 32}]
-    row = {
-        "id": uuid4(),
-        "org_id": api.tenant.org_id,
-        "kind": "gate",
-        "flow_id": None,
-        "trail_id": None,
-        "environment_id": UUID(environment),
-        "digest": DIGEST,
-        "outcome": "ALLOWED",
-        "inputs": {"policies": policies},
-        "result": {},
-        "decided_by": NOBODY.principal_id,
-    }
-    async with app_services.database.transaction() as tx:
-        row["created_at"] = tx.now
-        await insert(tx, "verdicts", row)
-        await append(tx, api.tenant, [Event(AuditName.GATE_ALLOWED, NOBODY, VERDICT, row, {})])
-    predicate = opened(await summary(api, str(row["id"])))["predicate"]
+async def test_the_decision_of_a_gate_names_its_environment_and_policies(api: Caller) -> None:
+    environment = (await api.post("/environments", {"name": unique("production")})).json["id"]
+    flow = await api.make_flow()
+    trail = (await api.make_trail(flow["id"]))["id"]
+    await api.report_artifact(trail, DIGEST)
+    attestation = await api.attest(trail, "junit")
+    body = {"name": "release", "flowId": flow["id"], "requiredAttestationTypes": ["junit"]}
+    policy = (await api.post("/deployment-policies", body)).json
+    asked = {"artifactSha256": DIGEST, "environmentId": environment, "flowId": flow["id"]}
+    decision = (await api.post("/gate/evaluate", asked, 200)).json
+    stated = opened(await summary(api, decision["id"]))
+    predicate = stated["predicate"]
+    assert stated["subject"][0]["name"] == "app"
     assert predicate["resourceUri"].endswith(f"/api/v1/environments/{environment}")
-    assert json.loads(b64decode(predicate["policy"]["content"]))["policies"] == policies
+    [cited] = json.loads(b64decode(predicate["policy"]["content"]))["policies"]
+    assert (cited["id"], cited["version"]) == (policy["id"], 1)
+    [used] = predicate["inputAttestations"]
+    assert used["uri"].endswith(f"/api/v1/trails/{trail}/attestations/{attestation['id']}")
+    assert predicate["verificationResult"] == "PASSED"
 
 
 async def test_it_is_the_same_whenever_it_is_asked_for(api: Caller, app_services: Services) -> None:

@@ -109,6 +109,21 @@ async def test_the_trail_has_to_be_compliant(api: Caller) -> None:
     assert codes(await ask(api, artifact["digest"])) == ["TRAIL_NON_COMPLIANT"]
 
 
+async def test_a_security_scan_must_not_have_breached_its_thresholds(api: Caller) -> None:
+    artifact = await released(api)
+    await deployment_policy(api, artifact["flow"], blockOnFailedScan=True)
+    assert (await ask(api, artifact["digest"]))["allowed"]
+    scan = {"tool": "trivy", "criticalVulnerabilities": 1, "target": "app:1"}
+    await api.post(f"/trails/{artifact['trail']}/security-scans", scan)
+    blocked = await ask(api, artifact["digest"])
+    assert codes(blocked) == ["SECURITY_SCAN_FAILED"]
+    assert "trivy (critical: 1 found, at most 0 allowed)" in blocked["reason"]
+    assert (await api.get(f"/verdicts/{blocked['id']}/recompute")).json["confirmed"]
+    await api.attest(artifact["trail"], "LINT", "FAILED")
+    await api.post(f"/trails/{artifact['trail']}/security-scans", {**scan, "criticalVulnerabilities": 0})
+    assert (await ask(api, artifact["digest"]))["allowed"]
+
+
 async def test_drift_closes_the_gate_where_its_policy_says_so(api: Caller) -> None:
     environment = await make_environment(api, driftPolicy="BLOCK")
     artifact = await released(api)
@@ -272,6 +287,14 @@ async def test_contradictions_are_refused(api: Caller) -> None:
     assert (await api.post("/gate/evaluate", {}, 400)).fields == ["artifactSha256"]
 
 
+async def test_a_misspelt_environment_is_refused(api: Caller) -> None:
+    """Otherwise the policies of the environment would not apply, and the answer would be yes."""
+    artifact, environment = await released(api), await make_environment(api)
+    await attached(api, environment, requiredAttestationTypes=["junit"])
+    refused = await ask(api, artifact["digest"], 400, enviromentId=environment)
+    assert refused["details"][0]["field"] == "enviromentId"
+
+
 async def test_a_trail_with_one_artifact_needs_no_digest(api: Caller) -> None:
     artifact = await released(api)
     answer = (await api.post("/gate/evaluate", {"trailId": artifact["trail"]}, 200)).json
@@ -330,3 +353,22 @@ async def test_a_result_is_a_gate_verdict(api: Caller) -> None:
     assert (verdict["kind"], verdict["outcome"]) == ("gate", "ALLOWED")
     asserted = (await api.post("/assert", {"flowId": artifact["flow"], "sha256Digest": artifact["digest"]}, 200)).json
     await api.get(f"/gate/results/{asserted['verdictId']}", 404)
+
+
+async def test_a_flow_with_deployment_policies_is_not_deleted(api: Caller) -> None:
+    flow = await api.make_flow()
+    policy = await deployment_policy(api, flow["id"], isActive=False)
+    refused = await api.send("DELETE", f"/flows/{flow['id']}")
+    assert (refused.status, "deployment policies" in refused.json["message"]) == (409, True)
+    await api.send("DELETE", f"/deployment-policies/{policy['id']}")
+    assert (await api.send("DELETE", f"/flows/{flow['id']}")).status == 204
+
+
+async def test_decisions_are_counted_by_outcome_and_policy(api: Caller) -> None:
+    artifact = await released(api)
+    policy = await deployment_policy(api, artifact["flow"], requiredAttestationTypes=["junit"])
+    await ask(api, artifact["digest"])
+    await ask(api, artifact["digest"], dry_run=True)
+    metrics = (await api.get("/metrics")).text
+    assert f'trailgate_gate_policies_total{{outcome="FAILED",policy="{policy["id"]}"}} 1.0' in metrics
+    assert 'trailgate_gate_decisions_total{outcome="BLOCKED"}' in metrics

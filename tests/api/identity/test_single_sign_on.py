@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -14,9 +15,11 @@ from aiohttp.test_utils import TestClient, TestServer
 from yarl import URL
 
 from api.app import build_app
+from api.http.calls import SERVICES
 from integrations.oidc import answers
 from storage.services import Services, open_services
 from tests.api.caller import Answer, Caller, found_organisation, unique
+from tests.api.environments.reporting import events
 from tests.api.identity.test_members import key_of, make_member, stops
 from tests.conftest import Installation
 from tests.vendors.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider, identity_provider
@@ -186,6 +189,26 @@ async def test_without_group_mappings_the_administrators_role_stays(desk: Desk) 
     await desk.api.send("PUT", path, json={"role": "MEMBER"})
     await desk.signed_in()
     assert await desk.role_of(answer["userId"]) == "MEMBER"
+
+
+async def test_groups_of_the_last_sign_in_count_for_approvals(desk: Desk) -> None:
+    await desk.configure(defaultRole="MEMBER")
+    trail = (await desk.api.make_trail((await desk.api.make_flow())["id"], gitAuthor="x", gitAuthorEmail="x@y"))["id"]
+    approval = (await desk.api.post(f"/trails/{trail}/approvals", {"requiredGroups": ["cab"]})).json["id"]
+    for groups, status in ((["sre"], 403), ([], 403), (["CAB", "sre"], 200)):
+        desk.idp.claims["groups"] = groups
+        ada, answer = await desk.signed_in()
+        possible = [one["id"] for one in (await desk.api.get(f"/approvals/{approval}")).json["approvers"]]
+        assert possible == ([answer["userId"]] if status == 200 else [])
+        await ada.post(f"/approvals/{approval}/approve", {}, status)
+    changes = [one for one in await events(desk.api, "SSO_IDENTITY_UPDATED") if one["actorId"] == answer["userId"]]
+    assert len(changes) == 3, "one for each change of the groups"
+    await desk.signed_in()
+    assert len(await events(desk.api, "SSO_IDENTITY_UPDATED")) == 3
+    assert (await desk.api.send("DELETE", f"/users/{answer['userId']}/personal-data")).status == 204
+    async with desk.api.client.app[SERVICES].database.read() as reader:
+        kept = await reader.rows("SELECT groups FROM sso_identities WHERE principal_id = $1", UUID(answer["userId"]))
+    assert [row["groups"] for row in kept] == [None]
 
 
 async def test_the_last_administrator_stays_whatever_the_groups_say(desk: Desk) -> None:

@@ -44,13 +44,13 @@ ASSERTED = Verdict(
     result={},
     created_at=NOON,
 )
-POLICIES = [{"id": str(UUID(int=7)), "version": 2, "name": "production", "sha256": "ef" * 32}]
+POLICIES = [{"id": str(UUID(int=7)), "version": 2, "name": "production", "flows": None}]
 GATED = replace(
     ASSERTED,
     kind="gate",
     environment_id=ENVIRONMENT,
     outcome="ALLOWED",
-    inputs={**ASSERTED.inputs, "policies": POLICIES},
+    inputs={"policies": POLICIES, "default": "ALLOWED", "reports": [ASSERTED.inputs]},
 )
 
 
@@ -91,7 +91,7 @@ def test_the_statement_of_a_gate_decision() -> None:
     predicate = gated["predicate"]
     assert predicate["resourceUri"] == predicate["policy"]["uri"] == f"{API}/environments/{ENVIRONMENT}"
     policy = json.loads(base64.b64decode(predicate["policy"]["content"]))
-    assert (policy["policies"], policy["environmentId"]) == (POLICIES, str(ENVIRONMENT))
+    assert policy == {"policies": POLICIES, "default": "ALLOWED", "environmentId": str(ENVIRONMENT)}
     assert predicate["policy"]["digest"] == sha256(policy)
     same = ("verifier", "timeVerified", "inputAttestations", "verificationResult", "verifiedLevels")
     assert [predicate[name] for name in same] == [asserted["predicate"][name] for name in same]

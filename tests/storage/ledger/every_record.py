@@ -32,7 +32,11 @@ from domain.facts.provenance import (
 from domain.facts.requirements import Requirement, RequirementSet, Template
 from domain.facts.trails import Trail
 from domain.gates.approvals import ApprovalRule, NewApproval
+from domain.gates.opa import Evaluation, NewBundle, outcome_of
 from domain.gates.policies import NewAttachment, NewPolicy, PolicyKind, PolicySettings
+from domain.gates.rego import Module, Rule, Source
+from domain.gates.security_scans import Counts, NewScan, ScanReport, ScanType, judge
+from domain.gates.security_thresholds import Thresholds
 from domain.identity.api_keys import NewApiKey
 from domain.identity.sessions import NewSession, SignInMethod
 from domain.identity.workload_identities import CiIssuer, WorkloadTerms
@@ -53,7 +57,11 @@ from storage.facts.commands.provenance_keys import create_provenance_key
 from storage.facts.queries.provenance import Subject
 from storage.gates.commands.approvals import request_approval
 from storage.gates.commands.attachments import attach_policy
+from storage.gates.commands.opa_bundles import activate_bundle, create_bundle
+from storage.gates.commands.opa_decisions import record_decisions
 from storage.gates.commands.policies import create_policy
+from storage.gates.commands.security_scans import record_scan
+from storage.gates.commands.security_thresholds import set_thresholds
 from storage.identity.commands.api_keys import create_api_key
 from storage.identity.commands.sessions import start_session
 from storage.identity.commands.sign_ins import SSO_IDENTITIES
@@ -102,6 +110,8 @@ async def one_of_every_kind(world: World) -> dict[str, UUID]:
         facts = await _facts(tx, world, flow, trail, attestation) | await _environments(tx, world)
         facts |= await _policies(tx, world, flow)
         facts |= await _approvals(tx, world, trail, facts["environment"])
+        facts |= await _scans(tx, world, trail, attestation)
+        facts |= await _opa(tx, world)
         member: UUID = await tx.value(
             "SELECT id FROM memberships WHERE principal_id = $1 AND org_id = $2",
             *(world.actor.principal_id, world.tenant.org_id),
@@ -147,6 +157,17 @@ async def _environments(tx: Transaction, world: World) -> dict[str, UUID]:
     }
 
 
+async def _opa(tx: Transaction, world: World) -> dict[str, UUID]:
+    """An active bundle, and what it decided."""
+    source, rule = Source((Module("gate.rego", "package gate\nallow = false"),), {"limit": 1}), Rule(("gate",), "allow")
+    new = NewBundle("release", "1.0.0", source, (rule,))
+    made, _ = await create_bundle(tx, world.tenant, new, world.actor)
+    bundle = await activate_bundle(tx, world.tenant, made.id, world.actor)
+    outcome = outcome_of(bundle, '{"a":1}', Evaluation({rule: False}))
+    [decision] = await record_decisions(tx, world.tenant, [outcome], world.actor)
+    return {"opa_bundle": bundle.id, "opa_decision": decision.id}
+
+
 async def _allow_list(tx: Transaction, world: World, environment_id: UUID) -> dict[str, UUID]:
     """An entry of an allow-list, a use of it, and its removal."""
     tenant, actor = world.tenant, world.actor
@@ -188,6 +209,28 @@ async def _approvals(tx: Transaction, world: World, trail: Trail, environment_id
     decision: UUID = await tx.value("SELECT id FROM approval_decisions WHERE approval_id = $1", approval.id)
     ended: UUID = await tx.value("SELECT record_id FROM approval_outcomes WHERE id = $1", approval.id)
     return {"approval": approval.id, "approval_decision": decision, "approval_outcome": ended}
+
+
+async def _scans(tx: Transaction, world: World, trail: Trail, attestation: Attestation) -> dict[str, UUID]:
+    """A scan that breached the thresholds of its flow."""
+    thresholds = await set_thresholds(tx, world.tenant, trail.flow_id, Thresholds(), world.actor)
+    new = NewScan(
+        trail.id,
+        "trivy",
+        Counts(1, 2, 3, 4, 5),
+        tool_version="1",
+        scan_type=ScanType.CONTAINER,
+        target="app:1",
+        digest=DIGEST,
+        duration_seconds=6,
+        report_url="https://ci/1",
+        passed=False,
+        report=ScanReport("trivy", "trivy.json", "0" * 64, 7),
+        source_ref="scan 1",
+    )
+    place = {"flow_id": trail.flow_id, "attestation_id": attestation.id}
+    scan = await record_scan(tx, world.tenant, new, judge(new, thresholds), **place, actor=world.actor)
+    return {"security_scan": scan.id, "security_threshold": thresholds.id}
 
 
 async def _plain(world: World, made: set[str]) -> dict[str, UUID]:

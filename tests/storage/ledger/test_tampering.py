@@ -12,7 +12,7 @@ from domain.audit.ledger import Checkpoint, SignedCheckpoint
 from domain.audit.records import EVENT_COLUMNS
 from storage.database import Reader, Row
 from storage.environments.tables import environment_versions, environments
-from storage.gates.tables import policies, policy_versions
+from storage.gates.tables import policies, policy_versions, security_threshold_versions, security_thresholds
 from storage.ledger.inspection import Inspection
 from storage.ledger.published import checkpoint_file, read_published
 from storage.ledger.queries import newest_checkpoint
@@ -46,6 +46,11 @@ ELSEWHERE = {
         for one in policy_versions.columns
         if one.name == "created_at" or one.name not in policies.columns
     },
+    **{
+        ("security_threshold", one.name): "security_threshold_versions"
+        for one in security_threshold_versions.columns
+        if one.name == "created_at" or one.name not in security_thresholds.columns
+    },
     ("attestation", "status"): "attestation_results",
     ("attestation", "reason"): "attestation_results",
     ("attestation", "processor"): "attestation_results",
@@ -55,6 +60,7 @@ ID_COLUMN = {
     "environment_versions": "environment_id",
     "approval_outcomes": "record_id",
     "policy_versions": "policy_id",
+    "security_threshold_versions": "security_threshold_id",
 }
 DECLARED = [(kind, column) for kind, source in RECORDS.items() for column in source.form.columns]
 LEDGER_COLUMNS = ("seq", "event_id", "leaf", "previous_hash", "entry_hash", "sealed_at")

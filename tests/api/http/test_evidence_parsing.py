@@ -9,9 +9,9 @@ from uuid import UUID
 import psutil
 import pytest
 
-from api.facts import evidence_parsing
-from api.facts.evidence_parsing import MAX_IN_THREAD, EvidenceParsers
+from api.http import evidence_parsing
 from api.http.calls import Upload
+from api.http.evidence_parsing import MAX_IN_THREAD, EvidenceParsers
 from integrations.formats.parsed import ParsedEvidence
 from integrations.formats.parser_process import from_text, to_text
 

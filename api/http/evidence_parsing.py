@@ -1,4 +1,4 @@
-"""Parse uploaded evidence off the event loop: small files in a thread, large ones in a separate process.
+"""Parse uploaded evidence and scan reports off the event loop: small files in a thread, large ones in a process.
 
 A parser written in C holds the interpreter lock: half a second of parsing would be half a second without responses.
 """
@@ -16,6 +16,7 @@ from api.http.calls import Upload
 from integrations.formats.evidence import FORMATS, UNREADABLE, failed, parse_evidence
 from integrations.formats.parsed import ParsedEvidence
 from integrations.formats.parser_process import from_text
+from integrations.formats.scan_reports import SCAN_REPORT
 from storage.slots import Slots
 from storage.threads import Threads
 
@@ -40,8 +41,14 @@ class EvidenceParsers:
 
     async def parse(self, org_id: UUID, kind: str, file: Upload) -> ParsedEvidence | None:
         """Return the parsed evidence of a file, or None when evidence of this attestation type is not parsed."""
-        if kind.lower() not in FORMATS:
-            return None
+        return await self._parse(org_id, kind, file) if kind.lower() in FORMATS else None
+
+    async def parse_scan_report(self, org_id: UUID, file: Upload) -> ParsedEvidence:
+        """Return what the report of a security scanner says. Its details have an `error` if it cannot be read."""
+        parsed = await self._parse(org_id, SCAN_REPORT, file)
+        return parsed or failed(UNREADABLE)
+
+    async def _parse(self, org_id: UUID, kind: str, file: Upload) -> ParsedEvidence | None:
         if file.size <= MAX_IN_THREAD:
             return await self._threads.run(org_id, parse_evidence, kind, file.path)
         async with self._processes.taken(org_id):
