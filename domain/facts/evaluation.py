@@ -142,7 +142,7 @@ def trail_findings(
         return None
     if not asked.requirements.trail and not asked.requirements.artifacts:
         return []
-    results = _Results(latest)
+    results = Results(latest)
     findings = [*_findings(asked, asked.requirements.trail, results, None)]
     reported: dict[str, list[Candidate]] = defaultdict(list)
     for artifact in artifacts:
@@ -160,12 +160,19 @@ def artifact_findings(asked: Asked, latest: Sequence[LatestResult], candidate: C
 
     Results for another digest or another artifact name do not count.
     """
-    results = _Results(latest)
+    results = Results(latest)
     findings = [*_findings(asked, asked.requirements.trail, results, candidate)]
     for slot in asked.requirements.artifacts:
         if slot.name == candidate.name:
             findings += _findings(asked, slot.requirements, results, candidate)
     return findings
+
+
+def finding_of(
+    asked: Asked, requirement: Requirement, results: "Results", candidate: Candidate
+) -> RequirementResult | None:
+    """Evaluate one requirement of an artifact as `artifact_findings` does; None if its condition does not hold."""
+    return next(iter(_findings(asked, (requirement,), results, candidate)), None)
 
 
 def about(candidate: Candidate, latest: Iterable[LatestResult]) -> list[LatestResult]:
@@ -178,7 +185,7 @@ def _is_about(candidate: Candidate, newest: LatestResult) -> bool:
 
 
 def _findings(
-    asked: Asked, requirements: Iterable[Requirement], results: "_Results", candidate: Candidate | None
+    asked: Asked, requirements: Iterable[Requirement], results: "Results", candidate: Candidate | None
 ) -> Iterable[RequirementResult]:
     context: Context | None = None
     for requirement in requirements:
@@ -228,7 +235,7 @@ class _Judged(NamedTuple):
         return cls(state, tuple(latest))
 
 
-class _Results:
+class Results:
     """Latest results, indexed by name and type once, so that the cost of all requirements and artifacts is linear."""
 
     def __init__(self, latest: Collection[LatestResult]) -> None:

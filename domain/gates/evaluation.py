@@ -13,8 +13,7 @@ from domain.environments.compliance import Reason, ReasonCode, reasons_of
 from domain.facts.approvals import ApprovalOutcome, Standing, shortcoming, standing
 from domain.facts.attestations import ResultStatus
 from domain.facts.conditions import InvalidCondition, holds
-from domain.facts.evaluation import Asked, Candidate, LatestResult, State, about, artifact_findings, trail_status
-from domain.facts.requirements import RequirementSet
+from domain.facts.evaluation import Asked, Candidate, LatestResult, Results, State, about, finding_of, trail_status
 from domain.facts.trails import TrailStatus
 from domain.gates.rules import Check, Rule, RuleSet
 
@@ -65,6 +64,11 @@ class Evidence:
     approvals: Sequence[ApprovalOutcome] = ()
     failed: Mapping[UUID, ScanFinding] = field(default_factory=dict)
     opinions: Mapping[str, Opinion] = field(default_factory=dict)
+    results: Results = field(init=False, repr=False, compare=False)
+    """`latest`, indexed once for the rules of all policies."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "results", Results(self.latest))
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +179,9 @@ def _waived(rule: Rule, evidence: Evidence) -> tuple[bool, list[Reason]]:
 
 def _attestation(rule: Rule, evidence: Evidence, _: UUID | None) -> _Finding:
     assert rule.requirement is not None  # noqa: S101 - a rule about an attestation has one
-    asked = replace(evidence.asked, requirements=RequirementSet((rule.requirement,)))
-    findings = artifact_findings(asked, evidence.latest, evidence.candidate)
-    if not findings:
+    finding = finding_of(evidence.asked, rule.requirement, evidence.results, evidence.candidate)
+    if finding is None:
         return _NOT_APPLICABLE
-    [finding] = findings
     if finding.state is State.SATISFIED or (finding.latest and not rule.must_pass):
         return _SATISFIED
     problem = [Reason(ReasonCode.REQUIREMENTS_UNREADABLE, finding.problem)] if finding.problem else []
