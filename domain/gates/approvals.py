@@ -1,5 +1,6 @@
 """Approvals: what people have to agree to, who may decide, and when enough of them have agreed."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,6 +15,7 @@ from domain.identity.permissions import SPELLINGS
 
 MAX_NAMED = 50
 """Approvers, roles or groups that one approval names."""
+_PARTS_OF_AUTHOR = re.compile("[<>]")
 _REMINDED_AFTER = 0.8
 """The part of the time until the deadline after which people are reminded."""
 
@@ -223,9 +225,13 @@ def barred_by(rule: ApprovalRule, requester: str | None, author: Iterable[str]) 
 
 
 def author_aliases(name: str, email: str) -> tuple[str, ...]:
-    """Return what a commit calls its author, in lower case; nothing if it is not known."""
-    found = (text.strip().lower() for text in (name, email))
-    return tuple(dict.fromkeys(text for text in found if text not in ("", UNKNOWN)))
+    """Return what a commit calls its author, in lower case; nothing if it is not known.
+
+    Either may be written as Git does it, `Ada Lovelace <ada@example.com>`, of which each part is an alias.
+    """
+    parts = (part for text in (name, email) for part in _PARTS_OF_AUTHOR.split(text))
+    found = (" ".join(part.split()).lower() for part in parts)
+    return tuple(dict.fromkeys(alias for alias in found if alias not in ("", UNKNOWN)))
 
 
 def check_request(new: NewApproval, now: datetime) -> None:

@@ -49,7 +49,7 @@ async def mark_stale(tx: Transaction, tenant: Tenant, ids: Sequence[UUID]) -> No
     if not held:
         return
     await tx.execute(_STALE, [one["id"] for one in held])
-    await append(tx, tenant, [_event(AuditName.ENVIRONMENT_STALE, one, _definer(one)) for one in held])
+    await append(tx, tenant, [_event(tx.new_id(), AuditName.ENVIRONMENT_STALE, one, _definer(one)) for one in held])
     notices = [environment_stale(one["id"], one["name"], one["stale_after"], one["due_at"]) for one in held]
     await raise_notices(tx, tenant, notices)
 
@@ -69,7 +69,7 @@ async def _hold_due(tx: Transaction, tenant: Tenant, column: Checked, ids: Seque
 
 async def end_staleness(tx: Transaction, tenant: Tenant, held: Row, actor: Actor) -> None:
     """Record that a stale environment, which is locked, is reported again, and tell people."""
-    await append(tx, tenant, [_event(AuditName.ENVIRONMENT_REPORTED, held, actor)])
+    await append(tx, tenant, [_event(tx.new_id(), AuditName.ENVIRONMENT_REPORTED, held, actor)])
     await raise_notices(tx, tenant, [environment_reported(held["id"], held["name"])])
 
 
@@ -97,10 +97,11 @@ def _portions(held: list[Row]) -> Iterator[list[Row]]:
         yield some
 
 
-def _event(name: AuditName, held: Row, actor: Actor) -> Event:
+def _event(reporting_id: UUID, name: AuditName, held: Row, actor: Actor) -> Event:
+    """Make an event, which is a record of its own: under the id of the environment, neither would be verified."""
     payload = {
         "environmentId": str(held["id"]),
         "lastReportedAt": held["last_reported_at"].isoformat(),
         "staleAfterMinutes": held["stale_after"],
     }
-    return Event(name, actor, REPORTING, {"id": held["id"]}, payload, environment_id=held["id"])
+    return Event(name, actor, REPORTING, {"id": reporting_id}, payload, environment_id=held["id"])

@@ -13,7 +13,7 @@ from domain.errors import Invalid, NotFound
 from domain.facts.records import VERDICT
 from domain.facts.verdicts import Verdict, VerdictKind
 from domain.gates.evaluation import needed
-from domain.gates.gate import GateDecision, GateOutcome, Known, Place, decide
+from domain.gates.gate import MAX_AT_ONCE, GateDecision, GateOutcome, Known, Place, decide
 from domain.gates.verdicts import GateInputs, result_to_json
 from domain.notifications.triggers import Notice, gate_blocked
 from domain.tenant import Tenant
@@ -29,6 +29,7 @@ from storage.gates.queries.opinions import Opinions, Wanted
 from storage.gates.queries.policies import applicable_policies
 from storage.notifications.commands.notices import raise_notices
 from storage.rows import from_row
+from storage.threads import in_thread_if
 from storage.verdicts.commands import keep_verdicts
 
 
@@ -222,8 +223,9 @@ def _lets(entry: AllowListEntry, case: _Case) -> bool:
 async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs: Sequence[GateInputs]) -> list[Decided]:
     if not cases:
         return []
-    decisions = [decide(one.known) for one in inputs]
-    rows = [_row(tx, tenant, *one) for one in zip(cases, inputs, decisions, strict=True)]
+    long = sum(one.known.size for one in inputs) > MAX_AT_ONCE
+    decisions, written = await in_thread_if(long, _decisions, inputs)
+    rows = [_row(tx, tenant, *one) for one in zip(cases, written, strict=True)]
     events = [_event(case.question.actor, row) for case, row in zip(cases, rows, strict=True)]
     await keep_verdicts(tx, tenant, rows, events)
     blocked = [one for one in zip(rows, inputs, decisions, strict=True) if one[2].outcome is GateOutcome.BLOCKED]
@@ -234,11 +236,20 @@ async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs:
     ]
 
 
+def _decisions(inputs: Sequence[GateInputs]) -> tuple[list[GateDecision], list[Row]]:
+    """Decide, and return what is stored of each decision."""
+    decisions = [decide(one.known) for one in inputs]
+    return decisions, [
+        {"outcome": decision.outcome.value, "inputs": one.to_json(), "result": result_to_json(one.known, decision)}
+        for one, decision in zip(inputs, decisions, strict=True)
+    ]
+
+
 def _hidden(case: _Case) -> frozenset[UUID]:
     return frozenset(one.flow_id for one in case.reports if not one.readable)
 
 
-def _row(tx: Transaction, tenant: Tenant, case: _Case, inputs: GateInputs, decision: GateDecision) -> dict[str, Any]:
+def _row(tx: Transaction, tenant: Tenant, case: _Case, written: Row) -> dict[str, Any]:
     """Return the verdict as it is written and sealed. It names the flow and the trail only if there is just one."""
     only = case.reports[0] if len(case.reports) == 1 else None
     return {
@@ -249,9 +260,7 @@ def _row(tx: Transaction, tenant: Tenant, case: _Case, inputs: GateInputs, decis
         "trail_id": only.trail_id if only else case.question.trail_id,
         "environment_id": case.environment_id,
         "digest": case.subject.digest,
-        "outcome": decision.outcome.value,
-        "inputs": inputs.to_json(),
-        "result": result_to_json(inputs.known, decision),
+        **written,
         "decided_by": case.question.actor.principal_id,
         "created_at": tx.now,
     }

@@ -212,6 +212,18 @@ def test_what_cannot_be_fulfilled_is_not_requested(rule: ApprovalRule, deadline:
     check_request(NewApproval(UUID(int=3), "ada", ApprovalRule(("ada",), ("admin",), minimum=2)), NOON)
 
 
+@pytest.mark.parametrize(
+    ("name", "email"),
+    [
+        ("Ada Lovelace", "ADA@example.com"),
+        ("Ada Lovelace <ada@example.com>", "unknown"),
+        ("Ada\N{NO-BREAK SPACE} Lovelace", "<ada@example.com>"),
+    ],
+)
+def test_an_author_is_recognised_however_git_writes_it(name: str, email: str) -> None:
+    assert author_aliases(name, email) == ("ada lovelace", "ada@example.com")
+
+
 def test_an_unknown_author_is_nobody() -> None:
     assert author_aliases(" Ada Lovelace", "ADA@example.com") == ("ada lovelace", "ada@example.com")
     assert author_aliases("unknown", "unknown") == ()

@@ -24,11 +24,14 @@ from storage.environments.commands.snapshots import record_snapshot
 from storage.environments.commands.staleness import recheck_drift
 from storage.environments.queries.environments import get_environment
 from storage.gauges import read_gauges
+from storage.ledger.verification import OK, VerificationOutcome, verify_record
+from storage.registry import RECORDS
 from storage.services import Services
 from tests.storage.shifted import later
 from tests.storage.world import World
 from workers.environments.checking import check_environments
 from workers.overdue import BATCH
+from workers.seal import Sealer
 
 APP = Running("app", "sha256:" + "a" * 64, "1")
 DEBUG = Running("debug", "sha256:" + "d" * 64, None)
@@ -99,6 +102,22 @@ async def test_silence_is_told_once_and_so_is_its_end(own_services: Services) ->
     assert await told(world) == ["production is stale", "production is reported again"]
     await check_environments(late.services)
     assert len(await names(world)) == 2
+
+
+async def test_an_environment_that_was_stale_is_still_what_was_sealed(own_services: Services) -> None:
+    world = await World.founded(own_services)
+    production = await environment(world)
+    await reported(world, production)
+    late = World(later(own_services, LATE), world.tenant, world.actor)
+    await check_environments(late.services)
+    await reported(late, production)
+    await Sealer()(own_services)
+    events = await rows(world, "SELECT record_id FROM audit_events WHERE org_id = $1 AND record_kind = 'reporting'")
+    async with own_services.database.read() as reader:
+        for one in (production, *(event["record_id"] for event in events)):
+            found = await verify_record(reader, world.tenant, one, RECORDS, own_services.trusted_keys)
+            assert (found.outcome, found.reason) == (VerificationOutcome.VERIFIED, OK)
+    assert len(events) == 2
 
 
 async def test_a_clock_that_once_was_ahead_hides_no_silence(own_services: Services) -> None:
