@@ -86,7 +86,12 @@ async def get_approval(call: Call, approval_id: UUID) -> ApprovalDetailsOut:
         approvers = []
         if approval.status_at(call.services.clock.now()) is ApprovalStatus.PENDING_APPROVAL:
             approvers = await possible_approvers(
-                reader, call.tenant, approval.rule, requester=approval.requester, author=approval.author
+                reader,
+                call.tenant,
+                approval.rule,
+                requester=approval.requester,
+                author=approval.author,
+                decided=[one.decider for one in shown.decisions],
             )
     return ApprovalDetailsOut.detailed(shown, approvers, call)
 

@@ -19,7 +19,7 @@ from domain.errors import NotFound, Unavailable
 from domain.facts.verdicts import VerdictKind
 from domain.gates.opa import OpaOutcome
 from storage.database import JoinedDatabase
-from storage.environments.queries.environments import only_environment
+from storage.environments.queries.environments import environment_id_ever
 from storage.facts.queries.verdicts import get_verdict, list_verdicts
 from storage.gates.commands.gate import Decided, Question
 from storage.gates.queries.approvers import Approver
@@ -98,13 +98,14 @@ async def list_gate_results(
     A key with scopes sees those about artifacts of one flow, within its scopes.
     """
     async with call.read() as reader:
-        environment = await only_environment(reader, call.tenant, [query.environment] if query.environment else [])
+        place = query.environment
+        environment_id = await environment_id_ever(reader, call.tenant, place) if place else None
         page = await list_verdicts(
             reader,
             call.tenant,
             query.window(descending=True),
             kind=VerdictKind.GATE,
-            environment_id=environment.id if environment else None,
+            environment_id=environment_id,
             **query.to_filters(),
         )
     return either_reply(call, query, page, GateResultOut)

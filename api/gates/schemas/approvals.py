@@ -42,10 +42,12 @@ class ApprovalIn(_BlankIsAbsent):
     Every one of `requiredApprovers` has to approve, somebody of each of `requiredRoles` and `requiredGroups`, and
     `minimumApprovals` people in all. An approver is named by id, e-mail address or username. Where anybody is named,
     nobody else may decide. A required role that is no role of Trailgate is that of a group. With an environment, the
-    approval counts there only. `requestedBy` is returned as claimed; the audit event names the authenticated caller.
+    approval counts there only. `requestedBy` is returned as claimed; the audit event names the authenticated caller. An
+    unknown name is refused: it may be a misspelt demand, without which more people could approve.
     """
 
     model_config = {
+        "extra": "forbid",
         "json_schema_extra": {
             "examples": [
                 {
@@ -61,7 +63,7 @@ class ApprovalIn(_BlankIsAbsent):
                     "targetEnvironment": "production",
                 },
             ]
-        }
+        },
     }
 
     trail_id: Annotated[UUID | None, Field(description="That of the path, if given")] = None

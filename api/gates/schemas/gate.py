@@ -219,7 +219,7 @@ class GateResultsQuery(EitherQuery):
         Short | None,
         Field(
             validation_alias=AliasChoices("environment", "environmentId"),
-            description="The name of the environment, or its id (`environmentId`)",
+            description="The name of the environment, or its id (`environmentId`), also if it was deleted since",
         ),
     ] = None
     flow_id: UUID | None = None

@@ -63,16 +63,29 @@ class Stated(NamedTuple):
     number: int
 
 
+class CountsIn(WireIn):
+    """Counts by severity. An unknown name is refused: findings of a misspelt severity would not count."""
+
+    model_config = {"extra": "forbid"}
+
+    critical: Count | None = None
+    high: Count | None = None
+    medium: Count | None = None
+    low: Count | None = None
+    informational: Count | None = None
+
+
 class SecurityScanIn(WireIn):
     """What a scanner found.
 
     A count that is not given is 0, or what the `report` says: SARIF, or the JSON of Snyk or Trivy. A count that differs
     from the report is refused. `version` is another name of `toolVersion`, `criticalCount` and its like and the members
     of `summary` of the counts, and `artifactSha256` of `artifactFingerprint`. With `passed` false the scan fails
-    whatever it found.
+    whatever it found. An unknown name is refused: it may be a misspelt count, without which the scan would pass.
     """
 
     model_config = {
+        "extra": "forbid",
         "json_schema_extra": {
             "examples": [
                 {
@@ -84,7 +97,7 @@ class SecurityScanIn(WireIn):
                     "mediumVulnerabilities": 3,
                 }
             ]
-        }
+        },
     }
 
     tool: Tool
@@ -101,10 +114,7 @@ class SecurityScanIn(WireIn):
     high_count: Count | None = None
     medium_count: Count | None = None
     low_count: Count | None = None
-    summary: Annotated[
-        dict[str, Count | None] | None,
-        Field(description="The counts as `critical`, `high`, `medium`, `low` and `informational`"),
-    ] = None
+    summary: CountsIn | None = None
     passed: Flag | None = None
     scan_duration_seconds: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)] | None = None
     report_url: Place | None = None
@@ -149,7 +159,7 @@ class SecurityScanIn(WireIn):
         found: dict[str, Stated] = {}
         for severity, names in _COUNTED.items():
             given = {to_camel(name): getattr(self, name) for name in names}
-            given[f"summary.{severity}"] = (self.summary or {}).get(severity)
+            given[f"summary.{severity}"] = getattr(self.summary, severity, None)
             for field, count in given.items():
                 first = found.setdefault(severity, Stated(field, count)) if count is not None else None
                 if first and first.number != count:
@@ -168,7 +178,12 @@ def _check(stated: Mapping[str, Stated], found: Counts) -> None:
 
 
 class SecurityScanForm(WireIn):
-    """A scan with its report as a file. The scan is the part `scan`, as JSON, or the other fields."""
+    """A scan with its report as a file. The scan is the part `scan`, as JSON, or the other fields.
+
+    An unknown name is refused. Counts and whatever else is no part of its own are given in `scan`.
+    """
+
+    model_config = {"extra": "forbid"}
 
     file: Upload
     scan: Json[SecurityScanIn] | None = None

@@ -13,9 +13,15 @@ _DEFAULTS = Thresholds()
 
 
 class SecurityThresholdsIn(WireIn):
-    """The most findings of each severity that a scan of the flow may have. 2147483647 is no limit."""
+    """The most findings of each severity that a scan of the flow may have. 2147483647 is no limit.
 
-    model_config = {"json_schema_extra": {"examples": [{"maxCritical": 0, "maxHigh": 0, "maxMedium": 10}]}}
+    An unknown name is refused: it may be a misspelt maximum.
+    """
+
+    model_config = {
+        "extra": "forbid",
+        "json_schema_extra": {"examples": [{"maxCritical": 0, "maxHigh": 0, "maxMedium": 10}]},
+    }
 
     max_critical: _Maximum = _DEFAULTS.max_critical
     max_high: _Maximum = _DEFAULTS.max_high

@@ -90,6 +90,18 @@ async def only_environment(reader: Reader, tenant: Tenant, references: Collectio
     return the_only_one(list(named.values()))
 
 
+_EVER = "SELECT e.id FROM environments e WHERE e.org_id = $1 AND e.id = $2 AND e.kind = 'physical'"
+
+
+async def environment_id_ever(reader: Reader, tenant: Tenant, reference: str) -> UUID:
+    """Return the id of an environment by its name, or by its id also if it is archived. Raises NotFound."""
+    one_id = _id(reference)
+    visible = one_id and (tenant.scopes is None or one_id in tenant.scopes.environments)
+    if one_id and visible and await reader.row(_EVER, tenant.org_id, one_id):
+        return one_id
+    return (await named_environments(reader, tenant, [reference]))[reference].id
+
+
 def the_only_one(environments: Collection[Environment]) -> Environment | None:
     """Return the environment that was named, perhaps in several ways. Raises Invalid if there is more than one."""
     found = {one.id: one for one in environments}

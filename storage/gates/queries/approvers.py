@@ -1,6 +1,6 @@
 """Reading who may decide approvals: the caller of a request, and the people who could be asked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -54,15 +54,17 @@ async def possible_approvers(
     *,
     requester: str | None = None,
     author: Sequence[str] = (),
+    decided: Iterable[str] = (),
 ) -> list[Approver]:
     """Return members who may decide approvals of this rule, MAX_APPROVERS at most.
 
     Neither the requester, given by the id of its principal, nor the author, by what the commit calls it in lower case
-    (see `domain.gates.approvals.author_aliases`), is among them unless the rule allows that.
+    (see `domain.gates.approvals.author_aliases`), is among them unless the rule allows that. Nor are those who have
+    `decided` already, given by their ids.
     """
     wanted = Wanted(
         roles=_DECIDING_ROLES,
-        barred=barred_by(rule, requester, author),
+        barred=barred_by(rule, requester, author).union(decided),
         anybody=not rule.marks,
         names=[name.lower() for name in rule.approvers],
         other_roles=rule.roles,

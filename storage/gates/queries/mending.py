@@ -10,7 +10,7 @@ from domain.gates.verdicts import GateInputs
 from domain.tenant import Tenant
 from storage.database import Reader
 from storage.facts.queries.trails import get_trail
-from storage.gates.queries.approvals import list_approvals
+from storage.gates.queries.approvals import list_approvals, with_decisions
 from storage.gates.queries.approvers import Approver, possible_approvers
 from storage.paging import Window
 
@@ -47,7 +47,11 @@ async def _approvers(
     digest = evidence.candidate.digest
     for one in pending.items:
         if one.digest in (None, digest) and one.environment_id in (None, environment_id):
-            return await possible_approvers(reader, tenant, one.rule, requester=one.requester, author=one.author)
+            [shown] = await with_decisions(reader, tenant, [one])
+            decided = [decision.decider for decision in shown.decisions]
+            return await possible_approvers(
+                reader, tenant, one.rule, requester=one.requester, author=one.author, decided=decided
+            )
     trail = await get_trail(reader, tenant.unscoped, evidence.trail_id)
     author = author_aliases(trail.git_author, trail.git_author_email)
     return await possible_approvers(

@@ -108,6 +108,7 @@ BAD: Mapping[str, tuple[dict[str, Any], str]] = {
     "a digest that is not reported": ({"artifactSha256": "f" * 64}, "artifactSha256"),
     "a digest that is none": ({"artifactSha256": "latest"}, "artifactSha256"),
     "a name in place of a list": ({"requiredApprovers": "ada"}, "requiredApprovers"),
+    "a misspelt demand": ({"requiredAprovers": ["ada"]}, "requiredAprovers"),
 }
 
 
@@ -162,6 +163,7 @@ async def test_every_one_who_is_named_has_to_approve(api: Caller) -> None:
     assert (await ada.approve(approval, 409))["message"].startswith("You have decided")
     await ada.reject(approval, 409)
     assert await bob.mine() == [approval]
+    assert [one["id"] for one in (await shown(api, approval))["approvers"]] == [str(bob.id)], "who has not decided yet"
     assert (await bob.approve(approval))["status"] == "APPROVED"
 
 

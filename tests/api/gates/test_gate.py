@@ -344,6 +344,10 @@ async def test_results_are_listed_newest_first_and_filtered(api: Caller) -> None
     assert stored == {**first, "artifactSha256": artifact["digest"]}
     assert stored["requestedBy"] == "ci"
     assert (await api.get("/gate/results?environment=nowhere", 404)).json["message"]
+    assert (await api.send("DELETE", f"/environments/{environment}")).status == 204
+    listed = (await api.get(f"/gate/results?environmentId={environment}")).json
+    assert [one["id"] for one in listed] == [first["id"]], "decisions outlive their environment"
+    await api.get(f"/gate/results?environment={name}", 404)
 
 
 async def test_a_result_is_a_gate_verdict(api: Caller) -> None:

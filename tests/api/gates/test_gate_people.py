@@ -79,9 +79,9 @@ async def test_a_dry_run_names_who_can_approve(api: Caller) -> None:
     blocks = await previewed()
     assert {str(bob.id), str(eve.id)} <= {one["id"] for one in blocks["APPROVAL_MISSING"]["approvers"]}
     assert blocks["ATTESTATION_MISSING"]["approvers"] is None
-    await requested(api, artifact["trail"], requiredApprovers=[bob.email])
+    await eve.approve(await requested(api, artifact["trail"], requiredApprovers=[bob.email, eve.email]))
     blocks = await previewed()
-    assert [one["id"] for one in blocks["APPROVAL_MISSING"]["approvers"]] == [str(bob.id)]
+    assert [one["id"] for one in blocks["APPROVAL_MISSING"]["approvers"]] == [str(bob.id)], "Eve has approved"
     assert artifact["trail"] in blocks["APPROVAL_MISSING"]["remedy"]
     asked = await ask(api, artifact["digest"])
     assert {one["approvers"] for one in asked["blocks"]} == {None}

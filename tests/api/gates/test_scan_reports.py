@@ -90,6 +90,14 @@ async def test_a_count_that_is_not_the_reports_is_refused(
     assert (await api.get(f"/trails/{trail}/evidence")).json == []
 
 
+@pytest.mark.parametrize("part", ["passed", "criticalVulnerabilities", "summary", "taget"])
+async def test_a_part_that_would_not_count_is_refused(api: Caller, part: str) -> None:
+    trail = await new_trail(api)
+    answer = await send(api, trail, content("trivy", "image__clean"), 400, tool="trivy", **{part: "false"})
+    assert answer.fields == [part]
+    assert (await scans(api, trail), await attestations(api, trail)) == ([], [])
+
+
 @pytest.mark.parametrize(
     ("folder", "name", "reason"),
     [

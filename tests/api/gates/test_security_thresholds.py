@@ -57,6 +57,7 @@ async def test_the_same_again_is_no_new_version(api: Caller, path: str) -> None:
         ("maxMedium", 1.5),
         ("maxLow", 2**31),
         ("maxLow", True),
+        ("maxCritcal", 5),
     ],
 )
 async def test_a_refusal_names_the_field(api: Caller, path: str, field: str, value: Any) -> None:
