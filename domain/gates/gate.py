@@ -76,13 +76,9 @@ def decide(known: Known) -> GateDecision:
         return GateDecision(GateOutcome.BLOCKED, reasons, "; ".join(dict.fromkeys(r.message for r in reasons)), results)
     if any(result.outcome is PolicyOutcome.PASSED for result in results):
         return GateDecision(GateOutcome.ALLOWED, (), _fulfilled(results), results)
-    if known.policies:
-        message = "no rule of the policies applies to the artifact"
-        return GateDecision(GateOutcome.ALLOWED, (), message, results)
     message = f"no policy applies, and the default is {known.default.value}"
-    if known.default is GateOutcome.BLOCKED:
-        return GateDecision(GateOutcome.BLOCKED, (Reason(ReasonCode.NO_POLICY, message),), message)
-    return GateDecision(GateOutcome.ALLOWED, (), message)
+    blocking = (Reason(ReasonCode.NO_POLICY, message),) if known.default is GateOutcome.BLOCKED else ()
+    return GateDecision(known.default, blocking, message, results)
 
 
 def _environment_id(known: Known) -> UUID | None:

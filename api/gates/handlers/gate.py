@@ -21,11 +21,12 @@ from domain.gates.opa import OpaOutcome
 from storage.database import JoinedDatabase
 from storage.environments.queries.environments import environment_id_ever
 from storage.facts.queries.verdicts import get_verdict, list_verdicts
-from storage.gates.commands.gate import Decided, Question
+from storage.gates.commands.gate import Decided
 from storage.gates.queries.approvers import Approver
 from storage.gates.queries.mending import approvers_for
 from storage.gates.queries.opa_bundles import get_bundle
 from storage.gates.queries.opinions import Opinions, Wanted, question_of
+from storage.gates.queries.questions import Question
 
 _OPINIONS: web.RequestKey[Opinions] = web.RequestKey("opa_opinions", dict)
 """What bundles of OPA said before the transaction of a request began."""

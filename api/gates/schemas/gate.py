@@ -19,8 +19,9 @@ from domain.facts.verdicts import Verdict
 from domain.gates.evaluation import PolicyOutcome
 from domain.gates.gate import GateOutcome
 from domain.gates.remedies import remedy
-from storage.gates.commands.gate import Decided, Question
+from storage.gates.commands.gate import Decided
 from storage.gates.queries.approvers import Approver
+from storage.gates.queries.questions import Question
 from storage.paging import Window
 
 DEFAULT_LIMIT = 20
