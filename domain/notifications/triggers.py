@@ -100,13 +100,17 @@ def gate_blocked(
     flow_id: UUID | None,
     environment_id: UUID | None,
 ) -> Notice:
-    """Make the notice of an artifact that the gate does not let through, to the environment if one is named."""
+    """Make the notice of an artifact that the gate does not let through, to the environment if one is named.
+
+    `name` is the digest if nobody reported the artifact.
+    """
     to = f" to {environment}" if environment else ""
+    which = digest if name == digest else f"{name} ({digest})"
     return Notice(
         Trigger.GATE_BLOCKED,
         Severity.WARNING,
         title=f"Deployment of {name}{to} was blocked",
-        message=f"The gate does not let {name} ({digest}) through{to}: {reason[:MAX_TOLD]}",
+        message=f"The gate does not let {which} through{to}: {reason[:MAX_TOLD]}",
         entity_type="VERDICT",
         entity_id=verdict_id,
         subject=f"digest:{digest}",
