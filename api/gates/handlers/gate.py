@@ -75,8 +75,8 @@ async def evaluate_gate(call: Call, body: GateIn, dry_run: DryRun = False) -> Cr
     The HTTP status is 200 whatever the decision: read `allowed`. Every policy that applies has to be fulfilled: those
     attached to the environment, and those of the flows that reported the artifact. An artifact that nobody reported is
     blocked. What the allow-list of the environment lets through is allowed, whatever the policies say. The decision is
-    stored with all its inputs and audited. A dry run answers the same, stores nothing, and
-    names who can grant an approval that is missing.
+    stored with all its inputs and audited. A dry run answers the same, stores nothing, and names who can grant an
+    approval that is missing.
     """
     question = replace(body.to_command(call.actor), opinions=call.request.get(_OPINIONS, {}))
     decided, _ = await _decided(call, question, dry_run=dry_run)
