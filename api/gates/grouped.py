@@ -12,7 +12,8 @@ from domain.gates.gate import GateOutcome
 from domain.tenant import Tenant
 from storage.database import Transaction
 from storage.environments.commands.allow_list_uses import record_uses
-from storage.gates.commands.gate import Decided, Question, Undecided, decide_gate
+from storage.gates.commands.gate import Decided, Undecided, decide_gate
+from storage.gates.queries.questions import Question
 
 GATE: web.AppKey[GroupedCommand[Question, Decided | Undecided]] = web.AppKey("gate", GroupedCommand)
 

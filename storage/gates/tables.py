@@ -42,6 +42,12 @@ policies = Table(
     ),
     Index(None, "org_id", "kind", "created_at", "id", postgresql_where=text(_ACTIVE)),
     Index("policies_of_flows_idx", "org_id", "flow_id", postgresql_where=text(_ACTIVE)),
+    Index(
+        "policies_of_environments_idx",
+        "org_id",
+        "environment_id",
+        postgresql_where=text(f"{_ACTIVE} AND environment_id IS NOT NULL"),
+    ),
     info=DEFINITION,
 )
 """Attachable policies have a name of their own. Deployment policies are about a flow, and about one environment or

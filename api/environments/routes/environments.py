@@ -8,7 +8,6 @@ from api.http.calls import Route, scoped, tagged
 from api.http.paths import V1
 from api.http.resources import Resource
 from domain.identity.permissions import Permission
-from storage.environments.commands.environments import archive_environment, update_environment
 from storage.environments.queries.compliance import judged_environments
 from storage.environments.queries.environments import get_environment, list_environments
 from storage.gates.queries.environment_policies import findings_of_environments
@@ -48,20 +47,21 @@ ROUTES = tagged(
         ),
         _ENVIRONMENTS.get(get_environment, "Get an environment."),
         _ENVIRONMENTS.update(
-            update_environment,
+            environments.update_ungoverned,
             EnvironmentChangeIn,
             """Update an environment.
 
             Every change creates a new version; a request that changes nothing does not. Snapshots keep what they were
-            taken with.
+            taken with. While it has policies, it keeps its name: 409.
             """,
         ),
         _ENVIRONMENTS.delete(
-            archive_environment,
+            environments.archive_ungoverned,
             """Archive an environment and release its name.
 
-            Its versions, its snapshots and their ledger entries are kept.
+            Its versions, its snapshots and their ledger entries are kept. One that has policies is refused with 409.
             """,
+            errors=(409, 412),
         ),
     ),
 )

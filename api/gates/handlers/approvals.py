@@ -15,6 +15,7 @@ from api.gates.schemas.approvals import (
 from api.http.calls import Call, Reply
 from api.http.dry_runs import Created, DryRun, created
 from api.http.paging import ListQuery, list_reply
+from domain.errors import Forbidden
 from domain.gates.approvals import Approval, ApprovalStatus, Decider, NewDecision
 from domain.identity.permissions import Permission
 from storage.database import Reader
@@ -31,8 +32,11 @@ async def request_approval(
 ) -> Created[ApprovalOut]:
     """Request an approval of a trail.
 
-    People are notified at once, and once more when a fifth of the time until the deadline is left.
+    People are notified at once, and once more when a fifth of the time until the deadline is left. `allowRequester` and
+    `allowAuthor` need the permission `approvals:override`, for they let somebody approve their own work.
     """
+    if (body.allow_requester or body.allow_author) and not call.caller.may(Permission.APPROVALS_OVERRIDE):
+        raise Forbidden(f"allowRequester and allowAuthor need the permission {Permission.APPROVALS_OVERRIDE.value}.")
     async with call.transaction(dry_run=dry_run) as tx:
         requester = await decider_of(tx, call.caller, body.requested_by)
         new = body.to_command(trail_id, requester)

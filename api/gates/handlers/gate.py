@@ -21,11 +21,12 @@ from domain.gates.opa import OpaOutcome
 from storage.database import JoinedDatabase
 from storage.environments.queries.environments import environment_id_ever
 from storage.facts.queries.verdicts import get_verdict, list_verdicts
-from storage.gates.commands.gate import Decided, Question
+from storage.gates.commands.gate import Decided
 from storage.gates.queries.approvers import Approver
 from storage.gates.queries.mending import approvers_for
 from storage.gates.queries.opa_bundles import get_bundle
 from storage.gates.queries.opinions import Opinions, Wanted, question_of
+from storage.gates.queries.questions import Question
 
 _OPINIONS: web.RequestKey[Opinions] = web.RequestKey("opa_opinions", dict)
 """What bundles of OPA said before the transaction of a request began."""
@@ -74,8 +75,8 @@ async def evaluate_gate(call: Call, body: GateIn, dry_run: DryRun = False) -> Cr
     The HTTP status is 200 whatever the decision: read `allowed`. Every policy that applies has to be fulfilled: those
     attached to the environment, and those of the flows that reported the artifact. An artifact that nobody reported is
     blocked. What the allow-list of the environment lets through is allowed, whatever the policies say. The decision is
-    stored with all its inputs and audited. A dry run answers the same, stores nothing, and
-    names who can grant an approval that is missing.
+    stored with all its inputs and audited. A dry run answers the same, stores nothing, and names who can grant an
+    approval that is missing.
     """
     question = replace(body.to_command(call.actor), opinions=call.request.get(_OPINIONS, {}))
     decided, _ = await _decided(call, question, dry_run=dry_run)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AliasChoices, Field
 
+from api.gates.schemas.approvals import ApproverOut
 from api.http.calls import Call
 from api.http.paging import MAX_SIZE, EitherQuery
 from api.http.texts import Name, OrBlank, Short
@@ -19,8 +20,9 @@ from domain.facts.verdicts import Verdict
 from domain.gates.evaluation import PolicyOutcome
 from domain.gates.gate import GateOutcome
 from domain.gates.remedies import remedy
-from storage.gates.commands.gate import Decided, Question
+from storage.gates.commands.gate import Decided
 from storage.gates.queries.approvers import Approver
+from storage.gates.queries.questions import Question
 from storage.paging import Window
 
 DEFAULT_LIMIT = 20
@@ -30,12 +32,12 @@ _OUT_OF_SCOPE = "a flow outside the scopes of the key decides"
 class GateIn(WireIn):
     """The artifact to deploy, and where to.
 
-    The artifact is given by its digest; with `trailId` only that trail's report of it counts, and if the trail has one
-    artifact the digest may be left out. With `flowId` only that flow's reports count. `environment` is the name of the
-    environment, `environmentId` its id; one of them is enough. Without an environment, the policies of all environments
-    apply that are not limited to one. `sha256Digest` and `artifactDigest` are other names of `artifactSha256`, and
-    `targetEnvironment` is another name of `environment`. Blank texts count as absent. An unknown name is refused: it
-    may be a misspelt environment, without which fewer policies would apply.
+    The artifact is given by its digest. With `flowId` only the policies of that flow apply beside those of the
+    environment, with `trailId` those of its flow, by that trail's report; if the trail has one artifact the digest may
+    be left out. `environment` is the name of the environment, `environmentId` its id; one of them is enough. Without
+    an environment, the policies of the flows apply that are not limited to one. `sha256Digest` and `artifactDigest` are
+    other names of `artifactSha256`, and `targetEnvironment` is another name of `environment`. Blank texts count as
+    absent. An unknown name is refused: it may be a misspelt environment, without which fewer policies would apply.
     """
 
     model_config = {
@@ -93,13 +95,6 @@ class GatePolicyOut(WireModel):
     outcome: PolicyOutcome
 
 
-class MenderOut(WireModel):
-    """Somebody who can approve."""
-
-    id: UUID
-    name: str
-
-
 class BlockOut(WireModel):
     """One reason: for programs a code, for people a message, what it is about, and what mends it.
 
@@ -115,7 +110,7 @@ class BlockOut(WireModel):
     attestation_name: str | None
     attestation_id: UUID | None
     remedy: str | None
-    approvers: list[MenderOut] | None = None
+    approvers: list[ApproverOut] | None = None
 
 
 class GateResultOut(WireModel):
@@ -202,7 +197,7 @@ def _mendable(reason: dict[str, Any], approvers: Mapping[str, Sequence[Approver]
     lacks_approval = reason["code"] in {ReasonCode.APPROVAL_MISSING, ReasonCode.APPROVAL_REJECTED}
     if not lacks_approval or reason["trailId"] not in approvers:
         return reason
-    return {**reason, "approvers": [MenderOut.model_validate(one) for one in approvers[reason["trailId"]]]}
+    return {**reason, "approvers": [ApproverOut.model_validate(one) for one in approvers[reason["trailId"]]]}
 
 
 def _hidden(reason: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Deciding whether artifacts may be deployed, one or many in one transaction."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -9,45 +9,24 @@ from domain.audit.events import Actor, AuditName, Event
 from domain.environments.allow_list import AllowListEntry
 from domain.environments.artifacts import Running
 from domain.environments.environments import Environment
-from domain.errors import Invalid, NotFound
 from domain.facts.records import VERDICT
 from domain.facts.verdicts import Verdict, VerdictKind
 from domain.gates.evaluation import needed
-from domain.gates.gate import GateDecision, GateOutcome, Known, Place, decide
+from domain.gates.gate import MAX_AT_ONCE, GateDecision, GateOutcome, Known, Place, decide
 from domain.gates.verdicts import GateInputs, result_to_json
 from domain.notifications.triggers import Notice, gate_blocked
 from domain.tenant import Tenant
 from storage.database import Row, Transaction
 from storage.environments.queries.allow_list import allowed_artifacts
-from storage.environments.queries.environments import named_environments, the_only_one
-from storage.facts.queries.flows import get_flow
-from storage.facts.queries.held_reports import HeldReport, Subject, held_reports, only_digests
-from storage.facts.queries.trails import flows_of_trails
 from storage.gates.commands.gate_opinions import with_opinions
 from storage.gates.queries.evidence import sources_of
-from storage.gates.queries.opinions import Opinions, Wanted
+from storage.gates.queries.opinions import Wanted
 from storage.gates.queries.policies import applicable_policies
+from storage.gates.queries.questions import Case, Question, cases_of
 from storage.notifications.commands.notices import raise_notices
 from storage.rows import from_row
+from storage.threads import in_thread_if
 from storage.verdicts.commands import keep_verdicts
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """A request to decide whether an artifact may be deployed.
-
-    `environments` are the ids or names of the one environment that it is to be deployed to, none if that is not known.
-    `digest`, in its stored form, may be None if `trail_id` is that of a trail with one artifact. `claimed_by` is the
-    asker that the request names: shown, never trusted. `opinions` are what bundles of OPA said that policies name.
-    """
-
-    actor: Actor
-    digest: str | None
-    environments: tuple[str, ...] = ()
-    flow_id: UUID | None = None
-    trail_id: UUID | None = None
-    claimed_by: str | None = None
-    opinions: Opinions = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +60,7 @@ async def decide_gate(
     of the questions. Raises NotFound for an unknown environment, flow or trail, and for what is outside the tenant's
     scopes, and Invalid for a trail that does not have just one artifact, if none is named.
     """
-    cases = await _cases(tx, tenant, questions)
-    await _check_flows(tx, tenant, cases)
-    _check_scopes(tenant, cases)
+    cases = await cases_of(tx, tenant, questions)
     complete = [
         await with_opinions(tx, tenant, inputs, case.reports, case.question.opinions, actor=case.question.actor)
         for case, inputs in zip(cases, await _inputs(tx, tenant, cases, default), strict=True)
@@ -93,86 +70,12 @@ async def decide_gate(
     return [next(decided) if isinstance(one, GateInputs) else Undecided(one) for one in complete]
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
-    """A question, with the environment and the reports of the artifact that it is about, the newest report first."""
-
-    question: Question
-    subject: Subject
-    environment: Environment | None
-    reports: Sequence[HeldReport]
-
-    @property
-    def environment_id(self) -> UUID | None:
-        return self.environment.id if self.environment else None
-
-
-async def _cases(tx: Transaction, tenant: Tenant, questions: Sequence[Question]) -> list[_Case]:
-    names = {name for one in questions for name in one.environments}
-    places = await named_environments(tx, tenant, names) if names else {}
-    subjects = await _subjects(tx, tenant, questions)
-    reports = await held_reports(tx, tenant, subjects)
-    return [
-        _Case(one, subjects[n], the_only_one([places[name] for name in one.environments]), reports.get(n, ()))
-        for n, one in enumerate(questions)
-    ]
-
-
-async def _subjects(tx: Transaction, tenant: Tenant, questions: Sequence[Question]) -> list[Subject]:
-    """Return the artifact of each question."""
-    trail_ids = [one.trail_id for one in questions if one.trail_id]
-    if not trail_ids:
-        return [Subject(_named(one.digest), one.flow_id) for one in questions]
-    flows = await flows_of_trails(tx, tenant, trail_ids)
-    for one in questions:
-        if one.trail_id and (one.trail_id not in flows or one.flow_id not in (None, flows[one.trail_id])):
-            raise NotFound(f"There is no trail {one.trail_id}" + (" in this flow." if one.flow_id else "."))
-    unnamed = [one.trail_id for one in questions if one.trail_id and one.digest is None]
-    digests = await only_digests(tx, tenant, unnamed) if unnamed else {}
-    return [
-        Subject(_named(one.digest) if one.digest else _only_digest(one, digests), one.flow_id, one.trail_id)
-        for one in questions
-    ]
-
-
-def _named(digest: str | None) -> str:
-    if digest is None:
-        raise Invalid.of("artifactSha256", "is required, unless trailId is given")
-    return digest
-
-
-def _only_digest(question: Question, digests: Mapping[UUID, str | None]) -> str:
-    digest = digests.get(question.trail_id) if question.trail_id else None
-    if digest is None:
-        many = f"has {'several artifacts' if question.trail_id in digests else 'no artifact'}"
-        raise Invalid.of("artifactSha256", f"is required, because trail {question.trail_id} {many}")
-    return digest
-
-
-async def _check_flows(tx: Transaction, tenant: Tenant, cases: Sequence[_Case]) -> None:
-    """Raise NotFound for a flow that does not exist. One that reported the artifact does."""
-    for flow_id in {case.question.flow_id for case in cases if not case.reports}:
-        if flow_id is not None:
-            await get_flow(tx, tenant.unscoped, flow_id)
-
-
-def _check_scopes(tenant: Tenant, cases: Sequence[_Case]) -> None:
-    """Raise NotFound for an artifact outside the scopes, unless the environment is within them: that was checked."""
-    if tenant.scopes is None:
-        return
-    for case in cases:
-        readable = bool(case.reports) and all(one.readable for one in case.reports)
-        of_own_flow = case.question.flow_id in tenant.scopes.flows
-        if case.environment is None and not readable and not of_own_flow:
-            raise NotFound(f"There is no artifact {case.subject.digest}.")
-
-
-async def _inputs(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], default: GateOutcome) -> list[GateInputs]:
+async def _inputs(tx: Transaction, tenant: Tenant, cases: Sequence[Case], default: GateOutcome) -> list[GateInputs]:
     """Return what each question is decided by."""
     reports = [report for case in cases for report in case.reports]
     environment_ids = {case.environment_id for case in cases if case.environment_id}
     applicable = await applicable_policies(tx, tenant, {one.flow_id for one in reports}, environment_ids)
-    policies = [applicable.to({one.flow_id for one in case.reports}, case.environment_id) for case in cases]
+    policies = [applicable.to(case.flows, case.environment_id) for case in cases]
     sources = await sources_of(tx, tenant, reports, needed(policy for some in policies for policy in some))
     allowed = await _allowed(tx, tenant, cases)
     made = []
@@ -191,7 +94,7 @@ def _place(environment: Environment | None) -> Place | None:
     return Place(environment.id, environment.version, environment.name, environment.blocks)
 
 
-async def _allowed(tx: Transaction, tenant: Tenant, cases: Sequence[_Case]) -> list[AllowListEntry | None]:
+async def _allowed(tx: Transaction, tenant: Tenant, cases: Sequence[Case]) -> list[AllowListEntry | None]:
     """Return the entry of the environment's allow-list that lets each artifact through, if there is one.
 
     An artifact that was reported under several names is let through only if each of them is.
@@ -210,20 +113,21 @@ async def _allowed(tx: Transaction, tenant: Tenant, cases: Sequence[_Case]) -> l
     return found
 
 
-def _names(case: _Case) -> list[str]:
+def _names(case: Case) -> list[str]:
     return list(dict.fromkeys(one.candidate.name for one in case.reports)) or [""]
 
 
-def _lets(entry: AllowListEntry, case: _Case) -> bool:
+def _lets(entry: AllowListEntry, case: Case) -> bool:
     """Whether an entry lets an artifact through. One that nobody reported has no name: only its digest counts."""
     return bool(case.reports) or entry.digest == case.subject.digest
 
 
-async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs: Sequence[GateInputs]) -> list[Decided]:
+async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[Case], inputs: Sequence[GateInputs]) -> list[Decided]:
     if not cases:
         return []
-    decisions = [decide(one.known) for one in inputs]
-    rows = [_row(tx, tenant, *one) for one in zip(cases, inputs, decisions, strict=True)]
+    long = sum(one.known.size for one in inputs) > MAX_AT_ONCE
+    decisions, written = await in_thread_if(long, _decisions, inputs)
+    rows = [_row(tx, tenant, *one) for one in zip(cases, written, strict=True)]
     events = [_event(case.question.actor, row) for case, row in zip(cases, rows, strict=True)]
     await keep_verdicts(tx, tenant, rows, events)
     blocked = [one for one in zip(rows, inputs, decisions, strict=True) if one[2].outcome is GateOutcome.BLOCKED]
@@ -234,24 +138,35 @@ async def _keep(tx: Transaction, tenant: Tenant, cases: Sequence[_Case], inputs:
     ]
 
 
-def _hidden(case: _Case) -> frozenset[UUID]:
+def _decisions(inputs: Sequence[GateInputs]) -> tuple[list[GateDecision], list[Row]]:
+    """Decide, and return what is stored of each decision."""
+    decisions = [decide(one.known) for one in inputs]
+    return decisions, [
+        {"outcome": decision.outcome.value, "inputs": one.to_json(), "result": result_to_json(one.known, decision)}
+        for one, decision in zip(inputs, decisions, strict=True)
+    ]
+
+
+def _hidden(case: Case) -> frozenset[UUID]:
     return frozenset(one.flow_id for one in case.reports if not one.readable)
 
 
-def _row(tx: Transaction, tenant: Tenant, case: _Case, inputs: GateInputs, decision: GateDecision) -> dict[str, Any]:
-    """Return the verdict as it is written and sealed. It names the flow and the trail only if there is just one."""
+def _row(tx: Transaction, tenant: Tenant, case: Case, written: Row) -> dict[str, Any]:
+    """Return the verdict as it is written and sealed.
+
+    It names the flow and the trail only if there is no other one, whose facts not everybody may read who reads these.
+    """
     only = case.reports[0] if len(case.reports) == 1 else None
+    asked = None if case.reports else case.question
     return {
         "id": tx.new_id(),
         "org_id": tenant.org_id,
         "kind": VerdictKind.GATE.value,
-        "flow_id": only.flow_id if only else case.question.flow_id,
-        "trail_id": only.trail_id if only else case.question.trail_id,
+        "flow_id": only.flow_id if only else asked and asked.flow_id,
+        "trail_id": only.trail_id if only else asked and asked.trail_id,
         "environment_id": case.environment_id,
         "digest": case.subject.digest,
-        "outcome": decision.outcome.value,
-        "inputs": inputs.to_json(),
-        "result": result_to_json(inputs.known, decision),
+        **written,
         "decided_by": case.question.actor.principal_id,
         "created_at": tx.now,
     }

@@ -1,13 +1,13 @@
 """What the policies that are attached to environments say about what runs there."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from uuid import UUID
 
 from domain.environments.allow_list import AllowListEntry, matching
 from domain.environments.artifacts import Running as RunningArtifact
 from domain.environments.compliance import MAX_REASONS, Artifact, AttachedPolicy, PolicyFindings, Reason
 from domain.facts.approvals import ApprovalOutcome
+from domain.facts.attestations import ResultStatus
 from domain.facts.evaluation import Candidate
 from domain.facts.trails import TrailStatus
 from domain.gates.evaluation import (
@@ -15,12 +15,14 @@ from domain.gates.evaluation import (
     PolicyOutcome,
     PolicyResult,
     PolicyVersion,
+    ScanFinding,
     evaluate,
     evaluate_unreported,
     needed,
     status_without_approval,
+    without_opa,
 )
-from domain.gates.rules import Check, RuleSet
+from domain.gates.rules import Check
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.environments.queries.allow_list import effective_entries
@@ -32,6 +34,7 @@ from storage.facts.queries.newest_reports import MAX_ON_LOOP, NewestReport
 from storage.facts.queries.provenance import ProvenanceStanding, provenance_standings
 from storage.gates.queries.evidence import OF_PROVENANCE, provenance_state
 from storage.gates.queries.policies import applicable_policies
+from storage.gates.queries.security_scans import breached_scans
 from storage.threads import in_thread_if
 
 
@@ -41,10 +44,10 @@ async def findings_of_environments(
     """Return what the policies of each environment that has any say about what runs there.
 
     What its allow-list lets through is exempt from them. Rules for OPA are left to the gate: bundles are evaluated for
-    one artifact, when it is to be deployed. Without policies it takes one statement, otherwise six at most.
+    one artifact, when it is to be deployed. Without policies it takes one statement, otherwise seven at most.
     """
     attached = (await applicable_policies(reader, tenant, (), running)).of_environments if running else {}
-    policies = {one: [_without_opa(policy) for policy in attached[one]] for one in running if one in attached}
+    policies = {one: list(map(without_opa, attached[one])) for one in running if one in attached}
     if not policies:
         return {}
     allowed = await effective_entries(reader, tenant, policies)
@@ -55,11 +58,6 @@ async def findings_of_environments(
     checks = needed(policy for some in policies.values() for policy in some)
     evidence = await _evidence(reader, tenant, concerning, checks)
     return await in_thread_if(many, _findings, policies, judged, _Evaluation(evidence, concerning))
-
-
-def _without_opa(policy: PolicyVersion) -> PolicyVersion:
-    rules = tuple(rule for rule in policy.rules.rules if rule.check is not Check.OPA)
-    return replace(policy, rules=RuleSet(rules, policy.rules.problem))
 
 
 def _not_allowed(running: Artifacts, entries: Sequence[AllowListEntry]) -> Sequence[Artifact]:
@@ -91,6 +89,7 @@ async def _evidence(
     if Check.APPROVAL in checks:
         approvals = await outcomes_of(reader, {one.trail_id for one in every})
     statuses = await _statuses(reader, tenant, every) if Check.TRAIL_COMPLIANCE in checks else {}
+    scans = await _breached(reader, tenant, every) if Check.SECURITY_SCANS in checks else {}
 
     def made(report: NewestReport) -> Evidence:
         return Evidence(
@@ -101,12 +100,19 @@ async def _evidence(
             latest=report.latest,
             provenance=provenance_state(provenance.get(report.report_id)),
             approvals=approvals.get(report.trail_id, report.outcomes),
+            failed={one: scans[one] for one in scans.keys() & {one.attestation_id for one in report.latest}},
             status=statuses.get(report.trail_id),
         )
 
     return await in_thread_if(
         len(every) > MAX_ON_LOOP, lambda: {one: list(map(made, found)) for one, found in reports.items()}
     )
+
+
+async def _breached(reader: Reader, tenant: Tenant, reports: Sequence[NewestReport]) -> Mapping[UUID, ScanFinding]:
+    """Return the security scans that did not pass, by attestation."""
+    failed = {found.attestation_id for one in reports for found in one.latest if found.status is ResultStatus.FAILED}
+    return await breached_scans(reader, tenant, failed)
 
 
 async def _statuses(reader: Reader, tenant: Tenant, reports: Sequence[NewestReport]) -> Mapping[UUID, TrailStatus]:

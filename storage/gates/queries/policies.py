@@ -78,6 +78,19 @@ async def check_ungoverned(reader: Reader, tenant: Tenant, flow_id: UUID) -> Non
         raise Conflict("The flow cannot be deleted while it has deployment policies; delete them first.", kind="state")
 
 
+_APPLYING = """
+SELECT EXISTS (SELECT FROM policy_attachments WHERE org_id = $1 AND environment_id = $2 AND archived_at IS NULL)
+    OR EXISTS (SELECT FROM policies WHERE org_id = $1 AND environment_id = $2 AND archived_at IS NULL)
+"""
+
+
+async def check_without_policies(reader: Reader, tenant: Tenant, environment_id: UUID, change: str) -> None:
+    """Raise Conflict if an environment has policies, attached or of deployments: its name would lead past them."""
+    if await reader.value(_APPLYING, tenant.org_id, environment_id):
+        message = f"The environment cannot be {change} while it has policies; detach or delete them first."
+        raise Conflict(message, kind="state")
+
+
 class Applicable(NamedTuple):
     """The policies that apply to deployments, by what they apply to."""
 

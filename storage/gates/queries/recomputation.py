@@ -1,6 +1,6 @@
 """Recomputing verdicts in which policies count from the facts that they cite."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ from domain.gates.evaluation import (
     evaluate,
     without_opa,
 )
-from domain.gates.gate import GateOutcome, Known, Place, decide
+from domain.gates.gate import MAX_AT_ONCE, GateOutcome, Known, Place, decide
 from domain.gates.opa import OpaDecision
 from domain.gates.verdicts import result_to_json
 from domain.tenant import Tenant
@@ -45,6 +45,7 @@ from storage.gates.queries.flow_policies import shortcomings
 from storage.gates.queries.opa_decisions import decisions_with_ids
 from storage.gates.queries.policies import policy_versions
 from storage.gates.queries.security_scans import breached_scans
+from storage.threads import in_thread_if
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ class _Facts:
 
     requirements: Mapping[Cited, Asked]
     reports: Mapping[UUID, Row]
-    latest: Sequence[LatestResult]
+    latest: Mapping[tuple[UUID, int], LatestResult]
     provenance: Mapping[UUID, ProvenanceStanding]
     approvals: Mapping[UUID, ApprovalOutcome]
     scans: Mapping[UUID, ScanFinding]
@@ -71,7 +72,7 @@ async def recompute_gate(reader: Reader, tenant: Tenant, verdict: Verdict) -> Re
     entry, different = await _entry(reader, tenant, inputs, at)
     differences += different
     known = Known(verdict.digest, place, entry, evidence, policies, GateOutcome(inputs["default"]))
-    decision = decide(known)
+    decision = await in_thread_if(known.size > MAX_AT_ONCE, decide, known)
     return recomputed(verdict, decision.outcome.value, result_to_json(known, decision), differences)
 
 
@@ -106,7 +107,7 @@ async def _facts(reader: Reader, tenant: Tenant, inputs: Mapping[str, Any]) -> _
     return _Facts(
         await cited_requirements(reader, tenant, [_cited(report) for report in reports]),
         await cited_reports(reader, tenant, [UUID(report["artifactId"]) for report in reports]),
-        await cited_results(reader, tenant, seen),
+        {(one.attestation_id, one.result_n): one for one in await cited_results(reader, tenant, seen)},
         await cited_provenance(reader, tenant, provenance),
         {one.id: one for one in await outcomes_with_ids(reader, tenant, approvals)},
         await breached_scans(reader, tenant, scans),
@@ -128,8 +129,8 @@ def _evidence(report: Mapping[str, Any], facts: _Facts, at: datetime) -> tuple[E
     if found is None:
         return None, [f"artifact {report['artifactId']} is gone"]
     differences = _differing_report(report, found)
-    wanted = {(UUID(one["attestationId"]), one["result"]) for one in report["results"]}
-    latest = [one for one in facts.latest if (one.attestation_id, one.result_n) in wanted]
+    wanted = ((UUID(one["attestationId"]), one["result"]) for one in report["results"])
+    latest = [facts.latest[one] for one in wanted if one in facts.latest]
     approvals = {one: facts.approvals.get(UUID(one)) for one in report["approvals"]}
     scans = [UUID(one["attestationId"]) for one in report["failedScans"]]
     opinions = {bundle: facts.opinions.get(UUID(one)) for bundle, one in _opinions(report).items()}

@@ -68,6 +68,12 @@ def _policies() -> None:
         postgresql_where=sa.text(_ACTIVE),
     )
     op.create_index(
+        "policies_of_environments_idx",
+        "policies",
+        ["org_id", "environment_id"],
+        postgresql_where=sa.text(f"{_ACTIVE} AND environment_id IS NOT NULL"),
+    )
+    op.create_index(
         "policies_of_flows_idx",
         "policies",
         ["org_id", "flow_id"],

@@ -10,6 +10,7 @@ from tests.api.caller import Caller, make_holder, unique
 from tests.api.environments.reporting import A, B, line, make_environment, make_logical, report
 from tests.api.gates.asking import a_digest, attached, make_policy, released
 from tests.api.gates.people import requested, somebody
+from tests.api.gates.scanning import scan
 from tests.integrations.formats.dsse.signing import about, envelope, signer, statement
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -117,6 +118,23 @@ async def test_a_signature_is_one_of_a_registered_key(api: Caller, demand: Any, 
     assert (await told(api, unsigned), await told(api, signed)) == ((BAD, [code]), (GOOD, []))
     await api.send("DELETE", f"/provenance-keys/{key['id']}")
     assert await told(api, signed) == (BAD, [code])
+
+
+async def test_security_scans_have_to_keep_their_thresholds(api: Caller) -> None:
+    environment, artifact = await running(api)
+    await attached(api, environment, blockOnFailedScan=True)
+    assert await told(api, environment) == (GOOD, [])
+    await scan(api, artifact["trail"], criticalVulnerabilities=1)
+    assert "SECURITY_SCAN_FAILED" in (await told(api, environment))[1]
+    assert len((await compliance_of(api, environment, reason="SECURITY_SCAN_FAILED"))["artifacts"]) == 1
+    await scan(api, artifact["trail"], criticalVulnerabilities=0)
+    assert await told(api, environment) == (GOOD, [])
+
+
+async def test_bundles_of_opa_are_left_to_the_gate(api: Caller) -> None:
+    environment, _ = await running(api)
+    await attached(api, environment, opaBundles=["release"])
+    assert await told(api, environment) == (UNKNOWN, ["NOTHING_REQUIRED"])
 
 
 async def test_an_approval_counts_in_the_environment_that_it_is_limited_to(api: Caller) -> None:

@@ -222,9 +222,17 @@ async def test_neither_requester_nor_author_decides(api: Caller) -> None:
         assert (await requester.mine(), await author.mine()) == ([], [])
         possible = {one["id"] for one in (await shown(api, approval))["approvers"]}
         assert not possible & {str(requester.id), str(author.id)}
-        approval = await requested(requester.caller, trail, allowRequester=True, allowAuthor=True, minimumApprovals=2)
-        await requester.approve(approval)
+        approval = await requested(api, trail, allowAuthor=True)
         assert (await author.approve(approval))["status"] == "APPROVED"
+
+
+@pytest.mark.parametrize("waived", ["allowRequester", "allowAuthor"])
+async def test_to_let_somebody_approve_their_own_work_takes_the_right_to_override(api: Caller, waived: str) -> None:
+    member, admin = await somebody(api), await somebody(api, "admin")
+    trail = await trail_of(api)
+    await request(member.caller, trail, 403, **{waived: True})
+    approval = await requested(admin.caller, trail, allowRequester=True)
+    assert (await admin.approve(approval))["status"] == "APPROVED"
 
 
 async def test_to_decide_takes_the_right_to(api: Caller) -> None:

@@ -376,3 +376,31 @@ async def test_decisions_are_counted_by_outcome_and_policy(api: Caller) -> None:
     metrics = (await api.get("/metrics")).text
     assert f'trailgate_gate_policies_total{{outcome="FAILED",policy="{policy["id"]}"}} 1.0' in metrics
     assert 'trailgate_gate_decisions_total{outcome="BLOCKED"}' in metrics
+
+
+async def test_nobody_chooses_whose_evidence_the_policies_of_an_environment_look_at(api: Caller) -> None:
+    """A report of the artifact in another flow hides nothing, although the question names that flow or its trail."""
+    environment = await make_environment(api)
+    await attached(api, environment, requiredAttestationTypes=["junit"])
+    artifact = await released(api)
+    await api.attest(artifact["trail"], "junit", "FAILED")
+    other = await released(api, digest=artifact["digest"])
+    await api.attest(other["trail"], "junit")
+    for named in ({"flowId": other["flow"]}, {"trailId": other["trail"]}):
+        body = {"artifactSha256": artifact["digest"], "environmentId": environment, **named}
+        answer = (await api.post("/gate/evaluate", body, 200)).json
+        assert codes(answer) == ["ATTESTATION_FAILED"]
+        assert answer["blocks"][0]["flowId"] == artifact["flow"]
+        assert (answer["flowId"], answer["trailId"]) == (None, None)
+        assert (await api.get(f"/verdicts/{answer['id']}/recompute")).json["confirmed"]
+
+
+async def test_the_policies_of_a_flow_look_at_the_flow_that_is_named(api: Caller) -> None:
+    environment = await make_environment(api)
+    artifact = await released(api)
+    await deployment_policy(api, artifact["flow"], requiredAttestationTypes=["junit"])
+    other = await released(api, digest=artifact["digest"])
+    answer = await ask(api, artifact["digest"], environmentId=environment, flowId=other["flow"])
+    assert (answer["allowed"], answer["policiesEvaluated"]) == (True, 0)
+    assert not (await ask(api, artifact["digest"], environmentId=environment, flowId=artifact["flow"]))["allowed"]
+    assert not (await ask(api, artifact["digest"], environmentId=environment))["allowed"]

@@ -405,3 +405,21 @@ async def test_an_answer_that_was_read_and_edited_is_a_change(api: Caller, kind:
     assert answer.status == 200, answer.text
     changed = answer.json
     assert (changed["enforceProvenance"], changed["version"]) == (True, 2)
+
+
+@pytest.mark.parametrize("kind", ["attached", "deployment"])
+async def test_an_environment_with_policies_keeps_its_name(api: Caller, kind: str) -> None:
+    """Otherwise somebody who may not change policies makes another one of this name, to which none applies."""
+    environment = await make_environment(api)
+    path = f"/environments/{environment}"
+    if kind == "attached":
+        policy = (await api.post(POLICIES, {"name": unique("policy")})).json
+        await api.post("/policy-attachments", {"policyId": policy["id"], "environmentId": environment})
+    else:
+        policy = await deployment_policy(api, (await api.make_flow())["id"], environmentId=environment)
+    await put(api, path, {"name": unique("other")}, 409)
+    await put(api, path, {"description": "the same name"})
+    assert (await api.send("DELETE", path)).status == 409
+    await api.send("DELETE", f"{POLICIES if kind == 'attached' else DEPLOYMENT}/{policy['id']}")
+    await put(api, path, {"name": unique("other")})
+    assert (await api.send("DELETE", path)).status == 204

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from api.http.calls import SERVICES
+from domain.gates.gate import MAX_AT_ONCE
+from domain.gates.policies import MAX_TYPES
 from tests.api.caller import Caller, unique
 from tests.api.environments.reporting import make_environment
 from tests.api.gates.asking import ask, attached, deployment_policy, released
@@ -83,3 +85,14 @@ async def test_what_was_changed_behind_the_back_is_told(api: Caller, change: str
     again = await recomputed(api, answer)
     assert not again["confirmed"]
     assert any(told in difference for difference in again["differences"]), again["differences"]
+
+
+async def test_what_takes_long_is_decided_and_recomputed_alike(api: Caller) -> None:
+    """It is compared in a thread."""
+    artifact = await released(api)
+    for n in range(MAX_AT_ONCE // MAX_TYPES + 1):
+        types = [f"t{n}-{m}" for m in range(MAX_TYPES)]
+        await deployment_policy(api, artifact["flow"], requiredAttestationTypes=types)
+    answer = await ask(api, artifact["digest"])
+    assert [one["outcome"] for one in answer["policies"]] == ["FAILED"] * 3
+    assert (await recomputed(api, answer))["confirmed"]

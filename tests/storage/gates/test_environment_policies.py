@@ -36,7 +36,7 @@ DEMANDS = (
     {"required_types": ["BUILD"]},
     {"required_types": ["REVIEW"], "enforce_provenance": True},
     {"enforce_approvals": True},
-    {"enforce_trail_compliance": True},
+    {"enforce_trail_compliance": True, "block_failed_scans": True},
     {"yaml": "artifacts: {attestations: [{name: unit, type: BUILD, if: artifact.name == 'app-1'}]}"},
 )
 
