@@ -1,12 +1,13 @@
 """Stored decisions of the gate: what they are based on, in a form that is sealed and can be evaluated again."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from domain.canonical import normalise
+from domain.canonical import canonical_json, normalise
 from domain.environments.compliance import Reason
 from domain.facts.verdicts import in_order, latest_result_to_json
 from domain.gates.evaluation import Evidence, Opinion, PolicyVersion, ProvenanceState, needed
@@ -90,6 +91,13 @@ def result_to_json(known: Known, decision: GateDecision) -> dict[str, Any]:
             for one in decision.results
         ],
     }
+
+
+def substance(result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was decided, without the wording and the order of its reasons: later versions may improve both."""
+    reasons = ({name: value for name, value in one.items() if name != "message"} for one in result["reasons"])
+    told = {name: value for name, value in result.items() if name != "reason"}
+    return {**told, "reasons": [json.loads(one) for one in sorted({canonical_json(one) for one in reasons})]}
 
 
 def demands_to_json(policies: Sequence[PolicyVersion], source: Source) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from domain.gates.evaluation import (
 )
 from domain.gates.gate import MAX_AT_ONCE, GateOutcome, Known, Place, decide
 from domain.gates.opa import OpaDecision
-from domain.gates.verdicts import result_to_json
+from domain.gates.verdicts import result_to_json, substance
 from domain.tenant import Tenant
 from storage.database import Reader, Row
 from storage.environments.queries.allow_list import read_entry
@@ -73,7 +73,8 @@ async def recompute_gate(reader: Reader, tenant: Tenant, verdict: Verdict) -> Re
     differences += different
     known = Known(verdict.digest, place, entry, evidence, policies, GateOutcome(inputs["default"]))
     decision = await in_thread_if(known.size > MAX_AT_ONCE, decide, known)
-    return recomputed(verdict, decision.outcome.value, result_to_json(known, decision), differences)
+    found = substance(result_to_json(known, decision))
+    return recomputed(replace(verdict, result=substance(verdict.result)), decision.outcome.value, found, differences)
 
 
 async def recompute_assertion(reader: Reader, tenant: Tenant, verdict: Verdict) -> Recomputation:

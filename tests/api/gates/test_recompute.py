@@ -87,6 +87,22 @@ async def test_what_was_changed_behind_the_back_is_told(api: Caller, change: str
     assert any(told in difference for difference in again["differences"]), again["differences"]
 
 
+async def test_a_decision_in_other_words_is_the_same(api: Caller) -> None:
+    """A later version may word and order reasons otherwise."""
+    _, _, answer = await everything_asked(api)
+    assert len(answer["blocks"]) > 1
+    organisation = (await api.get(f"/organisations/{api.tenant.org_slug}")).json["id"]
+    reworded = "jsonb_agg(one || jsonb_build_object('message', 'as it was said') ORDER BY n DESC)"
+    reasons = f"(SELECT {reworded} FROM jsonb_array_elements(result->'reasons') WITH ORDINALITY AS of(one, n))"
+    said = f"result || jsonb_build_object('reason', 'as it was said', 'reasons', {reasons})"
+    await execute(api, f"UPDATE verdicts SET result = {said} WHERE org_id = '{{org}}'", org=organisation)
+    again = await recomputed(api, answer)
+    assert (again["differences"], again["confirmed"]) == ([], True)
+    fewer = "result || jsonb_build_object('reasons', (result->'reasons') - 0)"
+    await execute(api, f"UPDATE verdicts SET result = {fewer} WHERE org_id = '{{org}}'", org=organisation)
+    assert not (await recomputed(api, answer))["confirmed"]
+
+
 async def test_what_takes_long_is_decided_and_recomputed_alike(api: Caller) -> None:
     """It is compared in a thread."""
     artifact = await released(api)
