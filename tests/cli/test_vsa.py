@@ -191,7 +191,11 @@ def test_a_trusted_key_may_have_signed_something_else(verify) -> None:
     assert verify(made(b"[" * 5000)).status == 1
 
 
-@pytest.mark.parametrize("key_id", ["another's spelling", new_signer().fingerprint, SIGNER.key_id.upper()])
+@pytest.mark.parametrize(
+    "key_id",
+    ["another's spelling", new_signer().fingerprint, SIGNER.key_id.upper()],
+    ids=["another's spelling", "another key", "capitals"],
+)
 def test_a_key_id_that_is_unknown_here_excludes_no_key(verify, key_id: str) -> None:
     envelope = made(said())
     envelope["signatures"][0]["keyid"] = key_id
