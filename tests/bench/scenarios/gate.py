@@ -37,8 +37,8 @@ artifacts:
 """
 _JSON = {"Content-Type": "application/json"}
 _APPROVED = """
-INSERT INTO approval_outcomes (id, org_id, trail_id, resolution, roles, resolved_at)
-SELECT uuidv7(), org_id, id, 'APPROVED', '{}', created_at FROM trails
+INSERT INTO approval_outcomes (id, org_id, trail_id, resolution, roles, resolved_at, record_id)
+SELECT uuidv7(), org_id, id, 'APPROVED', '{}', created_at, uuidv7() FROM trails
 """
 
 
