@@ -11,6 +11,8 @@ from domain.gates.evaluation import Evidence, PolicyOutcome, PolicyResult, Polic
 
 MAX_AT_ONCE = 500
 """The size of what is decided beside other requests, in about 5 ms; what is larger goes to a thread."""
+OF_CONDITION = 20
+"""What a condition adds to the size: more of them than are kept compiled have to be compiled for every question."""
 
 
 class GateOutcome(StrEnum):
@@ -47,8 +49,8 @@ class Known:
 
     @property
     def size(self) -> int:
-        """How much there is to compare: each rule with each flow, and each result."""
-        rules = sum(len(one.rules.rules) for one in self.policies)
+        """How much there is to compare: each rule and its conditions with each flow, and each result."""
+        rules = sum(1 + OF_CONDITION * rule.conditions for one in self.policies for rule in one.rules.rules)
         return len(self.evidence) * rules + sum(len(one.latest) for one in self.evidence)
 
 

@@ -35,6 +35,12 @@ class Rule:
     exceptions: tuple[str, ...] = ()
     bundle: str | None = None
 
+    @property
+    def conditions(self) -> int:
+        """The number of its conditions."""
+        conditional = self.requirement is not None and self.requirement.condition is not None
+        return len(self.exceptions) + conditional
+
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:

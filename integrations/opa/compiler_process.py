@@ -15,7 +15,8 @@ from typing import Any
 from domain.gates.rego import Module
 from integrations.opa.engine import Policy, RegoFault
 from integrations.opa.memory import MemoryLimit
-from integrations.opa.plans import faults_of, hidden_rules, rules_of
+from integrations.opa.plans import MAX_FAULTS, faults_of, hidden_rules, rules_of
+from integrations.opa.syntax import unread_escapes
 
 TIMEOUT_COMPILER = 5
 """Seconds of processor time."""
@@ -46,8 +47,10 @@ def _compiled(modules: list[Module], data: dict[str, Any], directory: Path) -> d
     plan = policy.plan(directory)
     faults = faults_of(plan, modules, policy.has_function)
     hidden = hidden_rules(plan, data)
+    faults += [f"the data document has a value in the place of the rule {rule}" for rule in hidden]
+    unread = [f"{module.path}:{line}" for module in modules for line in unread_escapes(module.text)][:MAX_FAULTS]
     return {
-        "faults": faults + [f"the data document has a value in the place of the rule {rule}" for rule in hidden],
+        "faults": faults + [f"{place}: \\u and \\/ are refused: write the character itself" for place in unread],
         "rules": rules_of(plan, modules),
     }
 

@@ -56,7 +56,8 @@ class Policy:
             for n, module in enumerate(self._modules):
                 self._interpreter.add_module(str(n), module.text)  # not by its path: `plan` writes a file of this name
             if data:
-                self._interpreter.add_data_json(json.dumps(data))
+                # As the input is written: for the engine, an escape is not the character that it stands for.
+                self._interpreter.add_data_json(json.dumps(data, ensure_ascii=False))
             self._built = self._interpreter.build(_query(rules))
 
     def plan(self, directory: Path) -> Any:

@@ -65,8 +65,8 @@ def main() -> int:
     for text in ("{}", "{"):  # load now what Python imports at first use, for a result or for a failure
         warming = {"modules": [["", "package warming\nallow = input.x"]], "data": {}, "rules": [[["warming"], "allow"]]}
         policies.answer("", text, warming)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     memory = MemoryLimit(MEMORY)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
     _write(answers, READY)
     for line in sys.stdin.buffer:
         with memory.watched():

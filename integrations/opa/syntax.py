@@ -15,6 +15,7 @@ _TOKEN = re.compile(
     rf'[^\S\n]++|\#[^\n]*+|(?P<line>\n)|(?P<text>"(?:[^"\\\n]|\\.)*+"|`[^`]*+`)|(?P<name>{_NAME})|(?P<other>.)',
     re.DOTALL,
 )
+_ESCAPE = re.compile(r"\\(?:([u/])|.)")
 _DEEPER = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
 _NO_RULES = frozenset({"package", "import", "default", "else"})
 
@@ -46,6 +47,15 @@ def with_sets(module: str) -> str:
         pieces += [module[end:opening], " contains ", module[opening + 1 : closing_at]]
         end = closing_at + 1
     return "".join([*pieces, module[end:]])
+
+
+def unread_escapes(module: str) -> list[int]:
+    r"""Return the lines of texts with `\u` or `\/`, which the engine does not take for the character that is meant."""
+    return [
+        module.count("\n", 0, token.start) + 1
+        for token in _tokens(module)
+        if token.text.startswith('"') and any(one[1] for one in _ESCAPE.finditer(token.text))
+    ]
 
 
 def _tokens(module: str) -> list[_Token]:

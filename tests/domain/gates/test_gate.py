@@ -9,7 +9,7 @@ import pytest
 from domain.environments.allow_list import AllowListEntry
 from domain.environments.compliance import ReasonCode
 from domain.gates.evaluation import Evidence
-from domain.gates.gate import GateDecision, GateOutcome, Known, Place, decide
+from domain.gates.gate import OF_CONDITION, GateDecision, GateOutcome, Known, Place, decide
 from domain.gates.remedies import remedy
 from domain.gates.verdicts import reason_to_json
 from tests.domain.facts.evidence import DIGEST, NOON, newest
@@ -110,3 +110,13 @@ def test_what_blocks_can_be_mended() -> None:
     assert remedy(reason_to_json(missing)) == (
         f"Record the attestation junit with the status PASSED on trail {missing.trail_id}."
     )
+
+
+def test_conditions_make_a_question_larger() -> None:
+    waived = policy(wants("junit", "true", exceptions=("true", "false")))
+
+    def size(asked: Any, *evidence: Evidence) -> int:
+        return Known(DIGEST, HERE, None, evidence, (asked,), ALLOWED).size
+
+    assert (size(JUNIT, known()), size(JUNIT, known(newest("junit"))), size(JUNIT, known(), known())) == (1, 2, 2)
+    assert size(waived, known()) == 1 + 3 * OF_CONDITION

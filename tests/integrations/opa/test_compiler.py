@@ -33,6 +33,8 @@ REFUSED = {
     "endless recursion": ("f(x) := f(x + 1)\nallow if f(1)", "data.a.f depends on itself"),
     "wildcard in an argument": ('allow if startswith(input.l[_], "x")', "give the element a name first"),
     "a crash of the compiler": ("allow if data[k] == 2\nf(x) := 1", "the compiler crashed"),
+    "a character by its number": ('allow if true\ndeny contains "x" if input.s == "caf\\u00e9"', "m.rego:4: \\u and"),
+    "an escaped slash": (r'deny contains "x" if input.s == "a\/b"', "m.rego:3: \\u and"),
     "two packages": ("package b\nallow if true", "m.rego:3:1"),
 }
 

@@ -94,6 +94,10 @@ CASES: dict[str, tuple[str, dict[str, Any], Any, Any]] = {
         V1 + "allow if time.parse_rfc3339_ns(input.t) > 0", {"t": "2026-01-01T00:00:00+00:00"}, True, UNDEFINED
     ),
     "data": (V1 + "allow if input.n < data.limits.n", {"n": 2}, True, UNDEFINED),
+    "data beyond ASCII": (
+        V1 + 'deny contains "a name" if input.s in data.names\ndeny contains "a key" if data.owners[input.s]',
+        {"s": "café 😀"}, UNDEFINED, ["a key", "a name"],
+    ),
     "another module": (V1 + "import data.lib.names\nallow if names.good(input.s)", {"s": "x"}, True, UNDEFINED),
 }  # fmt: skip
 FUNCTIONS = {
@@ -133,7 +137,7 @@ FAILING = {
     "division by zero": V1 + "allow if 1 / input.zero == 1",
     "a wrong type": V1 + 'deny contains 1 if startswith(input.zero, "x")',
 }
-DATA = {"limits": {"n": 3}}
+DATA = {"limits": {"n": 3}, "names": ["café 😀"], "owners": {"café 😀": 1}}
 
 
 def bundle_of(*modules: Module, rules: tuple[Rule, ...] = (ALLOW, DENY), data: dict[str, Any] | None = None) -> Bundle:
