@@ -4,7 +4,7 @@ import base64
 import json
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from operator import itemgetter
@@ -164,6 +164,15 @@ class Page(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
+class Fitting:
+    """How much the rows of one page may weigh together: see `fetch_fitting`."""
+
+    weight: str
+    most: int
+    whole: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
     """How to read one kind of record: one by its id, or a page in the order of (time, id).
 
@@ -228,8 +237,9 @@ class Listing(Generic[T]):
         within: Mapping[str, Any] = NOTHING,
         filters: Mapping[str, Any] = NOTHING,
         counter: tuple[str, UUID] | None = None,
+        fitting: Fitting | None = None,
     ) -> Page[T]:
-        """Return the rows of one window with their total.
+        """Return the rows of one window with their total; with `fitting`, no more rows than fit (see `fetch_fitting`).
 
         `within` and `filters` are conditions with their values, `{"flow_id = {}": flow_id}`; a filter whose value is
         None is left out. Without filters and scopes the total is exact if `counter`, a kind and a parent id, is given;
@@ -239,7 +249,10 @@ class Listing(Generic[T]):
         where = self.of(tenant)
         for condition, value in {**within, **asked}.items():
             where = where.and_(condition, *([value] if "{}" in condition else []))
-        items, following = await fetch_page(reader, self, where, window)
+        if fitting is None:
+            items, following = await fetch_page(reader, self, where, window)
+        else:
+            items, following = await fetch_fitting(reader, self, where, window, **asdict(fitting))
         if counter and not asked and tenant.scopes is None:
             return Page(items, await total(reader, tenant, *counter), window, following)
         number, capped = await capped_count(reader, self.counted or self.source, where)

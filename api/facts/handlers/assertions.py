@@ -26,10 +26,13 @@ async def assert_compliance(call: Call, body: AssertIn, dry_run: DryRun = False)
 async def list_verdicts(call: Call, query: VerdictsQuery) -> Reply[list[VerdictOut]]:
     """List the verdicts, oldest first.
 
-    The list can be filtered by flow, artifact, kind and outcome.
+    The list can be filtered by flow, artifact, kind and outcome. Verdicts that looked at very much come a few at a
+    time.
     """
     async with call.read() as reader:
-        page = await queries.list_verdicts(reader, call.tenant, query.window(), **query.to_filters())
+        page = await queries.list_verdicts(
+            reader, call.tenant, query.window(), whole=query.counts_pages, **query.to_filters()
+        )
     return list_reply(call, page, VerdictOut)
 
 

@@ -107,6 +107,7 @@ async def list_gate_results(
             query.window(descending=True),
             kind=VerdictKind.GATE,
             environment_id=environment_id,
+            whole=query.counts_pages,
             **query.to_filters(),
         )
     return either_reply(call, query, page, GateResultOut)

@@ -22,7 +22,10 @@ from storage.facts.queries.approval_outcomes import outcomes_with_ids
 from storage.facts.queries.cited import Recomputation, cited_results, recomputed, result_differences
 from storage.facts.queries.requirements import asked_by
 from storage.facts.queries.scoping import limits_on_trail
-from storage.paging import Listing, Page, Window
+from storage.paging import Fitting, Listing, Page, Window
+
+MAX_LISTED = 2 << 20
+"""Bytes of the inputs of the verdicts of one page, as the database stores them: compressed to about a tenth."""
 
 _VERDICTS = Listing.plain(Verdict, "verdicts", "verdict", limits=limits_on_trail("verdicts", flow_id=True))
 
@@ -45,8 +48,12 @@ async def list_verdicts(
     flow_id: UUID | None = None,
     environment_id: UUID | None = None,
     digest: str | None = None,
+    whole: bool = False,
 ) -> Page[Verdict]:
-    """List verdicts in the direction of the window, oldest first by default, filtered by the given values."""
+    """List verdicts in the direction of the window, oldest first by default, filtered by the given values.
+
+    There are no more of them than MAX_LISTED allows. Raises Invalid if the window has to be `whole` and is too large.
+    """
     filters = {
         "kind = {}": kind and kind.value,
         "outcome = {}": outcome,
@@ -54,7 +61,10 @@ async def list_verdicts(
         "environment_id = {}": environment_id,
         "digest = {}": normalise_digest(digest) if digest else None,
     }
-    return await _VERDICTS.page(reader, tenant, window, filters=filters, counter=("verdicts", NO_PARENT))
+    fitting = Fitting("pg_column_size(inputs)", MAX_LISTED, whole)
+    return await _VERDICTS.page(
+        reader, tenant, window, filters=filters, counter=("verdicts", NO_PARENT), fitting=fitting
+    )
 
 
 _VERSION = """

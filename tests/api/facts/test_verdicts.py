@@ -5,6 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from storage.facts.queries import verdicts
 from storage.services import Services
 from tests.api.caller import Caller, found_organisation
 from tests.api.facts.test_assertions import DIGEST, TEMPLATE, ask, built
@@ -139,3 +140,15 @@ async def test_a_strangers_verdict_is_not_there(api: Caller, http: Any, app_serv
     for path in (f"/verdicts/{answer['verdictId']}", f"/verdicts/{answer['verdictId']}/recompute"):
         await stranger.get(path, 404)
         await api.get(path.replace(answer["verdictId"], str(uuid4())), 404)
+
+
+async def test_verdicts_that_looked_at_much_come_a_few_at_a_time(api: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    flow = await api.make_flow()
+    for _ in range(3):
+        await api.post("/assert", {"flowId": flow["id"], "sha256Digest": "ab" * 32}, 200)
+    monkeypatch.setattr(verdicts, "MAX_LISTED", 1)
+    first = await api.get(f"/verdicts?flowId={flow['id']}")
+    assert (len(first.json), first.headers["X-Total-Count"]) == (1, "3")
+    assert "after=" in first.headers["Link"]
+    assert (await api.get(f"/verdicts?flowId={flow['id']}&page=0&size=3", 400)).fields == ["size"]
+    assert len((await api.get(f"/verdicts?flowId={flow['id']}&page=0&size=1")).json) == 1
