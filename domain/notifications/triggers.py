@@ -108,7 +108,7 @@ def gate_blocked(
     which = digest if name == digest else f"{name} ({digest})"
     return Notice(
         Trigger.GATE_BLOCKED,
-        Severity.WARNING,
+        Severity.CRITICAL,
         title=f"Deployment of {name}{to} was blocked",
         message=f"The gate does not let {which} through{to}: {reason[:MAX_TOLD]}",
         entity_type="VERDICT",
