@@ -41,7 +41,7 @@ $(TOOLS): requirements-dev.lock $(INSTALLED)
 	@$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@
 
-test: $(TOOLS)  ## Run the tests except the slow ones (3 to 4 minutes on two cores)
+test: $(TOOLS)  ## Run the tests except the slow ones (6 to 8 minutes on two cores)
 	@$(BIN)/python -m pytest -n auto -m "not slow"
 
 test-all: $(TOOLS)  ## Run also the slow tests: killed processes, whole user journeys, query plans (10 minutes)

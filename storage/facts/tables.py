@@ -322,7 +322,7 @@ approval_outcomes = Table(
     required("resolved_at", Time),
     required("record_id", Uuid),
     Index(None, "trail_id", "resolved_at", "id"),
-    Index(None, "record_id"),
+    UniqueConstraint("record_id"),
     info=FACT,
 )
 """How approvals ended that people decided. It counts for trails, assertions and the gate.

@@ -37,9 +37,12 @@ def body_for(path: str, world: dict[str, str]) -> dict[str, Any]:
 
 
 async def rows(services: Services) -> dict[str, int]:
-    """How many rows every table has, the audit and the queues among them."""
+    """How many rows every table has, the audit and the queues among them.
+
+    When keys were used is written now and then, whoever asks for what meanwhile.
+    """
     async with services.database.read() as reader:
-        return await count_rows(reader)
+        return {name: number for name, number in (await count_rows(reader)).items() if name != "api_key_uses"}
 
 
 @pytest.mark.parametrize("switch", SWITCHES)

@@ -44,7 +44,7 @@ def upgrade() -> None:
     _partial("remind", "remind_at IS NOT NULL", "remind_at")
     _decisions()
     op.add_column("approval_outcomes", _uuid("record_id"))  # nothing was recorded yet
-    op.create_index(op.f("approval_outcomes_record_id_idx"), "approval_outcomes", ["record_id"])
+    op.create_unique_constraint(op.f("approval_outcomes_record_id_key"), "approval_outcomes", ["record_id"])
     op.add_column("sso_identities", sa.Column("groups", sa.ARRAY(sa.Text(collation="C")), nullable=True))
 
 
